@@ -1,0 +1,1 @@
+//! The module `pcapwatch._engine`.

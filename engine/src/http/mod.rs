@@ -1,0 +1,1 @@
+//! HTTP/1.x on reassembled streams: framing, pairing, persistence.

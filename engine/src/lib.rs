@@ -1,0 +1,19 @@
+//! Capture bytes into facts.
+//!
+//! Data flows one way, and a later stage may name an earlier one but never the reverse:
+//!
+//! ```text
+//! capture ──► decode ──► tcp ──► http ──► ledger
+//! bytes       Segment    Connection  Exchange  Summary
+//! ```
+//!
+//! [`engine`] is the only wiring. There is no Python here and no `unsafe`; only [`capture`] touches files.
+#![forbid(unsafe_code)]
+
+pub mod capture;
+pub mod decode;
+pub mod http;
+pub mod ledger;
+pub mod record;
+pub mod settings;
+pub mod tcp;

@@ -1,0 +1,77 @@
+//! Every limit and choice the engine takes from its user, with the default and what happens when it is reached.
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of one analysis. Python passes them as JSON; an absent field keeps its default.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Worker threads; the answer does not depend on it.
+    pub threads: usize,
+    /// Packets handed to the engine at a time; the answer does not depend on it.
+    pub batch_packets: usize,
+    /// Most connections remembered at once; beyond it the longest idle is evicted and counted.
+    pub max_connections: usize,
+    /// A connection without a packet for this long is finished (its 4-tuple is forgotten).
+    pub idle_expiry_ns: i64,
+    /// Out-of-order bytes kept per direction of a connection; beyond it the hole is declared a gap.
+    pub max_reassembly_bytes: usize,
+    /// Longest HTTP message head kept while incomplete; beyond it the stream is no longer read as HTTP.
+    pub max_head_bytes: usize,
+    /// Most (client, server, port) pairs, and most hosts, kept apart; the rest is totalled under "other".
+    pub max_pairs: usize,
+    /// Keep one record per connection (the `connections` table).
+    pub keep_connections: bool,
+    /// Keep one record per HTTP exchange (the `exchanges` table).
+    pub keep_exchanges: bool,
+    /// TIME_WAIT lengths stated by the user, most specific prefix first: (address prefix, prefix bits, low, high).
+    pub time_wait: Vec<TimeWaitRule>,
+    /// Socket states at instants, if asked for.
+    pub states: Option<StatesQuery>,
+    /// How many bytes of a stream that cannot be re-read (stdin) are kept to draw ladders from.
+    pub replay_bytes: usize,
+}
+
+/// "Hosts in this prefix hold TIME_WAIT for this long", as the user stated it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TimeWaitRule {
+    /// Address text, IPv4 or IPv6; `None` stands for every host.
+    pub address: Option<std::net::IpAddr>,
+    /// Prefix length in bits.
+    pub prefix: u8,
+    /// Shortest, ns.
+    pub low_ns: i64,
+    /// Longest, ns.
+    pub high_ns: i64,
+}
+
+/// Which instants `states` is asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StatesQuery {
+    /// One instant, ns since 1970 UTC.
+    pub at_ns: Option<i64>,
+    /// A grid of instants at whole multiples of this many ns since 1970 UTC.
+    pub every_ns: Option<i64>,
+}
+
+/// One second in nanoseconds.
+pub const SECOND: i64 = 1_000_000_000;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            threads: 1,
+            batch_packets: 65_536,
+            max_connections: 1_000_000,
+            idle_expiry_ns: 3600 * SECOND,
+            max_reassembly_bytes: 1 << 20,
+            max_head_bytes: 64 << 10,
+            max_pairs: 10_000,
+            keep_connections: false,
+            keep_exchanges: false,
+            time_wait: Vec::new(),
+            states: None,
+            replay_bytes: 32 << 20,
+        }
+    }
+}
