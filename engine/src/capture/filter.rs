@@ -239,3 +239,6 @@ fn holds(condition: u16, a: u32, operand: u32) -> bool {
     }
 }
 
+
+#[cfg(test)]
+mod tests;

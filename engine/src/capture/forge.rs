@@ -121,3 +121,28 @@ impl std::io::Read for Pieces {
         self.bytes.read(into)
     }
 }
+
+/// A folder of its own for one test, removed when the test ends.
+pub struct Folder(pub std::path::PathBuf);
+
+impl Folder {
+    /// An empty folder; `name` is that of the test.
+    pub fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("pcapwatch-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    /// Writes a file into it.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> std::path::PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

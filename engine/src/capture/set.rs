@@ -335,3 +335,8 @@ fn no_captures(folder: &Path, files: usize) -> SourceError {
     let message = format!("no capture among the {files} files of this folder; give a pcap or pcapng file");
     SourceError::new(folder.to_string_lossy(), message)
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

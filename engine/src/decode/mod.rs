@@ -175,3 +175,6 @@ pub enum NotAnalysed {
     /// A header that contradicts itself; the text names which.
     Malformed(&'static str),
 }
+
+#[cfg(test)]
+mod tests;
