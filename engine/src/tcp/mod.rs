@@ -1,1 +1,4 @@
 //! Segments into connections.
+
+pub mod seq;
+pub mod stream;
