@@ -1,0 +1,121 @@
+//! Who closed, causally; and the states that follow from it (semantics A3, A4).
+//!
+//! Order of capture is not order of events: a tap may show the passive side's FIN first. What decides is each side's
+//! *first* FIN and what it acknowledges. The close events of an endpoint are therefore put in causal order and run
+//! through the table from the state in which the close found it, whenever one of them becomes known. There are at most
+//! four, so this costs nothing that could be measured.
+
+use super::endpoint::{Endpoint, Fin};
+use super::seq;
+use super::state::{self, Anomaly, Event};
+use crate::record::{ActiveCloser, CloserBasis, Mark, Role, State};
+
+/// Which reading of the wire is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum View {
+    Assumed,
+    Proved,
+}
+
+/// How two FINs relate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Mine came first: the peer's acknowledges it.
+    Mine,
+    /// The peer's came first: mine acknowledges it.
+    Theirs,
+    /// Neither acknowledges the other: they crossed.
+    Crossed,
+    /// Mine was captured only as a retransmission, whose acknowledgment came later and decides nothing.
+    Undecided,
+}
+
+/// The causal order of two first FINs.
+#[must_use]
+pub fn order(mine: &Fin, theirs: &Fin) -> Order {
+    let they_ack = seq::leq(mine.end(), theirs.ack);
+    let i_ack = seq::leq(theirs.end(), mine.ack);
+    match (they_ack, i_ack) {
+        (true, false) => Order::Mine,
+        (false, true) if mine.acked_before_seen => Order::Undecided,
+        (false, true) => Order::Theirs,
+        (false, false) => Order::Crossed,
+        // Each acknowledges the other: one of the two is a retransmission whose first was not captured. The one that
+        // had been acknowledged before it was seen is that one, and it came first.
+        (true, true) if mine.acked_before_seen && !theirs.acked_before_seen => Order::Mine,
+        (true, true) if theirs.acked_before_seen && !mine.acked_before_seen => Order::Theirs,
+        (true, true) => Order::Undecided,
+    }
+}
+
+/// The close events of `me` in causal order; `None` where fewer apply.
+fn events(me: &Endpoint, peer: &Endpoint, view: View) -> [Option<Event>; 4] {
+    let received = peer.fin.filter(|fin| view == View::Assumed || me.has_acked(fin.end()));
+    let recv_fin = received.map(|_| Event::RecvFin);
+    let Some(mine) = me.fin else { return [recv_fin, me.reset, None, None] };
+    let knows_ack = mine.acked.is_some() && (view == View::Assumed || proves_ack_of_fin(me, &mine, received.as_ref()));
+    let acked = knows_ack.then_some(Event::RecvAckOfFin);
+    let sent = Some(Event::SendFin);
+    match received.map(|theirs| order(&mine, &theirs)) {
+        Some(Order::Theirs) => [recv_fin, sent, acked, me.reset],
+        Some(Order::Crossed | Order::Undecided) => [sent, recv_fin, acked, me.reset],
+        Some(Order::Mine) | None => [sent, acked, recv_fin, me.reset],
+    }
+}
+
+/// Whether `me`'s own segments prove that it received the acknowledgment of its FIN: it acknowledged something that
+/// the peer sent with or after it.
+fn proves_ack_of_fin(me: &Endpoint, mine: &Fin, received: Option<&Fin>) -> bool {
+    let by_fin = received.is_some_and(|theirs| seq::leq(mine.end(), theirs.ack));
+    let by_data = me.acked.is_some_and(|acked| seq::lt(mine.peer_next_when_acked, acked));
+    by_fin || (by_data && mine.peer_next_when_acked != mine.end())
+}
+
+fn run(from: State, events: [Option<Event>; 4]) -> (State, Option<Anomaly>) {
+    let mut state = from;
+    let mut anomaly = None;
+    for event in events.into_iter().flatten() {
+        match state::next(state, event) {
+            Ok(to) => state = to,
+            Err(pair) => anomaly = Some(pair),
+        }
+    }
+    (state, anomaly)
+}
+
+/// The states of `me` now: (assumed, proved), and a pair that the table does not know, if the events hold one.
+#[must_use]
+pub fn states(me: &Endpoint, peer: &Endpoint) -> (State, State, Option<Anomaly>) {
+    let (open, open_proved) = me.opened();
+    let (assumed, anomaly) = run(open, events(me, peer, View::Assumed));
+    let (proved, _) = run(open_proved, events(me, peer, View::Proved));
+    (assumed, proved, anomaly)
+}
+
+/// Who closed, why it is known, and the packet that did it. Resets are the caller's.
+#[must_use]
+pub fn closer(ends: &[Endpoint; 2]) -> (ActiveCloser, CloserBasis, Option<Mark>) {
+    let [client, server] = ends;
+    match (&client.fin, &server.fin) {
+        (None, None) => (ActiveCloser::None, CloserBasis::NoClose, None),
+        (Some(fin), None) => (ActiveCloser::Client, CloserBasis::SingleFin, Some(fin.mark)),
+        (None, Some(fin)) => (ActiveCloser::Server, CloserBasis::SingleFin, Some(fin.mark)),
+        (Some(c), Some(s)) => match (order(c, s), order(s, c)) {
+            (Order::Undecided, _) | (_, Order::Undecided) => {
+                (ActiveCloser::Ambiguous, CloserBasis::RetransmissionOnly, None)
+            }
+            (Order::Mine, _) => (ActiveCloser::Client, CloserBasis::Acknowledged, Some(c.mark)),
+            (Order::Theirs, _) => (ActiveCloser::Server, CloserBasis::Acknowledged, Some(s.mark)),
+            (Order::Crossed, _) => (ActiveCloser::Both, CloserBasis::Crossed, Some(c.mark.min(s.mark))),
+        },
+    }
+}
+
+/// As the active closer's word for a role.
+#[must_use]
+pub const fn active(role: Role) -> ActiveCloser {
+    match role {
+        Role::Client => ActiveCloser::Client,
+        Role::Server => ActiveCloser::Server,
+    }
+}

@@ -1,0 +1,223 @@
+//! One side of a connection: what it sent, what it acknowledged, and the state that follows.
+
+use super::seq;
+use super::state::{self, Anomaly, Event};
+use super::stream::Stream;
+use super::time_wait::TimeWait;
+use crate::decode::{Flags, Segment};
+use crate::record::{Mark, Stack, State};
+
+/// A side's first captured FIN.
+#[derive(Clone, Copy, Debug)]
+pub struct Fin {
+    /// The packet.
+    pub mark: Mark,
+    /// Its sequence number (after any payload it carries).
+    pub seq: u32,
+    /// Acknowledgment number it carried: what its sender had received when it closed.
+    pub ack: u32,
+    /// The first segment of the peer that acknowledges it.
+    pub acked: Option<Mark>,
+    /// How far the peer had sent when it acknowledged: once this side acknowledges beyond, it has that segment.
+    pub peer_next_when_acked: u32,
+    /// The peer had acknowledged it before it was captured: reordered by the tap, or only a retransmission was captured.
+    pub acked_before_seen: bool,
+    /// How often it was sent again.
+    pub repeats: u32,
+}
+
+impl Fin {
+    /// Sequence number after the FIN: `seq + 1`.
+    #[must_use]
+    pub const fn end(&self) -> u32 {
+        seq::add(self.seq, 1)
+    }
+}
+
+/// What tells one capture of a packet from another packet just like it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fingerprint {
+    seq: u32,
+    ack: u32,
+    flags: u16,
+    window: u16,
+    len: u32,
+    ip_id: Option<u16>,
+    timestamp: Option<u32>,
+    sack: u32,
+}
+
+/// Longest time between two captures of one packet (two interfaces, a mirror).
+const DUPLICATE_WINDOW_NS: i64 = 1_000_000;
+
+/// One side of a connection.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The bytes it sent.
+    pub stream: Stream,
+    /// Assumed state.
+    pub state: State,
+    /// Proved state.
+    pub proved: State,
+    /// Assumed and proved state before any close event.
+    open: (State, State),
+    /// Since when the assumed state holds, ns.
+    pub since_ns: i64,
+    /// Initial sequence number, if its SYN was captured.
+    pub isn: Option<u32>,
+    /// The ISN was taken from a recycled TIME_WAIT, so it does not follow the ISN clock.
+    pub isn_recycled: bool,
+    /// When the (last) SYN or SYN-ACK was sent.
+    pub syn: Option<Mark>,
+    /// SYN or SYN-ACK transmissions.
+    pub syn_count: u32,
+    /// Sequence number after the furthest thing sent (SND.NXT), once something was sent.
+    pub next: Option<u32>,
+    /// Sequence number of the first captured segment.
+    pub first_seq: u32,
+    /// Highest acknowledgment sent (RCV.NXT as proved).
+    pub acked: Option<u32>,
+    /// First FIN.
+    pub fin: Option<Fin>,
+    /// It sent, or accepted, a reset.
+    pub reset: Option<Event>,
+    /// Last window field, unscaled.
+    pub window: u16,
+    /// Window scale of its SYN.
+    pub window_scale: u8,
+    /// Packets sent.
+    pub packets: u64,
+    /// Distinct payload bytes.
+    pub bytes: u64,
+    /// Segments sent again.
+    pub retransmits: u32,
+    /// TTL of the first packet.
+    pub ttl: u8,
+    /// Guessed stack.
+    pub stack: Stack,
+    /// Round trip between tap and endpoint, ns, from the handshake; 0 if unknown.
+    pub rtt_ns: i64,
+    /// Its TIME_WAIT.
+    pub time_wait: Option<Box<TimeWait>>,
+    last: Option<(Fingerprint, i64)>,
+}
+
+impl Endpoint {
+    /// A side of which nothing is known but the state it starts in.
+    #[must_use]
+    pub fn new(start: State, max_reassembly_bytes: usize) -> Self {
+        Endpoint {
+            stream: Stream::new(max_reassembly_bytes),
+            state: start,
+            proved: start,
+            open: (start, start),
+            since_ns: 0,
+            isn: None,
+            isn_recycled: false,
+            syn: None,
+            syn_count: 0,
+            next: None,
+            first_seq: 0,
+            acked: None,
+            fin: None,
+            reset: None,
+            window: 0,
+            window_scale: 0,
+            packets: 0,
+            bytes: 0,
+            retransmits: 0,
+            ttl: 0,
+            stack: Stack::Unknown,
+            rtt_ns: 0,
+            time_wait: None,
+            last: None,
+        }
+    }
+
+    /// Whether this is the last packet of this side, captured once more: same IP id (or none and something that is never
+    /// repeated so soon), within a millisecond.
+    pub fn is_duplicate(&mut self, segment: &Segment<'_>) -> bool {
+        let print = Fingerprint {
+            seq: segment.seq,
+            ack: segment.ack,
+            flags: segment.flags.0,
+            window: segment.window,
+            len: segment.payload_len,
+            ip_id: segment.ip_id,
+            timestamp: segment.options.timestamps.map(|t| t.0),
+            sack: if segment.options.sack_count > 0 { segment.options.sack[0].1 } else { 0 },
+        };
+        let before = self.last.replace((print, segment.ts_ns));
+        let has_id = segment.ip_id.is_some_and(|id| id != 0);
+        let notable = segment.payload_len > 0 || segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0) != 0;
+        before.is_some_and(|(same, at)| {
+            same == print && (has_id || notable) && (0..DUPLICATE_WINDOW_NS).contains(&(segment.ts_ns - at))
+        })
+    }
+
+    /// Whether a segment with this sequence number can belong here: within 16 MiB of what was sent or acknowledged.
+    #[must_use]
+    pub fn is_near(&self, seq: u32, peer_acked: Option<u32>) -> bool {
+        const REACH: u32 = 1 << 24;
+        let near = |point: Option<u32>| point.is_some_and(|p| seq::diff(seq, p).unsigned_abs() <= REACH);
+        (self.next.is_none() && peer_acked.is_none()) || near(self.next) || near(peer_acked)
+    }
+
+    /// Whether an acknowledgment of `peer`'s sequence space can be real: near what either knows of it.
+    #[must_use]
+    pub fn is_near_ack(&self, ack: u32, peer: &Endpoint) -> bool {
+        peer.is_near(ack, self.acked)
+    }
+
+    /// Both ISNs of this side with their times, if both follow the ISN clock.
+    #[must_use]
+    pub fn clock(&self, after: (u32, i64)) -> Option<((u32, i64), (u32, i64))> {
+        let before = self.isn.filter(|_| !self.isn_recycled)?;
+        Some(((before, self.syn?.ts_ns), after))
+    }
+
+    /// Whether this side is done: closed, waiting, or never there.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Closed | State::TimeWait | State::Listen)
+    }
+
+    /// Sequence space up to `end` was sent.
+    pub fn sent_to(&mut self, end: u32) {
+        self.next = Some(self.next.map_or(end, |next| seq::max(next, end)));
+    }
+
+    /// Everything up to `ack` was received.
+    pub fn acknowledge(&mut self, ack: u32) {
+        self.acked = Some(self.acked.map_or(ack, |acked| seq::max(acked, ack)));
+    }
+
+    /// Whether this side has acknowledged the peer's sequence space up to `end`.
+    #[must_use]
+    pub fn has_acked(&self, end: u32) -> bool {
+        self.acked.is_some_and(|acked| seq::leq(end, acked))
+    }
+
+    /// Feeds an event of the opening to both views.
+    pub fn open_event(&mut self, event: Event) -> Result<(), Anomaly> {
+        self.open_assumed(event).and(self.open_proved(event))
+    }
+
+    /// Feeds an event of the opening to the assumed view.
+    pub fn open_assumed(&mut self, event: Event) -> Result<(), Anomaly> {
+        self.open.0 = state::next(self.open.0, event)?;
+        Ok(())
+    }
+
+    /// Feeds an event of the opening to the proved view.
+    pub fn open_proved(&mut self, event: Event) -> Result<(), Anomaly> {
+        self.open.1 = state::next(self.open.1, event)?;
+        Ok(())
+    }
+
+    /// The states before any close event: (assumed, proved).
+    #[must_use]
+    pub const fn opened(&self) -> (State, State) {
+        self.open
+    }
+}

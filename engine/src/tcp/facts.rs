@@ -1,0 +1,232 @@
+//! A finished connection as plain facts.
+
+use super::close;
+use super::connection::Connection;
+use super::endpoint::Endpoint;
+use super::payload::{Payload, Sink};
+use super::seq;
+use super::stream::Piece;
+use super::time_wait::TimeWait;
+use crate::record::{
+    ActiveCloser, Close, CloserBasis, ConnectionRecord, HttpFacts, Mark, Quality, Race, ResetEffect, ResetFacts,
+    ResetKind, Role, Side, State,
+};
+use crate::settings::SECOND;
+
+/// How long after the last packet Linux may keep a socket that is neither open nor in TIME_WAIT, ns: a SYN is given up
+/// after 134 s, a SYN-ACK after 63 s, an orphan's FIN after 107 s; an orphan in FIN-WAIT-2 goes after `tcp_fin_timeout`,
+/// 60 s by default. The state is certain until the last packet and possible until then.
+const fn patience_ns(state: State) -> Option<i64> {
+    match state {
+        State::SynSent => Some(134 * SECOND),
+        State::SynReceived => Some(63 * SECOND),
+        State::FinWait1 | State::Closing | State::LastAck => Some(107 * SECOND),
+        _ => None,
+    }
+}
+
+/// `tcp_fin_timeout`'s default: an orphan leaves FIN-WAIT-2 after it, an open descriptor never does.
+const FIN_TIMEOUT_NS: i64 = 60 * SECOND;
+
+impl<P: Payload> Connection<P> {
+    /// Ends the connection: its facts go to the sink, and those of a predecessor still undecided before them.
+    pub fn finish(mut self, sink: &mut P::Sink) {
+        if let Some(predecessor) = self.predecessor.take() {
+            predecessor.finish(sink);
+        }
+        let http = self.finish_payload(sink);
+        self.conclude_time_wait();
+        if sink.wants_spans() {
+            self.finish_spans(sink);
+        }
+        let record = self.record(http);
+        sink.connection(record);
+    }
+
+    /// Flushes what waits for reassembly and ends the reader.
+    fn finish_payload(&mut self, sink: &mut P::Sink) -> HttpFacts {
+        let Some(mut payload) = self.payload.take() else {
+            self.note_acked_gap();
+            return HttpFacts::default();
+        };
+        let quality = &mut self.quality.0;
+        for role in [Role::Client, Role::Server] {
+            let end = &mut self.ends[role as usize];
+            let reached = end.stream.next_seq();
+            end.stream.finish(&mut |piece| {
+                if matches!(piece, Piece::Gap { .. }) && *quality & Quality::TRUNCATED == 0 {
+                    *quality |= Quality::GAP;
+                }
+                payload.feed(role, piece, sink);
+            });
+            if let Some(fin) = end.fin
+                && reached != Some(fin.seq)
+                && end.stream.next_seq() == Some(fin.seq)
+            {
+                payload.fin(role, sink);
+            }
+        }
+        self.note_acked_gap();
+        payload.finish(sink)
+    }
+
+    /// The peer acknowledged what was never captured.
+    fn note_acked_gap(&mut self) {
+        let [client, server] = &self.ends;
+        let beyond = |end: &Endpoint, peer: &Endpoint| {
+            end.next.is_some_and(|next| peer.acked.is_some_and(|acked| seq::lt(next, acked)))
+        };
+        if beyond(client, server) || beyond(server, client) {
+            self.quality.0 |= Quality::GAP;
+        }
+        let talks = |end: &Endpoint| end.acked.is_some() || end.bytes > 0;
+        if (client.packets == 0 && talks(server)) || (server.packets == 0 && talks(client)) {
+            self.quality.0 |= Quality::ONE_SIDED;
+        }
+    }
+
+    /// An endpoint that must be waiting although its last ACK was not captured: from the peer's FIN on, if the peer did
+    /// not have to repeat it.
+    fn conclude_time_wait(&mut self) {
+        for role in [Role::Client, Role::Server] {
+            let (end, peer) = super::connection::pair(&mut self.ends, role);
+            if end.state != State::TimeWait || end.time_wait.is_some() {
+                continue;
+            }
+            if let (Some(mine), Some(theirs)) = (end.fin, peer.fin)
+                && theirs.repeats == 0
+            {
+                let start = Mark { ts_ns: end.since_ns, ..theirs.mark };
+                end.time_wait = Some(Box::new(TimeWait::new(start, end.rtt_ns, mine.end(), theirs.end())));
+            }
+        }
+    }
+
+    fn finish_spans(&self, sink: &mut P::Sink) {
+        for role in [Role::Client, Role::Server] {
+            let end = &self.ends[role as usize];
+            let host = self.names[role as usize].0;
+            if let (State::TimeWait, Some(wait)) = (end.state, &end.time_wait) {
+                sink.time_wait_span(host, end.since_ns, &wait.facts);
+                continue;
+            }
+            let last = self.last.ts_ns;
+            let (min, max) = match (end.state, patience_ns(end.state)) {
+                (State::FinWait2, _) => (end.since_ns.saturating_add(FIN_TIMEOUT_NS), i64::MAX),
+                (_, Some(patience)) => (last, last.saturating_add(patience)),
+                (_, None) => (i64::MAX, i64::MAX),
+            };
+            sink.span(host, end.state, end.since_ns, min, max);
+        }
+    }
+
+    fn record(self, http: HttpFacts) -> ConnectionRecord {
+        let close = self.close();
+        let (active_closer, closer_basis, closer) = self.closer();
+        let race = self.race(&http);
+        let half_close_ns = match &self.ends {
+            [Endpoint { fin: Some(c), .. }, Endpoint { fin: Some(s), .. }] if close != Close::Simultaneous => {
+                Some((s.mark.ts_ns - c.mark.ts_ns).abs())
+            }
+            _ => None,
+        };
+        let handshake_rtt_ns = self
+            .established
+            .zip(self.ends[0].syn)
+            .map(|(done, syn)| done.ts_ns - syn.ts_ns)
+            .filter(|&rtt| rtt >= 0);
+        ConnectionRecord {
+            ordinal: self.ordinal,
+            client: self.names[0],
+            server: self.names[1],
+            role_basis: self.role_basis,
+            tunnel: self.tunnel,
+            first: self.first,
+            last: self.last,
+            handshake_rtt_ns,
+            history: self.history.text(),
+            close,
+            active_closer,
+            closer_basis,
+            closer,
+            reset: self.reset,
+            ineffective_resets: self.ineffective_resets,
+            half_close_ns,
+            idle_before_close_ns: self.idle_before_close_ns,
+            reuse_of: self.reuse_of,
+            syn_count: self.ends[0].syn_count,
+            race,
+            http,
+            quality: self.quality,
+            sides: self.ends.map(side),
+        }
+    }
+
+    /// The first reset that is not known to have failed.
+    fn effective_reset(&self) -> Option<ResetFacts> {
+        self.reset.filter(|reset| reset.effect != ResetEffect::Ineffective)
+    }
+
+    fn close(&self) -> Close {
+        let [client, server] = &self.ends;
+        let reset = self.effective_reset();
+        match (client.fin, server.fin, reset) {
+            (None, None, Some(reset)) if reset.kind == ResetKind::Refused => Close::Refused,
+            (None, None, Some(_)) => Close::Reset,
+            (_, _, Some(_)) => Close::ResetAfterFin,
+            (Some(c), Some(s), None) if close::order(&c, &s) == close::Order::Crossed => Close::Simultaneous,
+            (Some(_), Some(_), None) => Close::Fin,
+            (None, None, None) => self.openness(),
+            (_, _, None) => Close::HalfClosed,
+        }
+    }
+
+    /// How far a connection without a close got.
+    fn openness(&self) -> Close {
+        let [client, server] = &self.ends;
+        if client.isn.is_some() && server.packets == 0 && client.acked.is_none() {
+            Close::Unanswered
+        } else if server.isn.is_some() && self.established.is_none() && client.acked.is_none() {
+            Close::HalfOpen
+        } else {
+            Close::Open
+        }
+    }
+
+    fn closer(&self) -> (ActiveCloser, CloserBasis, Option<Mark>) {
+        let by_fin = close::closer(&self.ends);
+        match self.effective_reset() {
+            Some(reset) if by_fin.0 == ActiveCloser::None && reset.kind == ResetKind::Abort => {
+                (close::active(reset.role), CloserBasis::Abort, Some(reset.mark))
+            }
+            _ => by_fin,
+        }
+    }
+
+    /// A request that the server's close overtook, or that ignored it (semantics D4).
+    fn race(&self, http: &HttpFacts) -> Option<Race> {
+        let [client, server] = &self.ends;
+        let fin = server.fin?;
+        let reset = self.effective_reset()?;
+        let unheard = client.next.is_some_and(|next| seq::lt(fin.ack, next)) && http.unprocessed > 0;
+        if !unheard || reset.role != Role::Server || !matches!(reset.kind, ResetKind::LateData | ResetKind::NoState) {
+            return None;
+        }
+        http.last_request?;
+        Some(if seq::lt(http.last_request_ack, fin.end()) { Race::KeepaliveRace } else { Race::StaleReuse })
+    }
+}
+
+fn side(end: Endpoint) -> Side {
+    Side {
+        packets: end.packets,
+        bytes: end.bytes,
+        retransmits: end.retransmits,
+        state: end.state,
+        state_proved: end.proved,
+        fin: end.fin.map(|fin| fin.mark),
+        stack: end.stack,
+        ttl: end.ttl,
+        time_wait: end.time_wait.map(|wait| wait.facts),
+    }
+}

@@ -1,0 +1,244 @@
+//! From a segment's 4-tuple to its connection.
+//!
+//! The table is split into [`PARTITIONS`] by a fixed hash of the 4-tuple. A thread owns whole partitions, and limits are
+//! kept per partition, so what is evicted does not depend on the number of threads. Within a partition connections lie
+//! in a slab, found by a keyed hash (hostile tuples cannot make it slow) and chained by last packet: the longest idle is
+//! the first to go.
+
+use super::connection::Connection;
+use super::incarnation::{self, Belongs};
+use super::payload::Payload;
+use crate::decode::Segment;
+use crate::record::{Address, Quality, Tunnel};
+use crate::settings::Settings;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+/// How many independent parts the 4-tuples are split into.
+pub const PARTITIONS: usize = 64;
+
+/// The two ends of a flow in an order that does not depend on direction, and the VLAN around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlowKey {
+    low: (Address, u16),
+    high: (Address, u16),
+    tunnel: Tunnel,
+}
+
+impl FlowKey {
+    /// Of either direction.
+    #[must_use]
+    pub fn new(one: (Address, u16), other: (Address, u16), tunnel: Tunnel) -> Self {
+        let (low, high) = if one <= other { (one, other) } else { (other, one) };
+        FlowKey { low, high, tunnel }
+    }
+
+    /// Of a segment.
+    #[must_use]
+    pub fn of(segment: &Segment<'_>) -> Self {
+        FlowKey::new((segment.src, segment.src_port), (segment.dst, segment.dst_port), segment.tunnel)
+    }
+
+    /// Which partition it falls into: the same on every machine and in every run.
+    #[must_use]
+    pub fn partition(&self) -> usize {
+        let word = |a: &Address| u128::from_be_bytes(a.0) as u64 ^ (u128::from_be_bytes(a.0) >> 64) as u64;
+        let ports = u64::from(self.low.1) << 16 | u64::from(self.high.1);
+        let mixed = word(&self.low.0)
+            .rotate_left(29)
+            .wrapping_add(word(&self.high.0))
+            .wrapping_add(ports << 20)
+            .wrapping_add(u64::from(self.tunnel.0))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 58) as usize
+    }
+}
+
+const NONE: u32 = u32::MAX;
+
+struct Slot<P> {
+    key: FlowKey,
+    connection: Option<Box<Connection<P>>>,
+    newer: u32,
+    older: u32,
+}
+
+/// One partition's connections.
+pub struct FlowTable<P> {
+    index: HashTable<u32>,
+    hasher: RandomState,
+    slots: Vec<Slot<P>>,
+    free: Vec<u32>,
+    newest: u32,
+    oldest: u32,
+    limit: usize,
+    /// Connections ended because the table was full.
+    pub evicted: u64,
+}
+
+impl<P: Payload> FlowTable<P> {
+    /// An empty partition with its share of `settings.max_connections`.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        FlowTable {
+            index: HashTable::new(),
+            hasher: RandomState::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            newest: NONE,
+            oldest: NONE,
+            limit: settings.max_connections.div_ceil(PARTITIONS).max(1),
+            evicted: 0,
+        }
+    }
+
+    /// Takes a segment; returns true if it opened a connection. `watch` sees the connection after it.
+    pub fn accept(
+        &mut self,
+        key: FlowKey,
+        segment: &Segment<'_>,
+        settings: &Settings,
+        sink: &mut P::Sink,
+        watch: &mut impl FnMut(&Connection<P>),
+    ) -> bool {
+        let hash = self.hasher.hash_one(key);
+        let found = self.index.find(hash, |&at| self.slots[at as usize].key == key).copied();
+        let (at, opened) = match found {
+            Some(at) => (at, self.place(at, segment, settings, sink)),
+            None => (self.insert(key, hash, segment, settings, sink), true),
+        };
+        self.touch(at);
+        if let Some(connection) = &mut self.slots[at as usize].connection {
+            if connection.predecessor.is_some() {
+                if incarnation::belongs(connection, segment) == Belongs::Before {
+                    if let Some(old) = &mut connection.predecessor {
+                        old.accept(segment, settings, sink);
+                        watch(old);
+                    }
+                    return opened;
+                }
+                let settled = connection.settle_predecessor(segment);
+                connection.accept(segment, settings, sink);
+                if settled && let Some(old) = connection.predecessor.take() {
+                    old.finish(sink);
+                }
+            } else {
+                connection.accept(segment, settings, sink);
+            }
+            watch(connection);
+        }
+        opened
+    }
+
+    /// Makes sure that slot `at` holds the incarnation that the segment belongs to; true if that is a new one.
+    fn place(&mut self, at: u32, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) -> bool {
+        let slot = &mut self.slots[at as usize];
+        let Some(connection) = slot.connection.take() else { return false };
+        if segment.ts_ns.saturating_sub(connection.last.ts_ns) > settings.idle_expiry_ns {
+            connection.finish(sink);
+            slot.connection = Some(Box::new(Connection::open(segment, settings)));
+            return true;
+        }
+        let is_next = incarnation::belongs(&connection, segment) == Belongs::Next;
+        slot.connection = Some(if is_next { connection.succeed(segment, settings, sink) } else { connection });
+        is_next
+    }
+
+    fn insert(
+        &mut self,
+        key: FlowKey,
+        hash: u64,
+        segment: &Segment<'_>,
+        settings: &Settings,
+        sink: &mut P::Sink,
+    ) -> u32 {
+        if self.index.len() >= self.limit {
+            self.evict(sink);
+        }
+        let slot = Slot { key, connection: Some(Box::new(Connection::open(segment, settings))), newer: NONE, older: NONE };
+        let at = if let Some(at) = self.free.pop() {
+            self.slots[at as usize] = slot;
+            at
+        } else {
+            self.slots.push(slot);
+            (self.slots.len() - 1) as u32
+        };
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.index.insert_unique(hash, at, |&i| hasher.hash_one(slots[i as usize].key));
+        self.link(at);
+        at
+    }
+
+    /// Ends the longest idle connection.
+    fn evict(&mut self, sink: &mut P::Sink) {
+        let at = self.oldest;
+        if at == NONE {
+            return;
+        }
+        self.evicted += 1;
+        if let Some(mut connection) = self.remove(at) {
+            connection.quality.0 |= Quality::EVICTED;
+            connection.finish(sink);
+        }
+    }
+
+    fn remove(&mut self, at: u32) -> Option<Box<Connection<P>>> {
+        self.unlink(at);
+        let slot = &mut self.slots[at as usize];
+        let connection = slot.connection.take();
+        let hash = self.hasher.hash_one(slot.key);
+        if let Ok(entry) = self.index.find_entry(hash, |&i| i == at) {
+            entry.remove();
+        }
+        self.free.push(at);
+        connection
+    }
+
+    /// Finishes connections without a packet since `before_ns`.
+    pub fn expire(&mut self, before_ns: i64, sink: &mut P::Sink) {
+        while self.oldest != NONE {
+            let at = self.oldest;
+            let idle = self.slots[at as usize].connection.as_ref().is_none_or(|c| c.last.ts_ns < before_ns);
+            if !idle {
+                return;
+            }
+            if let Some(connection) = self.remove(at) {
+                connection.finish(sink);
+            }
+        }
+    }
+
+    /// Finishes everything.
+    pub fn finish(&mut self, sink: &mut P::Sink) {
+        self.expire(i64::MAX, sink);
+    }
+
+    fn touch(&mut self, at: u32) {
+        if self.newest != at {
+            self.unlink(at);
+            self.link(at);
+        }
+    }
+
+    fn link(&mut self, at: u32) {
+        let before = std::mem::replace(&mut self.newest, at);
+        (self.slots[at as usize].older, self.slots[at as usize].newer) = (before, NONE);
+        match self.slots.get_mut(before as usize) {
+            Some(slot) => slot.newer = at,
+            None => self.oldest = at,
+        }
+    }
+
+    fn unlink(&mut self, at: u32) {
+        let (newer, older) = (self.slots[at as usize].newer, self.slots[at as usize].older);
+        match self.slots.get_mut(newer as usize) {
+            Some(slot) => slot.older = older,
+            None => self.newest = older,
+        }
+        match self.slots.get_mut(older as usize) {
+            Some(slot) => slot.newer = newer,
+            None => self.oldest = newer,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Where one life of a 4-tuple ends and the next begins (semantics A1, A2), and what the change proves of the old one.
+//!
+//! A SYN with a new ISN opens a new incarnation; the same ISN is a retransmission. The old one is kept beside the new
+//! until the answer decides its fate: a SYN-ACK shows how its TIME_WAIT ended, an ACK of the old numbers shows it alive.
+
+use super::connection::{Connection, mark};
+use super::payload::Payload;
+use super::reset;
+use super::seq;
+use crate::decode::{Flags, Segment};
+use crate::record::{Mark, Role};
+use crate::settings::{SECOND, Settings};
+
+/// What a segment is to the connection that holds its 4-tuple.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belongs {
+    /// A segment of it.
+    Here,
+    /// The first of a new incarnation.
+    Next,
+    /// A segment of the incarnation before, which is not over after all.
+    Before,
+}
+
+/// Opening segments captured out of order lie no further apart than this.
+const REORDER_NS: i64 = 3 * SECOND;
+
+/// Decides which incarnation a segment belongs to.
+#[must_use]
+pub fn belongs<P: Payload>(connection: &Connection<P>, segment: &Segment<'_>) -> Belongs {
+    let role = connection.role_of((segment.src, segment.src_port));
+    let (end, peer) = (&connection.ends[role as usize], &connection.ends[role.peer() as usize]);
+    let flags = segment.flags;
+    if flags.has(Flags::SYN) && !flags.has(Flags::RST) {
+        return match end.isn {
+            Some(isn) if isn == segment.seq => Belongs::Here,
+            Some(_) if flags.has(Flags::ACK) && answers(segment, peer.isn, peer.next) => Belongs::Here,
+            Some(_) => Belongs::Next,
+            None if is_late_opening(connection, segment, role) => Belongs::Here,
+            None => Belongs::Next,
+        };
+    }
+    if is_of_predecessor(connection, segment, role) {
+        return Belongs::Before;
+    }
+    let is_far = |end: &super::endpoint::Endpoint, seq, acked| !end.is_near(seq, acked);
+    if connection.is_over()
+        && segment.payload_len > 0
+        && is_far(end, segment.seq, peer.acked)
+        && is_far(peer, segment.ack, end.acked)
+    {
+        return Belongs::Next; // the new handshake was not captured
+    }
+    Belongs::Here
+}
+
+/// Whether a SYN-ACK acknowledges the peer's SYN (and no more than it sent with it).
+fn answers(syn_ack: &Segment<'_>, peer_isn: Option<u32>, peer_next: Option<u32>) -> bool {
+    peer_isn.is_some_and(|isn| seq::lt(isn, syn_ack.ack))
+        && peer_next.is_some_and(|next| seq::leq(syn_ack.ack, next))
+}
+
+/// A SYN or SYN-ACK of a side whose own was not captured yet: the answer, a crossing SYN, or one that the tap shows late.
+fn is_late_opening<P: Payload>(connection: &Connection<P>, segment: &Segment<'_>, role: Role) -> bool {
+    let (end, peer) = (&connection.ends[role as usize], &connection.ends[role.peer() as usize]);
+    let first_byte = seq::add(segment.seq, 1);
+    if segment.flags.has(Flags::ACK) && (end.next.is_none() || peer.isn.is_some()) {
+        return answers(segment, peer.isn, peer.next) || (peer.isn.is_none() && peer.first_seq == segment.ack);
+    }
+    let young = segment.ts_ns - connection.first.ts_ns < REORDER_NS;
+    let continues = end.next.is_some() && end.first_seq == first_byte;
+    let acknowledged = peer.acked == Some(first_byte);
+    let crossing = end.next.is_none_or(|_| end.acked.is_some()) && peer.isn.is_some() && peer.acked.is_none();
+    young && (continues || acknowledged || crossing)
+}
+
+/// Whether a plain segment continues the predecessor while the new SYN has no answer.
+fn is_of_predecessor<P: Payload>(connection: &Connection<P>, segment: &Segment<'_>, role: Role) -> bool {
+    let Some(old) = &connection.predecessor else { return false };
+    let new = &connection.ends[role as usize];
+    if segment.flags.has(Flags::RST) || old.is_over() || new.next.is_some_and(|next| next == segment.seq) {
+        return false;
+    }
+    let end = &old.ends[old.role_of((segment.src, segment.src_port)) as usize];
+    segment.payload_len > 0 && end.next.is_some_and(|next| seq::diff(segment.seq, next).unsigned_abs() <= 1 << 20)
+}
+
+impl<P: Payload> Connection<P> {
+    /// Opens the incarnation after `self`, which stays beside it until its fate is known.
+    #[must_use]
+    pub fn succeed(mut self: Box<Self>, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) -> Box<Self> {
+        let mut next = Box::new(Connection::open(segment, settings));
+        next.reuse_of = Some((self.ordinal, segment.ts_ns - self.last.ts_ns));
+        if !segment.flags.has(Flags::SYN) {
+            self.finish(sink);
+            return next;
+        }
+        // The SYN that went unanswered leaves the question of the incarnation before it open.
+        let undecided = self.predecessor.take();
+        if segment.flags.has(Flags::ACK) {
+            self.close_by_answer(segment, mark(segment), &mut next);
+            next.predecessor = None;
+            if let Some(old) = undecided {
+                old.finish(sink);
+            }
+            self.finish(sink);
+            return next;
+        }
+        self.note_own_syn(segment);
+        next.predecessor = if let Some(mut old) = undecided {
+            self.finish(sink);
+            old.note_own_syn(segment);
+            Some(old)
+        } else {
+            Some(self)
+        };
+        next.ends[0].isn_recycled = next.predecessor.as_ref().is_some_and(|old| old.is_recycled_by(segment));
+        next
+    }
+
+    /// Whether the sender's new ISN continues its old TIME_WAIT.
+    fn is_recycled_by(&self, syn: &Segment<'_>) -> bool {
+        let end = &self.ends[self.role_of((syn.src, syn.src_port)) as usize];
+        end.time_wait.as_ref().is_some_and(|wait| super::time_wait::recycled_isn(wait.snd_nxt) == syn.seq)
+    }
+
+    /// U3, L3: the sender of a new SYN no longer waits.
+    fn note_own_syn(&mut self, syn: &Segment<'_>) {
+        let role = self.role_of((syn.src, syn.src_port));
+        let end = &mut self.ends[role as usize];
+        let clock = end.clock((syn.seq, syn.ts_ns));
+        if let Some(wait) = &mut end.time_wait {
+            wait.succeeded(mark(syn), syn.seq, clock);
+        }
+    }
+
+    /// U2, L3: the sender of a SYN-ACK no longer waits; it stopped when the SYN reached it.
+    fn close_by_answer(&mut self, syn_ack: &Segment<'_>, syn: Mark, next: &mut Connection<P>) {
+        let role = self.role_of((syn_ack.src, syn_ack.src_port));
+        let end = &mut self.ends[role as usize];
+        let clock = end.clock((syn_ack.seq, syn_ack.ts_ns));
+        let answering = next.role_of((syn_ack.src, syn_ack.src_port));
+        if let Some(wait) = &mut end.time_wait {
+            next.ends[answering as usize].isn_recycled =
+                super::time_wait::recycled_isn(wait.snd_nxt) == syn_ack.seq;
+            wait.succeeded(syn, syn_ack.seq, clock);
+        }
+    }
+
+    /// What a segment of the new incarnation's opening says of the old one. True once the old one's fate is settled.
+    pub fn settle_predecessor(&mut self, segment: &Segment<'_>) -> bool {
+        let Some(mut old) = self.predecessor.take() else { return false };
+        let role = self.role_of((segment.src, segment.src_port));
+        let settled = match role {
+            Role::Client => old.hear_opener(self, segment),
+            Role::Server => old.hear_answer(self, segment),
+        };
+        self.predecessor = Some(old);
+        settled
+    }
+
+    /// The opener of the new incarnation speaks again: a RST in answer to a challenge kills what is left of the old one.
+    fn hear_opener(&mut self, new: &Connection<P>, segment: &Segment<'_>) -> bool {
+        let role = self.role_of((segment.src, segment.src_port));
+        if segment.flags.has(Flags::RST) && !segment.flags.has(Flags::ACK) {
+            let peer = &mut self.ends[role.peer() as usize];
+            if let Some(wait) = &mut peer.time_wait {
+                wait.reset_by_peer(mark(segment), segment.seq);
+            }
+            return false;
+        }
+        // Anything but its SYN again means that the handshake went on unseen.
+        segment.flags.has(Flags::ACK) && new.ends[0].isn.is_some() && !segment.flags.has(Flags::SYN)
+    }
+
+    /// The other side answers: SYN-ACK (accepted), ACK (a challenge: the old one lives), RST (nothing there).
+    fn hear_answer(&mut self, new: &mut Connection<P>, segment: &Segment<'_>) -> bool {
+        let role = self.role_of((segment.src, segment.src_port));
+        let own = reset::has_ttl_of(&self.ends[role as usize], segment);
+        let syn = new.ends[0].syn.unwrap_or(new.first);
+        if segment.flags.has(Flags::SYN) {
+            self.close_by_answer(segment, syn, new);
+            return true;
+        }
+        let Some(wait) = &mut self.ends[role as usize].time_wait else {
+            return segment.flags.has(Flags::RST);
+        };
+        if segment.flags.has(Flags::RST) {
+            if own {
+                wait.gone(mark(segment));
+            }
+            return true;
+        }
+        wait.challenged(mark(segment), segment.seq, segment.ack);
+        false
+    }
+}

@@ -1,0 +1,41 @@
+//! What a connection hands its payload to: the next stage, which `tcp` does not know by name.
+
+use super::state::Anomaly;
+use super::stream::Piece;
+use crate::record::{Address, ConnectionRecord, HttpFacts, Role, RoleBasis, State, TimeWaitFacts};
+use crate::settings::Settings;
+
+/// Reads the two byte streams of one connection.
+pub trait Payload {
+    /// Where its results go.
+    type Sink: Sink;
+
+    /// For the connection whose first packet has this ordinal.
+    fn new(settings: &Settings, connection: u64) -> Self;
+    /// The next piece of one side's stream, in order.
+    fn feed(&mut self, role: Role, piece: Piece<'_>, sink: &mut Self::Sink);
+    /// The side's stream is complete.
+    fn fin(&mut self, role: Role, sink: &mut Self::Sink);
+    /// Nothing more will come.
+    fn finish(self, sink: &mut Self::Sink) -> HttpFacts;
+    /// Which side sends such a payload first, if it tells.
+    fn role_of(payload: &[u8]) -> Option<(Role, RoleBasis)>;
+}
+
+/// Takes what the connections produce.
+pub trait Sink {
+    /// A pair of state and event that the table does not know.
+    fn anomaly(&mut self, anomaly: Anomaly);
+    /// Whether [`Sink::span`] is wanted.
+    fn wants_spans(&self) -> bool;
+    /// An endpoint was in `state` from `from_ns` to somewhere between `to_min_ns` and `to_max_ns`.
+    fn span(&mut self, host: Address, state: State, from_ns: i64, to_min_ns: i64, to_max_ns: i64);
+    /// An endpoint waits in TIME_WAIT since `from_ns`; its end follows from the facts and the host's length.
+    fn time_wait_span(&mut self, host: Address, from_ns: i64, facts: &TimeWaitFacts);
+    /// A finished connection.
+    fn connection(&mut self, record: ConnectionRecord);
+    /// A duplicate packet was removed.
+    fn duplicate(&mut self);
+    /// Out-of-order bytes were given up.
+    fn overflow(&mut self, bytes: u64);
+}

@@ -1,0 +1,89 @@
+//! What a reset was, and whether its receiver accepted it (semantics A7; RFC 9293 §3.10.7, RFC 5961 §3.2).
+
+use super::endpoint::Endpoint;
+use super::seq;
+use crate::decode::{Flags, Segment};
+use crate::record::{ResetEffect, ResetKind, Role, State};
+
+/// TTLs of one host's packets differ by no more than routes do.
+const TTL_TOLERANCE: u8 = 2;
+
+/// Whether a packet's TTL is that of the endpoint it claims to come from.
+#[must_use]
+pub fn has_ttl_of(endpoint: &Endpoint, segment: &Segment<'_>) -> bool {
+    endpoint.packets == 0 || endpoint.ttl.abs_diff(segment.ttl) <= TTL_TOLERANCE
+}
+
+/// What a reset answers: the peer's last segment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Provocation {
+    /// Its acknowledgment number.
+    pub ack: u32,
+    /// Its payload length.
+    pub len: u32,
+    /// Its flags.
+    pub flags: Flags,
+}
+
+/// The kind of a reset sent by `sender` to `receiver`; `last` is what the receiver had sent last.
+#[must_use]
+pub fn kind(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint, last: Option<Provocation>) -> ResetKind {
+    if is_refusal(segment, sender, receiver) {
+        return ResetKind::Refused;
+    }
+    if !has_ttl_of(sender, segment) {
+        return ResetKind::Injected;
+    }
+    let answers = last.is_some_and(|peer| peer.flags.has(Flags::ACK) && peer.ack == segment.seq);
+    let has_ack = segment.flags.has(Flags::ACK);
+    if has_ack && segment.seq == 0 && segment.window == 0 && last.is_some_and(|peer| !peer.flags.has(Flags::ACK)) {
+        return ResetKind::NoState;
+    }
+    // Linux sends a bare one only as an answer (`tcp_v4_send_reset`); an abort carries ACK (`tcp_send_active_reset`).
+    if has_ack || (segment.window != 0 && !answers) {
+        return ResetKind::Abort;
+    }
+    let late = sender.fin.is_some() && last.is_some_and(|peer| peer.len > 0);
+    if late { ResetKind::LateData } else { ResetKind::NoState }
+}
+
+/// RST|ACK acknowledging just the SYN, from a side that never sent one (RFC 9293 §3.10.7.1).
+fn is_refusal(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint) -> bool {
+    let Some(isn) = receiver.isn else { return false };
+    sender.isn.is_none()
+        && receiver.state == State::SynSent
+        && segment.flags.has(Flags::ACK)
+        && seq::lt(isn, segment.ack)
+        && receiver.next.is_some_and(|next| seq::leq(segment.ack, next))
+}
+
+/// Whether the receiver accepts a reset: only one that hits RCV.NXT exactly (RFC 5961 §3.2), as far as the capture
+/// shows RCV.NXT. Linux also takes RCV.NXT − 1 once it has the peer's FIN.
+#[must_use]
+pub fn effect(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint, role_seen: bool) -> ResetEffect {
+    if receiver.state == State::SynSent {
+        let acceptable = segment.flags.has(Flags::ACK)
+            && receiver.isn.is_some_and(|isn| seq::lt(isn, segment.ack))
+            && receiver.next.is_some_and(|next| seq::leq(segment.ack, next));
+        return if acceptable { ResetEffect::Effective } else { ResetEffect::Ineffective };
+    }
+    if !role_seen {
+        return ResetEffect::Unknown;
+    }
+    // RCV.NXT is what the receiver acknowledged, or already more: what was sent and has surely arrived in order.
+    let mut points = [receiver.acked, sender.next, sender.stream.next_seq()].into_iter().flatten();
+    let after_fin = sender.fin.is_some().then(|| seq::add(segment.seq, 1));
+    if points.any(|rcv_nxt| rcv_nxt == segment.seq || Some(rcv_nxt) == after_fin) {
+        return ResetEffect::Effective;
+    }
+    if receiver.acked.is_none() && sender.next.is_none() { ResetEffect::Unknown } else { ResetEffect::Ineffective }
+}
+
+/// Who sent the segment that a reset answers, if it answers one.
+#[must_use]
+pub const fn provoked_by(kind: ResetKind, sender: Role) -> Option<Role> {
+    match kind {
+        ResetKind::LateData | ResetKind::NoState | ResetKind::Refused => Some(sender.peer()),
+        ResetKind::Abort | ResetKind::Injected => None,
+    }
+}
