@@ -12,7 +12,9 @@
 
 pub mod capture;
 pub mod decode;
+pub mod engine;
 pub mod http;
+pub mod ladder;
 pub mod ledger;
 pub mod record;
 pub mod settings;

@@ -1,0 +1,307 @@
+//! A second look at a few connections: every packet, with both endpoints' states after it.
+//!
+//! The first look keeps no packets. This one reads the same set again, only the packets of the 4-tuples asked for, through
+//! the same state machines.
+
+use crate::capture::{Batch, CaptureSet, SourceError};
+use crate::decode::{Flags, Segment, decode};
+use crate::engine::{Engine, Outcome, Reader};
+use crate::http::{Sniff, sniff};
+use crate::ledger::estimate;
+use crate::record::{Address, ConnectionRecord, Role, State, Tunnel};
+use crate::settings::{SECOND, Settings};
+use crate::tcp::connection::Connection;
+use crate::tcp::flow_table::FlowKey;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashSet};
+
+/// Rows kept per ladder: the first and, once they are full, the last of the rest.
+const MAX_ROWS: usize = 400;
+/// How long after a connection's last packet evidence of its TIME_WAIT is looked for.
+const EVIDENCE_NS: i64 = 250 * SECOND;
+/// Longest start line quoted.
+const MAX_SUMMARY: usize = 120;
+
+/// Where to find a connection.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Ordinal of its first packet.
+    pub ordinal: u64,
+    /// Its number.
+    pub connection: u64,
+    /// Both ends, client first.
+    pub ends: [(Address, u16); 2],
+    /// VLAN tags.
+    pub tunnel: Tunnel,
+    /// Time of its last packet.
+    pub end_ns: i64,
+}
+
+/// One connection, packet by packet.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ladder {
+    /// Its number.
+    pub connection: u64,
+    /// `address:port`.
+    pub client: String,
+    /// `address:port`.
+    pub server: String,
+    /// Rows left out after the first [`MAX_ROWS`].
+    pub omitted: u64,
+    /// In capture order.
+    pub rows: Vec<Row>,
+    /// How the connection's TIME_WAITs ended.
+    pub time_wait: Vec<Wait>,
+}
+
+/// One packet.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs, reason = "the names are the contract's columns")]
+pub struct Row {
+    pub ts_ns: i64,
+    pub frame: u64,
+    pub file: u32,
+    pub from: Role,
+    pub flags: String,
+    pub seq: u32,
+    pub ack: Option<u32>,
+    pub len: u32,
+    pub summary: Option<String>,
+    pub client_state: State,
+    pub server_state: State,
+    pub client_proved: State,
+    pub server_proved: State,
+    pub notes: Vec<String>,
+}
+
+/// What became of one endpoint's TIME_WAIT.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs, reason = "the names are the contract's columns")]
+pub struct Wait {
+    pub holder: Role,
+    pub start_ns: i64,
+    pub basis: &'static str,
+    pub end: &'static str,
+    pub lower_ns: Option<i64>,
+    pub upper_ns: Option<i64>,
+    pub point_ns: Option<i64>,
+    pub model_low_ns: i64,
+    pub model_high_ns: i64,
+    pub evidence_ns: Option<i64>,
+    pub evidence_frame: Option<u64>,
+    pub restarts: u32,
+}
+
+/// Draws the ladders of `targets` from `set`, which is read from its start until their evidence is complete.
+///
+/// # Errors
+/// [`SourceError`] if a file cannot be read again.
+pub fn draw(
+    set: &mut CaptureSet,
+    targets: &[Target],
+    outcome: &Outcome,
+    settings: &Settings,
+) -> Result<Vec<Ladder>, SourceError> {
+    let settings = Settings { threads: 1, keep_connections: true, keep_exchanges: false, states: None, ..settings.clone() };
+    let keys: HashSet<FlowKey> = targets.iter().map(|t| FlowKey::new(t.ends[0], t.ends[1], t.tunnel)).collect();
+    let first = targets.iter().map(|t| t.ordinal).min().unwrap_or(0);
+    let until_ns = targets.iter().map(|t| t.end_ns).max().unwrap_or(0).saturating_add(EVIDENCE_NS);
+    let mut drawings: BTreeMap<u64, Drawing> = targets.iter().map(|t| (t.ordinal, Drawing::default())).collect();
+    let mut engine = Engine::new(&settings);
+    let mut batch = Batch::default();
+    while set.next_batch(&mut batch, settings.batch_packets)? {
+        let ordinals = batch.first_ordinal..;
+        let wanted = |packet: &_, ordinal| {
+            ordinal >= first && decode(packet, batch.bytes(packet), 0).is_ok_and(|s| keys.contains(&FlowKey::of(&s)))
+        };
+        let mask: Vec<bool> = batch.packets.iter().zip(ordinals).map(|(p, o)| wanted(p, o)).collect();
+        engine.feed_watching(&batch, Some(&mask), &mut |segment, connection| {
+            if let Some(drawing) = drawings.get_mut(&connection.ordinal) {
+                drawing.add(segment, connection);
+            }
+        });
+        if batch.packets.iter().all(|packet| packet.ts_ns > until_ns) {
+            break;
+        }
+    }
+    let records = engine.finish(set.facts()).connections;
+    Ok(targets
+        .iter()
+        .map(|target| {
+            let drawing = drawings.remove(&target.ordinal).unwrap_or_default();
+            let record = records.iter().find(|r| r.ordinal == target.ordinal);
+            drawing.finish(target, record, outcome)
+        })
+        .collect())
+}
+
+#[derive(Default)]
+struct Drawing {
+    rows: Vec<Row>,
+    omitted: u64,
+    isn: [Option<u32>; 2],
+    before: Option<Before>,
+}
+
+/// What is compared with the packet before, to note what changed.
+#[derive(Clone, Copy)]
+struct Before {
+    states: [State; 2],
+    retransmits: [u32; 2],
+}
+
+impl Drawing {
+    fn add(&mut self, segment: &Segment<'_>, connection: &Connection<Reader>) {
+        if self.rows.len() >= MAX_ROWS {
+            self.omitted += 1;
+            return;
+        }
+        let from = connection.role_of((segment.src, segment.src_port));
+        let (me, peer) = (from as usize, from.peer() as usize);
+        let base = *self.isn[me].get_or_insert(segment.seq);
+        let has_ack = segment.flags.has(Flags::ACK);
+        if has_ack && self.isn[peer].is_none() {
+            self.isn[peer] = Some(connection.ends[peer].isn.unwrap_or(segment.ack));
+        }
+        let peer_base = self.isn[peer].unwrap_or(segment.ack);
+        let [client, server] = &connection.ends;
+        self.rows.push(Row {
+            ts_ns: segment.ts_ns,
+            frame: segment.frame,
+            file: segment.file,
+            from,
+            flags: flag_names(segment.flags),
+            seq: segment.seq.wrapping_sub(base),
+            ack: has_ack.then(|| segment.ack.wrapping_sub(peer_base)),
+            len: segment.payload_len,
+            summary: start_line(segment.payload),
+            client_state: client.state,
+            server_state: server.state,
+            client_proved: client.proved,
+            server_proved: server.proved,
+            notes: self.notes(segment, connection, from),
+        });
+        self.before = Some(Before {
+            states: [client.state, server.state],
+            retransmits: [client.retransmits, server.retransmits],
+        });
+    }
+
+    /// What happened with this packet that its flags do not say.
+    fn notes(&self, segment: &Segment<'_>, connection: &Connection<Reader>, from: Role) -> Vec<String> {
+        let mut notes = Vec::new();
+        let Some(before) = self.before else { return notes };
+        let end = &connection.ends[from as usize];
+        if end.retransmits > before.retransmits[from as usize] {
+            notes.push("retransmission".into());
+        }
+        for role in [Role::Client, Role::Server] {
+            let state = connection.ends[role as usize].state;
+            if state == State::TimeWait && before.states[role as usize] != State::TimeWait {
+                notes.push(format!("{} enters TIME-WAIT", word(role)));
+            }
+        }
+        if let Some(reset) = connection.reset.filter(|r| r.mark.frame == segment.frame && r.mark.file == segment.file) {
+            notes.push(format!("reset: {}, {}", reset.kind, reset.effect));
+        }
+        notes
+    }
+
+    fn finish(self, target: &Target, record: Option<&ConnectionRecord>, outcome: &Outcome) -> Ladder {
+        let mut rows = self.rows;
+        if let Some(closer) = record.and_then(|r| r.closer)
+            && let Some(row) = rows.iter_mut().find(|row| (row.frame, row.file) == (closer.frame, closer.file))
+        {
+            row.notes.insert(0, "active closer".into());
+        }
+        let name = |end: (Address, u16)| crate::ladder::socket(end);
+        Ladder {
+            connection: target.connection,
+            client: name(target.ends[0]),
+            server: name(target.ends[1]),
+            omitted: self.omitted,
+            rows,
+            time_wait: record.map(|r| waits(r, outcome)).unwrap_or_default(),
+        }
+    }
+}
+
+fn waits(record: &ConnectionRecord, outcome: &Outcome) -> Vec<Wait> {
+    let ends = [(Role::Client, record.client.0), (Role::Server, record.server.0)];
+    ends.into_iter()
+        .filter_map(|(holder, address)| {
+            let facts = record.sides[holder as usize].time_wait.as_ref()?;
+            let guess = estimate(facts, &outcome.lengths.of(address), outcome.capture_end_ns);
+            let evidence = facts.ended.map(|e| e.0).or(facts.gone).or(facts.possibly_killed).or(facts.alive);
+            Some(Wait {
+                holder,
+                start_ns: facts.start.ts_ns,
+                basis: guess.basis.as_str(),
+                end: guess.end.as_str(),
+                lower_ns: guess.lower_ns,
+                upper_ns: guess.upper_ns,
+                point_ns: guess.point_ns,
+                model_low_ns: guess.model_low_ns,
+                model_high_ns: guess.model_high_ns,
+                evidence_ns: evidence.map(|m| m.ts_ns),
+                evidence_frame: evidence.map(|m| m.frame),
+                restarts: facts.restarts,
+            })
+        })
+        .collect()
+}
+
+const fn word(role: Role) -> &'static str {
+    match role {
+        Role::Client => "client",
+        Role::Server => "server",
+    }
+}
+
+/// `address:port`, IPv6 in brackets.
+#[must_use]
+pub fn socket((address, port): (Address, u16)) -> String {
+    std::net::SocketAddr::new(address.ip(), port).to_string()
+}
+
+/// Flags in the order tcpdump and Wireshark's info column put them.
+fn flag_names(flags: Flags) -> String {
+    const NAMES: [(u16, &str); 8] = [
+        (0x02, "SYN"),
+        (0x01, "FIN"),
+        (0x04, "RST"),
+        (0x08, "PSH"),
+        (0x10, "ACK"),
+        (0x20, "URG"),
+        (0x40, "ECE"),
+        (0x80, "CWR"),
+    ];
+    let names: Vec<&str> = NAMES.iter().filter(|(bit, _)| flags.0 & bit != 0).map(|&(_, name)| name).collect();
+    names.join(",")
+}
+
+/// The start line of an HTTP head and its Connection header, query string hidden.
+fn start_line(payload: &[u8]) -> Option<String> {
+    if !matches!(sniff(payload), Sniff::Request | Sniff::Response) {
+        return None;
+    }
+    let head = payload.get(..payload.len().min(16_384))?;
+    let mut lines = head.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut text = hide_query(&String::from_utf8_lossy(lines.next()?));
+    let option = lines
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_at_checked(11))
+        .find(|(name, _)| name.eq_ignore_ascii_case(b"connection:"))
+        .map(|(_, value)| String::from_utf8_lossy(value).trim().to_owned());
+    text = text.chars().take(MAX_SUMMARY).collect();
+    Some(option.map_or(text.clone(), |value| {
+        let value: String = value.chars().take(40).collect();
+        format!("{text}, Connection: {value}")
+    }))
+}
+
+fn hide_query(line: &str) -> String {
+    let Some((before, after)) = line.split_once('?') else { return line.to_owned() };
+    let rest = after.find(' ').map_or("", |at| &after[at..]);
+    format!("{before}?…{rest}")
+}
