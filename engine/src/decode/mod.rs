@@ -36,7 +36,11 @@ mod ethertype {
 /// # Errors
 /// [`NotAnalysed`], to be counted: this is no whole TCP segment, or not readable as one.
 #[inline]
-pub fn decode<'a>(packet: &Packet, bytes: &'a [u8], ordinal: u64) -> Result<Segment<'a>, NotAnalysed> {
+pub fn decode<'a>(
+    packet: &Packet,
+    bytes: &'a [u8],
+    ordinal: u64,
+) -> Result<Segment<'a>, NotAnalysed> {
     // Some tools write an original length below the captured one.
     let wire_len = packet.original_len.max(bytes.len() as u32);
     let frame = parse_link(packet.link, Span { bytes, wire_len })?;
@@ -97,7 +101,7 @@ impl Flags {
 /// The TCP options that are evidence; everything else only shapes [`Options::order`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// TSval and TSecr (RFC 7323), if present.
+    /// `TSval` and `TSecr` (RFC 7323), if present.
     pub timestamps: Option<(u32, u32)>,
     /// Maximum segment size (SYN only).
     pub mss: Option<u16>,
