@@ -12,6 +12,13 @@
 //!
 //! Files are hostile: every length is checked before anything is allocated for it. The first record that contradicts
 //! itself stops its file, says at which offset, and keeps what came before.
+//!
+//! # Why not `pcap-parser`
+//! It reads the same formats, and is the crate to use where this is not needed: (1) the modified pcap in big-endian
+//! order, which it refuses; (2) records of any length up to a bound of ours: its window is fixed, and a caller must
+//! grow it for each longer record, before knowing whether the length is nonsense; (3) blocks of unknown kind passed
+//! over without being held in memory. It is slower, too, most of all on pcapng, where it builds a list of options for
+//! every packet: 27 ns a packet for pcap and 48 for pcapng, beside 21 and 28 here, by `cargo run --release -p pcapwatch-engine --example parse_cost`. `flate2` and `zstd` decompress.
 mod error;
 mod file;
 pub mod filter;

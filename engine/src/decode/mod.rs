@@ -8,6 +8,12 @@
 //! One protocol per file, each with the offsets of its fields. A [`span::Span`] carries the captured bytes with their
 //! length on the wire, so that a packet cut by the snaplen keeps its sequence arithmetic. Checksums are not verified:
 //! offload makes them wrong in every capture taken on the sender.
+//!
+//! # Why not `etherparse`
+//! It would have to be surrounded: it does not know BSD loopback nor the second Linux cooked header, takes a TCP header
+//! that the snaplen cut in its options for no TCP at all, and does not know a packet's length on the wire, which the
+//! sequence arithmetic of cut and offloaded packets rests on. And it takes 35 ns a packet beside 15 here, by
+//! `cargo run --release -p pcapwatch-engine --example parse_cost`; reading and decoding together have about 40.
 
 mod ethernet;
 mod ip;
