@@ -1,7 +1,7 @@
 //! A capture filter: classic BPF programs, compiled elsewhere (by libpcap) and run here on each packet.
 //!
 //! The machine is that of "The BSD Packet Filter" (USENIX Winter 1993): an accumulator, an index register, sixteen
-//! words of scratch memory, and jumps that only go forward, so that a program of n instructions ends after at most n steps.
+//! words of scratch memory, and jumps that only go forward, so that a program of n instructions ends after n steps.
 //! A load beyond the captured bytes, or a division by a zero index, rejects the packet.
 //! [`Filter::new`] checks what Linux's `bpf_check_classic` (`net/core/filter.c`) checks; scratch memory starts as
 //! zeros, which makes its check for uninitialised loads unnecessary.

@@ -18,7 +18,8 @@
 //! order, which it refuses; (2) records of any length up to a bound of ours: its window is fixed, and a caller must
 //! grow it for each longer record, before knowing whether the length is nonsense; (3) blocks of unknown kind passed
 //! over without being held in memory. It is slower, too, most of all on pcapng, where it builds a list of options for
-//! every packet: 27 ns a packet for pcap and 48 for pcapng, beside 21 and 28 here, by `cargo run --release -p pcapwatch-engine --example parse_cost`. `flate2` and `zstd` decompress.
+//! every packet: 27 ns a packet for pcap and 48 for pcapng, beside 21 and 28 here, by
+//! `cargo run --release -p pcapwatch-engine --example parse_cost`. `flate2` and `zstd` decompress.
 mod error;
 mod file;
 pub mod filter;
@@ -108,7 +109,7 @@ struct Record<'w> {
     link: LinkType,
 }
 
-/// Longest packet believed, whatever a file header says its snaplen is: bounds what a hostile file can make us allocate.
+/// Longest packet believed, whatever snaplen a file states: bounds what a hostile file can make us allocate.
 const LONGEST_PACKET: u32 = 16 << 20;
 /// Longest packet of common tools (`tcpdump`'s and Wireshark's largest snaplen): believed even above a stated snaplen.
 const COMMON_LONGEST: u32 = 256 << 10;

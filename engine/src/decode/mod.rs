@@ -119,7 +119,8 @@ pub struct Options {
     pub sack: [(u32, u32); 4],
     /// How many of `sack` are valid.
     pub sack_count: u8,
-    /// The option kinds in order, 4 bits each from the least significant (kind & 15), first 8 kinds: the stack's fingerprint.
+    /// The option kinds in order, 4 bits each from the least significant (kind & 15), first 8 kinds: the stack's
+    /// fingerprint.
     pub order: u32,
 }
 

@@ -326,7 +326,8 @@ proptest! {
         v6 in any::<bool>(),
     ) {
         let inside = tcp(0x12, 0, &[2, 4, 5, 0xb4, 1, 3, 3, 7]);
-        let mut bytes = if v6 { ethernet(&[0x86dd], &ipv6(6, &inside)) } else { ethernet(&[0x0800], &ipv4(6, 4, &inside)) };
+        let (ethertype, packet) = if v6 { (0x86dd, ipv6(6, &inside)) } else { (0x0800, ipv4(6, 4, &inside)) };
+        let mut bytes = ethernet(&[ethertype], &packet);
         for (at, byte) in changes {
             if let Some(slot) = bytes.get_mut(at) {
                 *slot = byte;

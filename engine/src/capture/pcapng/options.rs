@@ -1,4 +1,4 @@
-//! The option list that ends most pcapng blocks (draft-ietf-opsawg-pcapng §3.5): code, length, value padded to 32 bits.
+//! The option list that ends most pcapng blocks (draft-ietf-opsawg-pcapng §3.5): code, length, padded value.
 
 use crate::capture::order::Order;
 

@@ -93,7 +93,11 @@ fn any_file() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     /// A stream in pieces of any lengths gives the packets of the whole, in batches of any size.
     #[test]
-    fn any_pieces_give_the_same_packets(file in any_file(), lengths in vec(1usize..50, 1..9), max_packets in 1usize..9) {
+    fn any_pieces_give_the_same_packets(
+        file in any_file(),
+        lengths in vec(1usize..50, 1..9),
+        max_packets in 1usize..9,
+    ) {
         let pieces = Pieces { bytes: Cursor::new(file.clone()), lengths: lengths.into_iter().cycle() };
         let whole = read(Cursor::new(file), 1000);
         prop_assert!(whole.is_some());
@@ -112,7 +116,10 @@ proptest! {
 
     /// A file with any bytes changed gives packets or a refusal, never a panic.
     #[test]
-    fn changed_bytes_never_panic(mut file in any_file(), changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..9)) {
+    fn changed_bytes_never_panic(
+        mut file in any_file(),
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..9),
+    ) {
         for (at, byte) in changes {
             let at = at.index(file.len());
             file[at] = byte;

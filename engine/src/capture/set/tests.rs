@@ -227,6 +227,30 @@ fn a_stream_can_be_read_again_as_far_as_it_was_kept() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_named_by_a_path_is_read_once_and_kept() {
+    let folder = Folder::new("pipe");
+    let file = folder.write("later", &pcap(&[(9, b"later")]));
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer
+        .write_all(&pcap(&[(1, b"first"), (2, b"second")]))
+        .unwrap();
+    drop(writer);
+    let descriptor = std::os::fd::AsRawFd::as_raw_fd(&reader);
+    let path = PathBuf::from(format!("/dev/fd/{descriptor}"));
+    let mut set = open(&[&file, &path]).unwrap();
+    let seen = drain(&mut set, 10);
+    assert_eq!(
+        seen.iter().map(|packet| packet.2).collect::<Vec<_>>(),
+        [1, 2, 9]
+    );
+    assert_eq!(
+        drain(&mut set.replay(&Settings::default()).unwrap(), 10),
+        seen
+    );
+}
+
 #[test]
 fn files_are_read_again_in_the_same_order() {
     let folder = Folder::new("again");
