@@ -1,7 +1,7 @@
 """Pin every Python dependency, with hashes and without the name of an index, from pyproject.toml.
 
-Two files: `requirements.lock` is what `make demo` installs (run time and the build backend), `requirements-dev.lock` adds
-what tests and linters need. uv resolves for every Python from 3.11 on at once; it lives in a temporary environment.
+Two files: `requirements.lock` is what `make demo` installs (run time and the build backend), `requirements-dev.lock`
+adds what tests and linters need. uv resolves for every Python from 3.11 on at once, in an environment of its own.
 """
 
 import re
@@ -34,10 +34,10 @@ def requirements(extra: str | None) -> str:
 
 def compile_lock(uv: Path, extra: str | None, name: str, constraint: str | None) -> None:
     """Resolve `requirements(extra)` into the lock file `name`, agreeing with the lock file `constraint`."""
-    options = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--no-header", "-q"]
+    options = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url"]
     if constraint:
         options += ["--constraint", constraint]
-    command = [str(uv), "pip", "compile", *options, "--no-annotate", "-"]
+    command = [str(uv), "pip", "compile", *options, "--no-header", "--no-annotate", "-q", "-"]
     done = subprocess.run(command, cwd=ROOT, input=requirements(extra), capture_output=True, text=True, check=False)  # noqa: S603 - uv, just installed
     if done.returncode:
         sys.exit(done.stderr)

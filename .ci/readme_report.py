@@ -15,7 +15,7 @@ END = "<!-- end of report -->\n"
 
 def report(capture: str) -> str:
     """What `pcapwatch analyze` prints of `capture` on a terminal of 100 columns without colour."""
-    command = [Path(sys.executable).with_name("pcapwatch"), "analyze", capture]
+    command = [str(Path(sys.executable).with_name("pcapwatch")), "analyze", capture]
     environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
     if done.returncode:
