@@ -6,7 +6,7 @@
 //!
 //! Modelled on a measured capture (an nginx proxy in front of an nginx origin): a few ten connections alive at any
 //! moment, 14,116 even source ports used in turn, handshakes with Linux's options, HTTP/1.0 with `Connection: close`, the server's FIN first,
-//! and a 4-tuple that comes back while the server's `TIME_WAIT` still stands, so that the new ISN is the old
+//! and a 4-tuple that comes back while the server's TIME_WAIT still stands, so that the new ISN is the old
 //! `snd_nxt` + 65537 (semantics B3, L3). With `--requests` above one the connections are HTTP/1.1 and kept open; with
 //! a large `--response-bytes` they are bulk transfers in segments of 1,448 bytes.
 #![forbid(unsafe_code)]
@@ -25,7 +25,7 @@ const PORTS: u64 = 14_116;
 const MSS_PAYLOAD: usize = 1_448;
 /// Microseconds between two new connections: 14,300 a second.
 const OPEN_EVERY_US: u64 = 70;
-/// One in this many reuses is answered with a fresh ISN, as by a host that no longer holds the `TIME_WAIT`.
+/// One in this many reuses is answered with a fresh ISN, as by a host that no longer holds the TIME_WAIT.
 const FRESH_ISN_ONE_IN: u64 = 16;
 /// 2026-01-01 00:00:00 UTC.
 const EPOCH_S: u64 = 1_767_225_600;
@@ -231,7 +231,7 @@ impl Flow {
 
     /// The receiver acknowledges every second full segment, and the last one.
     fn after_piece(&mut self, len: usize) -> Step {
-        let odd = (self.sent / MSS_PAYLOAD) % 2 == 0;
+        let odd = (self.sent / MSS_PAYLOAD).is_multiple_of(2);
         self.sent += len;
         if odd && len == MSS_PAYLOAD {
             Step::Response
@@ -378,7 +378,7 @@ struct Traffic {
 }
 
 impl Traffic {
-    /// Opens connection `index` at `now_us`. ISNs tick at 64 ns per tuple as Linux's do, unless the server's `TIME_WAIT` decides.
+    /// Opens connection `index` at `now_us`. ISNs tick at 64 ns per tuple as Linux's do, unless the server's TIME_WAIT decides.
     fn open(&mut self, index: u64, now_us: u64) {
         let port = FIRST_PORT + 2 * (index % PORTS) as u16;
         let offset = u32::from(port).wrapping_mul(0x9e37_79b1);
@@ -389,7 +389,7 @@ impl Traffic {
             .get(&port)
             .map(|next| next.wrapping_add(65_537));
         let server_next = reused
-            .filter(|_| self.random.next() % FRESH_ISN_ONE_IN != 0)
+            .filter(|_| !self.random.next().is_multiple_of(FRESH_ISN_ONE_IN))
             .unwrap_or(fresh);
         let flow = Flow {
             port,
