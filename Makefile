@@ -74,5 +74,5 @@ $(venv)/.dev: requirements-dev.lock $(venv)/.run
 
 $(venv)/.engine: $(rust_sources) pyproject.toml $(venv)/.run
 	$(need_rust)@echo "building the engine (a minute the first time)"
-	@VIRTUAL_ENV=$(abspath $(venv)) $(bin)/maturin develop -q --release --locked
+	@VIRTUAL_ENV=$(abspath $(venv)) $(bin)/maturin develop --release --locked >$(venv)/build.log 2>&1 || { cat $(venv)/build.log; exit 1; }
 	@touch $@
