@@ -24,7 +24,7 @@ need_python = $(if $(shell '$(PYTHON)' --version 2>/dev/null),,$(error \
 	pcapwatch needs Python 3.11 or newer with venv: `apt-get install python3 python3-venv`, or `make PYTHON=/path/to/python3`))
 need_rust = $(if $(rust_found),,$(error pcapwatch needs Rust $(rust_least) or newer, and there is no cargo on PATH: https://rustup.rs)) \
 	$(if $(filter $(rust_least),$(rust_older)),,$(error pcapwatch needs Rust $(rust_least) or newer, and cargo is $(rust_found): `rustup update`)) \
-	$(if $(shell command -v cc),,$(error pcapwatch needs a C linker for Rust, and there is no cc on PATH: `apt-get install gcc libc6-dev`))
+	$(if $(shell command -v cc),,$(error pcapwatch needs a C compiler for zstd and linking, and there is no cc on PATH: `apt-get install gcc libc6-dev`))
 
 rust_sources := Cargo.toml Cargo.lock $(shell find engine/src bindings/src engine/Cargo.toml bindings/Cargo.toml -type f)
 
