@@ -110,6 +110,14 @@ def test_links_in_documents_lead_somewhere(document: str) -> None:
     assert not [link for link in links if not (ROOT / link).exists()]
 
 
+def test_the_map_of_the_house_is_right() -> None:
+    """Every path in CONTRIBUTING.md's "Where things are" exists."""
+    section = (ROOT / "CONTRIBUTING.md").read_text().partition("## Where things are")[2].partition("\n## ")[0]
+    paths = re.findall(r"`([\w./]+(?:/|\.rs|\.pyi|\.md))`", section)
+    assert len(paths) > 10
+    assert not [path for path in paths if not (ROOT / path).exists()]
+
+
 def test_no_unsafe_rust() -> None:
     """Hostile bytes meet no `unsafe`: both crates forbid it and no file holds an unsafe block."""
     sources = [path for folder in ("engine", "bindings") for path in (ROOT / folder).rglob("*.rs")]
