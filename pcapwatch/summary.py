@@ -1,7 +1,8 @@
 """The engine's Summary as Python sees it: the JSON of ``engine/src/ledger/summary.rs``, field for field.
 
-Everything here is the shape of a plain ``dict``; nothing is computed. Durations are integers in ns (``_ns``), instants are ns
-since 1970 UTC, Rust tuples arrive as lists, and an absent value is ``None``. A test holds these names to the Rust source.
+Everything here is the shape of a plain ``dict``; nothing is computed. Durations are integers in ns (``_ns``),
+instants are ns since 1970 UTC, Rust tuples arrive as lists, and an absent value is ``None``. A test holds these names
+to the Rust source.
 """
 
 from __future__ import annotations
@@ -223,7 +224,7 @@ class LengthFacts(TypedDict):
 
 
 class EvidenceFacts(TypedDict):
-    """What the population of a host's TIME_WAITs proves of its length; ``turnbull`` = [low, high, parts per million]."""
+    """What a host's TIME_WAITs together prove of their length; ``turnbull`` = [low, high, parts per million]."""
 
     alive_max_ns: int | None
     gone_min_ns: int | None

@@ -45,5 +45,5 @@ def test_parses_what_the_engine_writes() -> None:
 @pytest.mark.parametrize("text", ["[]", "{}", '{"capture": {}}', "null"])
 def test_refuses_other_json(text: str) -> None:
     """JSON that is no Summary is refused in one line that names what is missing."""
-    with pytest.raises(ValueError, match="no .*pairs"):
+    with pytest.raises(ValueError, match=r"no .*pairs"):
         summary.parse_summary(text)
