@@ -1,0 +1,53 @@
+"""Text from the wire made safe, once for each medium. A header value, a file name and a tunnel name are all hostile.
+
+Sources: ECMA-48 (C0 and C1 controls), Unicode UAX #9 (bidirectional controls), GitHub Flavored Markdown, OWASP "CSV Injection".
+"""
+
+from __future__ import annotations
+
+import re
+
+#: C0, DEL, C1, bidirectional marks and overrides, zero-width characters, line and paragraph separators, BOM, tags, surrogates.
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u00ad\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
+)
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]()<>#+!|~$&@:^-]")
+_LINK_WORD = re.compile(r"\b(www)\.", re.IGNORECASE)
+#: A commit hash or an issue key becomes a link too (GitHub: 7 to 40 hex digits; Jira: KEY-1).
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - full-width forms that a spreadsheet folds to the ASCII ones
+_ENTITY = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
+
+
+def terminal(text: str) -> str:
+    """For a terminal or a plain text file: one line, every control or invisible character written as ``\\x1b`` or ``\\u202e``."""
+    return _UNSEEN.sub(_visible, text)
+
+
+def _visible(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def markdown(text: str) -> str:
+    """For running Markdown and for a table cell: nothing in it is markup, a mention, a reference, a link or HTML.
+
+    Punctuation that could mean something becomes a numeric entity, which GitHub and GitLab show as the character and neither
+    autolinks. So ``@name`` and ``#123`` notify nobody, and ``|`` does not split a cell.
+    """
+    return _LINK_WORD.sub(lambda found: f"{found[1]}&#46;", _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", terminal(text)))
+
+
+def markdown_code(text: str) -> str:
+    """For the inside of a fenced block: one line that cannot end the fence."""
+    return terminal(text).replace("```", "`\u02cb`").replace("~~~", "~\u02dc~")
+
+
+def html(text: str) -> str:
+    """For HTML text and quoted attributes."""
+    return "".join(_ENTITY.get(character, character) for character in terminal(text))
+
+
+def csv(text: str) -> str:
+    """For a CSV field: a spreadsheet never takes it for a formula. Quoting is the CSV writer's."""
+    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
