@@ -12,9 +12,8 @@ _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u00ad\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
     "\U000e0000-\U000e007f]"
 )
-_MARKDOWN = re.compile(r"[\\`*_{}\[\]()<>#+!|~$&@:^-]")
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~$&@:]")
 _LINK_WORD = re.compile(r"\b(www)\.", re.IGNORECASE)
-#: A commit hash or an issue key becomes a link too (GitHub: 7 to 40 hex digits; Jira: KEY-1).
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - full-width forms that a spreadsheet folds to the ASCII ones
 _ENTITY = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
 

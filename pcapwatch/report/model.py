@@ -8,7 +8,10 @@ and escaped by each renderer for its own medium. Durations are ns when the name 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from pcapwatch.summary import Summary
 
 Severity: TypeAlias = Literal["info", "notice", "warning", "critical"]
 
@@ -72,10 +75,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Closers:
-    """Connections of one client group to one service, by how they ended.
+    """Connections of one client group to one service, by who closed first.
 
-    client: the address, or ``None`` for a group of ``clients`` addresses.
-    ``client_fin + server_fin + crossed + reset + refused + unanswered + open + other == connections``.
+    client: the address, or ``None`` for a group of ``clients`` addresses; server: ``None`` for services shown as one line.
+    ``client_first + server_first + crossed + undecided + not_closed == connections``; an abort counts for the side that
+    aborted. ``reset`` (ended by a reset before any FIN), ``refused``, ``unanswered``, ``half_open`` and ``open`` overlap these.
     """
 
     client: str | None
@@ -83,14 +87,16 @@ class Closers:
     server: str | None
     server_port: int
     connections: int
-    client_fin: int
-    server_fin: int
+    client_first: int
+    server_first: int
     crossed: int
+    undecided: int
+    not_closed: int
     reset: int
     refused: int
     unanswered: int
+    half_open: int
     open: int
-    other: int
     requests_each: float | None
 
 
@@ -114,7 +120,11 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class PortUse:
-    """Ephemeral ports of one (source, destination, destination port), the unit of the limit (semantics C)."""
+    """Ephemeral ports of one (source, destination, destination port), the unit of the limit (semantics C).
+
+    held_peak: ports open or in a TIME_WAIT of the client's own, at once; sustainable_per_s: new connections a second that
+    ``range`` allows if the client closes first, N / T with its TIME_WAIT length, ``None`` where that is unknown.
+    """
 
     client: str
     server: str
@@ -127,8 +137,9 @@ class PortUse:
     reuses: int
     client_recycled: int
     reuse_gap_ns: dict[str, int] | None
-    limit: int
+    range: PortRange
     outside_range: bool
+    sustainable_per_s: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,3 +200,41 @@ class Example:
     display_filter: str
     community_id: str
     ladder: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What the capture is worth. concerns: what makes it say less than it seems; remarks: what was looked at and is well."""
+
+    files: tuple[str, ...]
+    packets: int
+    segments: int
+    connections: int
+    first_ns: int | None
+    last_ns: int | None
+    link_types: tuple[int, ...]
+    snaplen: int
+    capture_host: str | None
+    concerns: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """One capture's answer; every renderer draws this and nothing else. Lists are in the order they are read."""
+
+    verdict: str
+    verdict_codes: tuple[str, ...]
+    quality: Quality
+    totals: dict[str, Any]
+    closers: tuple[Closers, ...]
+    waiting: tuple[Waiting, ...]
+    ports: tuple[PortUse, ...]
+    persistence: tuple[Persistence, ...]
+    troubles: tuple[Trouble, ...]
+    examples: tuple[Example, ...]
+    findings: tuple[Finding, ...]
+    cannot_see: tuple[str, ...]
+    assumptions: tuple[str, ...]
+    summary: Summary
+    port_range: PortRange

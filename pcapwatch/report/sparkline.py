@@ -14,4 +14,4 @@ def sparkline(values: Sequence[int], width: int) -> str:
     top = max(values)
     columns = min(width, len(values))
     peaks = [max(values[i * len(values) // columns : (i + 1) * len(values) // columns]) for i in range(columns)]
-    return "".join(_BLOCKS[min(7, value * 8 // (top + 1)) if top > 7 else value * 7 // top if top else 0] for value in peaks)
+    return "".join(_BLOCKS[(peak * 7 + top // 2) // top] if top else _BLOCKS[0] for peak in peaks)
