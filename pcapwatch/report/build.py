@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pcapwatch.findings import Assumptions, find, verdict
+from pcapwatch.findings import Assumptions, find
 from pcapwatch.findings.assumptions import port_range_of
+from pcapwatch.findings.limits import cannot_show
+from pcapwatch.findings.verdict import verdict
 from pcapwatch.report.examples import Draw, examples
 from pcapwatch.report.groups import closers, grouped, persistence, trouble
 from pcapwatch.report.model import PortRange, PortUse, Report, Waiting
-from pcapwatch.report.quality import assumptions, cannot_see, quality_of
+from pcapwatch.report.quality import assumptions, quality_of
 from pcapwatch.summary import HostFacts, PairFacts, Summary
 
 HOSTS_SHOWN = 8
@@ -20,12 +22,10 @@ def build(summary: Summary, ports: PortRange | None = None, draw: Draw | None = 
     """``ports``: the clients' ephemeral range; ``draw`` draws the examples' ladders, without it they have none."""
     assumed = Assumptions(ports=ports or PortRange())
     findings = find(summary, assumed)
-    conclusion = verdict(summary, findings, assumed)
     groups = grouped(summary)
     waiting = tuple(sorted(map(_waiting, _waiters(summary)), key=lambda host: (-host.peak[1], -host.entered, host.host or "")))
     return Report(
-        verdict=conclusion.text,
-        verdict_codes=tuple(conclusion.codes),
+        verdict=verdict(summary, findings, assumed),
         quality=quality_of(summary),
         totals=dict(summary["totals"]),
         closers=tuple(map(closers, groups)),
@@ -35,7 +35,7 @@ def build(summary: Summary, ports: PortRange | None = None, draw: Draw | None = 
         troubles=tuple(row for row in map(trouble, groups) if _troubled(row)),
         examples=examples(summary, findings, draw),
         findings=tuple(findings),
-        cannot_see=tuple(cannot_see(summary)),
+        cannot_see=tuple(cannot_show(summary)),
         assumptions=tuple(assumptions(summary, assumed.ports, waiting)),
         summary=summary,
         port_range=assumed.ports,

@@ -224,7 +224,6 @@ class Report:
     """One capture's answer; every renderer draws this and nothing else. Lists are in the order they are read."""
 
     verdict: str
-    verdict_codes: tuple[str, ...]
     quality: Quality
     totals: dict[str, Any]
     closers: tuple[Closers, ...]

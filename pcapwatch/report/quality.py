@@ -1,4 +1,4 @@
-"""What the capture is worth, what it cannot show, and what the report took for granted."""
+"""What the capture is worth, and what the report took for granted."""
 
 from __future__ import annotations
 
@@ -103,20 +103,6 @@ def _kinds(counts: dict[str, int], limit: int = 6) -> str:
     rest = sum(number for _, number in ordered[limit:])
     shown = [f"{kind} {count(number)}" for kind, number in ordered[:limit]]
     return ", ".join([*shown, f"other {count(rest)}"] if rest else shown)
-
-
-def cannot_see(summary: Summary) -> Iterator[str]:
-    """What this capture leaves open, most particular first."""
-    capture, totals = summary["capture"], summary["totals"]
-    if totals["protocol"].get("tls", 0):
-        yield f"inside {counted(totals['protocol']['tls'], 'TLS connection')}: only TCP facts and the ClientHello are read"
-    if censored := totals["time_wait_basis"].get("censored", 0):
-        yield f"how long {counted(censored, 'TIME_WAIT socket')} still waiting at the end will wait: the capture ended first"
-    if capture["connection_quality"].get("one_sided", 0):
-        yield "what the side that was not captured did"
-    if capture["connection_quality"].get("midstream", 0):
-        yield "how the connections that had begun earlier were opened, and which side is their client if nothing tells"
-    yield "the other leg of a proxy or NAT (capture there too); sysctls, listen queues, and a connect() that failed before its SYN"
 
 
 def assumptions(summary: Summary, ports: PortRange, waiting: tuple[Waiting, ...]) -> Iterator[str]:
