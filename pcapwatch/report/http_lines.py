@@ -14,9 +14,13 @@ _SIDES = {"client": "the client", "server": "the server", "both": "both sides", 
 _CLOSERS = {"client": "client closed", "server": "server closed", "both": "crossed", "none": "still open", "ambiguous": "unclear"}
 
 
+#: Client groups and services told apart; the others are in the JSON report.
+ROWS_SHOWN = 6
+
+
 def http_lines(rows: Sequence[Persistence]) -> Iterator[str]:
-    """A few paragraphs per client group and service."""
-    for row in rows:
+    """A few paragraphs per client group and service, the busiest only."""
+    for row in rows[:ROWS_SHOWN]:
         client, server = leg(row.client, row.clients, row.server, row.server_port)
         each = f", {row.requests / row.connections:.1f} each".replace(".0 each", " each")
         yield f"{client} → {server}: {counted(row.requests, 'request')} on {counted(row.connections, 'connection')}{each}"
@@ -27,11 +31,19 @@ def http_lines(rows: Sequence[Persistence]) -> Iterator[str]:
             yield f"  {'; '.join(_done(after, row.connections) for after in row.closed_after[:4])}"
         if settings := list(_settings(row)):
             yield f"  {'; '.join(settings)}"
+    if len(rows) > ROWS_SHOWN:
+        yield f"and {count(len(rows) - ROWS_SHOWN)} more rows, in the JSON report"
 
 
 def _said(message: dict[str, Any]) -> str:
     option = _OPTIONS.get(message["option"], message["option"])
-    return f"{message['version']} {option} {count(message['count'])} ({percent(message['persistent'], message['count'])} may persist)"
+    return f"{message['version']} {option} {count(message['count'])} ({_persistent(message)})"
+
+
+def _persistent(message: dict[str, Any]) -> str:
+    if not message["persistent"]:
+        return "none may persist"
+    return f"{percent(message['persistent'], message['count'])} may persist"
 
 
 def _done(after: dict[str, Any], connections: int) -> str:

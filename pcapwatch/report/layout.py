@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LEAST_WIDTH = 80
 #: Above this lines get hard to read.
 MOST_WIDTH = 120
-LABEL = 13
+LABEL = 15
 
 
 class Page:
@@ -43,12 +43,13 @@ class Page:
         left = max(indent, len(first))
         for number, line in enumerate(self._wrapped(text, self.width - left)):
             lead = first.ljust(left) if number == 0 else " " * left
-            self._lines.append(Text.assemble((lead, "bold" if first.strip() and indent == LABEL else ""), (line, style)))
+            self._lines.append(Text.assemble((lead, "bold" if first.strip() and indent >= LABEL else ""), (line, style)))
 
     def labelled(self, label: str, paragraphs: Iterable[str], style: str = "") -> None:
-        """Paragraphs in a column of their own, the label left of the first."""
+        """Paragraphs in a column of their own, the label left of the first; leading spaces indent a paragraph."""
         for paragraph in paragraphs:
-            self.prose(paragraph, style, LABEL, label)
+            lead = len(paragraph) - len(paragraph.lstrip(" "))
+            self.prose(paragraph.lstrip(" "), style, LABEL + lead, label)
             label = ""
 
     def raw(self, line: str, style: str = "") -> None:

@@ -10,6 +10,9 @@ from pcapwatch.report.quality import link_name
 from pcapwatch.report.sparkline import sparkline
 from pcapwatch.report.words import Clock, band, bare_duration, leg, percent, signed_seconds
 
+#: Rows of races and aborts told apart; the others are in the JSON report.
+TROUBLES_SHOWN = 8
+
 Table = tuple[list[str], list[list[str]]]
 
 
@@ -112,10 +115,15 @@ def _modelled(host: Waiting) -> Iterator[str]:
     low, high = host.length_ns
     span = bare_duration(low) if low == high else f"{bare_duration(low)} to {bare_duration(high)}"
     source = {"flag": "stated by --time-wait", "evidence": "from this capture's evidence"}.get(
-        host.length_source, f"{host.stack or 'unknown stack'}'s default, not measured"
+        host.length_source, f"{_stack(host)}'s default, not measured"
     )
     if waiting:
         yield f"{count(waiting)} whose end was not observed: {span} ({source})"
+
+
+def _stack(host: Waiting) -> str:
+    names = {"linux": "Linux", "freebsd": "FreeBSD", "macos": "macOS", "windows": "Windows", "solaris": "Solaris"}
+    return names.get(host.stack or "", "an unknown stack")
 
 
 def port_lines(uses: Sequence[PortUse], clock: Clock) -> Iterator[str]:
@@ -139,8 +147,8 @@ def port_lines(uses: Sequence[PortUse], clock: Clock) -> Iterator[str]:
 
 
 def trouble_lines(troubles: Sequence[Trouble]) -> Iterator[str]:
-    """One paragraph per row of races and aborts."""
-    for row in troubles:
+    """One paragraph per row of races and aborts, at most eight."""
+    for row in troubles[:TROUBLES_SHOWN]:
         words = (
             (row.keepalive_races, "keep-alive race", "keep-alive races"),
             (row.stale_reuses, "stale reuse", "stale reuses"),
@@ -150,6 +158,8 @@ def trouble_lines(troubles: Sequence[Trouble]) -> Iterator[str]:
         parts = [counted(number, one, many) for number, one, many in words if number]
         parts += [f"{counted(number, 'reset')} ({kind.replace('_', ' ')})" for kind, number in row.resets.items()]
         yield f"{' → '.join(_leg(row))}: {', '.join(parts)}"
+    if len(troubles) > TROUBLES_SHOWN:
+        yield f"and {count(len(troubles) - TROUBLES_SHOWN)} more rows, in the JSON report"
 
 
 def example_head(example: Example, clock: Clock) -> Iterator[str]:

@@ -22,7 +22,7 @@ _LINK_NAMES = {
 }
 _CONNECTION_QUALITY = {
     "midstream": "connections had begun before the capture",
-    "gap": "connections have bytes that were acknowledged but not captured",
+    "gap": "connections have acknowledged bytes that were not captured",
     "one_sided": "connections were captured in one direction only",
     "truncated": "connections have packets cut by the snaplen",
     "reordered": "connections have segments out of order",
@@ -127,6 +127,6 @@ def _length(host: Waiting) -> str:
     source = {
         "flag": "stated by --time-wait",
         "evidence": "from this capture's evidence",
-        "default": f"default of {host.stack or 'an unknown stack'}, guessed from TTL, window and options",
+        "default": f"default of {host.stack if host.stack and host.stack != 'unknown' else 'an unknown stack'}, guessed from TTL, window and options",
     }
     return f"{span} ({source.get(host.length_source, host.length_source)})"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pcapwatch.findings.actions import actions, do_not
 from pcapwatch.report.http_lines import http_lines
 from pcapwatch.report.ladder import EXAMPLE_ROWS, ladder_lines
-from pcapwatch.report.layout import Page
+from pcapwatch.report.layout import LABEL, Page
 from pcapwatch.report.lines import (
     capture_lines,
     closer_table,
@@ -78,14 +78,14 @@ def _evidence(page: Page, report: Report, clock: Clock) -> None:
 def _advice(page: Page, report: Report) -> None:
     for number, finding in enumerate(report.findings):
         label = "" if number else "Findings"
-        page.prose(f"{finding.code} {severity_note(finding)}: {finding.title}", _STYLES[finding.severity], 13, label)
+        page.prose(f"{finding.code} {severity_note(finding)}: {finding.title}", _STYLES[finding.severity], LABEL, label)
     if report.findings:
         page.blank()
     for number, action in enumerate(actions(report.findings), 1):
         text = f"{number}  {action.text}  [{', '.join(action.codes)}]"
-        page.prose(text, "", 13, "Do" if number == 1 else "")
+        page.prose(text, "", LABEL, "Do" if number == 1 else "")
         for command in action.verify[:2]:
-            page.prose(f"verify: {command}", "dim", 16)
+            page.prose(f"verify: {command}", "dim", LABEL + 3)
     page.labelled("Do not", _joined(do_not(report.findings)))
     page.blank()
 
