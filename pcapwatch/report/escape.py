@@ -12,7 +12,11 @@ _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u00ad\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
     "\U000e0000-\U000e007f]"
 )
-_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~$&@:]")
+#: Always markup; an underscore at the edge of a word (inside one it is none); a colon that makes a link or an emoji. The last
+#: leaves IPv6 alone: of names made of hex digits only :a: :b: :ab: :100: :1234: are emoji.
+_MARKDOWN = re.compile(
+    r"[\\`*{}\[\]<>#|~$&@]|(?<![^\W_])_|_(?![^\W_])|:(?=//|(?:ab?|b|100|1234|[a-z0-9_+-]*[g-z_+-][a-z0-9_+-]*):)", re.IGNORECASE
+)
 _LINK_WORD = re.compile(r"\b(www)\.", re.IGNORECASE)
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - full-width forms that a spreadsheet folds to the ASCII ones
 _ENTITY = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
