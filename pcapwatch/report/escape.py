@@ -12,12 +12,15 @@ _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u00ad\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
     "\U000e0000-\U000e007f]"
 )
-#: Always markup; an underscore at the edge of a word (inside one it is none); a colon that makes a link or an emoji. The last
-#: leaves IPv6 alone: of names made of hex digits only :a: :b: :ab: :100: :1234: are emoji.
-_MARKDOWN = re.compile(
-    r"[\\`*{}\[\]<>#|~$&@]|(?<![^\W_])_|_(?![^\W_])|:(?=//|(?:ab?|b|100|1234|[a-z0-9_+-]*[g-z_+-][a-z0-9_+-]*):)", re.IGNORECASE
+#: Always markup; an underscore at the edge of a word (inside one it is none).
+_MARKUP = re.compile(r"[\\`*{}\[\]<>#|~$&@]|(?<![^\W_])_|_(?![^\W_])")
+#: Before a word: a mention, an issue, a merge request, a label, a milestone, a snippet, an epic (GitHub, GitLab); a link; an
+#: emoji. IPv6 addresses are left alone: of names made of hex digits only :a: :b: :ab: :100: :1234: are emoji.
+_REFERENCE = re.compile(
+    r"[@#!~%$&](?=\w)|:(?=//|(?:ab?|b|100|1234|[a-z0-9_+-]*[g-z_+-][a-z0-9_+-]*):)|(?<=\bwww)\.", re.IGNORECASE
 )
-_LINK_WORD = re.compile(r"\b(www)\.", re.IGNORECASE)
+#: Trackers look for references in the text that entities have already become, so a word must not follow at once.
+_APART = "&#8203;"
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - full-width forms that a spreadsheet folds to the ASCII ones
 _ENTITY = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
 
@@ -33,12 +36,18 @@ def _visible(found: re.Match[str]) -> str:
 
 
 def markdown(text: str) -> str:
-    """For running Markdown and for a table cell: nothing in it is markup, a mention, a reference, a link or HTML.
+    """For running Markdown and for a table cell: nothing in it is markup, a mention, a reference, a link, an emoji or HTML.
 
-    Punctuation that could mean something becomes a numeric entity, which GitHub and GitLab show as the character and neither
-    autolinks. So ``@name`` and ``#123`` notify nobody, and ``|`` does not split a cell.
+    Punctuation that is markup becomes a numeric entity, which GitHub and GitLab show as the character; where it would make a
+    reference an invisible space follows it. So ``@name`` and ``#123`` notify nobody, and ``|`` does not split a cell.
     """
-    return _LINK_WORD.sub(lambda found: f"{found[1]}&#46;", _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", terminal(text)))
+    safe = terminal(text)
+    apart = {found.start() for found in _REFERENCE.finditer(safe)}
+    markup = {found.start() for found in _MARKUP.finditer(safe)}
+    return "".join(
+        (f"&#{ord(character)};" if at in markup or at in apart else character) + (_APART if at in apart else "")
+        for at, character in enumerate(safe)
+    )
 
 
 def markdown_code(text: str) -> str:
