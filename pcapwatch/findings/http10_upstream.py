@@ -41,11 +41,12 @@ HTTP10 = "HTTP/1.0"
 def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
     """One finding per service that is asked in HTTP/1.0."""
     for service in services(summary):
-        if concerned := service.narrowed(_applies):
+        if concerned := service.narrowed(applies):
             yield _finding(summary, concerned)
 
 
-def _applies(pair: PairFacts) -> bool:
+def applies(pair: PairFacts) -> bool:
+    """Whether at least half of the requests are HTTP/1.0 that does not persist, and not a benchmark's by name."""
     service = Service("", 0, (pair,))
     requests, unmarked = service.messages("request"), service.messages("request", HTTP10, "none")
     if pair["http"]["user_agents"] and all(text.startswith("ApacheBench/") for text in pair["http"]["user_agents"]):
