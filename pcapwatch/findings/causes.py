@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pcapwatch.findings.http10_upstream import HTTP10, applies
 from pcapwatch.findings.service import Service
-from pcapwatch.findings.wording import counted, duration, mean, share
+from pcapwatch.findings.wording import counted, duration, requests_each, share
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,6 @@ def unknown_why(service: Service) -> str:
     return "no single cause accounts for most of it"
 
 
-def _each(service: Service) -> str:
-    each = service.requests_each
-    return "one request per connection" if each == 1 else f"{mean(each)} requests per connection"
-
-
 def _server_causes(service: Service) -> Iterator[Cause]:
     asked = service.closed_after(["client", "both"], "server")
     if any(applies(pair) for pair in service.pairs):
@@ -49,7 +44,7 @@ def _server_causes(service: Service) -> Iterator[Cause]:
     elif 2 * _in_http10(service) >= service.messages("request") > 0:
         yield Cause(asked, _asked_in_http10(service), "PW101", "Let the client ask for keep-alive.")
     else:
-        why = f"because {service.clients} asks it to with Connection: close, {_each(service)}"
+        why = f"because {service.clients} asks it to with Connection: close, {requests_each(service.requests_each)}"
         yield Cause(asked, why, "PW101", "Let the client stop sending Connection: close.")
     limits = [facts["max_requests"] for facts in service.http_facts if facts["max_requests"]]
     reached = [limit for limit in limits if limit["requests"] > 1]
@@ -58,7 +53,7 @@ def _server_causes(service: Service) -> Iterator[Cause]:
         most = max(limit["requests"] for limit in reached)
         yield Cause(limited, f"after {counted(most, 'request')} each, its limit", "PW105", "")
     said = max(service.closed_after(["server"], "server") - limited, 0)
-    why = f"as its own responses announce with Connection: close, {_each(service)}"
+    why = f"as its own responses announce with Connection: close, {requests_each(service.requests_each)}"
     yield Cause(said, why, "PW101", "Enable keep-alive on the server.")
     yield from _idle(service)
 
@@ -72,7 +67,9 @@ def _asked_in_http10(service: Service) -> str:
     asked = _in_http10(service)
     header = "with Connection: close" if 2 * marked >= asked else "without keep-alive"
     quantity = "every request" if asked == requests else f"{share(asked, requests)} of the requests"
-    return f"because {service.clients} asks it to: {quantity} in HTTP/1.0 {header}, {_each(service)}"
+    return (
+        f"because {service.clients} asks it to: {quantity} in HTTP/1.0 {header}, {requests_each(service.requests_each)}"
+    )
 
 
 def _idle(service: Service) -> Iterator[Cause]:
@@ -99,8 +96,18 @@ def _client_causes(service: Service) -> Iterator[Cause]:
         "Let it keep a pool of connections." if once > 1 else "",
     )
     done = service.http("reusable_closed_by_client") - once
-    yield Cause(done, f"when it is done, {_each(service)}", "", "")
+    yield Cause(done, f"when it is done, {requests_each(service.requests_each)}", "", "")
     asked = service.closed_after(["client", "both"], "client")
-    yield Cause(asked, f"as its requests announce with Connection: close, {_each(service)}", "", "Let it stop sending Connection: close.")
+    yield Cause(
+        asked,
+        f"as its requests announce with Connection: close, {requests_each(service.requests_each)}",
+        "",
+        "Let it stop sending Connection: close.",
+    )
     told = service.closed_after(["server"], "client")
-    yield Cause(told, f"as the server's responses announce with Connection: close, {_each(service)}", "", "Enable keep-alive on the server.")
+    yield Cause(
+        told,
+        f"as the server's responses announce with Connection: close, {requests_each(service.requests_each)}",
+        "",
+        "Enable keep-alive on the server.",
+    )

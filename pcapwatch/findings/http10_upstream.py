@@ -28,7 +28,7 @@ from pcapwatch.findings.assumptions import Assumptions
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.severity import by_rate
-from pcapwatch.findings.wording import count, mean, share
+from pcapwatch.findings.wording import count, mean, requests_each, share
 from pcapwatch.report.model import Finding
 from pcapwatch.summary import PairFacts, Summary
 
@@ -72,7 +72,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
         severity=by_rate(per_s),
         title=(
             f"{service.clients} asks {service} in HTTP/1.0 {header}: {count(asked)} of {count(requests)} requests "
-            f"({share(asked, requests)}), {mean(service.requests_each)} per connection, {mean(per_s)} per second"
+            f"({share(asked, requests)}), {requests_each(service.requests_each)}, {mean(per_s)} per second"
         ),
         numbers={
             "service": str(service),

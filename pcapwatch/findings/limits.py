@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from pcapwatch.findings.wording import count, counted, duration, listed
 from pcapwatch.summary import Summary
 
+#: Linux's default tcp_max_tw_buckets follows memory; machines below 2 GB have about this many.
+SMALLEST_CAP = 4096
+
 
 def cannot_show(summary: Summary) -> list[str]:
     """Lines for the report's "cannot see", those that bear on the answer most first."""
     if not summary["totals"]["connections"]:
         return list(_lost(summary))
-    parts = (_ends, _connections, _payload, _legs, _ports, _lost, _side)
+    parts = (_ends, _connections, _payload, _legs, _ports, _caps, _lost, _side)
     return [line for part in parts for line in part(summary)]
 
 
@@ -62,6 +65,17 @@ def _ports(summary: Summary) -> Iterator[str]:
     held = summary["totals"]["time_wait_holder"]
     if held.get("client", 0) or held.get("both", 0):
         yield "a connect() that fails for want of a port: it sends nothing, look for EADDRNOTAVAIL in the client's logs"
+
+
+def _caps(summary: Summary) -> Iterator[str]:
+    """Servers whose TIME_WAITs could meet the kernel's cap, which no packet tells."""
+    many = [
+        str(host["address"])
+        for host in summary["hosts"]
+        if host["as_server"] and host["time_wait"] and host["time_wait"]["peak"][1] >= SMALLEST_CAP
+    ]
+    if many:
+        yield f"how near {listed(many)} came to tcp_max_tw_buckets: compare sysctl and nstat TcpExtTCPTimeWaitOverflow there"
 
 
 def _lost(summary: Summary) -> Iterator[str]:
