@@ -4,7 +4,7 @@
 .PHONY: help demo test lint bench readme-report lock clean
 
 # The capture that `make demo` shows and the README's report is made from.
-DEMO ?= fixtures/nginx-upstream-close.pcap
+DEMO ?= fixtures/proxy-http10-back/capture.pcap
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
@@ -24,7 +24,7 @@ need_python = $(if $(shell '$(PYTHON)' --version 2>/dev/null),,$(error \
 	pcapwatch needs Python 3.11 or newer with venv: `apt-get install python3 python3-venv`, or `make PYTHON=/path/to/python3`))
 need_rust = $(if $(rust_found),,$(error pcapwatch needs Rust $(rust_least) or newer, and there is no cargo on PATH: https://rustup.rs)) \
 	$(if $(filter $(rust_least),$(rust_older)),,$(error pcapwatch needs Rust $(rust_least) or newer, and cargo is $(rust_found): `rustup update`)) \
-	$(if $(shell command -v cc),,$(error pcapwatch needs a C linker for Rust, and there is no cc on PATH: `apt-get install gcc libc6-dev`))
+	$(if $(shell command -v cc),,$(error pcapwatch needs a C compiler for zstd and linking, and there is no cc on PATH: `apt-get install gcc libc6-dev`))
 
 rust_sources := Cargo.toml Cargo.lock $(shell find engine/src bindings/src engine/Cargo.toml bindings/Cargo.toml -type f)
 
@@ -74,5 +74,5 @@ $(venv)/.dev: requirements-dev.lock $(venv)/.run
 
 $(venv)/.engine: $(rust_sources) pyproject.toml $(venv)/.run
 	$(need_rust)@echo "building the engine (a minute the first time)"
-	@VIRTUAL_ENV=$(abspath $(venv)) $(bin)/maturin develop -q --release --locked
+	@VIRTUAL_ENV=$(abspath $(venv)) $(bin)/maturin develop --release --locked >$(venv)/build.log 2>&1 || { cat $(venv)/build.log; exit 1; }
 	@touch $@

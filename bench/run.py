@@ -118,7 +118,8 @@ def mib(tool: Tool) -> str:
 def table(timed: list[Tool], packets: int) -> list[str]:
     """The Markdown table, each tool's wall time as a multiple of `pcapwatch analyze`'s."""
     own = statistics.median(next(t for t in timed if t.name == "pcapwatch analyze").wall_s)
-    rows = ["| tool | wall (median) | packets/s | × pcapwatch | peak memory | version |", "|---|--:|--:|--:|--:|---|"]
+    columns = ["tool", "wall (median)", "packets/s", "wall ÷ pcapwatch's", "peak memory", "version"]
+    rows = [f"| {' | '.join(columns)} |", "|---|--:|--:|--:|--:|---|"]
     for tool in timed:
         if tool.command is None:
             rows.append(f"| {tool.name} | not installed | | | | |")

@@ -110,6 +110,15 @@ def test_links_in_documents_lead_somewhere(document: str) -> None:
     assert not [link for link in links if not (ROOT / link).exists()]
 
 
+def test_the_map_of_the_house_is_right() -> None:
+    """Every path in CONTRIBUTING.md's "Where things are" exists."""
+    section = (ROOT / "CONTRIBUTING.md").read_text().partition("## Where things are")[2].partition("\n## ")[0]
+    table = "".join(line for line in section.splitlines() if line.startswith("|"))
+    paths = re.findall(r"`([\w./]+(?:/|\.rs|\.pyi|\.md))`", table)
+    assert len(paths) > 10
+    assert not [path for path in paths if not (ROOT / path).exists()]
+
+
 def test_no_unsafe_rust() -> None:
     """Hostile bytes meet no `unsafe`: both crates forbid it and no file holds an unsafe block."""
     sources = [path for folder in ("engine", "bindings") for path in (ROOT / folder).rglob("*.rs")]
@@ -131,7 +140,8 @@ def test_commands_of_the_readme_exist() -> None:
 
 def test_readme_shows_what_analyze_prints() -> None:
     """The report on the README's first screen is the real output on the fixture that it names."""
-    capture = re.search(r"^\$ pcapwatch analyze (\S+)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    block = (ROOT / "README.md").read_text().partition("<!-- report:")[2].partition("<!-- end of report -->")[0]
+    capture = re.search(r"^\$ pcapwatch analyze (\S+)", block, re.MULTILINE)
     assert capture, "no report in README.md: run `make readme-report`"
     command = [sys.executable, ROOT / ".ci" / "readme_report.py", "--check", capture[1]]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -67,6 +67,14 @@ RETRY = (
     "the response (RFC 9112 §9.3.1)"
 )
 
+WIDER_RANGE = (
+    'Linux client: sysctl net.ipv4.ip_local_port_range="1024 60999", with its own listening ports in '
+    "net.ipv4.ip_local_reserved_ports"
+)
+MORE_ADDRESSES = "more source or destination addresses: the limit is per (source, destination, destination port)"
+SERVER_CLOSES = "or let the server close first: its TIME_WAITs hold no ephemeral port"
+TW_REUSE = "Linux client: net.ipv4.tcp_tw_reuse=1; it lets connect() take a TIME_WAIT with timestamps again after 1 s"
+
 NO_TW_REUSE = "tcp_tw_reuse: it acts on outgoing connect() only, so the server's TIME_WAITs stay"
 NO_FIN_TIMEOUT = "tcp_fin_timeout: the timer of FIN-WAIT-2, another state; Linux keeps TIME_WAIT 60 s whatever it says"
 NO_TW_RECYCLE = "tcp_tw_recycle: removed in Linux 4.12, and it broke clients behind NAT before"

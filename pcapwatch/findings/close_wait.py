@@ -55,6 +55,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
     dwells = [pair["half_close"] for pair in service.pairs if pair["half_close"]]
     late, still = sum(dwell["count"] for dwell in dwells), service.tally("close", "half_closed")
     longest, median = max(dwell["max_ns"] for dwell in dwells), max(dwell["p50_ns"] for dwell in dwells)
+    port = service.server_port
     by_client = service.tally("active_closer", "client") >= service.tally("active_closer", "server")
     sleeper = str(service) if by_client else service.clients
     return Finding(
@@ -76,10 +77,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
         },
         evidence=evidence_of(summary, service.exemplars("half_close", "half_closed"), "the two FINs are far apart"),
         remedy=["application on the late side: close the socket when a read returns end of stream"],
-        verify=[
-            f"on the late side: ss -Htanp state close-wait '( sport = :{service.server_port} or dport = "
-            f":{service.server_port} )'"
-        ],
+        verify=[f"on the late side: ss -Htanp state close-wait '( sport = :{port} or dport = :{port} )'"],
         do_not=[advice.NO_FIN_TIMEOUT],
         basis="observed: from the first FIN of each side",
     )

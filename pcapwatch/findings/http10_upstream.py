@@ -28,7 +28,7 @@ from pcapwatch.findings.assumptions import Assumptions
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.severity import by_rate
-from pcapwatch.findings.wording import count, mean, share
+from pcapwatch.findings.wording import count, mean, requests_each, share
 from pcapwatch.report.model import Finding
 from pcapwatch.summary import PairFacts, Summary
 
@@ -41,11 +41,12 @@ HTTP10 = "HTTP/1.0"
 def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
     """One finding per service that is asked in HTTP/1.0."""
     for service in services(summary):
-        if concerned := service.narrowed(_applies):
+        if concerned := service.narrowed(applies):
             yield _finding(summary, concerned)
 
 
-def _applies(pair: PairFacts) -> bool:
+def applies(pair: PairFacts) -> bool:
+    """Whether at least half of the requests are HTTP/1.0 that does not persist, and not a benchmark's by name."""
     service = Service("", 0, (pair,))
     requests, unmarked = service.messages("request"), service.messages("request", HTTP10, "none")
     if pair["http"]["user_agents"] and all(text.startswith("ApacheBench/") for text in pair["http"]["user_agents"]):
@@ -71,7 +72,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
         severity=by_rate(per_s),
         title=(
             f"{service.clients} asks {service} in HTTP/1.0 {header}: {count(asked)} of {count(requests)} requests "
-            f"({share(asked, requests)}), {mean(service.requests_each)} per connection, {mean(per_s)} per second"
+            f"({share(asked, requests)}), {requests_each(service.requests_each)}, {mean(per_s)} per second"
         ),
         numbers={
             "service": str(service),

@@ -73,7 +73,7 @@ class Pressure:
 
     @property
     def recycles(self) -> bool:
-        """Whether the client takes its own TIME_WAITs again (tcp_tw_reuse or bind), in a tenth of its reuses or more."""
+        """Whether the client takes its own TIME_WAITs again (tcp_tw_reuse, bind), in a tenth of its reuses or more."""
         ports = self.pair["ports"]
         return ports["client_recycled"] > 0 and 10 * ports["client_recycled"] >= ports["reuses"]
 
@@ -188,14 +188,10 @@ def _finding(summary: Summary, service: Service, pressure: Pressure, severity: S
         ),
         remedy=[
             *advice.client_hints(service.texts("user_agents")),
-            "or let the server close first: its TIME_WAITs hold no ephemeral port",
-            'Linux client: sysctl net.ipv4.ip_local_port_range="1024 60999" with the services\' own ports in ip_local_reserved_ports',
-            "more source or destination addresses: the limit is per (source, destination, destination port)",
-            *(
-                []
-                if pressure.recycles
-                else ["Linux client: net.ipv4.tcp_tw_reuse=1, for connect() with timestamps, after 1 s"]
-            ),
+            advice.SERVER_CLOSES,
+            advice.WIDER_RANGE,
+            advice.MORE_ADDRESSES,
+            *([] if pressure.recycles else [advice.TW_REUSE]),
         ],
         verify=[
             f"on {service.clients}: {advice.count_time_waits(service.server_port, 'dport')}",

@@ -32,7 +32,7 @@ from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.http10_upstream import asks_http10_close
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.severity import by_rate
-from pcapwatch.findings.wording import count, mean, share
+from pcapwatch.findings.wording import count, mean, requests_each, share
 from pcapwatch.report.model import Finding
 from pcapwatch.summary import PairFacts, Summary
 
@@ -77,10 +77,9 @@ def _finding(summary: Summary, service: Service) -> Finding:
         name=NAME,
         severity=by_rate(per_s),
         title=(
-            f"{service} closes first on {count(closes)} of {count(connections)} HTTP connections from "
-            f"{service.clients} "
-            f"({share(closes, connections)}), because {_WHO[announcer]}: {mean(service.requests_each)} requests per "
-            f"connection, {mean(per_s)} such closes per second"
+            f"{service} closes first on {count(closes)} of {count(connections)} HTTP connections "
+            f"({share(closes, connections)}) from {service.clients}, because {_WHO[announcer]}: "
+            f"{requests_each(service.requests_each)}, {mean(per_s)} such closes per second"
         ),
         numbers={
             "service": str(service),

@@ -17,6 +17,11 @@ def mean(number: float) -> str:
     return f"{number:.1f}" if number >= 10 else f"{number:.2f}"
 
 
+def requests_each(number: float) -> str:
+    """Mean requests per connection in words."""
+    return "one request per connection" if number == 1 else f"{mean(number)} requests per connection"
+
+
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """``1 connection``, ``2 connections``."""
     return f"{count(number)} {noun if number == 1 else plural or noun + 's'}"
