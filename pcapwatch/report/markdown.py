@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from html import unescape
 
 from pcapwatch.findings.actions import actions, do_not
 from pcapwatch.report.escape import markdown, markdown_code
@@ -83,17 +84,18 @@ def _list(title: str, lines: Iterable[str], *, escaped: bool = False) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = TABLE_WIDTH) -> str:
-    """A pipe table, its first column left, the others right. Cells are padded so that it reads as text too, if that fits.
+    """A pipe table, its first column left, the others right, padded so that it reads as text too.
 
-    Where a row would pass ``width`` even unpadded, the first column is shortened: the escaped cell is never cut inside an entity.
+    Where a padded line would pass ``width`` the padding goes; where a row still would, its first cell breaks after an arrow.
+    No cell is ever cut: half an address names another host.
     """
     cells = [[markdown(cell) for cell in row] for row in rows]
-    shown = [max(len(header[i]), *(len(row[i]) for row in cells), 3) for i in range(len(header))]
-    room = width - 3 * len(header) - 1 - sum(shown[1:])
-    shown[0] = max(3, min(shown[0], room))
-    cells = [[markdown(_shortened(row[0], room)), *cell[1:]] for row, cell in zip(rows, cells, strict=True)]
-    lines = [_row(header, shown), "|" + "|".join([f":{'-' * (shown[0] + 1)}", *(f"{'-' * (w + 1)}:" for w in shown[1:])]) + "|"]
-    return "\n".join([*lines, *(_row(row, shown) for row in cells)]) + "\n"
+    widths = [max(3, len(header[i]), *(len(row[i]) for row in cells)) for i in range(len(header))]
+    rule = [f":{'-' * (widths[0] + 1)}", *(f"{'-' * (column + 1)}:" for column in widths[1:])]
+    if sum(widths) + 3 * len(widths) + 1 > width:
+        widths, rule = [0] * len(widths), [":--", *["--:"] * (len(widths) - 1)]
+        cells = [[_broken(row[0]), *row[1:]] if len(unescape(_row(row, widths))) > width else row for row in cells]
+    return "\n".join([_row(header, widths), f"|{'|'.join(rule)}|", *(_row(row, widths) for row in cells)]) + "\n"
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -101,11 +103,8 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
     return f"| {' | '.join(padded)} |"
 
 
-def _shortened(text: str, room: int) -> str:
-    """``text`` cut so that it is no longer than ``room`` after escaping."""
-    while len(markdown(text)) > max(room, 3) and len(text) > 1:
-        text = text[:-2].rstrip("…") + "…"
-    return text
+def _broken(cell: str) -> str:
+    return cell.replace(" → ", " →<br>")
 
 
 def _fitted(parts: list[str], limit: int) -> str:

@@ -22,7 +22,7 @@ _LINK_NAMES = {
 }
 _CONNECTION_QUALITY = {
     "midstream": "connections had begun before the capture",
-    "gap": "connections have acknowledged bytes that were not captured",
+    "gap": "connections miss bytes that were acknowledged",
     "one_sided": "connections were captured in one direction only",
     "truncated": "connections have packets cut by the snaplen",
     "reordered": "connections have segments out of order",
@@ -80,7 +80,7 @@ def _concerns(capture: CaptureFacts) -> Iterator[str]:
 
 
 def _singular(text: str) -> str:
-    return text.replace("connections", "connection", 1).replace(" have ", " has ", 1).replace(" were ", " was ", 1)
+    return text.replace("connections", "connection", 1).replace(" have ", " has ", 1).replace(" miss ", " misses ", 1).replace(" were ", " was ", 1)
 
 
 def _remarks(capture: CaptureFacts) -> Iterator[str]:
