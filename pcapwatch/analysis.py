@@ -28,7 +28,7 @@ _QUERY_OF_LADDER = re.compile(r"\?\S*")
 
 @dataclass(frozen=True)
 class Report(_Report):
-    """What `pcapwatch.analyze` gives: the answer, the tables behind it, and every rendering. In a notebook it shows itself."""
+    """What `analyze` gives: the answer, the tables behind it, and every rendering. In a notebook it shows itself."""
 
     engine: Any = field(default=None, repr=False, compare=False)
     full_urls: bool = False
@@ -100,7 +100,9 @@ def ladders(analysis: Any, connections: Iterable[int], *, full_urls: bool = Fals
 
 def report_of(analysis: Any, settings: Settings) -> Report:
     """The report of one analysis."""
-    built = build(summary_of(analysis), settings.ports(), lambda numbers: ladders(analysis, numbers, full_urls=settings.full_urls))
+    built = build(
+        summary_of(analysis), settings.ports(), lambda numbers: ladders(analysis, numbers, full_urls=settings.full_urls)
+    )
     facts = {item.name: getattr(built, item.name) for item in fields(_Report)}
     return Report(**facts, engine=analysis, full_urls=settings.full_urls)
 
@@ -108,8 +110,8 @@ def report_of(analysis: Any, settings: Settings) -> Report:
 def analyze(paths: Path | Sequence[Path], *, progress: Progress | None = None, **settings: Any) -> Report:
     """Read captures (one set: rotated files in any order, a folder, ``-`` for stdin) and report.
 
-    settings: the fields of `Settings`. ``progress(bytes_done, bytes_total)`` is called now and then. Raises ``CaptureError`` for
-    what is no capture and ``UsageError`` for a setting that means nothing.
+    settings: the fields of `Settings`. ``progress(bytes_done, bytes_total)`` is called now and then. Raises
+    ``CaptureError`` for what is no capture and ``UsageError`` for a setting that means nothing.
     """
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     unknown = set(settings) - {item.name for item in fields(Settings)}

@@ -33,8 +33,8 @@ class _Program(ctypes.Structure):
 def compile_filter(expression: str) -> dict[str, list[list[int]]]:
     """Programs by link type, each a list of ``[code, jt, jf, k]``.
 
-    A link type on which the expression has no meaning (``ether host`` on raw IP) gets a program that passes nothing. If it has
-    none on Ethernet and on all others, ``UsageError`` carries libpcap's own message.
+    A link type on which the expression has no meaning (``ether host`` on raw IP) gets a program that passes nothing. If
+    it has none on Ethernet and on all others, ``UsageError`` carries libpcap's own message.
     """
     compiled = {link: _compile(expression, dlt) for link, dlt in DLT_OF_LINKTYPE.items()}
     if all(isinstance(program, str) for program in compiled.values()):

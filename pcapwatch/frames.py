@@ -1,7 +1,7 @@
-"""The engine's columns as pandas frames and Arrow tables. pandas and pyarrow are imported only when a table is asked for.
+"""The engine's columns as pandas frames and Arrow tables, imported only when a table is asked for.
 
-The frames' columns are Arrow's own memory (`pandas.ArrowDtype`), so nothing is copied on the way in, nor by polars, DuckDB or
-pyarrow on the way out through ``__arrow_c_stream__``.
+The frames' columns are Arrow's own memory (`pandas.ArrowDtype`), so nothing is copied on the way in, nor by polars,
+DuckDB or pyarrow on the way out through ``__arrow_c_stream__``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HIDDEN = "?…"
 
 
 def arrow_table(source: Any, *, full_urls: bool = True) -> Any:
-    """A ``pyarrow.Table`` over anything with ``__arrow_c_stream__``; without ``full_urls`` the query strings are hidden."""
+    """A ``pyarrow.Table`` over anything with ``__arrow_c_stream__``; without ``full_urls`` query strings are hidden."""
     import pyarrow as pa
 
     table = pa.table(source)

@@ -15,7 +15,15 @@ from pcapwatch.report.model import PortRange
 
 SECOND_NS = 1_000_000_000
 
-_UNIT_NS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3600 * SECOND_NS}
+_UNIT_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "ms": 1_000_000,
+    "s": SECOND_NS,
+    "m": 60 * SECOND_NS,
+    "h": 3600 * SECOND_NS,
+}
 _DURATION = re.compile(r"(\d+)(?:\.(\d{1,9}))?(ns|us|µs|ms|s|m|h)", re.ASCII)
 _LONGEST_NS = 365 * 24 * 3600 * SECOND_NS
 
@@ -24,11 +32,11 @@ _LONGEST_NS = 365 * 24 * 3600 * SECOND_NS
 class Settings:
     """Choices of one analysis. Fields that are ``None`` keep the engine's default.
 
-    threads: workers, the answer does not depend on it (``None``: one per CPU this process may use); filter: a BPF expression as
-    tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or ``10.0.0.0/8=60s``, the most specific prefix wins; port_range:
-    ``LOW-HIGH``, the clients' ephemeral ports; full_urls: show query strings; max_connections, max_pairs: limits on memory,
-    what they cost is counted in the report; idle_expiry: a connection silent this long is finished; states_at_ns,
-    states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and a grid's step.
+    threads: workers, the answer does not depend on it (``None``: one per CPU this process may use); filter: a BPF
+    expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or ``10.0.0.0/8=60s``, the most specific prefix
+    wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports; full_urls: show query strings; max_connections,
+    max_pairs: limits on memory, what they cost is counted in the report; idle_expiry: a connection silent this long is
+    finished; states_at_ns, states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and a grid's step.
     """
 
     threads: int | None = None
@@ -109,7 +117,9 @@ def _time_wait_rule(text: str) -> dict[str, Any]:
     try:
         network = ip_network(where, strict=False)
     except ValueError:
-        raise UsageError(f"--time-wait {shown(text)}: {shown(where)} is not an address or prefix, as 10.0.0.0/8=60s") from None
+        raise UsageError(
+            f"--time-wait {shown(text)}: {shown(where)} is not an address or prefix, as 10.0.0.0/8=60s"
+        ) from None
     address = str(network.network_address)
     return {"address": address, "prefix": network.prefixlen, "low_ns": low_ns, "high_ns": high_ns}
 
@@ -119,7 +129,9 @@ def parse_port_range(text: str) -> PortRange:
     found = re.fullmatch(r"(\d{1,5})\s*[-–]\s*(\d{1,5})", text.strip(), re.ASCII)
     low, high = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 1 <= low <= high <= 65535:
-        raise UsageError(f"--port-range {shown(text)}: write LOW-HIGH, as 32768-60999 (sysctl net.ipv4.ip_local_port_range)")
+        raise UsageError(
+            f"--port-range {shown(text)}: write LOW-HIGH, as 32768-60999 (sysctl net.ipv4.ip_local_port_range)"
+        )
     return PortRange(low, high, stated=True)
 
 

@@ -1,11 +1,11 @@
-"""The command line: one command per file, and here what is common to all: errors, exit codes, the filter after ``--``."""
+"""The command line: one command per file; here what all share: errors, exit codes, the filter after ``--``."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -33,7 +33,7 @@ for _command in COMMANDS:
     app.command()(_command)
 
 #: The common ancestor of every complaint that typer makes about arguments.
-_Complaint = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+_Complaint: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 _INTERRUPTED = 130
 
 
@@ -51,7 +51,7 @@ def pcapwatch(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Who closed every TCP connection in a capture, how long TIME_WAIT lasted, and what Connection: close had to do with it."""
+    """Who closed each TCP connection, how long TIME_WAIT lasted, and what Connection: close had to do with it."""
     del version  # its callback has printed it
 
 
@@ -60,8 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         sys.exit(app(_with_filter(given) or ["--help"], standalone_mode=False, prog_name="pcapwatch") or 0)
-    except (PcapwatchError, _Complaint) as error:
-        _complain(error.format_message() if isinstance(error, _Complaint) else str(error))
+    except PcapwatchError as error:
+        _complain(str(error))
+        sys.exit(2)
+    except _Complaint as error:
+        _complain(error.format_message())
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(_INTERRUPTED)

@@ -18,7 +18,12 @@ FORMATS = ("txt", "md", "json")
 
 FailOn = Annotated[
     str | None,
-    typer.Option("--fail-on", metavar="LEVEL", help=f"Exit 1 if a finding reaches it: {', '.join(SEVERITIES)}.", show_default=False),
+    typer.Option(
+        "--fail-on",
+        metavar="LEVEL",
+        help=f"Exit 1 if a finding reaches it: {', '.join(SEVERITIES)}.",
+        show_default=False,
+    ),
 ]
 
 

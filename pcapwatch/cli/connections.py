@@ -43,6 +43,10 @@ def connections(
     Formats: txt, md, csv, json, jsonl, parquet, arrow.
     """
     settings = Settings(
-        threads=threads, filter=filter_, time_wait=time_wait or (), max_connections=max_connections, keep_connections=True
+        threads=threads,
+        filter=filter_,
+        time_wait=time_wait or (),
+        max_connections=max_connections,
+        keep_connections=True,
     )
     print_table("connections", captures, settings, COLUMNS, output, format_, local=local, relative=relative)

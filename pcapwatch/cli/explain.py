@@ -10,13 +10,14 @@ from pcapwatch.cli.output import terminal_width, write_stdout
 from pcapwatch.errors import UsageError
 from pcapwatch.settings import shown
 
-Code = Annotated[str | None, typer.Argument(metavar="[CODE]", help="PW101 and so on; without it all are listed.", show_default=False)]
+Code = Annotated[
+    str | None, typer.Argument(metavar="[CODE]", help="PW101 and so on; without it all are listed.", show_default=False)
+]
 
 
 def explain(code: Code = None) -> None:
     """What a finding means, when it is wrong, what to do; without CODE the list of all."""
-    from pcapwatch.findings import RULES
-    from pcapwatch.findings import catalogue
+    from pcapwatch.findings import RULES, catalogue
 
     if code is None:
         write_stdout("".join(f"{rule.CODE}  {rule.NAME}\n" for rule in RULES).encode())

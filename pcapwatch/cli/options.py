@@ -15,11 +15,17 @@ from pcapwatch.settings import Settings
 
 Captures: TypeAlias = Annotated[
     list[str],
-    typer.Argument(metavar="CAPTURE...", help="Files or folders (one set of rotated files), or - for standard input.", show_default=False),
+    typer.Argument(
+        metavar="CAPTURE...",
+        help="Files or folders (one set of rotated files), or - for standard input.",
+        show_default=False,
+    ),
 ]
 Output: TypeAlias = Annotated[
     list[Path] | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Write here; the suffix says the format. Repeatable.", show_default=False),
+    typer.Option(
+        "-o", "--output", metavar="FILE", help="Write here; the suffix says the format. Repeatable.", show_default=False
+    ),
 ]
 Format: TypeAlias = Annotated[
     str | None, typer.Option("--format", metavar="FORMAT", help="The format of standard output.", show_default="txt")
@@ -50,11 +56,15 @@ Threads: TypeAlias = Annotated[
 ]
 MaxConnections: TypeAlias = Annotated[
     int | None,
-    typer.Option("--max-connections", metavar="N", min=1, help="Most connections in memory at once.", show_default="1000000"),
+    typer.Option(
+        "--max-connections", metavar="N", min=1, help="Most connections in memory at once.", show_default="1000000"
+    ),
 ]
 MaxPairs: TypeAlias = Annotated[
     int | None,
-    typer.Option("--max-pairs", metavar="N", min=1, help="Most (client, service) pairs kept apart.", show_default="10000"),
+    typer.Option(
+        "--max-pairs", metavar="N", min=1, help="Most (client, service) pairs kept apart.", show_default="10000"
+    ),
 ]
 
 

@@ -24,9 +24,12 @@ _FILE_WIDTH = 100
 def checked(files: Sequence[Path], forced: str | None, formats: Sequence[str]) -> list[tuple[Path | None, str]]:
     """Each destination (``None``: standard output) with its format, before any work is done.
 
-    ``UsageError`` for a suffix or ``--format`` that this command's answer has no renderer for, or a folder that is not there.
+    ``UsageError`` for a suffix or ``--format`` that this command's answer has no renderer for, or a folder that is not
+    there.
     """
-    wanted: list[tuple[Path | None, str]] = [(file, _format(file.suffix.lstrip(".").lower(), f"-o {file}", formats)) for file in files]
+    wanted: list[tuple[Path | None, str]] = [
+        (file, _format(file.suffix.lstrip(".").lower(), f"-o {file}", formats)) for file in files
+    ]
     for file in files:
         if not file.parent.is_dir():
             raise UsageError(f"-o {file}: the folder {file.parent} does not exist")
@@ -59,23 +62,23 @@ def deliver(destinations: Sequence[tuple[Path | None, str]], make: Make) -> None
 
 def write_whole(file: Path, content: bytes) -> None:
     """Write beside ``file`` and rename over it, so that a reader sees the old one or the new one, never a part."""
-    temporary = None
+    temporary: Path | None = None
     try:
         target = file.resolve()
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as stream:
-            temporary = stream.name
+            temporary = Path(stream.name)
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, _mode(target))
-        os.replace(temporary, target)
+        temporary.chmod(_mode(target))
+        temporary.replace(target)
     except OSError as error:
         raise OutputError(f"-o {file}: {error.strerror or error}; nothing was written") from None
     else:
         temporary = None
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def _mode(target: Path) -> int:

@@ -19,7 +19,9 @@ from pcapwatch.settings import Settings
 
 FORMATS = ("txt", "md", "json")
 
-Number = Annotated[int, typer.Argument(metavar="N", help="The connection's number, as in `connections`.", show_default=False)]
+Number = Annotated[
+    int, typer.Argument(metavar="N", help="The connection's number, as in `connections`.", show_default=False)
+]
 
 
 def show(
@@ -44,7 +46,9 @@ def show(
     summary = summary_of(analysis)
     known = summary["totals"]["connections"]
     if not 1 <= number <= known:
-        raise UsageError(f"no connection {number}: this capture holds {known}, numbered from 1; `pcapwatch connections` lists them")
+        raise UsageError(
+            f"no connection {number}: this capture holds {known}, numbered from 1; `pcapwatch connections` lists them"
+        )
     drawn = ladders(analysis, [number], full_urls=full_urls)
     if not drawn:
         raise UsageError(f"the packets of connection {number} could not be read again: show it from a file")

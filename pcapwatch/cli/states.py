@@ -19,11 +19,19 @@ from pcapwatch.summary import Summary
 
 At = Annotated[
     str | None,
-    typer.Option("--at", metavar="TIME", help="2026-11-20T19:23:50Z, epoch seconds, +12.5s from the start, end.", show_default=False),
+    typer.Option(
+        "--at",
+        metavar="TIME",
+        help="2026-11-20T19:23:50Z, epoch seconds, +12.5s from the start, end.",
+        show_default=False,
+    ),
 ]
-Every = Annotated[str | None, typer.Option("--every", metavar="STEP", help="A table over time, as 1s.", show_default=False)]
+Every = Annotated[
+    str | None, typer.Option("--every", metavar="STEP", help="A table over time, as 1s.", show_default=False)
+]
 Host = Annotated[
-    str | None, typer.Option("--host", metavar="ADDR", help="Whose sockets.", show_default="the host of most connections")
+    str | None,
+    typer.Option("--host", metavar="ADDR", help="Whose sockets.", show_default="the host of most connections"),
 ]
 
 
@@ -42,7 +50,8 @@ def states(
 ) -> None:
     """Socket states as `netstat -n | awk '/^tcp/ {++S[$NF]} …'` would have counted them, at an instant or over time.
 
-    A TIME_WAIT whose end was not observed makes a band, as TIME_WAIT 12-15. Formats: txt, md, csv, json, jsonl, parquet, arrow.
+    A TIME_WAIT whose end was not observed makes a band, as TIME_WAIT 12-15. Formats: txt, md, csv, json, jsonl,
+    parquet, arrow.
     """
     if (at is None) == (every is None):
         raise UsageError("states needs either --at TIME or --every STEP, as --at end or --every 1s")
@@ -67,7 +76,10 @@ def _counted(captures: list[str], plain: Settings, at: str | None, every: str | 
     if origin == "absolute":
         return summary_of(options.run(captures, _with(plain, at_ns=offset_ns)))
     if "-" in captures:
-        raise UsageError(f"--at {shown(at or '')} needs the capture twice, and standard input comes once: give a file or an absolute time")
+        raise UsageError(
+            f"--at {shown(at or '')} reads the capture twice, and standard input comes once: "
+            "name a file, or an absolute time"
+        )
     span = summary_of(options.run(captures, plain))["capture"]
     edge_ns = span["first_ns"] if origin == "start" else span["last_ns"]
     if edge_ns is None:
@@ -77,7 +89,11 @@ def _counted(captures: list[str], plain: Settings, at: str | None, every: str | 
 
 def _with(plain: Settings, at_ns: int | None = None, every_ns: int | None = None) -> Settings:
     return Settings(
-        threads=plain.threads, filter=plain.filter, time_wait=plain.time_wait, states_at_ns=at_ns, states_every_ns=every_ns
+        threads=plain.threads,
+        filter=plain.filter,
+        time_wait=plain.time_wait,
+        states_at_ns=at_ns,
+        states_every_ns=every_ns,
     )
 
 
@@ -110,6 +126,12 @@ def _rendered(rows: list[dict[str, Any]], name: str, clock: Clock, width: int, *
     from pcapwatch.report.tables import renderer
 
     kinds = pa.schema(
-        [("host", pa.string()), ("time", pa.timestamp("ns", "UTC")), ("state", pa.string()), ("min", pa.uint64()), ("max", pa.uint64())]
+        [
+            ("host", pa.string()),
+            ("time", pa.timestamp("ns", "UTC")),
+            ("state", pa.string()),
+            ("min", pa.uint64()),
+            ("max", pa.uint64()),
+        ]
     )
     return renderer(name, kinds.names, clock, width)(pa.Table.from_pylist(rows, kinds))

@@ -23,7 +23,9 @@ def build(summary: Summary, ports: PortRange | None = None, draw: Draw | None = 
     assumed = Assumptions(ports=ports or PortRange())
     findings = find(summary, assumed)
     groups = grouped(summary)
-    waiting = tuple(sorted(map(_waiting, _waiters(summary)), key=lambda host: (-host.peak[1], -host.entered, host.host or "")))
+    waiting = tuple(
+        sorted(map(_waiting, _waiters(summary)), key=lambda host: (-host.peak[1], -host.entered, host.host or ""))
+    )
     return Report(
         verdict=verdict(summary, findings, assumed),
         quality=quality_of(summary),
@@ -72,7 +74,11 @@ def _waiting(host: HostFacts) -> Waiting:
 
 def _port_uses(summary: Summary, assumed: Assumptions) -> tuple[PortUse, ...]:
     """The triples nearest their range, at most five; those that never held two ports at once are no news."""
-    uses = [_port_use(summary, pair, assumed) for pair in summary["pairs"] if pair["client"] and pair["ports"]["held_peak_max"] > 1]
+    uses = [
+        _port_use(summary, pair, assumed)
+        for pair in summary["pairs"]
+        if pair["client"] and pair["ports"]["held_peak_max"] > 1
+    ]
     nearest = sorted(uses, key=lambda use: (-use.held_peak[1] / use.range.size, -use.distinct, use.client, use.server))
     return tuple(nearest[:TRIPLES_SHOWN])
 

@@ -14,7 +14,7 @@ _TCP = 6
 
 
 def community_id(client: tuple[str, int], server: tuple[str, int], seed: int = 0) -> str:
-    """``1:`` and the base64 SHA-1 of seed, the smaller endpoint, the other, protocol and ports, all in network order."""
+    """``1:`` and the base64 SHA-1 of seed, the smaller endpoint, the other, protocol, ports, in network order."""
     ends = sorted((ipaddress.ip_address(address).packed, port) for address, port in (client, server))
     (low, low_port), (high, high_port) = ends
     material = struct.pack("!H", seed) + low + high + struct.pack("!BBHH", _TCP, 0, low_port, high_port)

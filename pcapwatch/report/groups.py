@@ -114,8 +114,12 @@ def persistence(group: Group) -> Persistence:
         server_port=group.server_port,
         connections=group.total("http", "connections"),
         requests=group.total("http", "requests"),
-        messages=_tallied((m for f in facts for m in f["messages"]), ("side", "version", "option"), ("count", "persistent")),
-        closed_after=_tallied((c for f in facts for c in f["closed_after"]), ("announced_by", "active_closer"), ("count",)),
+        messages=_tallied(
+            (m for f in facts for m in f["messages"]), ("side", "version", "option"), ("count", "persistent")
+        ),
+        closed_after=_tallied(
+            (c for f in facts for c in f["closed_after"]), ("announced_by", "active_closer"), ("count",)
+        ),
         requests_per_connection=_summed(f["requests_per_connection"] for f in facts),
         idle_before_close_ns=_widest(f["idle_before_close"] for f in facts),
         idle_timeout_ns=idle["timeout_ns"] if idle else None,
@@ -143,13 +147,17 @@ def trouble(group: Group) -> Trouble:
     )
 
 
-def _tallied(rows: Iterable[Mapping[str, Any]], words: tuple[str, ...], numbers: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
+def _tallied(
+    rows: Iterable[Mapping[str, Any]], words: tuple[str, ...], numbers: tuple[str, ...]
+) -> tuple[dict[str, Any], ...]:
     """Rows alike in ``words`` made one, their ``numbers`` added; most first."""
     sums: dict[tuple[str, ...], Counter[str]] = {}
     for row in rows:
         sums.setdefault(tuple(row[word] for word in words), Counter()).update({name: row[name] for name in numbers})
     ordered = sorted(sums.items(), key=lambda item: (-item[1]["count"], item[0]))
-    return tuple({**dict(zip(words, key, strict=True)), **{name: total[name] for name in numbers}} for key, total in ordered)
+    return tuple(
+        {**dict(zip(words, key, strict=True)), **{name: total[name] for name in numbers}} for key, total in ordered
+    )
 
 
 def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -166,4 +174,8 @@ def _widest(distributions: Iterable[Distribution | None]) -> dict[str, int] | No
         return None
     largest = max(known, key=lambda d: d["count"])
     extremes = {"min_ns": min(d["min_ns"] for d in known), "max_ns": max(d["max_ns"] for d in known)}
-    return {"count": sum(d["count"] for d in known), **extremes, **{q: largest[q] for q in ("p50_ns", "p90_ns", "p99_ns")}}  # type: ignore[literal-required]
+    return {
+        "count": sum(d["count"] for d in known),
+        **extremes,
+        **{q: largest[q] for q in ("p50_ns", "p90_ns", "p99_ns")},
+    }

@@ -9,9 +9,20 @@ from pcapwatch.findings.wording import count, counted
 from pcapwatch.report.model import Persistence
 from pcapwatch.report.words import bare_duration, leg, percent
 
-_OPTIONS = {"none": "no Connection header", "close": "Connection: close", "keep-alive": "Connection: keep-alive", "upgrade": "Upgrade"}
+_OPTIONS = {
+    "none": "no Connection header",
+    "close": "Connection: close",
+    "keep-alive": "Connection: keep-alive",
+    "upgrade": "Upgrade",
+}
 _SIDES = {"client": "the client", "server": "the server", "both": "both sides", "none": "nobody"}
-_CLOSERS = {"client": "client closed", "server": "server closed", "both": "crossed", "none": "still open", "ambiguous": "unclear"}
+_CLOSERS = {
+    "client": "client closed",
+    "server": "server closed",
+    "both": "crossed",
+    "none": "still open",
+    "ambiguous": "unclear",
+}
 
 
 #: Client groups and services told apart; the others are in the JSON report.
@@ -23,7 +34,8 @@ def http_lines(rows: Sequence[Persistence]) -> Iterator[str]:
     for row in rows[:ROWS_SHOWN]:
         client, server = leg(row.client, row.clients, row.server, row.server_port)
         each = f", {row.requests / row.connections:.1f} each".replace(".0 each", " each")
-        yield f"{client} → {server}: {counted(row.requests, 'request')} on {counted(row.connections, 'connection')}{each}"
+        carried = f"{counted(row.requests, 'request')} on {counted(row.connections, 'connection')}{each}"
+        yield f"{client} → {server}: {carried}"
         for side in ("request", "response"):
             if said := [_said(message) for message in row.messages if message["side"] == side]:
                 yield f"  {side}s: {'; '.join(said[:4])}"
@@ -57,7 +69,8 @@ def _settings(row: Persistence) -> Iterator[str]:
         yield f"idle before close: median {bare_duration(idle['p50_ns'])}, longest {bare_duration(idle['max_ns'])}"
     if row.idle_timeout_ns is not None and row.idle_timeout_of:
         number, of = row.idle_timeout_of
-        yield f"server's idle timeout {bare_duration(row.idle_timeout_ns)} (inferred from {count(number)} of {count(of)} idle closes)"
+        source = f"inferred from {count(number)} of {count(of)} idle closes"
+        yield f"server's idle timeout {bare_duration(row.idle_timeout_ns)} ({source})"
     if row.announced_timeout_s:
         yield f"announced Keep-Alive: timeout={', '.join(map(str, row.announced_timeout_s))}"
     if row.max_requests is not None:

@@ -1,7 +1,7 @@
 """The JSON report, ``schema_version`` 1; its shape is ``schema.json`` beside this file.
 
-Instants are integers (``_ns``, since 1970 UTC), durations are seconds (``_s``) rounded to 9 digits, shares are left to the
-reader. Keys are sorted and lists keep their order, so that equal facts give equal bytes.
+Instants are integers (``_ns``, since 1970 UTC), durations are seconds (``_s``) rounded to 9 digits, shares are left to
+the reader. Keys are sorted and lists keep their order, so that equal facts give equal bytes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ def report_object(report: Report) -> dict[str, Any]:
         "findings": [_finding(finding) for finding in report.findings],
         "cannot_see": list(report.cannot_see),
         "assumptions": list(report.assumptions),
-        "port_range": {"low": report.port_range.low, "high": report.port_range.high, "stated": report.port_range.stated},
+        "port_range": {
+            "low": report.port_range.low,
+            "high": report.port_range.high,
+            "stated": report.port_range.stated,
+        },
     }
 
 
@@ -129,12 +133,16 @@ def _host(host: HostFacts, report: Report) -> dict[str, Any]:
             "end": facts["end"],
             "restarts": facts["restarts"],
             "exact": in_seconds(facts["exact"]),
-            "length": {"low_s": seconds(length["low_ns"]), "high_s": seconds(length["high_ns"]), "source": length["source"]},
+            "length": {
+                "low_s": seconds(length["low_ns"]),
+                "high_s": seconds(length["high_ns"]),
+                "source": length["source"],
+            },
             "at_end": {"min": facts["at_end"][0], "max": facts["at_end"][1]},
             "peak": {"min": facts["peak"][0], "max": facts["peak"][1], "time_ns": facts["peak_ns"]},
             "occupancy": [{"time_ns": s["ns"], "min": s["min"], "max": s["max"]} for s in facts["occupancy"]],
         }
-    named = {name: host[name] for name in ("address", "as_client", "as_server", "stack")}  # type: ignore[literal-required]
+    named = {name: host[name] for name in ("address", "as_client", "as_server", "stack")}
     return {**named, "time_wait": waits, "worst_triple": _worst_triple(host["address"], report)}
 
 
@@ -145,7 +153,14 @@ def _worst_triple(address: str | None, report: Report) -> dict[str, Any] | None:
         return None
     pair = max(own, key=lambda pair: (pair["ports"]["held_peak_max"], pair["ports"]["distinct"], pair["server"] or ""))
     ports = pair["ports"]
-    use = next((u for u in report.ports if (u.client, u.server, u.server_port) == (address, pair["server"], pair["server_port"])), None)
+    use = next(
+        (
+            u
+            for u in report.ports
+            if (u.client, u.server, u.server_port) == (address, pair["server"], pair["server_port"])
+        ),
+        None,
+    )
     limit = use.range if use else report.port_range
     return {
         "server": pair["server"],

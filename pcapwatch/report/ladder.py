@@ -15,10 +15,13 @@ _WIDEST_ARROW = 46
 EXAMPLE_ROWS = 16
 
 
-def ladder_lines(ladder: Mapping[str, Any], width: int, rows: int | None = None, *, proved: bool = False) -> Iterator[str]:
+def ladder_lines(
+    ladder: Mapping[str, Any], width: int, rows: int | None = None, *, proved: bool = False
+) -> Iterator[str]:
     """Lines no wider than ``width`` (at least 72), safe for a terminal.
 
-    rows: at most so many, the first and the last ones; proved: name the proved state where it differs from the assumed one.
+    rows: at most so many, the first and the last ones; proved: name the proved state where it differs from the assumed
+    one.
     """
     shown: list[Mapping[str, Any]] = list(ladder["rows"])
     frame_width = max([5, *(len(str(row["frame"])) for row in shown)])
@@ -65,8 +68,7 @@ def _length(row: Mapping[str, Any]) -> str:
 def _notes(row: Mapping[str, Any], gap: str, width: int, *, proved: bool) -> Iterator[str]:
     notes = [terminal(str(note)) for note in row["notes"]]
     if proved:
-        for side in ("client", "server"):
-            if row[f"{side}_proved"] != row[f"{side}_state"]:
-                notes.append(f"{side} proved: {row[f'{side}_proved']}")
+        differing = [side for side in ("client", "server") if row[f"{side}_proved"] != row[f"{side}_state"]]
+        notes += [f"{side} proved: {row[f'{side}_proved']}" for side in differing]
     for note in notes:
         yield f"{gap}└ {note}"[:width]

@@ -43,7 +43,9 @@ class Page:
         left = max(indent, len(first))
         for number, line in enumerate(self._wrapped(text, self.width - left)):
             lead = first.ljust(left) if number == 0 else " " * left
-            self._lines.append(Text.assemble((lead, "bold" if first.strip() and indent >= LABEL else ""), (line, style)))
+            self._lines.append(
+                Text.assemble((lead, "bold" if first.strip() and indent >= LABEL else ""), (line, style))
+            )
 
     def labelled(self, label: str, paragraphs: Iterable[str], style: str = "") -> None:
         """Paragraphs in a column of their own, the label left of the first; leading spaces indent a paragraph."""
@@ -58,7 +60,9 @@ class Page:
 
         self._lines.append(Text(line.rstrip(), style))
 
-    def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], left: frozenset[int] = frozenset({0})) -> None:
+    def table(
+        self, header: Sequence[str], rows: Sequence[Sequence[str]], left: frozenset[int] = frozenset({0})
+    ) -> None:
         """A table whose first column takes what room there is; columns in ``left`` are left-aligned.
 
         Where the first column has too little room, it gets a line of its own above its row's figures.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from pcapwatch.findings.wording import count, counted, endpoint
 from pcapwatch.report.model import Closers, Example, Finding, PortUse, Quality, Trouble, Waiting
@@ -24,14 +24,20 @@ def severity_note(finding: Finding) -> str:
 def capture_lines(quality: Quality, clock: Clock) -> Iterator[str]:
     """Files, span and what the capture is worth."""
     files = list(quality.files)
-    named = files[0] if len(files) == 1 else f"{count(len(files))} files, {files[0]} … {files[-1]}" if files else "no file"
+    named = (
+        files[0] if len(files) == 1 else f"{count(len(files))} files, {files[0]} … {files[-1]}" if files else "no file"
+    )
     if quality.first_ns is None or quality.last_ns is None:
         yield f"{named}  {counted(quality.packets, 'packet')}"
     else:
         span = bare_duration(quality.last_ns - quality.first_ns)
         yield f"{named}  {counted(quality.packets, 'packet')} in {span} from {clock.instant(quality.first_ns)}"
     links = ", ".join(link_name(link) for link in quality.link_types)
-    whole = "whole packets" if not any("snaplen" in concern for concern in quality.concerns) else f"snaplen {quality.snaplen}"
+    whole = (
+        "whole packets"
+        if not any("snaplen" in concern for concern in quality.concerns)
+        else f"snaplen {quality.snaplen}"
+    )
     where = [f"taken on {quality.capture_host} (its checksums were left to the card)"] if quality.capture_host else []
     yield "; ".join([f"{links}, {whole}" if links else whole, *where, ", ".join(quality.remarks)])
     for concern in quality.concerns:
@@ -40,7 +46,7 @@ def capture_lines(quality: Quality, clock: Clock) -> Iterator[str]:
 
 def closer_table(closers: Sequence[Closers]) -> tuple[list[str], list[tuple[list[str], Closers]]]:
     """Header and rows; shares are of the row's connections. Columns that are zero throughout are left out."""
-    columns = [
+    columns: list[tuple[str, Callable[[Closers], str], bool]] = [
         ("client", lambda row: percent(row.client_first, row.connections), True),
         ("server", lambda row: percent(row.server_first, row.connections), True),
         ("crossed", lambda row: percent(row.crossed, row.connections), any(row.crossed for row in closers)),
@@ -51,7 +57,9 @@ def closer_table(closers: Sequence[Closers]) -> tuple[list[str], list[tuple[list
     ]
     shown = [(name, cell) for name, cell, wanted in columns if wanted]
     header = ["Who closes first", "connections", *(name for name, _ in shown)]
-    rows = [([" → ".join(_leg(row)), count(row.connections), *(cell(row) for _, cell in shown)], row) for row in closers]
+    rows = [
+        ([" → ".join(_leg(row)), count(row.connections), *(cell(row) for _, cell in shown)], row) for row in closers
+    ]
     return header, rows
 
 
@@ -94,7 +102,8 @@ def waiting_lines(hosts: Sequence[Waiting]) -> Iterator[str]:
 
 def _observed(host: Waiting) -> Iterator[str]:
     if (exact := host.exact_ns) and exact["count"]:
-        spread = f"{bare_duration(exact['min_ns'])} … {bare_duration(exact['max_ns'])}, median {bare_duration(exact['p50_ns'])}"
+        least, median, most = (bare_duration(exact[name]) for name in ("min_ns", "p50_ns", "max_ns"))
+        spread = f"{least} … {most}, median {median}"
         if exact["count"] == 1:
             spread = bare_duration(exact["min_ns"])
         yield f"{count(exact['count'])} observed exactly, each ended by reuse: {spread}"
@@ -135,7 +144,9 @@ def port_lines(uses: Sequence[PortUse], clock: Clock) -> Iterator[str]:
         parts.append(f"at most {band(use.held_peak)} at once ({share}) at {clock.offset(use.held_peak_ns)}")
         if use.reuse_gap_ns and use.reuses:
             gap = use.reuse_gap_ns
-            parts.append(f"{count(use.reuses)} reuses, {bare_duration(gap['min_ns'])} after the last packet at the least")
+            parts.append(
+                f"{count(use.reuses)} reuses, {bare_duration(gap['min_ns'])} after the last packet at the least"
+            )
         if use.client_recycled:
             parts.append(f"{count(use.client_recycled)} of the client's own TIME_WAITs recycled")
         if use.sustainable_per_s:
@@ -165,7 +176,11 @@ def trouble_lines(troubles: Sequence[Trouble]) -> Iterator[str]:
 def example_head(example: Example, clock: Clock) -> Iterator[str]:
     """Where to find one connection again."""
     one = example.file == example.last_file
-    frames = f"frames {count(example.first_frame)}-{count(example.last_frame)}" if one else f"from frame {count(example.first_frame)}"
+    frames = (
+        f"frames {count(example.first_frame)}-{count(example.last_frame)}"
+        if one
+        else f"from frame {count(example.first_frame)}"
+    )
     length = signed_seconds(example.end_ns - example.start_ns, 6)[1:]
     yield f"connection {count(example.connection)} ({example.kind.replace('_', ' ')}) in {example.file}, {frames}"
     yield f"{clock.instant(example.start_ns)}, {length} s long; Community ID {example.community_id}"

@@ -1,4 +1,4 @@
-"""The report for a ticket: Markdown as GitHub and GitLab read it, tables within 100 columns, at most Jira's 32,767 characters."""
+"""The report for a ticket: Markdown as GitHub and GitLab read it, within 100 columns and Jira's 32,767 characters."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LADDER_WIDTH = 92
 
 
 def render_markdown(report: Report, clock: Clock | None = None, limit: int = MOST_CHARACTERS) -> str:
-    """At most ``limit`` characters: what does not fit is left out by whole parts from the end, and the cut is stated."""
+    """At most ``limit`` characters: what does not fit is left out by whole parts from the end, and it says so."""
     clock = clock or Clock("utc", report.quality.first_ns or 0)
     return _fitted([part for part in _parts(report, clock) if part], limit)
 
@@ -86,8 +86,8 @@ def _list(title: str, lines: Iterable[str], *, escaped: bool = False) -> str:
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = TABLE_WIDTH) -> str:
     """A pipe table, its first column left, the others right, padded so that it reads as text too.
 
-    Where a padded line would pass ``width`` the padding goes; where a row still would, its first cell breaks after an arrow.
-    No cell is ever cut: half an address names another host.
+    Where a padded line would pass ``width`` the padding goes; where a row still would, its first cell breaks after an
+    arrow. No cell is ever cut: half an address names another host.
     """
     cells = [[markdown(cell) for cell in row] for row in rows]
     widths = [max(3, len(header[i]), *(len(row[i]) for row in cells)) for i in range(len(header))]
@@ -99,7 +99,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = TAB
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [cells[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))]
+    padded = [
+        cells[0].ljust(widths[0]),
+        *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)),
+    ]
     return f"| {' | '.join(padded)} |"
 
 
@@ -113,7 +116,9 @@ def _fitted(parts: list[str], limit: int) -> str:
     if len(whole) <= limit:
         return whole
     kept, size, missing = [], 0, 0
-    note = "\n*Cut to {limit} characters: {missing} parts are missing; the JSON report (`-o report.json`) has them all.*\n"
+    note = (
+        "\n*Cut to {limit} characters: {missing} parts are missing; the JSON report (`-o report.json`) has them all.*\n"
+    )
     room = limit - len(note) - 24
     for part in parts:
         if missing or size + len(part) + 1 > room:

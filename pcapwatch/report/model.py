@@ -1,8 +1,8 @@
 """The report's data: what every renderer draws from, and what the findings fill in.
 
-Everything here is plain, frozen data. Text that came from the wire (header values, file names, tunnel names) is kept as it was
-and escaped by each renderer for its own medium. Durations are ns when the name ends in ``_ns`` and seconds when it ends in
-``_s``; instants are ns since 1970 UTC.
+Everything here is plain, frozen data. Text that came from the wire (header values, file names, tunnel names) is kept as
+it was and escaped by each renderer for its own medium. Durations are ns when the name ends in ``_ns`` and seconds when
+it ends in ``_s``; instants are ns since 1970 UTC.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class PortRange:
 class Evidence:
     """A place in the capture that proves something.
 
-    file: path as the user gave it; frame: Wireshark's frame number in that file; time_ns: its capture time; connection: the
-    contract's number; display_filter: a Wireshark filter that shows it; text: what is to be seen there, one line.
+    file: path as the user gave it; frame: Wireshark's frame number in that file; time_ns: its capture time; connection:
+    the contract's number; display_filter: a Wireshark filter that shows it; text: what is to be seen there, one line.
     """
 
     text: str
@@ -56,9 +56,9 @@ class Evidence:
 class Finding:
     """One conclusion of one rule, with its proof and its cure.
 
-    code: ``PW101`` …; name: kebab-case, as ``explain`` lists it; title: one sentence with its numbers; numbers: the figures
-    behind it, units in the keys; remedy, verify, do_not: ranked lines, versions named; basis: ``observed``, ``bounded``,
-    ``inferred`` or ``modelled``, in words.
+    code: ``PW101`` …; name: kebab-case, as ``explain`` lists it; title: one sentence with its numbers; numbers: the
+    figures behind it, units in the keys; remedy, verify, do_not: ranked lines, versions named; basis: ``observed``,
+    ``bounded``, ``inferred`` or ``modelled``, in words.
     """
 
     code: str
@@ -77,9 +77,10 @@ class Finding:
 class Closers:
     """Connections of one client group to one service, by who closed first.
 
-    client: the address, or ``None`` for a group of ``clients`` addresses; server: ``None`` for services shown as one line.
-    ``client_first + server_first + crossed + undecided + not_closed == connections``; an abort counts for the side that
-    aborted. ``reset`` (ended by a reset before any FIN), ``refused``, ``unanswered``, ``half_open`` and ``open`` overlap these.
+    client: the address, or ``None`` for a group of ``clients`` addresses; server: ``None`` for services shown as one
+    line. ``client_first + server_first + crossed + undecided + not_closed == connections``; an abort counts for the
+    side that aborted. ``reset`` (ended by a reset before any FIN), ``refused``, ``unanswered``, ``half_open`` and
+    ``open`` overlap these.
     """
 
     client: str | None
@@ -122,8 +123,8 @@ class Waiting:
 class PortUse:
     """Ephemeral ports of one (source, destination, destination port), the unit of the limit (semantics C).
 
-    held_peak: ports open or in a TIME_WAIT of the client's own, at once; sustainable_per_s: new connections a second that
-    ``range`` allows if the client closes first, N / T with its TIME_WAIT length, ``None`` where that is unknown.
+    held_peak: ports open or in a TIME_WAIT of the client's own, at once; sustainable_per_s: new connections a second
+    that ``range`` allows if the client closes first, N / T with its TIME_WAIT length, ``None`` where that is unknown.
     """
 
     client: str
@@ -184,7 +185,8 @@ class Trouble:
 class Example:
     """A connection worth showing, with all it takes to find it again.
 
-    ladder: the engine's ladder object (see the type stub of the engine) or ``None`` when the packets could not be read again.
+    ladder: the engine's ladder object (see the type stub of the engine) or ``None`` when the packets could not be read
+    again.
     """
 
     connection: int
@@ -204,7 +206,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What the capture is worth. concerns: what makes it say less than it seems; remarks: what was looked at and is well."""
+    """What the capture is worth. concerns: what makes it say less than it seems; remarks: what is well."""
 
     files: tuple[str, ...]
     packets: int

@@ -25,7 +25,13 @@ NETSTAT = {
 def state_rows(summary: Summary, host: str) -> list[dict[str, Any]]:
     """One host's counts by time and state: ``host``, ``time`` (ns), ``state`` (netstat's), ``min``, ``max``."""
     rows = [
-        {"host": host, "time": count["at_ns"], "state": NETSTAT[count["state"]], "min": count["min"], "max": count["max"]}
+        {
+            "host": host,
+            "time": count["at_ns"],
+            "state": NETSTAT[count["state"]],
+            "min": count["min"],
+            "max": count["max"],
+        }
         for count in summary["states"]
         if count["host"] == host and count["state"] in NETSTAT and count["max"]
     ]
@@ -38,7 +44,7 @@ def counts_at(rows: Iterable[dict[str, Any]]) -> dict[str, tuple[int, int]]:
 
 
 def render_counts(counts: dict[str, tuple[int, int]]) -> str:
-    """``TIME_WAIT 12``, a line each, sorted by name; ``TIME_WAIT 12-15`` where least and most differ. No thousands separators."""
+    """``TIME_WAIT 12``, a line each, sorted by name; ``TIME_WAIT 12-15`` where least and most differ."""
     return "".join(f"{state} {_plain(counts[state])}\n" for state in sorted(counts))
 
 
@@ -50,10 +56,14 @@ def render_over_time(rows: Sequence[dict[str, Any]], clock: Clock, width: int) -
     columns = {state: max([len(state), *(len(cells.get((at, state), "0")) for at in times)]) for state in states}
     lead = max([4, *(len(clock.instant(at)) for at in times)])
     if lead + sum(size + 2 for size in columns.values()) > width:
-        return "".join(f"{clock.instant(row['time'])}  {row['state']} {band((row['min'], row['max']))}\n" for row in rows)
+        return "".join(
+            f"{clock.instant(row['time'])}  {row['state']} {band((row['min'], row['max']))}\n" for row in rows
+        )
     lines = ["  ".join(["time".ljust(lead), *(state.rjust(columns[state]) for state in states)])]
-    for at in times:
-        lines.append("  ".join([clock.instant(at).ljust(lead), *(cells.get((at, s), "0").rjust(columns[s]) for s in states)]))
+    lines += [
+        "  ".join([clock.instant(at).ljust(lead), *(cells.get((at, s), "0").rjust(columns[s]) for s in states)])
+        for at in times
+    ]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -24,9 +24,7 @@ _CONNECTION_QUALITY = {
     "midstream": "connections had begun before the capture",
     "gap": "connections miss bytes that were acknowledged",
     "one_sided": "connections were captured in one direction only",
-    "truncated": "connections have packets cut by the snaplen",
     "reordered": "connections have segments out of order",
-    "evicted": "connections were ended early by the limit on memory",
 }
 
 
@@ -55,32 +53,32 @@ def quality_of(summary: Summary) -> Quality:
 
 
 def _concerns(capture: CaptureFacts) -> Iterator[str]:
-    for file in capture["files"]:
-        if file["problem"]:
-            yield f"{file['path']}: {file['problem']}"
-    if dropped := _dropped(capture):
-        yield f"{counted(dropped, 'packet')} dropped while capturing"
-    if evicted := capture["evicted_connections"]:
-        yield f"{counted(evicted, 'connection')} ended early by --max-connections"
-    if overflow := capture["overflow_connections"]:
-        yield f"{counted(overflow, 'connection')} of pairs beyond --max-pairs, in the totals only"
-    if capture["reassembly_overflows"]:
-        yield f"{count(capture['reassembly_overflows'])} out-of-order bytes given up by the limit on memory"
-    if cut := capture["cut_packets"]:
-        yield f"{counted(cut, 'packet')} cut by the snaplen: heads of HTTP may be missing"
-    if back := capture["clock_steps_back"]:
-        yield f"{counted(back, 'packet')} older than the one before"
+    yield from (f"{file['path']}: {file['problem']}" for file in capture["files"] if file["problem"])
+    counted_losses = (
+        (_dropped(capture), "packet", "dropped while capturing"),
+        (capture["evicted_connections"], "connection", "ended early by the limit on memory (--max-connections)"),
+        (capture["overflow_connections"], "connection", "of pairs beyond --max-pairs, in the totals only"),
+        (capture["reassembly_overflows"], "out-of-order byte", "given up by the limit on memory"),
+        (capture["cut_packets"], "packet", "cut by the snaplen: heads of HTTP may be missing"),
+        (capture["clock_steps_back"], "packet", "older than the one before"),
+    )
+    yield from (f"{counted(number, noun)} {what}" for number, noun, what in counted_losses if number)
     for word, text in _CONNECTION_QUALITY.items():
-        if (number := capture["connection_quality"].get(word, 0)) and word != "truncated":
+        if number := capture["connection_quality"].get(word, 0):
             yield f"{count(number)} {text}" if number != 1 else f"1 {_singular(text)}"
     if capture["malformed"]:
         yield f"malformed: {_kinds(capture['malformed'])}"
-    if capture["anomalies"]:
-        yield f"{counted(sum(capture['anomalies'].values()), 'segment')} that fit no state: {_kinds(capture['anomalies'])}"
+    if anomalies := capture["anomalies"]:
+        yield f"{counted(sum(anomalies.values()), 'segment')} that fit no state: {_kinds(anomalies)}"
 
 
 def _singular(text: str) -> str:
-    return text.replace("connections", "connection", 1).replace(" have ", " has ", 1).replace(" miss ", " misses ", 1).replace(" were ", " was ", 1)
+    return (
+        text.replace("connections", "connection", 1)
+        .replace(" have ", " has ", 1)
+        .replace(" miss ", " misses ", 1)
+        .replace(" were ", " was ", 1)
+    )
 
 
 def _remarks(capture: CaptureFacts) -> Iterator[str]:
@@ -124,9 +122,10 @@ def assumptions(summary: Summary, ports: PortRange, waiting: tuple[Waiting, ...]
 def _length(host: Waiting) -> str:
     low, high = host.length_ns
     span = duration(low) if low == high else f"{duration(low)} to {duration(high)}"
+    stack = host.stack if host.stack and host.stack != "unknown" else "an unknown stack"
     source = {
         "flag": "stated by --time-wait",
         "evidence": "from this capture's evidence",
-        "default": f"default of {host.stack if host.stack and host.stack != 'unknown' else 'an unknown stack'}, guessed from TTL, window and options",
+        "default": f"default of {stack}, guessed from TTL, window and options",
     }
     return f"{span} ({source.get(host.length_source, host.length_source)})"

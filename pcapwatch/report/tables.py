@@ -1,7 +1,7 @@
 """Tables of rows, one renderer per format: CSV, JSON, JSONL, Parquet, Arrow, Markdown and text.
 
-pyarrow does the columns' work; pandas is never needed. Instants are RFC 3339 with nanoseconds in the text formats and Arrow
-timestamps in Parquet and Arrow.
+pyarrow does the columns' work; pandas is never needed. Instants are RFC 3339 with nanoseconds in the text formats and
+Arrow timestamps in Parquet and Arrow.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ def render_text_table(table: Any, columns: Sequence[str], clock: Clock, width: i
     right = [all(_figure(row[i]) for row in rows) for i in range(fitting)]
     lines = []
     for row in [header, *cells]:
-        padded = [cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row[:fitting], widths, right, strict=False)]
+        padded = [
+            cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row[:fitting], widths, right, strict=False)
+        ]
         lines.append("  ".join(padded).rstrip()[: max(width, LEAST_WIDTH)])
     if missing := [name for name in table.column_names if name not in header[:fitting]]:
         lines.append(f"({len(missing)} more columns: -o FILE.csv has them all)")
@@ -147,7 +149,9 @@ def _rows(table: Any) -> Iterator[dict[str, Any]]:
     for batch in table.to_batches(max_chunksize=10_000):
         columns = [[iso(v.ns) if isinstance(v, _Instant) else v for v in _values(column)] for column in batch.columns]
         for values in zip(*columns, strict=True):
-            yield dict(zip(table.column_names, (round(v, 9) if isinstance(v, float) else v for v in values), strict=True))
+            yield dict(
+                zip(table.column_names, (round(v, 9) if isinstance(v, float) else v for v in values), strict=True)
+            )
 
 
 def _plain(table: Any) -> Any:

@@ -27,7 +27,7 @@ _STYLES = {"critical": "bold red", "warning": "yellow", "notice": "cyan", "info"
 
 
 def render_text(report: Report, width: int = 100, clock: Clock | None = None, *, colour: bool = False) -> str:
-    """``width`` in columns, at least 80; ``clock`` says how instants are shown; without ``colour`` no control bytes at all."""
+    """``width`` in columns, at least 80; ``clock`` says how instants are shown; without ``colour`` no control bytes."""
     page, clock = Page(width), clock or clock_of(report)
     page.prose(report.verdict, "bold")
     page.blank()
@@ -93,5 +93,3 @@ def _advice(page: Page, report: Report) -> None:
 def _joined(lines: list[str]) -> Iterator[str]:
     if lines:
         yield " · ".join(lines)
-
-

@@ -20,7 +20,7 @@ class Clock:
     zero_ns: int = 0
 
     def instant(self, ns: int) -> str:
-        """``2026-11-20 19:23:45.123456789 UTC``; with ``local`` its offset instead; with ``relative`` ``+3.400000000 s``."""
+        """``2026-11-20 19:23:45.123456789 UTC``, or its offset instead of UTC, or ``+3.400000000 s``."""
         if self.style == "relative":
             return f"{signed_seconds(ns - self.zero_ns, 9)} s"
         whole, fraction = divmod(ns, SECOND_NS)

@@ -12,7 +12,7 @@ import summaries
 import pcapwatch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from engine import Engine  # noqa: E402 - the path above comes first
+from engine import Engine
 
 
 @pytest.fixture

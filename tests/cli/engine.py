@@ -37,7 +37,9 @@ class Analysis:
                 "quality": [["gap", "midstream"], []],
             }
         )
-        self.exchanges = pa.table({"connection": [1], "index": [1], "method": ["GET"], "target": ["/login?token=secret"]})
+        self.exchanges = pa.table(
+            {"connection": [1], "index": [1], "method": ["GET"], "target": ["/login?token=secret"]}
+        )
 
     def summary_json(self) -> str:
         """The summary as the engine writes it."""
@@ -58,7 +60,9 @@ class Engine:
         self.settings: list[dict[str, Any]] = []
         self.error: BaseException | None = None
 
-    def analyze(self, paths: Sequence[str], settings_json: str, progress: Callable[[int, int], None] | None = None) -> Analysis:
+    def analyze(
+        self, paths: Sequence[str], settings_json: str, progress: Callable[[int, int], None] | None = None
+    ) -> Analysis:
         """The hand-made facts, or the error set."""
         self.settings.append(json.loads(settings_json))
         if progress:

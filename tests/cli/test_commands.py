@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 import pytest
 import summaries
-from engine import Engine, SourceError
 
+from engine import Engine, SourceError
 from pcapwatch.cli import COMMANDS
 from pcapwatch.cli.output import TABLE_FORMATS, write_whole
 from pcapwatch.errors import OutputError
@@ -103,7 +103,18 @@ def test_fail_on_not_reached(run: Run) -> None:
 
 def test_settings_reach_the_engine(run: Run, engine: Engine) -> None:
     """Options become the engine's settings: most specific prefix first, ns."""
-    run("analyze", "a.pcap", "--time-wait", "60s", "--time-wait", "10.0.0.0/8=30s-31s", "--time-wait", "10.1.0.0/16=1.5s", "--threads", "3")
+    run(
+        "analyze",
+        "a.pcap",
+        "--time-wait",
+        "60s",
+        "--time-wait",
+        "10.0.0.0/8=30s-31s",
+        "--time-wait",
+        "10.1.0.0/16=1.5s",
+        "--threads",
+        "3",
+    )
     assert engine.settings[0]["threads"] == 3
     assert engine.settings[0]["time_wait"] == [
         {"address": "10.1.0.0", "prefix": 16, "low_ns": 1_500_000_000, "high_ns": 1_500_000_000},
@@ -121,7 +132,7 @@ def test_port_range_is_stated(run: Run) -> None:
 @pytest.mark.parametrize("suffix", TABLE_FORMATS)
 @pytest.mark.parametrize("command", ["connections", "exchanges"])
 def test_table_formats(run: Run, tmp_path: Path, command: str, suffix: str) -> None:
-    """Every format of a table is written whole and holds both columns and rows; query strings are hidden in all of them."""
+    """Every format of a table is written whole, beside nothing else; query strings are hidden in all of them."""
     file = tmp_path / f"out.{suffix}"
     assert run(command, "a.pcap", "-o", str(file)) == (0, "", "")
     content = file.read_bytes()
@@ -138,7 +149,7 @@ def test_table_keeps_nanoseconds_and_nulls(run: Run) -> None:
     header, row, _ = run("connections", "a.pcap", "--format", "csv")[1].splitlines()
     assert header.split(",")[-2:] == ['"start"', '"quality"']
     assert "2026-11-20T19:23:45.000000001Z" in row
-    assert row.endswith("gap midstream")
+    assert row.endswith('"gap midstream"')
 
 
 def test_full_urls(run: Run) -> None:
@@ -165,7 +176,7 @@ def test_an_output_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "replace", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OutputError, match="No space left"):
         write_whole(file, b"new")
     assert file.read_bytes() == b"old"
@@ -192,9 +203,17 @@ def test_show(run: Run) -> None:
 
 def test_states_as_netstat(run: Run, engine: Engine) -> None:
     """Exactly awk's lines, sorted, netstat's names, bands; closed and listening sockets do not show."""
-    counts = {"TIME-WAIT": (12, 15), "ESTABLISHED": (3, 3), "SYN-RECEIVED": (1, 1), "CLOSED": (9, 9), "LISTEN": (1, 1), "CLOSING": (0, 0)}
+    counts = {
+        "TIME-WAIT": (12, 15),
+        "ESTABLISHED": (3, 3),
+        "SYN-RECEIVED": (1, 1),
+        "CLOSED": (9, 9),
+        "LISTEN": (1, 1),
+        "CLOSING": (0, 0),
+    }
     engine.summary["states"] = [
-        {"host": "10.2.0.20", "at_ns": summaries.START, "state": state, "min": low, "max": high} for state, (low, high) in counts.items()
+        {"host": "10.2.0.20", "at_ns": summaries.START, "state": state, "min": low, "max": high}
+        for state, (low, high) in counts.items()
     ]
     status, out, err = run("states", "a.pcap", "--at", "+0s", "--host", "10.2.0.20")
     assert (status, out, err) == (0, "ESTABLISHED 3\nSYN_RECV 1\nTIME_WAIT 12-15\n", "")
@@ -203,7 +222,13 @@ def test_states_as_netstat(run: Run, engine: Engine) -> None:
     assert out.splitlines()[1].split()[-3:] == ["3", "1", "12-15"]
     assert "10.2.0.20, the host of most connections" in err
     rows = json.loads(run("states", "a.pcap", "--at", "end", "--format", "json")[1])
-    assert rows[0] == {"host": "10.2.0.20", "time": "2026-11-20T19:23:45.000000000Z", "state": "ESTABLISHED", "min": 3, "max": 3}
+    assert rows[0] == {
+        "host": "10.2.0.20",
+        "time": "2026-11-20T19:23:45.000000000Z",
+        "state": "ESTABLISHED",
+        "min": 3,
+        "max": 3,
+    }
 
 
 @pytest.mark.parametrize(
@@ -252,7 +277,10 @@ def test_help_and_documentation(run: Run, name: str) -> None:
 
 def test_version(run: Run) -> None:
     """--version prints one line."""
-    pytest.importorskip("pcapwatch")
+    try:
+        importlib.metadata.version("pcapwatch")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("pcapwatch is not installed, so it has no version")
     status, out, _ = run("--version")
     assert status == 0
     assert re.fullmatch(r"pcapwatch \d+\.\d+\S*\n", out)

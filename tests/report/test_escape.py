@@ -24,7 +24,7 @@ HOSTILE = (
     "\x1b]0;owned\x07\x9b31m\x1b[2J\r\n\u202egnp.exe\u2066 @everyone #123 | <script>alert(1)</script> `x` ```\n"
     "[a](javascript:1) ![i](http://evil.example) https://evil.example www.evil.example {code} :tada: $x$ **b** ~~s~~"
 )
-FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1"]  # noqa: RUF001 - full-width on purpose
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1"]
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -36,14 +36,14 @@ def report() -> Report:
 
 
 def test_the_text_is_hostile_indeed(report: Report) -> None:
-    """The trap works: the model itself carries the text unescaped, so a renderer that printed it as it is would fail below."""
+    """The trap works: the model carries the text unescaped, so a renderer that printed it as it is would fail below."""
     assert HOSTILE in report.persistence[0].user_agents
     assert CONTROL.search(HOSTILE)
 
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_terminal(report: Report, width: int) -> None:
-    """No control, bidirectional or invisible byte reaches the terminal, coloured or not, and the text is still to be seen."""
+    """No control or bidirectional byte reaches the terminal, coloured or not, and the text is still to be seen."""
     assert not CONTROL.search(render_text(report, width))
     assert not CONTROL.search(re.sub(r"\x1b\[[0-9;]*m", "", render_text(report, width, colour=True)))
     assert "\\x1b]0;owned" in "".join(line.strip() for line in render_text(report, width).splitlines())
@@ -51,7 +51,7 @@ def test_terminal(report: Report, width: int) -> None:
 
 
 def test_markdown(report: Report) -> None:
-    """Outside code blocks nothing of it is markup, a mention, a reference, a link, an emoji or HTML; no fence is broken."""
+    """Outside code blocks nothing of it is markup, a mention, a link, an emoji or HTML; no fence is broken."""
     rendered = render_markdown(report)
     assert not CONTROL.search(rendered)
     outside = "".join(rendered.split("```")[::2])

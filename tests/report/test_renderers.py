@@ -1,4 +1,4 @@
-"""Every renderer on the same reports, compared with the files in tests/expected (PCAPWATCH_REGENERATE=1 writes them anew)."""
+"""Every renderer on the same reports, held to the files in tests/expected (PCAPWATCH_REGENERATE=1 writes them anew)."""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ def test_markdown_tables_fit_a_ticket(name: str) -> None:
     """No table row passes 100 columns as shown, and every row of a table has as many cells as its header."""
     rows = [line for line in render_markdown(MADE[name]()).splitlines() if line.startswith("|")]
     assert all(len(html.unescape(row)) <= TABLE_WIDTH for row in rows)
-    blocks = "\n".join(line if line.startswith("|") else "" for line in render_markdown(MADE[name]()).splitlines()).split("\n\n")
+    blocks = "\n".join(
+        line if line.startswith("|") else "" for line in render_markdown(MADE[name]()).splitlines()
+    ).split("\n\n")
     for block in filter(None, (block.strip() for block in blocks)):
         assert len({row.count("|") for row in block.splitlines()}) == 1
 
@@ -110,5 +112,6 @@ def test_counts_of_a_service_add_up() -> None:
     report: Report = MADE["clients"]()
     assert sum(row.connections for row in report.closers) == report.totals["connections"]
     assert all(
-        row.client_first + row.server_first + row.crossed + row.undecided + row.not_closed == row.connections for row in report.closers
+        row.client_first + row.server_first + row.crossed + row.undecided + row.not_closed == row.connections
+        for row in report.closers
     )
