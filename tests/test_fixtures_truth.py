@@ -15,9 +15,8 @@ from typing import Any
 
 import dpkt
 import pandas as pd
-import pytest
-
 import pcapwatch
+import pytest
 from pcapwatch import _engine
 
 ROOT = Path(__file__).parents[1] / "fixtures"
@@ -119,7 +118,8 @@ def test_time_wait_bounds_hold_against_the_kernel(name: str) -> None:
 
 def _waits(truth: dict[str, Any], row: dict[str, Any], found: dict[str, Any]) -> list[dict[str, Any]]:
     """The kernel's ended TIME_WAITs of this connection's holder that began (within a second) when the tool says."""
-    ends = [(f"[{row[end]}]" if ":" in row[end] else row[end]) + f":{row[end + '_port']}" for end in ("client", "server")]
+    hosts = {end: f"[{row[end]}]" if ":" in row[end] else row[end] for end in ("client", "server")}
+    ends = [f"{host}:{row[end + '_port']}" for end, host in hosts.items()]
     holder = found["time_wait_holder"]
     sockets = {" ".join(ends)} if holder in ("client", "both") else set()
     sockets |= {" ".join(reversed(ends))} if holder in ("server", "both") else set()
