@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .incarnations import Incarnation
+from .incarnations import Incarnation, signed
 from .segments import ACK, FIN, RST, SYN, Endpoint, Segment
 
 
@@ -102,16 +102,26 @@ def read_reset(connection: Incarnation, reset: Segment, client: Endpoint) -> Res
 def effect_of(reset: Segment, own: list[Segment], theirs: list[Segment]) -> str:
     """Whether the receiver took it: its sequence number is what the receiver expects next (RFC 5961 §3.2, A7)."""
     acked = [p.ack_offset for p in theirs if p.has(ACK)]
-    if not own and not acked:
-        return "unknown"
+    if not own and not acked:  # in SYN-SENT only the acknowledgment decides (RFC 9293 §3.10.7.3)
+        return "ineffective" if theirs else "unknown"
     arrived = contiguous_end(own)
-    expected = {max(acked, default=arrived), arrived}
+    expected = {max(acked, default=arrived), arrived} | {highest_sack_edge(theirs, reset)}
     if any(p.has(FIN) for p in own):
-        expected |= {e - 1 for e in expected}
+        expected |= {e - 1 for e in expected if e is not None}
     if reset.seq_offset in expected:
         return "effective"
     sent = max((p.end_offset for p in own), default=0)
     return "unknown" if not acked or not own or sent > arrived else "ineffective"
+
+
+def highest_sack_edge(packets: list[Segment], reset: Segment) -> int | None:
+    """The highest right edge of the latest SACK blocks (RFC 2018), as an offset near the reset's."""
+    edges = []
+    for p in packets:
+        for kind, value in p.options:
+            if kind == 5:
+                edges = [int.from_bytes(value[i + 4 : i + 8], "big") for i in range(0, len(value) - 7, 8)]
+    return max((reset.seq_offset + signed(edge - reset.seq) for edge in edges), default=None)
 
 
 def contiguous_end(packets: list[Segment]) -> int:

@@ -45,6 +45,7 @@ def split(segments: list[Segment]) -> list[Incarnation]:
     for number, connection in enumerate(result, 1):
         connection.number = number
         mark_duplicates(connection)
+        choose_isn(connection)
         mark_stale(connection)
         set_offsets(connection)
     return result
@@ -117,7 +118,8 @@ def mark_stale(connection: Incarnation) -> None:
     opener = next((p for p in connection.packets if p.pure_syn), None)
     if opener is None or connection.packets[0] is not opener:
         return
-    longest = max(signed(p.seq + p.space - opener.seq) for p in connection.packets if p.src == opener.src)
+    own = [p for p in connection.packets if p.src == opener.src and not p.has(RST)]
+    longest = max(signed(p.seq + p.space - opener.seq) for p in own)
     challenged: set[int] = set()
     for p in connection.packets:
         if p.src != opener.src:
@@ -128,6 +130,18 @@ def mark_stale(connection: Incarnation) -> None:
                 challenged.add(p.ack)
         elif p.has(RST) and p.seq in challenged:
             p.stale = True
+
+
+def choose_isn(connection: Incarnation) -> None:
+    """Where a side answered with several ISNs, keep the one that the peer's first ACK accepts; the others are stale."""
+    for side in list(connection.isn):
+        offered = [p for p in connection.packets if p.src == side and p.has(SYN) and not p.has(RST)]
+        accepting = next((p for p in connection.packets if p.dst == side and p.has(ACK) and not p.has(SYN | RST)), None)
+        accepted = [p.seq for p in offered if accepting is not None and signed(accepting.ack - p.seq) == 1]
+        if accepted:
+            connection.isn[side] = accepted[0]
+        for p in offered:
+            p.stale = p.seq != connection.isn[side]
 
 
 def set_offsets(connection: Incarnation) -> None:

@@ -7,7 +7,7 @@ from .capture import read_capture
 from .closing import Ending, read_ending
 from .http import REQUEST_LINE, STATUS_LINE, Conversation, Stream, read_conversation
 from .incarnations import Incarnation, split
-from .segments import ACK, FIN, RST, Endpoint, Segment, read_segments
+from .segments import ACK, FIN, RST, SYN, Endpoint, Segment, read_segments
 from .time_wait import TimeWait, read_time_wait
 
 Row = dict[str, Any]
@@ -102,6 +102,15 @@ def handshake_rtt(c: Incarnation, client: Endpoint, server: Endpoint) -> float |
     return None
 
 
+def probe(p: Segment, packets: list[Segment]) -> bool:
+    """A keepalive or zero-window probe: at most one byte, the last one that the side had already sent (A8)."""
+    if p.payload_len > 1 or p.has(SYN) or p.has(FIN):
+        return False
+    index = next(i for i, q in enumerate(packets) if q is p)
+    reached = [q.end_offset for q in packets[:index] if q.src == p.src and not q.has(RST)]
+    return bool(reached) and p.seq_offset == max(reached) - 1
+
+
 def data_ranges(c: Incarnation, side: Endpoint) -> list[tuple[int, int, Segment]]:
     """Payload ranges of a side; probes below what was already sent, before any data, are not data (A8)."""
     first = 1 if side in c.isn else None
@@ -131,6 +140,7 @@ def closing_columns(e: Ending) -> Row:
     return {
         "close": e.close, "active_closer": e.active, "closer_basis": e.basis,
         "closer_frame": e.closer.frame if e.closer else None,
+        "closer_time": e.closer.ts_ns if e.closer else None,
         "reset_by": e.reset.by if e.reset else None, "reset_kind": e.reset.kind if e.reset else None,
         "reset_effect": e.reset.effect if e.reset else None,
     }  # fmt: skip
@@ -145,7 +155,7 @@ def time_wait_columns(
     row: Row = {"time_wait_holder": "both" if len(holders) == 2 else holders[0] if holders else "none"}
     wait = waits[holders[0]] if holders else None
     if wait is None:
-        empty = ("start", "lower_s", "upper_s", "end")
+        empty = ("start", "lower_s", "upper_s", "s", "end")
         return row | {f"time_wait_{n}": None for n in empty} | {
             "time_wait_restarts": 0, "time_wait_basis": "not_entered"}  # fmt: skip
     start = wait.start.ts_ns
@@ -156,6 +166,7 @@ def time_wait_columns(
         "time_wait_start": start, "time_wait_restarts": wait.restarts,
         "time_wait_lower_s": ages["alive"] if exact is None else exact,
         "time_wait_upper_s": ages["gone"] if exact is None else exact,
+        "time_wait_s": exact,
         "time_wait_basis": basis(wait, capture_end), "time_wait_end": end_cause(wait),
     }  # fmt: skip
 
@@ -242,7 +253,7 @@ def idle_before_close(c: Incarnation) -> float | None:
     live = [p for p in c.packets if not p.stale]
     for i, p in enumerate(live):
         if p.has(FIN) or p.has(RST):
-            carried = [q for q in live[: i + 1] if q.payload_len and not q.has(RST)]
+            carried = [q for q in live[: i + 1] if q.payload_len and not q.has(RST) and not probe(q, live)]
             return seconds(p.ts_ns - carried[-1].ts_ns) if carried else None
     return None
 
