@@ -1,5 +1,6 @@
 """Readings of a crafted capture, by the tool and by the oracle, as the same plain rows, and their check."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def plain(value: Any) -> Any:
     """A table's cell as a plain Python value; any null is None, an instant is ns since 1970."""
     if isinstance(value, (list, tuple, set, frozenset)) or hasattr(value, "tolist") and getattr(value, "ndim", 0):
         return frozenset(value)
-    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value):
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, pd.Timestamp):
         return value.value if value.unit == "ns" else value.as_unit("ns").value
@@ -39,6 +40,13 @@ def tool_rows(path: Path, **settings: Any) -> list[dict[str, Any]]:
     return [{k: plain(v) for k, v in row.items()} for row in table.to_dict("records")]
 
 
+def tool_json(path: Path, **settings: Any) -> str:
+    """The tool's JSON report."""
+    import pcapwatch
+
+    return str(pcapwatch.analyze(str(path), **settings).to_json())
+
+
 def differences(rows: list[dict[str, Any]], expected: list[Expected]) -> list[str]:
     """Every column that is not what must be read, as text."""
     if len(rows) != len(expected):
@@ -49,7 +57,9 @@ def differences(rows: list[dict[str, Any]], expected: list[Expected]) -> list[st
             got = row.get(column, f"<no column {column}>")
             if column in INSTANTS and isinstance(got, int):
                 got = (got - EPOCH_NS) / 1e9
-            same = abs(got - value) < 2e-6 if isinstance(value, float) and isinstance(got, (int, float)) else got == value
+            same = (
+                abs(got - value) < 2e-6 if isinstance(value, float) and isinstance(got, (int, float)) else got == value
+            )
             if not same:
                 found.append(f"connection {number} {column}: read {got!r}, expected {value!r}")
     return found

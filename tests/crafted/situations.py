@@ -36,8 +36,18 @@ def situation(rule: str) -> Callable[[Builder], Builder]:
     return register
 
 
-CLIENT_CLOSED = {"close": "fin", "active_closer": "client", "closer_basis": "acknowledged", "time_wait_holder": "client"}
-SERVER_CLOSED = {"close": "fin", "active_closer": "server", "closer_basis": "acknowledged", "time_wait_holder": "server"}
+CLIENT_CLOSED = {
+    "close": "fin",
+    "active_closer": "client",
+    "closer_basis": "acknowledged",
+    "time_wait_holder": "client",
+}
+SERVER_CLOSED = {
+    "close": "fin",
+    "active_closer": "server",
+    "closer_basis": "acknowledged",
+    "time_wait_holder": "server",
+}
 NO_WAIT = {"time_wait_holder": "none", "time_wait_lower_s": None, "time_wait_upper_s": None}
 NOBODY = {"active_closer": "none", "closer_basis": "no_close"} | NO_WAIT
 

@@ -114,9 +114,7 @@ def read_pcapng(data: bytes) -> list[RawPacket]:
     return packets
 
 
-def read_packet_block(
-    kind: int, body: bytes, order: str, interfaces: list[Interface], frame: int
-) -> RawPacket | None:
+def read_packet_block(kind: int, body: bytes, order: str, interfaces: list[Interface], frame: int) -> RawPacket | None:
     """An enhanced, obsolete or simple packet block's body."""
     if kind == SPB:
         number, ticks, start = 0, 0, 4

@@ -94,7 +94,9 @@ def read_reset(connection: Incarnation, reset: Segment, client: Endpoint) -> Res
         return Reset(reset, name, "refused", "effective", reset.dst)
     if reset.has(ACK):
         return Reset(reset, name, "abort", effect_of(reset, own, theirs), None)
-    late = provoking is not None and provoking.payload_len > 0 and any(p.has(FIN) for p in own)
+    taken = max((p.ack_offset for p in own if p.has(ACK)), default=0)
+    data = [p for p in theirs if p.payload_len and p.ack == reset.seq and p.end_offset > taken]
+    late = bool(data) and any(p.has(FIN) for p in own)
     kind = "late_data" if late else "no_state"
     return Reset(reset, name, kind, effect_of(reset, own, theirs), reset.dst if provoking else None)
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 
 from .segments import ACK, RST, SYN, Endpoint, Segment
 
-IDLE_EXPIRY_NS = 3600 * 1_000_000_000
-
 
 def signed(difference: int) -> int:
     """A difference of sequence numbers, modulo 2^32, as a number in [-2^31, 2^31)."""
@@ -56,9 +54,8 @@ def split_flow(flow: list[Segment]) -> list[Incarnation]:
     result: list[Incarnation] = []
     for segment in flow:
         current = result[-1] if result else None
-        expired = current is not None and segment.ts_ns - current.packets[-1].ts_ns > IDLE_EXPIRY_NS
-        if current is None or expired or opens_new(current, segment):
-            result.append(Incarnation(previous=None if expired else current))
+        if current is None or opens_new(current, segment):
+            result.append(Incarnation(previous=current))
         current = result[-1]
         current.packets.append(segment)
         if segment.pure_syn or segment.syn_ack:

@@ -1,0 +1,83 @@
+"""The tool's `connections` table beside the oracle's rows, field by field; a difference names everything needed to judge."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Row = Mapping[str, Any]
+
+COLUMNS = (
+    "connection", "last_frame", "client", "client_port", "server", "server_port", "role_basis", "start", "end",
+    "handshake_rtt_s", "client_packets", "server_packets", "client_bytes", "server_bytes", "close", "active_closer",
+    "closer_basis", "closer_frame", "reset_by", "reset_kind", "reset_effect", "time_wait_holder", "time_wait_start",
+    "time_wait_restarts", "time_wait_lower_s", "time_wait_upper_s", "time_wait_basis", "time_wait_end", "reuse_of",
+    "reuse_gap_s", "requests", "responses", "http_version", "request_connection", "response_connection",
+    "request_persistent", "response_persistent", "keep_alive_timeout_s", "keep_alive_max", "close_announced_by",
+    "idle_before_close_s",
+)  # fmt: skip
+# What loss and reordering at the tap leave decided. Who closed, and what followed, can honestly be read in two ways then.
+DISTURBED_COLUMNS = (
+    "connection", "last_frame", "client", "client_port", "server", "server_port", "role_basis", "start", "end",
+    "client_packets", "server_packets", "client_bytes", "server_bytes", "active_closer", "closer_basis",
+    "time_wait_holder", "reuse_of", "reuse_gap_s", "requests", "responses", "close",
+)  # fmt: skip
+QUALITY = {"midstream", "truncated"}  # the words that need no threshold and so are the oracle's too
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One field of one connection that the two readings disagree on."""
+
+    capture: str
+    first_frame: int
+    last_frame: int
+    peers: str
+    column: str
+    tool: Any
+    oracle: Any
+
+    def __str__(self) -> str:
+        """One line for a human."""
+        where = f"{self.capture} frames {self.first_frame}-{self.last_frame} {self.peers}"
+        return f"{where}: {self.column}: tool {self.tool!r}, oracle {self.oracle!r}"
+
+
+def compare(
+    path: Path, tool: Iterable[Row], oracle: Iterable[Row], columns: Iterable[str] = COLUMNS
+) -> list[Difference]:
+    """All differences; rows are matched by the frame that opens them."""
+    mine = {row["first_frame"]: row for row in oracle}
+    theirs = {row["first_frame"]: row for row in tool}
+    found = []
+    for frame in sorted(mine.keys() | theirs.keys()):
+        a, b = theirs.get(frame), mine.get(frame)
+        row = a or b
+        assert row is not None
+        peers = f"{row['client']}:{row['client_port']} {row['server']}:{row['server_port']}"
+
+        def differs(column: str, left: Any, right: Any, row: Row = row, peers: str = peers) -> Difference:
+            return Difference(path.name, row["first_frame"], row["last_frame"], peers, column, left, right)
+
+        if a is None or b is None:
+            found.append(differs("connection", "no row" if a is None else "row", "no row" if b is None else "row"))
+            continue
+        found += [differs(c, a.get(c), b.get(c)) for c in columns if not same(a.get(c), b.get(c))]
+        left, right = words(a.get("quality")) & QUALITY, words(b.get("quality")) & QUALITY
+        if left != right:
+            found.append(differs("quality", sorted(left), sorted(right)))
+    return found
+
+
+def words(value: Any) -> set[str]:
+    """The quality words as a set, whatever holds them."""
+    if value is None:
+        return set()
+    return set(value.replace(",", " ").split()) if isinstance(value, str) else set(value)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equal, or seconds that differ by less than the nanosecond that a float of this size can hold."""
+    if isinstance(left, float) or isinstance(right, float):
+        return left is not None and right is not None and abs(left - right) < 1e-6
+    return bool(left == right)
