@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from oracle.capture import NotACapture, read_capture
+from oracle.capture import NotACaptureError, read_capture
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "captures"
@@ -13,24 +13,26 @@ def readable(path: Path) -> bool:
     """Whether it is a capture at all (the hostile ones are tested elsewhere)."""
     try:
         read_capture(path)
-    except (NotACapture, OSError, ValueError, EOFError):
+    except (NotACaptureError, OSError, ValueError, EOFError):
         return False
     return True
 
 
-def find_captures() -> list[Path | None]:
-    """All fixtures, then the shared captures; None stands for the absent shared folder, to be skipped with a reason."""
-    fixtures = sorted(p for p in (ROOT / "fixtures").rglob("*") if p.suffix in SUFFIXES and readable(p))
+def find_captures() -> list[tuple[Path, ...]]:
+    """All fixtures, each the set of its files, then the shared captures; an empty set stands for their absence."""
+    folders = sorted(p for p in (ROOT / "fixtures").iterdir() if p.is_dir()) if (ROOT / "fixtures").is_dir() else []
+    fixtures = [tuple(sorted(p for p in f.iterdir() if p.suffix in SUFFIXES and readable(p))) for f in folders]
     shared = sorted(p for p in SHARED.rglob("*") if p.suffix in SUFFIXES and "hostile" not in p.parts and readable(p))
-    return [*fixtures, *(shared or [None])]
+    return [*(f for f in fixtures if f), *([(p,) for p in shared] or [()])]
 
 
-def capture_id(path: Path | None) -> str:
-    """A test's name for a capture."""
-    if path is None:
+def capture_name(paths: tuple[Path, ...]) -> str:
+    """How a capture is named in tests and in the tables of known differences."""
+    if not paths:
         return "shared-captures-absent"
-    base = SHARED if path.is_relative_to(SHARED) else ROOT / "fixtures"
-    return str(path.relative_to(base))
+    if paths[0].is_relative_to(SHARED):
+        return str(paths[0].relative_to(SHARED))
+    return paths[0].parent.name
 
 
 CAPTURES = find_captures()

@@ -3,24 +3,25 @@
 from pathlib import Path
 
 import pytest
-
 from crafted.reading import tool_rows
 from oracle import read_connections
 from oracle.compare import compare
 from oracle.known import KNOWN
-from places import CAPTURES, capture_id
+from places import CAPTURES, capture_name
 
 pcapwatch = pytest.importorskip("pcapwatch")
 
 
-@pytest.mark.parametrize("path", CAPTURES, ids=capture_id)
-def test_tool_equals_oracle(path: Path | None) -> None:
+@pytest.mark.parametrize("paths", CAPTURES, ids=capture_name)
+def test_tool_equals_oracle(paths: tuple[Path, ...]) -> None:
     """Every column of every connection agrees, but for the differences listed with their reasons; none of those is
-    listed in vain."""
-    if path is None:
+    listed in vain.
+    """
+    if not paths:
         pytest.skip("the shared captures are not on this machine")
-    found = compare(path, tool_rows(path), read_connections(path))
-    listed = {(k.first_frame, k.column) for k in KNOWN if k.capture == path.name}
+    name = capture_name(paths)
+    found = compare(name, tool_rows(*paths), read_connections(*paths))
+    listed = {(k.first_frame, k.column) for k in KNOWN if k.capture == name}
     unexplained = [str(d) for d in found if (d.first_frame, d.column) not in listed]
     assert unexplained == []
     assert listed - {(d.first_frame, d.column) for d in found} == set(), "listed differences that no longer occur"

@@ -4,12 +4,11 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 from crafted.conversations import captures
 from crafted.reading import tool_json, tool_rows
 from crafted.talk import Crafted, write_capture
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from oracle import read_connections
 from oracle.compare import DISTURBED_COLUMNS, compare
 
@@ -23,7 +22,7 @@ def check_against_oracle(packets: list[Crafted], columns: tuple[str, ...] | None
     with tempfile.TemporaryDirectory() as folder:
         path = write_capture(Path(folder) / "generated.pcap", packets)
         kwargs = {} if columns is None else {"columns": columns}
-        found = compare(path, tool_rows(path), read_connections(path), **kwargs)
+        found = compare(path.name, tool_rows(path), read_connections(path), **kwargs)
     assert found == [], "\n".join(str(d) for d in found)
 
 

@@ -1,10 +1,10 @@
 """Hand-made situations of A2, A3, A5, A7, A8, B1, B3: the tool reads each as the specification says, and so does the
-oracle, so that neither is checked only against the other."""
+oracle, so that neither is checked only against the other.
+"""
 
 from pathlib import Path
 
 import pytest
-
 from crafted import vectors
 from crafted.reading import ISNS, craft, differences, tool_rows
 from crafted.situations import SITUATIONS, Situation

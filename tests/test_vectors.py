@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from crafted import vectors
 from crafted.reading import ISNS, craft, differences, tool_rows
 

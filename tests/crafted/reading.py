@@ -1,9 +1,10 @@
 """Readings of a crafted capture, by the tool and by the oracle, as the same plain rows, and their check."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from .situations import Expected
@@ -14,16 +15,16 @@ INSTANTS = ("start", "end", "closer_time", "time_wait_start")
 ISNS = {"low": (1_000, 500_000), "wrap": (2**32 - 20, 2**32 - 41), "sign": (2**31 - 20, 2**31 - 41)}
 
 
-def craft(path: Path, build: Any, isns: str = "low") -> tuple[Path, list[Expected]]:
+def craft(path: Path, build: Callable[[Talk], list[Expected]], isns: str = "low") -> tuple[Path, list[Expected]]:
     """Write a builder's capture; returns its path and the rows that must be read."""
     talk = Talk(client_isn=ISNS[isns][0], server_isn=ISNS[isns][1])
     expected = build(talk)
     return write_capture(path / "crafted.pcap", talk.packets), expected
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """A table's cell as a plain Python value; any null is None, an instant is ns since 1970."""
-    if isinstance(value, (list, tuple, set, frozenset)) or hasattr(value, "tolist") and getattr(value, "ndim", 0):
+    if isinstance(value, (list, tuple, set, frozenset, np.ndarray)):
         return frozenset(value)
     if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
         return None
@@ -32,22 +33,22 @@ def plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def tool_rows(path: Path, **settings: Any) -> list[dict[str, Any]]:
+def tool_rows(*paths: Path, **settings: object) -> list[dict[str, object]]:
     """The tool's connections table as plain rows."""
     import pcapwatch
 
-    table = pcapwatch.analyze(str(path), **settings).connections
+    table = pcapwatch.analyze([str(p) for p in paths], **settings).connections
     return [{k: plain(v) for k, v in row.items()} for row in table.to_dict("records")]
 
 
-def tool_json(path: Path, **settings: Any) -> str:
+def tool_json(path: Path, **settings: object) -> str:
     """The tool's JSON report."""
     import pcapwatch
 
     return str(pcapwatch.analyze(str(path), **settings).to_json())
 
 
-def differences(rows: list[dict[str, Any]], expected: list[Expected]) -> list[str]:
+def differences(rows: list[dict[str, object]], expected: list[Expected]) -> list[str]:
     """Every column that is not what must be read, as text."""
     if len(rows) != len(expected):
         return [f"{len(rows)} connections, expected {len(expected)}"]

@@ -1,9 +1,10 @@
-"""A builder of conversations: each call is one packet at the tap, at an exact time, written in the order of the calls."""
+"""A builder of conversations: each call is one packet at the tap, at an exact time, written in order of the calls."""
 
 import struct
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
@@ -11,6 +12,16 @@ from scapy.layers.l2 import Ether
 EPOCH_NS = 1_700_000_000_000_000_000
 FLAG_BITS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16}
 Option = tuple[str, object]
+
+
+class How(TypedDict, total=False):
+    """What a packet has unlike the one that would come by itself."""
+
+    seq: int
+    ack: int
+    window: int
+    ttl: int
+    options: tuple[Option, ...]
 
 
 @dataclass(frozen=True)
@@ -51,11 +62,11 @@ class Talk:
         """The sequence number `offset` after the side's ISN."""
         return (self.isn[side] + offset) % 2**32
 
-    def c(self, at_s: float, flags: str, data: bytes = b"", **how: object) -> int:
+    def c(self, at_s: float, flags: str, data: bytes = b"", **how: Unpack[How]) -> int:
         """The client sends; returns the packet's sequence number."""
         return self.send("c", at_s, flags, data, **how)
 
-    def s(self, at_s: float, flags: str, data: bytes = b"", **how: object) -> int:
+    def s(self, at_s: float, flags: str, data: bytes = b"", **how: Unpack[How]) -> int:
         """The server sends; returns the packet's sequence number."""
         return self.send("s", at_s, flags, data, **how)
 

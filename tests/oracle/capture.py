@@ -13,7 +13,7 @@ PCAP_MAGICS = {0xA1B2C3D4: (1_000, 16), 0xA1B23C4D: (1, 16), 0xA1B2CD34: (1_000,
 SHB, IDB, PB, SPB, EPB = 0x0A0D0D0A, 1, 2, 3, 6
 
 
-class NotACapture(ValueError):
+class NotACaptureError(ValueError):
     """The bytes are neither pcap nor pcapng."""
 
 
@@ -29,7 +29,7 @@ class RawPacket:
 
 
 def read_capture(path: Path) -> list[RawPacket]:
-    """All packets of a file; a file cut short gives the packets before the cut. Raises `NotACapture`."""
+    """All packets of a file; a file cut short gives the packets before the cut. Raises `NotACaptureError`."""
     data = path.read_bytes()
     if data[:2] == b"\x1f\x8b":
         data = gzip.decompress(data)
@@ -44,10 +44,11 @@ def read_pcap(data: bytes) -> list[RawPacket]:
         if len(data) >= 24 and struct.unpack_from(order + "I", data)[0] in PCAP_MAGICS:
             break
     else:
-        raise NotACapture(f"magic {data[:4].hex()}")
+        raise NotACaptureError(f"magic {data[:4].hex()}")
     unit_ns, header_len = PCAP_MAGICS[struct.unpack_from(order + "I", data)[0]]
     link = struct.unpack_from(order + "I", data, 20)[0] & 0x0FFFFFFF
-    packets, at = [], 24
+    packets: list[RawPacket] = []
+    at = 24
     while at + header_len <= len(data):
         seconds, fraction, captured, original = struct.unpack_from(order + "4I", data, at)
         at += header_len

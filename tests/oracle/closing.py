@@ -45,7 +45,8 @@ def acks(p: Segment, offset: int) -> bool:
 
 def only_retransmitted(connection: Incarnation, fin: Segment) -> bool:
     """Whether a FIN was sent before the one that the tap saw first: the peer's earlier FIN-less ACK covers it, or its
-    sender had already moved past it."""
+    sender had already moved past it.
+    """
     for p in connection.packets:
         if p is fin:
             return False

@@ -14,7 +14,7 @@ COLUMNS = (
     "time_wait_restarts", "time_wait_lower_s", "time_wait_upper_s", "time_wait_basis", "time_wait_end", "reuse_of",
     "reuse_gap_s", "requests", "responses", "http_version", "request_connection", "response_connection",
     "request_persistent", "response_persistent", "keep_alive_timeout_s", "keep_alive_max", "close_announced_by",
-    "idle_before_close_s",
+    "idle_before_close_s", "race",
 )  # fmt: skip
 # What loss and reordering at the tap leave decided. Who closed, and what followed, can honestly be read in two ways then.
 DISTURBED_COLUMNS = (
@@ -44,29 +44,33 @@ class Difference:
 
 
 def compare(
-    path: Path, tool: Iterable[Row], oracle: Iterable[Row], columns: Iterable[str] = COLUMNS
+    capture: str, tool: Iterable[Row], oracle: Iterable[Row], columns: Iterable[str] = COLUMNS
 ) -> list[Difference]:
-    """All differences; rows are matched by the frame that opens them."""
-    mine = {row["first_frame"]: row for row in oracle}
-    theirs = {row["first_frame"]: row for row in tool}
+    """All differences; rows are matched by the frame and file that open them."""
+    theirs, mine = by_opening(tool), by_opening(oracle)
     found = []
-    for frame in sorted(mine.keys() | theirs.keys()):
-        a, b = theirs.get(frame), mine.get(frame)
-        row = a or b
-        assert row is not None
-        peers = f"{row['client']}:{row['client_port']} {row['server']}:{row['server_port']}"
-
-        def differs(column: str, left: Any, right: Any, row: Row = row, peers: str = peers) -> Difference:
-            return Difference(path.name, row["first_frame"], row["last_frame"], peers, column, left, right)
-
-        if a is None or b is None:
-            found.append(differs("connection", "no row" if a is None else "row", "no row" if b is None else "row"))
-            continue
-        found += [differs(c, a.get(c), b.get(c)) for c in columns if not same(a.get(c), b.get(c))]
-        left, right = words(a.get("quality")) & QUALITY, words(b.get("quality")) & QUALITY
-        if left != right:
-            found.append(differs("quality", sorted(left), sorted(right)))
+    for key in sorted(mine.keys() | theirs.keys()):
+        a, b = theirs.get(key), mine.get(key)
+        if a is not None and b is not None:
+            pairs = [(c, a.get(c), b.get(c)) for c in columns if not same(a.get(c), b.get(c))]
+            left, right = words(a.get("quality")) & QUALITY, words(b.get("quality")) & QUALITY
+            if left != right:
+                pairs.append(("quality", sorted(left), sorted(right)))
+        else:
+            pairs = [("connection", "no row" if a is None else "a row", "no row" if b is None else "a row")]
+        found += [describe(capture, a or b or {}, *pair) for pair in pairs]
     return found
+
+
+def by_opening(rows: Iterable[Row]) -> dict[tuple[str, int], Row]:
+    """Rows by the name of the file and the frame that open them."""
+    return {(Path(str(row["file"])).name, int(row["first_frame"])): row for row in rows}
+
+
+def describe(capture: str, row: Row, column: str, tool: Any, oracle: Any) -> Difference:
+    """One difference of a connection."""
+    peers = f"{row['client']}:{row['client_port']} {row['server']}:{row['server_port']}"
+    return Difference(capture, row["first_frame"], row["last_frame"], peers, column, tool, oracle)
 
 
 def words(value: Any) -> set[str]:

@@ -7,6 +7,7 @@ from .capture import read_capture
 from .closing import Ending, read_ending
 from .http import REQUEST_LINE, STATUS_LINE, Conversation, Stream, read_conversation
 from .incarnations import Incarnation, split
+from .race import read_race
 from .segments import ACK, FIN, RST, SYN, Endpoint, Segment, read_segments
 from .time_wait import TimeWait, read_time_wait
 
@@ -15,12 +16,13 @@ SECOND = 1_000_000_000
 MODEL_NS = (60 * SECOND, 65_200_000_000)  # Linux
 
 
-def read_connections(path: Path) -> list[Row]:
-    """One dict per connection, in order of first packet. Raises `NotACapture`."""
-    packets = read_capture(path)
-    segments = read_segments(packets, str(path))
+def read_connections(*paths: Path) -> list[Row]:
+    """One dict per connection of a set of files, in order of first packet. Raises `NotACaptureError`."""
+    files = [(path, read_capture(path)) for path in paths]
+    files.sort(key=lambda file: file[1][0].ts_ns if file[1] else 0)
+    segments = [segment for path, packets in files for segment in read_segments(packets, str(path))]
     connections = split(segments)
-    capture_end = max((p.ts_ns for p in packets), default=0)
+    capture_end = max((p.ts_ns for _, packets in files for p in packets), default=0)
     return [read_row(c, following(c, connections), capture_end) for c in connections]
 
 
@@ -55,6 +57,7 @@ def read_row(c: Incarnation, later: list[Segment], capture_end: int) -> Row:
     row |= closing_columns(ending)
     row |= time_wait_columns(c, client, server, later, capture_end)
     row |= http_columns(c, client, server)
+    row["race"] = read_race(c, client, server, row["requests"] or 0, row["responses"] or 0)
     row["idle_before_close_s"] = idle_before_close(c)
     return row
 

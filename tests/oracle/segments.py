@@ -170,4 +170,4 @@ def read_ipv6(data: bytes) -> Network | None:
     if kind != 6 or total < at:
         return None
     src, dst = (ipaddress.IPv6Address(a) for a in (src_bytes, dst_bytes))
-    return (*(str(a.ipv4_mapped or a) for a in (src, dst)), hops, None, data[at:total], total - at)  # type: ignore[return-value]
+    return str(src.ipv4_mapped or src), str(dst.ipv4_mapped or dst), hops, None, data[at:total], total - at

@@ -36,7 +36,7 @@ def read_streams(capture: Path) -> list[Stream]:
     command = [str(TSHARK), "-n", "-r", str(capture), "-Y", "tcp.stream", "-T", "fields", "-E", "occurrence=a"]
     for name in FIELDS:
         command += ["-e", name]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     streams: dict[int, Stream] = {}
     for line in done.stdout.splitlines():
         values = dict(zip(FIELDS, line.split("\t"), strict=False))
