@@ -21,9 +21,12 @@ def readable(path: Path) -> bool:
 def find_captures() -> list[tuple[Path, ...]]:
     """All fixtures, each the set of its files, then the shared captures; an empty set stands for their absence."""
     folders = sorted(p for p in (ROOT / "fixtures").iterdir() if p.is_dir()) if (ROOT / "fixtures").is_dir() else []
-    fixtures = [tuple(sorted(p for p in f.iterdir() if p.suffix in SUFFIXES and readable(p))) for f in folders]
+    fixtures: list[tuple[Path, ...]] = [
+        tuple(sorted(p for p in f.iterdir() if p.suffix in SUFFIXES and readable(p))) for f in folders
+    ]
     shared = sorted(p for p in SHARED.rglob("*") if p.suffix in SUFFIXES and "hostile" not in p.parts and readable(p))
-    return [*(f for f in fixtures if f), *([(p,) for p in shared] or [()])]
+    real: list[tuple[Path, ...]] = [(p,) for p in shared]
+    return [*(f for f in fixtures if f), *(real or [()])]
 
 
 def capture_name(paths: tuple[Path, ...]) -> str:

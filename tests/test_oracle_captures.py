@@ -14,9 +14,7 @@ pcapwatch = pytest.importorskip("pcapwatch")
 
 @pytest.mark.parametrize("paths", CAPTURES, ids=capture_name)
 def test_tool_equals_oracle(paths: tuple[Path, ...]) -> None:
-    """Every column of every connection agrees, but for the differences listed with their reasons; none of those is
-    listed in vain.
-    """
+    """Every column of every connection agrees, but for the listed differences, none of which is listed in vain."""
     if not paths:
         pytest.skip("the shared captures are not on this machine")
     name = capture_name(paths)

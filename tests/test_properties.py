@@ -1,4 +1,4 @@
-"""Properties on generated traffic: the tool agrees with the oracle, is invariant under batches and threads, never crashes."""
+"""Generated traffic: the tool agrees with the oracle, does not depend on batches and threads, never crashes."""
 
 import tempfile
 from pathlib import Path
@@ -80,9 +80,9 @@ def test_mutated_bytes_give_a_report_or_a_source_error(packets: list[Crafted], c
         for position, value in changes:
             data[position % len(data)] = value
         path.write_bytes(data)
+        message = ""
         try:
-            report = pcapwatch.analyze(str(path))
+            pcapwatch.analyze(str(path)).to_json()
         except pcapwatch.SourceError as error:
-            assert "\n" not in str(error)
-        else:
-            assert len(report.connections) >= 0
+            message = str(error)
+    assert "\n" not in message

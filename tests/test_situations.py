@@ -1,5 +1,6 @@
-"""Hand-made situations of A2, A3, A5, A7, A8, B1, B3: the tool reads each as the specification says, and so does the
-oracle, so that neither is checked only against the other.
+"""Hand-made situations of A2, A3, A5, A7, A8, B1, B3: the tool reads each as the specification says.
+
+So does the oracle, so that neither is checked only against the other.
 """
 
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from crafted import vectors
 from crafted.reading import ISNS, craft, differences, tool_rows
-from crafted.situations import SITUATIONS, Situation
+from crafted.situations import SITUATIONS, Builder, Situation
 from oracle import read_connections
 
 ALL = pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: s.name)
@@ -33,7 +34,7 @@ def test_oracle_reads_situation(tmp_path: Path, situation: Situation, isns: str)
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda v: v.__name__)
 @pytest.mark.parametrize("isns", ISNS)
-def test_oracle_reads_vector(tmp_path: Path, vector: object, isns: str) -> None:
+def test_oracle_reads_vector(tmp_path: Path, vector: Builder, isns: str) -> None:
     """The oracle must read the specification's own vectors right."""
     path, expected = craft(tmp_path, vector, isns)
     wanted = [{k: v for k, v in row.items() if k not in ORACLE_LEAVES_OUT} for row in expected]

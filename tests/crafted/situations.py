@@ -52,7 +52,7 @@ NO_WAIT = {"time_wait_holder": "none", "time_wait_lower_s": None, "time_wait_upp
 NOBODY = {"active_closer": "none", "closer_basis": "no_close"} | NO_WAIT
 
 
-# ---- A2: handshake -----------------------------------------------------------------------------------------------
+# ---- A2: handshake ----
 
 
 @situation("A2 row 1")
@@ -129,7 +129,7 @@ def stale_half_open_peer(t: Talk) -> list[Expected]:
     return [{"close": "open", "client_bytes": 5, "client_packets": 5, "server_packets": 3} | NOBODY]
 
 
-# ---- A3: the active closer is causal ------------------------------------------------------------------------------
+# ---- A3: the active closer is causal ----
 
 
 @situation("A3")
@@ -164,7 +164,7 @@ def first_fin_lost_at_the_tap(t: Talk) -> list[Expected]:
     return [{"active_closer": "ambiguous", "closer_basis": "retransmission_only"}]
 
 
-# ---- A5: half-close -----------------------------------------------------------------------------------------------
+# ---- A5: half-close ----
 
 
 @situation("A5")
@@ -192,7 +192,7 @@ def close_wait_dwell(t: Talk) -> list[Expected]:
     return [SERVER_CLOSED | {"time_wait_start": 31.001, "time_wait_basis": "model", "time_wait_restarts": 0}]
 
 
-# ---- A7: resets ----------------------------------------------------------------------------------------------------
+# ---- A7: resets ----
 
 
 @situation("A7 row 1")
@@ -258,7 +258,7 @@ def injected(t: Talk) -> list[Expected]:
     return [{"reset_by": "middlebox", "reset_kind": "injected"} | NO_WAIT]
 
 
-# ---- A8: non-events -----------------------------------------------------------------------------------------------
+# ---- A8: non-events ----
 
 
 @situation("A8")
@@ -283,7 +283,7 @@ def zero_window_probe(t: Talk) -> list[Expected]:
     return [{"close": "open", "server_bytes": 40, "server_packets": 3} | NOBODY]
 
 
-# ---- B1: a segment arriving in Linux TIME_WAIT ----------------------------------------------------------------------
+# ---- B1: a segment arriving in Linux TIME_WAIT ----
 
 
 def held(t: Talk) -> float:
@@ -354,7 +354,7 @@ def syn_challenged(t: Talk) -> list[Expected]:
     return [SERVER_CLOSED | wait, {"reuse_gap_s": 20.0, "reuse_of": 1}]
 
 
-# ---- B3: gone by -------------------------------------------------------------------------------------------------------
+# ---- B3: gone by ----
 
 
 @situation("B3 U3")

@@ -44,8 +44,9 @@ def acks(p: Segment, offset: int) -> bool:
 
 
 def only_retransmitted(connection: Incarnation, fin: Segment) -> bool:
-    """Whether a FIN was sent before the one that the tap saw first: the peer's earlier FIN-less ACK covers it, or its
-    sender had already moved past it.
+    """Whether a FIN was sent before the first one that the tap saw.
+
+    Then the peer's earlier FIN-less ACK covers it, or its sender had already moved past it.
     """
     for p in connection.packets:
         if p is fin:
@@ -139,8 +140,8 @@ def contiguous_end(packets: list[Segment]) -> int:
 
 def handshake_only(connection: Incarnation, client: Endpoint, server: Endpoint) -> str | None:
     """`refused`, `unanswered` or `half_open` where the handshake never completed."""
-    own = [p for p in connection.sent(client)]
-    theirs = [p for p in connection.sent(server)]
+    own = connection.sent(client)
+    theirs = connection.sent(server)
     if any(not p.has(SYN) and not p.has(RST) for p in own + theirs):
         return None
     resets = [p for p in own + theirs if p.has(RST)]

@@ -1,4 +1,4 @@
-"""The tool's `connections` table beside the oracle's rows, field by field; a difference names everything needed to judge."""
+"""The tool's `connections` table beside the oracle's rows, field by field; a difference names all a judge needs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ COLUMNS = (
     "request_persistent", "response_persistent", "keep_alive_timeout_s", "keep_alive_max", "close_announced_by",
     "idle_before_close_s", "race",
 )  # fmt: skip
-# What loss and reordering at the tap leave decided. Who closed, and what followed, can honestly be read in two ways then.
+# What loss and reordering at the tap leave decided; the rest can honestly be read in two ways then.
 DISTURBED_COLUMNS = (
     "connection", "last_frame", "client", "client_port", "server", "server_port", "role_basis", "start", "end",
     "client_packets", "server_packets", "client_bytes", "server_bytes", "active_closer", "closer_basis",
@@ -67,21 +67,21 @@ def by_opening(rows: Iterable[Row]) -> dict[tuple[str, int], Row]:
     return {(Path(str(row["file"])).name, int(row["first_frame"])): row for row in rows}
 
 
-def describe(capture: str, row: Row, column: str, tool: Any, oracle: Any) -> Difference:
+def describe(capture: str, row: Row, column: str, tool: object, oracle: object) -> Difference:
     """One difference of a connection."""
     peers = f"{row['client']}:{row['client_port']} {row['server']}:{row['server_port']}"
     return Difference(capture, row["first_frame"], row["last_frame"], peers, column, tool, oracle)
 
 
-def words(value: Any) -> set[str]:
+def words(value: object) -> set[str]:
     """The quality words as a set, whatever holds them."""
-    if value is None:
-        return set()
-    return set(value.replace(",", " ").split()) if isinstance(value, str) else set(value)
+    if isinstance(value, str):
+        return set(value.replace(",", " ").split())
+    return set(value) if isinstance(value, Iterable) else set()
 
 
-def same(left: Any, right: Any) -> bool:
+def same(left: object, right: object) -> bool:
     """Equal, or seconds that differ by less than the nanosecond that a float of this size can hold."""
-    if isinstance(left, float) or isinstance(right, float):
-        return left is not None and right is not None and abs(left - right) < 1e-6
+    if isinstance(left, (int, float)) and isinstance(right, (int, float)):
+        return abs(left - right) < (1e-6 if isinstance(left, float) or isinstance(right, float) else 1)
     return bool(left == right)

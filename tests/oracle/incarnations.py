@@ -143,24 +143,23 @@ def choose_isn(connection: Incarnation) -> None:
 
 def set_offsets(connection: Incarnation) -> None:
     """Give every packet its offsets from the ISNs (from the first sequence number seen where there is no ISN)."""
-    sides = {connection.packets[0].src, connection.packets[0].dst}
+    live = [p for p in connection.packets if not p.stale]
     base: dict[Endpoint, int] = dict(connection.isn)
-    for p in connection.packets:
-        if p.stale:
-            continue
-        if p.src not in base and not p.has(RST):
-            base[p.src] = (p.seq - 1) % 2**32
-        if p.dst not in base and p.has(ACK) and not p.has(RST):
-            base[p.dst] = (p.ack - 1) % 2**32
-    for side in sides:
-        near = 0
-        origin = base.get(side, 0)
-        for p in connection.packets:
-            if p.stale:
-                continue
-            if p.src == side:
-                p.seq_offset = near + signed(p.seq - origin - near)
-                if not p.has(RST):
-                    near = p.seq_offset
-            elif p.has(ACK):
-                p.ack_offset = near + signed(p.ack - origin - near)
+    for p in live:
+        if not p.has(RST):
+            base.setdefault(p.src, (p.seq - 1) % 2**32)
+            if p.has(ACK):
+                base.setdefault(p.dst, (p.ack - 1) % 2**32)
+    for side in {connection.packets[0].src, connection.packets[0].dst}:
+        set_offsets_of(side, live, base.get(side, 0))
+
+
+def set_offsets_of(side: Endpoint, packets: list[Segment], origin: int) -> None:
+    """Offsets in one side's sequence space; each is taken nearest to the one before, so that a wrap is no jump."""
+    near = 0
+    for p in packets:
+        if p.src == side:
+            p.seq_offset = near + signed(p.seq - origin - near)
+            near = near if p.has(RST) else p.seq_offset
+        elif p.has(ACK):
+            p.ack_offset = near + signed(p.ack - origin - near)

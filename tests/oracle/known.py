@@ -1,4 +1,4 @@
-"""Differences between the tool and the oracle that are understood, each with its reason. Few, and never a tool's fault."""
+"""Differences between tool and oracle that are understood, each with its reason. Few, and never a fault of the tool."""
 
 from dataclasses import dataclass
 

@@ -130,11 +130,12 @@ def data_ranges(c: Incarnation, side: Endpoint) -> list[tuple[int, int, Segment]
 
 def distinct_bytes(c: Incarnation, side: Endpoint) -> int:
     """Payload bytes, each sequence number once."""
-    total, reached = 0, None
-    for start, stop, _ in sorted(data_ranges(c, side), key=lambda r: r[:2]):
-        start = start if reached is None else max(start, reached)
-        total += max(0, stop - start)
-        reached = stop if reached is None else max(stop, reached)
+    total = 0
+    ranges = sorted((start, stop) for start, stop, _ in data_ranges(c, side))
+    reached = ranges[0][0] if ranges else 0
+    for start, stop in ranges:
+        total += max(0, stop - max(start, reached))
+        reached = max(stop, reached)
     return total
 
 

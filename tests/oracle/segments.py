@@ -1,4 +1,4 @@
-"""Raw packets into TCP segments with dpkt: Ethernet, VLAN, Linux cooked v1 and v2, raw IP, null and loop; IPv4, IPv6."""
+"""Raw packets into TCP segments with dpkt: Ethernet, VLAN, Linux cooked, raw IP, null and loop; IPv4, IPv6."""
 
 import ipaddress
 import struct

@@ -52,7 +52,8 @@ def read_time_wait(connection: Incarnation, side: Endpoint, later: list[Segment]
         return None
     own_fin = first_fin(connection, side)
     peer_fin = first_fin(connection, connection.peer(side))
-    assert own_fin is not None and peer_fin is not None
+    assert own_fin is not None
+    assert peer_fin is not None
     snd_nxt = (own_fin.seq + own_fin.space) % 2**32
     rcv_nxt = (peer_fin.seq + peer_fin.space) % 2**32
     at = next(i for i, p in enumerate(connection.packets) if p is start)

@@ -1,4 +1,4 @@
-"""A connections table beside tshark's streams: every difference as one line of text that can be listed with a reason."""
+"""A connections table beside tshark's streams: every difference is a line of text, to be listed with a reason."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

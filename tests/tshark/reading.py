@@ -1,4 +1,4 @@
-"""tshark's reading of a capture: per TCP stream its first frame, the FIN that it calls active, and the HTTP messages."""
+"""tshark's reading of a capture: per TCP stream its first frame, the FIN that it calls active, the HTTP messages."""
 
 import shutil
 import subprocess
