@@ -1,5 +1,6 @@
 """tshark's reading of a capture: per TCP stream its first frame, the FIN that it calls active, the HTTP messages."""
 
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -32,8 +33,21 @@ class Stream:
 
 
 def read_streams(capture: Path) -> list[Stream]:
-    """All TCP streams of a capture. Wireshark's TCP checks that hide payload (checksums) are left at their defaults."""
-    command = [str(TSHARK), "-n", "-r", str(capture), "-Y", "tcp.stream", "-T", "fields", "-E", "occurrence=a"]
+    """All TCP streams of a capture, reassembled out of order too (tshark's default is not to)."""
+    command = [
+        str(TSHARK),
+        "-n",
+        "-o",
+        "tcp.reassemble_out_of_order:TRUE",
+        "-r",
+        str(capture),
+        "-Y",
+        "tcp.stream",
+        "-T",
+        "fields",
+        "-E",
+        "occurrence=a",
+    ]
     for name in FIELDS:
         command += ["-e", name]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
@@ -63,3 +77,12 @@ def add(streams: dict[int, Stream], number: int, values: dict[str, str]) -> None
 def count(joined: str) -> int:
     """How many values tshark joined with commas."""
     return len([v for v in joined.split(",") if v])
+
+
+def tshark_version() -> str:
+    """Major and minor version, such as "4.0"; empty where tshark is missing."""
+    if TSHARK is None:
+        return ""
+    done = subprocess.run([TSHARK, "--version"], capture_output=True, text=True, timeout=60, check=False)
+    found = re.search(r"(\d+\.\d+)\.\d+", done.stdout)
+    return found[1] if found else ""
