@@ -1,4 +1,4 @@
-"""The tool beside tshark on every capture: TCP streams, who sent the FIN that closed, HTTP messages, Connection headers."""
+"""The tool beside tshark on every capture: TCP streams, the FIN that closed, HTTP messages, Connection headers."""
 
 from pathlib import Path
 

@@ -22,7 +22,7 @@ DISTURBED_COLUMNS = (
     "client_packets", "server_packets", "client_bytes", "server_bytes", "active_closer", "closer_basis",
     "time_wait_holder", "reuse_of", "reuse_gap_s", "requests", "responses", "close",
 )  # fmt: skip
-QUALITY = {"midstream", "truncated"}  # the words that need no threshold and so are the oracle's too
+QUALITY = {"midstream", "truncated", "gap", "one_sided"}  # the words that need no threshold and so are the oracle's too
 
 
 @dataclass(frozen=True)

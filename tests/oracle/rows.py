@@ -53,6 +53,7 @@ def read_row(c: Incarnation, later: list[Segment], capture_end: int) -> Row:
     for name, side in (("client", client), ("server", server)):
         row[f"{name}_packets"] = sum(p.src == side for p in c.packets)
         row[f"{name}_bytes"] = distinct_bytes(c, side)
+        row[f"{name}_retransmits"] = retransmits(c, side)
     ending = read_ending(c, client, server)
     row |= closing_columns(ending)
     row |= time_wait_columns(c, client, server, later, capture_end)
@@ -264,9 +265,36 @@ def idle_before_close(c: Incarnation) -> float | None:
 
 def quality(c: Incarnation) -> set[str]:
     """Quality words that the packets prove without doubt."""
-    words = set()
-    if not c.isn:
-        words.add("midstream")
-    if any(p.cut for p in c.packets):
-        words.add("truncated")
-    return words
+    sides = (c.packets[0].src, c.packets[0].dst)
+    words = {
+        "midstream": not c.isn,
+        "truncated": any(p.cut for p in c.packets),
+        "gap": any(has_gap(c, side) for side in sides),
+        "one_sided": not all(c.sent(side) for side in sides) and any(p.space and not p.has(SYN) for p in c.packets),
+    }
+    return {word for word, holds in words.items() if holds}
+
+
+def has_gap(c: Incarnation, side: Endpoint) -> bool:
+    """Whether the peer acknowledged bytes of this side that are not in the capture."""
+    ranges = sorted((p.seq_offset, p.end_offset) for p in c.sent(side) if p.space and not p.has(RST))
+    acknowledged = max((p.ack_offset for p in c.sent(c.peer(side)) if p.has(ACK) and not p.has(RST)), default=0)
+    reached = ranges[0][0] if ranges else acknowledged
+    for start, stop in ranges:
+        if start > reached and acknowledged > reached:
+            return True
+        reached = max(reached, stop)
+    return acknowledged > reached
+
+
+def retransmits(c: Incarnation, side: Endpoint) -> int:
+    """Segments that occupy sequence space already sent; probes are none (A8)."""
+    sent: list[tuple[int, int]] = []
+    count = 0
+    live = [p for p in c.packets if not p.stale]
+    for p in c.sent(side):
+        if not p.space or p.has(RST) or probe(p, live):
+            continue
+        count += any(start < p.end_offset and p.seq_offset < stop for start, stop in sent)
+        sent.append((p.seq_offset, p.end_offset))
+    return count
