@@ -9,7 +9,8 @@ Row = Mapping[str, Any]
 
 COLUMNS = (
     "connection", "last_frame", "client", "client_port", "server", "server_port", "role_basis", "start", "end",
-    "handshake_rtt_s", "client_packets", "server_packets", "client_bytes", "server_bytes", "close", "active_closer",
+    "handshake_rtt_s", "client_packets", "server_packets", "client_bytes", "server_bytes", "client_retransmits",
+    "server_retransmits", "close", "active_closer",
     "closer_basis", "closer_frame", "reset_by", "reset_kind", "reset_effect", "time_wait_holder", "time_wait_start",
     "time_wait_restarts", "time_wait_lower_s", "time_wait_upper_s", "time_wait_basis", "time_wait_end", "reuse_of",
     "reuse_gap_s", "requests", "responses", "http_version", "request_connection", "response_connection",

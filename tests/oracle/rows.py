@@ -5,11 +5,13 @@ from typing import Any
 
 from .capture import read_capture
 from .closing import Ending, read_ending
-from .http import REQUEST_LINE, STATUS_LINE, Conversation, Stream, read_conversation
+from .http import REQUEST_LINE, STATUS_LINE
 from .incarnations import Incarnation, split
+from .persistence import http_columns
 from .race import read_race
-from .segments import ACK, FIN, RST, SYN, Endpoint, Segment, read_segments
+from .segments import ACK, RST, Endpoint, Segment, read_segments
 from .time_wait import TimeWait, read_time_wait
+from .traffic import distinct_bytes, idle_before_close, quality, retransmits, seconds
 
 Row = dict[str, Any]
 SECOND = 1_000_000_000
@@ -63,11 +65,6 @@ def read_row(c: Incarnation, later: list[Segment], capture_end: int) -> Row:
     return row
 
 
-def seconds(ns: int) -> float:
-    """ns as seconds."""
-    return ns / SECOND
-
-
 def roles(c: Incarnation) -> tuple[Endpoint, Endpoint, str]:
     """Client, server and how that is known."""
     live = [p for p in c.packets if not p.stale]
@@ -104,40 +101,6 @@ def handshake_rtt(c: Incarnation, client: Endpoint, server: Endpoint) -> float |
         if seen and p.src == client and p.has(ACK) and not p.has(RST) and p.ack_offset >= 1 and not p.stale:
             return seconds(p.ts_ns - syn.ts_ns)
     return None
-
-
-def probe(p: Segment, packets: list[Segment]) -> bool:
-    """A keepalive or zero-window probe: at most one byte, the last one that the side had already sent (A8)."""
-    if p.payload_len > 1 or p.has(SYN) or p.has(FIN):
-        return False
-    index = next(i for i, q in enumerate(packets) if q is p)
-    reached = [q.end_offset for q in packets[:index] if q.src == p.src and not q.has(RST)]
-    return bool(reached) and p.seq_offset == max(reached) - 1
-
-
-def data_ranges(c: Incarnation, side: Endpoint) -> list[tuple[int, int, Segment]]:
-    """Payload ranges of a side; probes below what was already sent, before any data, are not data (A8)."""
-    first = 1 if side in c.isn else None
-    found = []
-    for p in c.sent(side):
-        if p.payload_len == 0 or p.has(RST):
-            continue
-        start = p.data_offset
-        if first is not None and start < first and p.payload_len <= 1:
-            continue
-        found.append((start, start + p.payload_len, p))
-    return found
-
-
-def distinct_bytes(c: Incarnation, side: Endpoint) -> int:
-    """Payload bytes, each sequence number once."""
-    total = 0
-    ranges = sorted((start, stop) for start, stop, _ in data_ranges(c, side))
-    reached = ranges[0][0] if ranges else 0
-    for start, stop in ranges:
-        total += max(0, stop - max(start, reached))
-        reached = max(stop, reached)
-    return total
 
 
 def closing_columns(e: Ending) -> Row:
@@ -195,106 +158,3 @@ def end_cause(wait: TimeWait) -> str:
     if wait.ended is not None:
         return wait.cause
     return "expired" if wait.gone is not None and wait.possibly_killed is None else "unknown"
-
-
-def build_stream(c: Incarnation, side: Endpoint) -> Stream:
-    """A side's bytes from its first one on; the first copy of a byte wins."""
-    stream = Stream()
-    ranges = data_ranges(c, side)
-    if not ranges:
-        return stream
-    origin = 1 if side in c.isn else min(r[0] for r in ranges)
-    end = max(r[1] for r in ranges) - origin
-    if end > 1 << 28:
-        return stream
-    stream.data, stream.known = bytearray(end), bytearray(end)
-    for start, _, p in ranges:
-        for i, byte in enumerate(p.payload, start - origin):
-            if i >= 0 and not stream.known[i]:
-                stream.data[i], stream.known[i] = byte, 1
-    stream.closed = any(p.has(FIN) for p in c.sent(side))
-    return stream
-
-
-def http_columns(c: Incarnation, client: Endpoint, server: Endpoint) -> Row:
-    """requests, responses, versions, Connection options, announcements; null when it is not HTTP/1.x."""
-    talk = read_conversation(build_stream(c, client), build_stream(c, server))
-    names = ("requests", "responses", "request_connection", "response_connection", "request_persistent",
-             "response_persistent", "keep_alive_timeout_s", "keep_alive_max")  # fmt: skip
-    if not talk.requests and not talk.responses:
-        return dict.fromkeys(names) | {"close_announced_by": "none", "http_version": None}
-    request = talk.requests[-1] if talk.requests else None
-    response = talk.finals[-1] if talk.finals else None
-    said = [
-        n for n, messages in (("client", talk.requests), ("server", talk.finals))
-        if any(m.option == "close" for m in messages)
-    ]  # fmt: skip
-    version = request or response
-    return {
-        "requests": len(talk.requests), "responses": len(talk.finals),
-        "request_connection": request.option if request else None,
-        "response_connection": response.option if response else None,
-        "request_persistent": request.persistent if request else None,
-        "response_persistent": response.persistent if response else None,
-        "keep_alive_timeout_s": keep_alive(talk, b"timeout", -1), "keep_alive_max": keep_alive(talk, b"max", 0),
-        "close_announced_by": "both" if len(said) == 2 else said[0] if said else "none",
-        "http_version": f"1.{version.minor}" if version else None,
-    }  # fmt: skip
-
-
-def keep_alive(talk: Conversation, name: bytes, which: int) -> int | None:
-    """A parameter of the first (0) or last (-1) Keep-Alive header that carries it."""
-    found = []
-    for response in talk.finals:
-        for token in response.tokens(b"keep-alive"):
-            key, _, value = token.partition(b"=")
-            if key.strip() == name and value.strip().isdigit():
-                found.append(int(value))
-    return found[which] if found else None
-
-
-def idle_before_close(c: Incarnation) -> float | None:
-    """Last payload byte to the first FIN or RST."""
-    live = [p for p in c.packets if not p.stale]
-    for i, p in enumerate(live):
-        if p.has(FIN) or p.has(RST):
-            carried = [q for q in live[: i + 1] if q.payload_len and not q.has(RST) and not probe(q, live)]
-            return seconds(p.ts_ns - carried[-1].ts_ns) if carried else None
-    return None
-
-
-def quality(c: Incarnation) -> set[str]:
-    """Quality words that the packets prove without doubt."""
-    sides = (c.packets[0].src, c.packets[0].dst)
-    words = {
-        "midstream": not c.isn,
-        "truncated": any(p.cut for p in c.packets),
-        "gap": any(has_gap(c, side) for side in sides),
-        "one_sided": not all(c.sent(side) for side in sides) and any(p.space and not p.has(SYN) for p in c.packets),
-    }
-    return {word for word, holds in words.items() if holds}
-
-
-def has_gap(c: Incarnation, side: Endpoint) -> bool:
-    """Whether the peer acknowledged bytes of this side that are not in the capture."""
-    ranges = sorted((p.seq_offset, p.end_offset) for p in c.sent(side) if p.space and not p.has(RST))
-    acknowledged = max((p.ack_offset for p in c.sent(c.peer(side)) if p.has(ACK) and not p.has(RST)), default=0)
-    reached = ranges[0][0] if ranges else acknowledged
-    for start, stop in ranges:
-        if start > reached and acknowledged > reached:
-            return True
-        reached = max(reached, stop)
-    return acknowledged > reached
-
-
-def retransmits(c: Incarnation, side: Endpoint) -> int:
-    """Segments that occupy sequence space already sent; probes are none (A8)."""
-    sent: list[tuple[int, int]] = []
-    count = 0
-    live = [p for p in c.packets if not p.stale]
-    for p in c.sent(side):
-        if not p.space or p.has(RST) or probe(p, live):
-            continue
-        count += any(start < p.end_offset and p.seq_offset < stop for start, stop in sent)
-        sent.append((p.seq_offset, p.end_offset))
-    return count
