@@ -1,4 +1,4 @@
-"""What a connection carried: payload bytes, retransmissions, the silence before its close, the quality of its capture."""
+"""What a connection carried: payload bytes, retransmissions, silence before the close, the quality of its capture."""
 
 from .incarnations import Incarnation
 from .segments import ACK, FIN, RST, SYN, Endpoint, Segment
@@ -6,7 +6,7 @@ from .segments import ACK, FIN, RST, SYN, Endpoint, Segment
 
 def seconds(ns: int) -> float:
     """ns as seconds."""
-    return ns / SECOND
+    return ns / 1e9
 
 
 def data_ranges(c: Incarnation, side: Endpoint) -> list[tuple[int, int, Segment]]:
