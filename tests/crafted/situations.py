@@ -129,6 +129,37 @@ def stale_half_open_peer(t: Talk) -> list[Expected]:
     return [{"close": "open", "client_bytes": 5, "client_packets": 5, "server_packets": 3} | NOBODY]
 
 
+@situation("A2 row 2")
+def one_syn_ack(t: Talk) -> list[Expected]:
+    """One SYN-ACK, never repeated (as SYN cookies do it): half-open as well."""
+    t.c(0, "S")
+    t.s(0.001, "SA")
+    t.bystander(200)
+    return [{"close": "half_open", "server_packets": 1} | NOBODY]
+
+
+@situation("A1")
+def picked_up_by_its_request(t: Talk) -> list[Expected]:
+    """No handshake in the capture: the request's sender is the client, though its port is the lower one."""
+    t.client, t.server = ("10.9.0.1", 1024), ("10.9.0.2", 8080)
+    t.c(0, "PA", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    t.s(0.001, "PA", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    t.c(0.002, "A")
+    row = {"role_basis": "http", "client_port": 1024, "quality": frozenset({"midstream"}), "handshake_rtt_s": None}
+    return [{"close": "open", "requests": 1, "responses": 1, "client_bytes": 27, "server_bytes": 40} | row | NOBODY]
+
+
+@situation("A1")
+def picked_up_by_its_syn_ack(t: Talk) -> list[Expected]:
+    """The SYN was not captured: the SYN-ACK's receiver is the client."""
+    t.nxt["c"] += 1
+    t.s(0, "SA")
+    t.c(0.001, "A")
+    t.c(0.002, "PA", b"hello")
+    t.s(0.003, "A")
+    return [{"close": "open", "role_basis": "syn_ack", "client_port": 40_000, "client_bytes": 5} | NOBODY]
+
+
 # ---- A3: the active closer is causal ----
 
 
@@ -251,6 +282,16 @@ def reset_at_the_sack_edge(t: Talk) -> list[Expected]:
 
 
 @situation("A7")
+def reset_one_before_in_close_wait(t: Talk) -> list[Expected]:
+    """After the sender's FIN, Linux also takes a reset at rcv_nxt-1."""
+    t.established()
+    t.s(1.0, "FA")
+    t.c(1.001, "A")
+    t.s(2.0, "R", seq=t.nxt["s"] - 1, window=0)
+    return [{"close": "reset_after_fin", "active_closer": "server", "reset_effect": "effective"} | NO_WAIT]
+
+
+@situation("A7")
 def injected(t: Talk) -> list[Expected]:
     """A reset with another TTL than its supposed sender's comes from a box between."""
     t.established()
@@ -312,6 +353,25 @@ def keepalive_in_time_wait(t: Talk) -> list[Expected]:
     return [CLIENT_CLOSED | {"time_wait_lower_s": 30.001, "time_wait_upper_s": None, "time_wait_restarts": 1}]
 
 
+@situation("B1 row 1, L1")
+def syn_ack_in_time_wait(t: Talk) -> list[Expected]:
+    """The SYN-ACK again, answered by an ACK: alive, timer restarted, and no new connection."""
+    start = held(t)
+    t.s(start + 10, "SA", seq=t.server_isn, ack=t.client_isn + 1)
+    t.c(start + 10.001, "A")
+    t.bystander(start + 200)
+    return [CLIENT_CLOSED | {"time_wait_lower_s": 10.001, "time_wait_upper_s": None, "time_wait_restarts": 1}]
+
+
+@situation("A4")
+def fin_repeated_unanswered(t: Talk) -> list[Expected]:
+    """The peer's FIN repeated and never answered proves nothing."""
+    start = held(t)
+    t.s(start + 10, "FA", seq=t.nxt["s"] - 1)
+    t.bystander(start + 200)
+    return [CLIENT_CLOSED | {"time_wait_lower_s": None, "time_wait_upper_s": None, "time_wait_restarts": 0}]
+
+
 @situation("B1 row 2")
 def pure_ack_in_time_wait(t: Talk) -> list[Expected]:
     """A pure ACK at rcv_nxt draws no answer: nothing proven."""
@@ -355,6 +415,16 @@ def syn_challenged(t: Talk) -> list[Expected]:
 
 
 # ---- B3: gone by ----
+
+
+@situation("B3 U1")
+def reset_by_a_middlebox(t: Talk) -> list[Expected]:
+    """A bare RST with another TTL than the holder's is not the holder's answer: nothing proven."""
+    start = held(t)
+    t.s(start + 30, "FA", seq=t.nxt["s"] - 1)
+    t.c(start + 30.001, "R", window=0, ttl=250)
+    t.bystander(start + 200)
+    return [CLIENT_CLOSED | {"time_wait_lower_s": None, "time_wait_upper_s": None}]
 
 
 @situation("B3 U3")

@@ -22,6 +22,7 @@ class TimeWait:
     ended: Segment | None = None
     cause: str = "unknown"
     possibly_killed: Segment | None = None
+    ttls: frozenset[int] = frozenset()  # of the endpoint itself; a reset with another is a middlebox's
 
 
 def entered(connection: Incarnation, side: Endpoint) -> Segment | None:
@@ -57,7 +58,7 @@ def read_time_wait(connection: Incarnation, side: Endpoint, later: list[Segment]
     snd_nxt = (own_fin.seq + own_fin.space) % 2**32
     rcv_nxt = (peer_fin.seq + peer_fin.space) % 2**32
     at = next(i for i, p in enumerate(connection.packets) if p is start)
-    wait = TimeWait(start)
+    wait = TimeWait(start, ttls=frozenset(p.ttl for p in connection.sent(side) if not p.has(RST)))
     question: Segment | None = None
     for p in [q for q in connection.packets[at + 1 :] if not q.duplicate] + later:
         if p.src != side:
@@ -89,7 +90,7 @@ def decisive(wait: TimeWait, p: Segment, question: Segment | None, snd_nxt: int,
             if killer is not None and p.ts_ns - killer.ts_ns < KILL_PROOF_NS:
                 wait.ended, wait.cause = killer, "killed"
         return True
-    if p.has(RST) and not p.has(ACK) and question is not None and p.seq == question.ack and p.ttl == wait.start.ttl:
+    if p.has(RST) and not p.has(ACK) and question is not None and p.seq == question.ack and p.ttl in wait.ttls:
         wait.gone = p
         return True
     return bool(p.space) or (p.has(ACK) and not p.has(RST) and p.ack != rcv_nxt)
