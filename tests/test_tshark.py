@@ -25,7 +25,7 @@ pytestmark = [
 @pytest.mark.parametrize("read", [tool_rows, read_connections], ids=["tool", "oracle"])
 @pytest.mark.parametrize("paths", CAPTURES, ids=capture_name)
 def test_beside_tshark(paths: tuple[Path, ...], read: Callable[..., list[dict[str, Any]]]) -> None:
-    """Every difference is listed with its reason, and every listed one still occurs; for the tool and for the oracle."""
+    """Every difference is listed with its reason, and every listed one still occurs, for tool and oracle."""
     if not paths:
         pytest.skip("the shared captures are not on this machine")
     if len(paths) > 1:
