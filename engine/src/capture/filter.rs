@@ -1,8 +1,8 @@
 //! A capture filter: classic BPF programs, compiled elsewhere (by libpcap) and run here on each packet.
 //!
-//! The machine is that of McCanne and Jacobson, "The BSD Packet Filter" (1993): an accumulator, an index register,
-//! sixteen words of scratch memory, and jumps that only go forward, so that a program of n instructions ends after at
-//! most n steps. A load beyond the captured bytes, or a division by a zero index, rejects the packet.
+//! The machine is that of "The BSD Packet Filter" (USENIX Winter 1993): an accumulator, an index register, sixteen
+//! words of scratch memory, and jumps that only go forward, so that a program of n instructions ends after n steps.
+//! A load beyond the captured bytes, or a division by a zero index, rejects the packet.
 //! [`Filter::new`] checks what Linux's `bpf_check_classic` (`net/core/filter.c`) checks; scratch memory starts as
 //! zeros, which makes its check for uninitialised loads unnecessary.
 
@@ -33,7 +33,11 @@ pub struct BadProgram {
 
 impl fmt::Display for BadProgram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "filter for link type {}: instruction {}: {}", self.link, self.at, self.why)
+        write!(
+            f,
+            "filter for link type {}: instruction {}: {}",
+            self.link, self.at, self.why
+        )
     }
 }
 
@@ -106,13 +110,21 @@ impl Filter {
     #[must_use]
     pub fn matches(&self, link: LinkType, bytes: &[u8], original_len: u32) -> bool {
         self.programs.is_empty()
-            || self.program(link).is_some_and(|program| run(program, bytes, original_len).unwrap_or(0) != 0)
+            || self
+                .program(link)
+                .is_some_and(|program| run(program, bytes, original_len).unwrap_or(0) != 0)
     }
 
     fn program(&self, link: LinkType) -> Option<&[Instruction]> {
-        let raw = if link.0 == LINKTYPE_RAW { &DLT_RAW[..] } else { &[] };
+        let raw = if link.0 == LINKTYPE_RAW {
+            &DLT_RAW[..]
+        } else {
+            &[]
+        };
         let mut names = std::iter::once(&link.0).chain(raw);
-        names.find_map(|name| self.programs.get(name)).map(Vec::as_slice)
+        names
+            .find_map(|name| self.programs.get(name))
+            .map(Vec::as_slice)
     }
 }
 
@@ -126,21 +138,35 @@ fn check(program: &[Instruction]) -> Result<(), (usize, &'static str)> {
     }
     match program.last() {
         Some((code, ..)) if code & 0x07 == RET => Ok(()),
-        _ => Err((program.len().saturating_sub(1), "the program does not end with a return")),
+        _ => Err((
+            program.len().saturating_sub(1),
+            "the program does not end with a return",
+        )),
     }
 }
 
 /// `after` is how many instructions follow.
-fn check_instruction((code, jump_true, jump_false, k): Instruction, after: usize) -> Result<(), &'static str> {
+fn check_instruction(
+    (code, jump_true, jump_false, k): Instruction,
+    after: usize,
+) -> Result<(), &'static str> {
     let in_range = |jump: u32| (jump as usize) < after;
     match code & 0x07 {
         _ if !is_known(code) => Err("unknown code"),
-        ALU if matches!(code & 0xf0, DIV | MOD) && code & X == 0 && k == 0 => Err("division by zero"),
-        ALU if matches!(code & 0xf0, LSH | RSH) && code & X == 0 && k >= 32 => Err("shift beyond 31 bits"),
+        ALU if matches!(code & 0xf0, DIV | MOD) && code & X == 0 && k == 0 => {
+            Err("division by zero")
+        }
+        ALU if matches!(code & 0xf0, LSH | RSH) && code & X == 0 && k >= 32 => {
+            Err("shift beyond 31 bits")
+        }
         ST | STX if k as usize >= MEMORY_WORDS => Err("no such scratch memory"),
-        LD | LDX if code & 0xe0 == MEM && k as usize >= MEMORY_WORDS => Err("no such scratch memory"),
+        LD | LDX if code & 0xe0 == MEM && k as usize >= MEMORY_WORDS => {
+            Err("no such scratch memory")
+        }
         JMP if code & 0xf0 == JA && !in_range(k) => Err("jump out of the program"),
-        JMP if code & 0xf0 != JA && !(in_range(jump_true.into()) && in_range(jump_false.into())) => {
+        JMP if code & 0xf0 != JA
+            && !(in_range(jump_true.into()) && in_range(jump_false.into())) =>
+        {
             Err("jump out of the program")
         }
         _ => Ok(()),
@@ -149,7 +175,17 @@ fn check_instruction((code, jump_true, jump_false, k): Instruction, after: usize
 
 /// The codes of `chk_code_allowed` in the kernel.
 fn is_known(code: u16) -> bool {
-    const LOADS: &[u16] = &[IMM | W, ABS | W, ABS | H, ABS | B, IND | W, IND | H, IND | B, MEM | W, LEN | W];
+    const LOADS: &[u16] = &[
+        IMM | W,
+        ABS | W,
+        ABS | H,
+        ABS | B,
+        IND | W,
+        IND | H,
+        IND | B,
+        MEM | W,
+        LEN | W,
+    ];
     const INDEX_LOADS: &[u16] = &[IMM | W, MEM | W, LEN | W, MSH | B];
     let class = code & 0x07;
     let rest = code & !0x07;
@@ -180,7 +216,8 @@ fn run(program: &[Instruction], bytes: &[u8], original_len: u32) -> Option<u32> 
             STX => *memory.get_mut(k as usize)? = x,
             ALU => a = compute(code & 0xf0, a, operand)?,
             JMP if code & 0xf0 == JA => at += k as usize,
-            JMP => at += usize::from(if holds(code & 0xf0, a, operand) { jump_true } else { jump_false }),
+            JMP if holds(code & 0xf0, a, operand) => at += usize::from(jump_true),
+            JMP => at += usize::from(jump_false),
             RET => return Some(if code & 0x18 == A { a } else { k }),
             MISC if code & !0x07 == TXA => a = x,
             _ => x = a,
@@ -210,7 +247,9 @@ fn load_index(code: u16, k: u32, bytes: &[u8], original_len: u32, memory: &[u32]
         LEN => Some(original_len),
         MEM => memory.get(k as usize).copied(),
         // The IPv4 header length idiom, `4 * ([k] & 0xf)`.
-        _ => bytes.get(k as usize).map(|byte| u32::from(byte & 0x0f) << 2),
+        _ => bytes
+            .get(k as usize)
+            .map(|byte| u32::from(byte & 0x0f) << 2),
     }
 }
 
@@ -238,7 +277,6 @@ fn holds(condition: u16, a: u32, operand: u32) -> bool {
         _ => a & operand != 0,
     }
 }
-
 
 #[cfg(test)]
 mod tests;

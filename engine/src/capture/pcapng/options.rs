@@ -1,4 +1,4 @@
-//! The option list that ends most pcapng blocks (draft-ietf-opsawg-pcapng §3.5): code, length, value padded to 32 bits.
+//! The option list that ends most pcapng blocks (draft-ietf-opsawg-pcapng §3.5): code, length, padded value.
 
 use crate::capture::order::Order;
 
@@ -50,7 +50,10 @@ mod tests {
 
     #[test]
     fn an_option_beyond_the_block_is_not_read() {
-        assert_eq!(Options::new(Order::Big, &[0, 2, 0, 5, 1, 2, 3, 4]).count(), 0);
+        assert_eq!(
+            Options::new(Order::Big, &[0, 2, 0, 5, 1, 2, 3, 4]).count(),
+            0
+        );
         assert_eq!(Options::new(Order::Big, &[0, 2, 0]).count(), 0);
     }
 }

@@ -1,19 +1,30 @@
 //! What must hold of any bytes at all, in pieces of any length.
 
 use super::*;
-use crate::capture::forge::{Pieces, block, enhanced, interface, options, pcap_header, pcap_record, section};
+use crate::capture::forge::{
+    Pieces, block, enhanced, interface, options, pcap_header, pcap_record, section,
+};
 use crate::capture::order::Order;
 use crate::decode::decode;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::io::Cursor;
 
-/// Everything read, decoded on the way; `None` if refused.
-fn read(stream: impl Read + Send + 'static, max_packets: usize) -> Option<(Vec<(i64, Vec<u8>, u32)>, Option<String>)> {
+/// Time, bytes, original length.
+type Seen = (i64, Vec<u8>, u32);
+
+/// Everything read, decoded on the way, and how it ended; `None` if refused.
+fn read(
+    stream: impl Read + Send + 'static,
+    max_packets: usize,
+) -> Option<(Vec<Seen>, Option<String>)> {
     let mut set = CaptureSet::from_reader("x", stream, &Settings::default()).ok()?;
     let mut batch = Batch::default();
     let mut packets = Vec::new();
-    while set.next_batch(&mut batch, max_packets).expect("only opening a file can fail") {
+    while set
+        .next_batch(&mut batch, max_packets)
+        .expect("only opening a file can fail")
+    {
         for packet in &batch.packets {
             let bytes = batch.bytes(packet);
             assert_eq!(bytes.len(), packet.captured_len as usize);
@@ -31,7 +42,11 @@ fn order() -> impl Strategy<Value = Order> {
 
 /// A well-formed pcap of any layout.
 fn any_pcap() -> impl Strategy<Value = Vec<u8>> {
-    let magic = prop_oneof![Just((0xa1b2_c3d4, 0)), Just((0xa1b2_3c4d, 0)), Just((0xa1b2_cd34, 8))];
+    let magic = prop_oneof![
+        Just((0xa1b2_c3d4, 0)),
+        Just((0xa1b2_3c4d, 0)),
+        Just((0xa1b2_cd34, 8))
+    ];
     let packets = vec((any::<u32>(), vec(any::<u8>(), 0..90), any::<u32>()), 0..12);
     (order(), magic, any::<u32>(), packets).prop_map(|(order, (magic, extra), snaplen, packets)| {
         let mut file = pcap_header(order, magic, snaplen, 1);
@@ -47,8 +62,10 @@ fn any_pcapng() -> impl Strategy<Value = Vec<u8>> {
     let body = prop_oneof![
         (any::<u16>(), 0u32..2000, vec(any::<u8>(), 0..9))
             .prop_map(|(link, snaplen, value)| (0, link, snaplen, value)),
-        (any::<u16>(), any::<u32>(), vec(any::<u8>(), 0..60)).prop_map(|(a, b, bytes)| (1, a, b, bytes)),
-        (0u16..8, any::<u32>(), vec(any::<u8>(), 0..60)).prop_map(|(kind, _, bytes)| (2, kind, 0, bytes)),
+        (any::<u16>(), any::<u32>(), vec(any::<u8>(), 0..60))
+            .prop_map(|(a, b, bytes)| (1, a, b, bytes)),
+        (0u16..8, any::<u32>(), vec(any::<u8>(), 0..60))
+            .prop_map(|(kind, _, bytes)| (2, kind, 0, bytes)),
         Just((3, 0, 0, Vec::new())),
     ];
     (order(), vec(body, 0..12)).prop_map(|(order, blocks)| {
@@ -57,7 +74,11 @@ fn any_pcapng() -> impl Strategy<Value = Vec<u8>> {
             file.extend(match kind {
                 0 => interface(order, a, b, &[(9, &bytes), (2, &bytes)]),
                 1 => enhanced(order, u32::from(a) % 3, u64::from(b) << 20, &bytes, b),
-                2 => block(order, u32::from(a), &[&bytes[..], &options(order, &[(4, &[1; 8])])].concat()),
+                2 => block(
+                    order,
+                    u32::from(a),
+                    &[&bytes[..], &options(order, &[(4, &[1; 8])])].concat(),
+                ),
                 _ => section(order),
             });
         }
@@ -72,7 +93,11 @@ fn any_file() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     /// A stream in pieces of any lengths gives the packets of the whole, in batches of any size.
     #[test]
-    fn any_pieces_give_the_same_packets(file in any_file(), lengths in vec(1usize..50, 1..9), max_packets in 1usize..9) {
+    fn any_pieces_give_the_same_packets(
+        file in any_file(),
+        lengths in vec(1usize..50, 1..9),
+        max_packets in 1usize..9,
+    ) {
         let pieces = Pieces { bytes: Cursor::new(file.clone()), lengths: lengths.into_iter().cycle() };
         let whole = read(Cursor::new(file), 1000);
         prop_assert!(whole.is_some());
@@ -91,7 +116,10 @@ proptest! {
 
     /// A file with any bytes changed gives packets or a refusal, never a panic.
     #[test]
-    fn changed_bytes_never_panic(mut file in any_file(), changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..9)) {
+    fn changed_bytes_never_panic(
+        mut file in any_file(),
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..9),
+    ) {
         for (at, byte) in changes {
             let at = at.index(file.len());
             file[at] = byte;

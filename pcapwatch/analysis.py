@@ -1,0 +1,121 @@
+"""From paths to a Report: the one place that calls the engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pcapwatch.errors import CaptureError, UsageError
+from pcapwatch.frames import HIDDEN, frame
+from pcapwatch.report.build import build
+from pcapwatch.report.model import Report as _Report
+from pcapwatch.settings import Settings
+from pcapwatch.summary import Summary, parse_summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Progress: TypeAlias = Callable[[int, int], None]
+Path: TypeAlias = "str | os.PathLike[str]"
+
+_QUERY_OF_LADDER = re.compile(r"\?\S*")
+
+
+@dataclass(frozen=True)
+class Report(_Report):
+    """What `analyze` gives: the answer, the tables behind it, and every rendering. In a notebook it shows itself."""
+
+    engine: Any = field(default=None, repr=False, compare=False)
+    full_urls: bool = False
+
+    @cached_property
+    def connections(self) -> pd.DataFrame:
+        """One row per TCP connection; columns as in docs/tables.md."""
+        return frame(self.engine.connections)
+
+    @cached_property
+    def exchanges(self) -> pd.DataFrame:
+        """One row per HTTP request and response; columns as in docs/tables.md."""
+        return frame(self.engine.exchanges, full_urls=self.full_urls)
+
+    def to_text(self, width: int = 100) -> str:
+        """For a terminal of ``width`` columns, without colour."""
+        from pcapwatch.report.text import render_text
+
+        return render_text(self, width)
+
+    def to_markdown(self) -> str:
+        """For a ticket: at most 32,767 characters."""
+        from pcapwatch.report.markdown import render_markdown
+
+        return render_markdown(self)
+
+    def to_json(self) -> str:
+        """The JSON report; its schema is ``pcapwatch/report/schema.json``."""
+        from pcapwatch.report.json import render_json
+
+        return render_json(self)
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
+
+    def _repr_html_(self) -> str:
+        from pcapwatch.report.notebook import render_notebook
+
+        return render_notebook(self)
+
+
+def run_engine(paths: Sequence[Path], settings: Settings, progress: Progress | None = None) -> Any:
+    """The engine's Analysis of one set of files; ``CaptureError`` (one line) for what is no capture."""
+    if not paths:
+        raise UsageError("no capture named: give a file, a folder or - for stdin")
+    chosen = settings.to_engine()
+
+    from pcapwatch import _engine
+
+    try:
+        return _engine.analyze([os.fspath(path) for path in paths], chosen, progress)
+    except _engine.SourceError as error:
+        raise CaptureError(str(error)) from None
+
+
+def summary_of(analysis: Any) -> Summary:
+    """The engine's totals."""
+    return parse_summary(analysis.summary_json())
+
+
+def ladders(analysis: Any, connections: Iterable[int], *, full_urls: bool = False) -> list[dict[str, Any]]:
+    """The ladders of some connections; query strings hidden unless asked for."""
+    drawn: list[dict[str, Any]] = json.loads(analysis.ladders_json(list(connections)))
+    if not full_urls:
+        for row in (row for ladder in drawn for row in ladder["rows"] if row["summary"]):
+            row["summary"] = _QUERY_OF_LADDER.sub(HIDDEN, row["summary"])
+    return drawn
+
+
+def report_of(analysis: Any, settings: Settings) -> Report:
+    """The report of one analysis."""
+    built = build(
+        summary_of(analysis), settings.ports(), lambda numbers: ladders(analysis, numbers, full_urls=settings.full_urls)
+    )
+    facts = {item.name: getattr(built, item.name) for item in fields(_Report)}
+    return Report(**facts, engine=analysis, full_urls=settings.full_urls)
+
+
+def analyze(paths: Path | Sequence[Path], *, progress: Progress | None = None, **settings: Any) -> Report:
+    """Read captures (one set: rotated files in any order, a folder, ``-`` for stdin) and report.
+
+    settings: the fields of `Settings`. ``progress(bytes_done, bytes_total)`` is called now and then. Raises
+    ``CaptureError`` for what is no capture and ``UsageError`` for a setting that means nothing.
+    """
+    several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    unknown = set(settings) - {item.name for item in fields(Settings)}
+    if unknown:
+        raise UsageError(f"no such setting: {', '.join(sorted(unknown))}")
+    chosen = Settings(**{"keep_connections": True, "keep_exchanges": True, **settings})
+    return report_of(run_engine(several, chosen, progress), chosen)

@@ -1,0 +1,79 @@
+"""``pcapwatch analyze``: the report."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pcapwatch.analysis import Report, report_of
+from pcapwatch.cli import options
+from pcapwatch.cli.output import checked, deliver
+from pcapwatch.errors import UsageError
+from pcapwatch.report.model import SEVERITIES
+from pcapwatch.report.words import Clock
+from pcapwatch.settings import Settings, shown
+
+FORMATS = ("txt", "md", "json")
+
+FailOn = Annotated[
+    str | None,
+    typer.Option(
+        "--fail-on",
+        metavar="LEVEL",
+        help=f"Exit 1 if a finding reaches it: {', '.join(SEVERITIES)}.",
+        show_default=False,
+    ),
+]
+
+
+def analyze(
+    captures: options.Captures,
+    output: options.Output = None,
+    format_: options.Format = None,
+    filter_: options.Filter = None,
+    time_wait: options.TimeWait = None,
+    port_range: options.PortRange = None,
+    fail_on: FailOn = None,
+    full_urls: options.FullUrls = False,
+    local: options.Local = False,
+    relative: options.Relative = False,
+    threads: options.Threads = None,
+    max_connections: options.MaxConnections = None,
+    max_pairs: options.MaxPairs = None,
+) -> None:
+    """The report: verdict, closers, TIME_WAIT, ports, HTTP persistence, findings, what to do.
+
+    Formats: txt, md, json. Example: pcapwatch analyze capture.pcap -o report.md -- tcp port 80
+    """
+    if fail_on is not None and fail_on not in SEVERITIES:
+        raise UsageError(f"--fail-on {shown(fail_on)}: choose {', '.join(SEVERITIES)}")
+    destinations = checked(output or [], format_, FORMATS)
+    options.check_times([name for _, name in destinations], local=local, relative=relative)
+    settings = Settings(
+        threads=threads,
+        filter=filter_,
+        time_wait=time_wait or (),
+        port_range=port_range,
+        full_urls=full_urls,
+        max_connections=max_connections,
+        max_pairs=max_pairs,
+    )
+    settings.ports()  # a wrong range is said before the capture is read
+    report = report_of(options.run(captures, settings), settings)
+    clock = options.clock(report.quality.first_ns, local=local, relative=relative)
+    deliver(destinations, lambda name, width, colour: _rendered(report, name, clock, width, colour=colour))
+    if fail_on and any(SEVERITIES.index(f.severity) >= SEVERITIES.index(fail_on) for f in report.findings):
+        raise typer.Exit(1)
+
+
+def _rendered(report: Report, name: str, clock: Clock, width: int, *, colour: bool) -> bytes:
+    if name == "json":
+        return report.to_json().encode()
+    if name == "md":
+        from pcapwatch.report.markdown import render_markdown
+
+        return render_markdown(report, clock).encode()
+    from pcapwatch.report.text import render_text
+
+    return render_text(report, width, clock, colour=colour).encode()

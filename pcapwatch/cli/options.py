@@ -1,0 +1,89 @@
+"""Options that several commands share, spelled and explained once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from pcapwatch.analysis import run_engine
+from pcapwatch.cli.progress import ProgressBar
+from pcapwatch.errors import UsageError
+from pcapwatch.report.words import Clock
+from pcapwatch.settings import Settings
+
+Captures: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="CAPTURE...",
+        help="Files or folders (one set of rotated files), or - for standard input.",
+        show_default=False,
+    ),
+]
+Output: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "-o", "--output", metavar="FILE", help="Write here; the suffix says the format. Repeatable.", show_default=False
+    ),
+]
+Format: TypeAlias = Annotated[
+    str | None, typer.Option("--format", metavar="FORMAT", help="The format of standard output.", show_default="txt")
+]
+Filter: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--filter", metavar="EXPR", help="A tcpdump filter; also as the words after --.", show_default=False),
+]
+TimeWait: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--time-wait",
+        metavar="[PREFIX=]LENGTH",
+        help="How long hosts hold TIME_WAIT: 60s, 60s-65s or 10.0.0.0/8=60s. Repeatable.",
+        show_default=False,
+    ),
+]
+PortRange: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--port-range", metavar="LOW-HIGH", help="The clients' ephemeral ports.", show_default="32768-60999"),
+]
+FullUrls: TypeAlias = Annotated[bool, typer.Option("--full-urls", help="Show query strings.")]
+Local: TypeAlias = Annotated[bool, typer.Option("--local", help="Times in this machine's zone instead of UTC.")]
+Relative: TypeAlias = Annotated[bool, typer.Option("--relative", help="Times since the first packet.")]
+Threads: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--threads", metavar="N", min=1, max=256, help="Worker threads.", show_default="one per CPU"),
+]
+MaxConnections: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--max-connections", metavar="N", min=1, help="Most connections in memory at once.", show_default="1000000"
+    ),
+]
+MaxPairs: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--max-pairs", metavar="N", min=1, help="Most (client, service) pairs kept apart.", show_default="10000"
+    ),
+]
+
+
+def run(captures: list[str], settings: Settings) -> Any:
+    """The engine's analysis with a progress bar on a terminal."""
+    with ProgressBar() as bar:
+        return run_engine(captures, settings, bar)
+
+
+def clock(first_ns: int | None, *, local: bool, relative: bool) -> Clock:
+    """How to show instants; the two options exclude each other."""
+    if local and relative:
+        raise UsageError("--local and --relative exclude each other")
+    return Clock("local" if local else "relative" if relative else "utc", first_ns or 0)
+
+
+def check_times(formats: list[str], *, local: bool, relative: bool) -> None:
+    """``--local`` and ``--relative`` are for people: data formats always carry UTC."""
+    clock(0, local=local, relative=relative)
+    data = [name for name in formats if name not in {"txt", "md"}]
+    if data and (local or relative):
+        raise UsageError(f"{'--local' if local else '--relative'} cannot go into {data[0]}, which always carries UTC")

@@ -1,0 +1,68 @@
+"""``pcapwatch show``: one connection as a ladder."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from pcapwatch.analysis import ladders, summary_of
+from pcapwatch.cli import options
+from pcapwatch.cli.output import checked, deliver
+from pcapwatch.errors import UsageError
+from pcapwatch.report.escape import markdown_code
+from pcapwatch.report.ladder import ladder_lines
+from pcapwatch.report.layout import LEAST_WIDTH, MOST_WIDTH
+from pcapwatch.report.words import Clock
+from pcapwatch.settings import Settings
+
+FORMATS = ("txt", "md", "json")
+
+Number = Annotated[
+    int, typer.Argument(metavar="N", help="The connection's number, as in `connections`.", show_default=False)
+]
+
+
+def show(
+    captures: options.Captures,
+    number: Number,
+    output: options.Output = None,
+    format_: options.Format = None,
+    filter_: options.Filter = None,
+    full_urls: options.FullUrls = False,
+    local: options.Local = False,
+    relative: options.Relative = False,
+    threads: options.Threads = None,
+) -> None:
+    """One connection as a ladder, both endpoints' states beside it.
+
+    Formats: txt, md, json. Example: pcapwatch show capture.pcap 2
+    """
+    destinations = checked(output or [], format_, FORMATS)
+    options.check_times([name for _, name in destinations], local=local, relative=relative)
+    settings = Settings(threads=threads, filter=filter_, full_urls=full_urls)
+    analysis = options.run(captures, settings)
+    summary = summary_of(analysis)
+    known = summary["totals"]["connections"]
+    if not 1 <= number <= known:
+        raise UsageError(
+            f"no connection {number}: this capture holds {known}, numbered from 1; `pcapwatch connections` lists them"
+        )
+    drawn = ladders(analysis, [number], full_urls=full_urls)
+    if not drawn:
+        raise UsageError(f"the packets of connection {number} could not be read again: show it from a file")
+    clock = options.clock(summary["capture"]["first_ns"], local=local, relative=relative)
+    deliver(destinations, lambda name, width, _: _rendered(drawn[0], name, clock, width).encode())
+
+
+def _rendered(ladder: dict[str, Any], name: str, clock: Clock, width: int) -> str:
+    if name == "json":
+        return json.dumps(ladder, indent=2, sort_keys=True) + "\n"
+    lines = [f"connection {ladder['connection']}"]
+    if ladder["rows"]:
+        lines = [f"connection {ladder['connection']}, from {clock.instant(ladder['rows'][0]['ts_ns'])}"]
+    lines += ladder_lines(ladder, min(max(width, LEAST_WIDTH), MOST_WIDTH), proved=True)
+    if name == "md":
+        return "```text\n" + "".join(f"{markdown_code(line)}\n" for line in lines) + "```\n"
+    return "".join(f"{line}\n" for line in lines)

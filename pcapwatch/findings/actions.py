@@ -1,0 +1,33 @@
+"""What to do, once each, most severe first; and what not to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pcapwatch.report.model import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to do. verify: commands that show whether it worked; codes: the findings that ask for it."""
+
+    text: str
+    verify: tuple[str, ...]
+    codes: tuple[str, ...]
+
+
+def actions(findings: Iterable[Finding]) -> list[Action]:
+    """The remedies of ranked findings without repetition, in the order in which they first appear."""
+    asked: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
+    for finding in findings:
+        for text in finding.remedy:
+            verify, codes = asked.setdefault(text, ({}, {}))
+            verify.update(dict.fromkeys(finding.verify))
+            codes[finding.code] = None
+    return [Action(text, tuple(verify), tuple(codes)) for text, (verify, codes) in asked.items()]
+
+
+def do_not(findings: Iterable[Finding]) -> list[str]:
+    """What the findings warn of, without repetition."""
+    return list(dict.fromkeys(line for finding in findings for line in finding.do_not))

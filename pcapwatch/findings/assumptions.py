@@ -1,0 +1,45 @@
+"""What the rules take for granted because a capture cannot show it; every use is said in the finding's basis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pcapwatch.report.model import LINUX_PORTS, PortRange
+from pcapwatch.summary import HostTimeWait, PairFacts, Summary
+
+SECOND_NS = 1_000_000_000
+
+#: Ephemeral ranges in the order they are tried when a client's ports fall outside the assumed one (semantics C).
+KNOWN_RANGES: tuple[tuple[int, int], ...] = (LINUX_PORTS, (49152, 65535), (10000, 65535), (1024, 65535))
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """ports: the clients' ephemeral range; time_wait_ns: TIME_WAIT of a host the summary has none for (Linux: 60 s)."""
+
+    ports: PortRange = field(default_factory=PortRange)
+    time_wait_ns: int = 60 * SECOND_NS
+
+
+def port_range_of(pair: PairFacts, assumptions: Assumptions) -> PortRange:
+    """The range to hold a pair against: the stated one, else the first known range that contains every port seen."""
+    ports = pair["ports"]
+    if assumptions.ports.stated or not ports["distinct"]:
+        return assumptions.ports
+    for low, high in (assumptions.ports.low, assumptions.ports.high), *KNOWN_RANGES:
+        if low <= ports["low"] and ports["high"] <= high:
+            return PortRange(low, high)
+    return PortRange(1, 65535)
+
+
+def time_wait_of(summary: Summary, address: str | None) -> HostTimeWait | None:
+    """The TIME_WAIT facts of one host, ``None`` if it never entered it."""
+    return next((host["time_wait"] for host in summary["hosts"] if host["address"] == address), None)
+
+
+def length_of(summary: Summary, address: str | None, assumptions: Assumptions) -> tuple[int, str]:
+    """Least time a host stays in TIME_WAIT, ns, and where that comes from: flag, evidence, default or assumed."""
+    facts = time_wait_of(summary, address)
+    if facts is None or facts["length"]["low_ns"] <= 0:
+        return assumptions.time_wait_ns, "assumed"
+    return facts["length"]["low_ns"], facts["length"]["source"]

@@ -1,0 +1,107 @@
+"""What a capture cannot show, said beside what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pcapwatch.findings.wording import count, counted, duration, listed
+from pcapwatch.summary import Summary
+
+#: Linux's default tcp_max_tw_buckets follows memory; machines below 2 GB have about this many.
+SMALLEST_CAP = 4096
+
+
+def cannot_show(summary: Summary) -> list[str]:
+    """Lines for the report's "cannot see", those that bear on the answer most first."""
+    if not summary["totals"]["connections"]:
+        return list(_lost(summary))
+    parts = (_ends, _connections, _payload, _legs, _ports, _caps, _lost, _side)
+    return [line for part in parts for line in part(summary)]
+
+
+def _ends(summary: Summary) -> Iterator[str]:
+    """Hosts whose TIME_WAITs all end by model."""
+    unseen = []
+    for host in summary["hosts"]:
+        waits = host["time_wait"]
+        if waits and host["address"] and not waits["exact"] and not waits["evidence"]["gone"]:
+            unseen.append(f"{host['address']} ({duration(waits['length']['low_ns'])} by {waits['length']['source']})")
+    if unseen:
+        yield f"how long TIME_WAIT really lasted on {listed(unseen)}: no end of one was observed there"
+
+
+def _connections(summary: Summary) -> Iterator[str]:
+    quality = summary["capture"]["connection_quality"]
+    if number := quality.get("one_sided", 0):
+        yield f"the other direction of {counted(number, 'connection')}: only one was captured"
+    if number := quality.get("midstream", 0):
+        yield f"how {counted(number, 'connection')} began: before the capture, so who opened them is inferred"
+    if number := quality.get("gap", 0):
+        yield f"bytes that {counted(number, 'connection')} carried but the capture lacks"
+    if number := summary["totals"]["close"].get("open", 0):
+        yield f"how {counted(number, 'connection')} ended: still open when the capture stopped"
+
+
+def _payload(summary: Summary) -> Iterator[str]:
+    if number := summary["totals"]["protocol"].get("tls", 0):
+        yield f"HTTP inside TLS on {counted(number, 'connection')}: no Connection header, only who closed and when"
+    if number := summary["totals"]["protocol"].get("h2c", 0):
+        yield f"requests inside HTTP/2 on {counted(number, 'connection')}: only who closed and when"
+
+
+def _legs(summary: Summary) -> Iterator[str]:
+    hosts = [host for host in summary["hosts"] if host["address"]]
+    if not any(host["as_client"] and host["as_server"] for host in hosts):
+        clients = [str(host["address"]) for host in hosts if host["as_client"]]
+        servers = [str(host["address"]) for host in hosts if host["as_server"]]
+        if clients and servers:
+            yield (
+                f"the other leg, should {listed(clients, 2)} or {listed(servers, 2)} be a proxy or load balancer: "
+                "capture there too"
+            )
+
+
+def _ports(summary: Summary) -> Iterator[str]:
+    held = summary["totals"]["time_wait_holder"]
+    if held.get("client", 0) or held.get("both", 0):
+        yield "a connect() that fails for want of a port: it sends nothing, look for EADDRNOTAVAIL in the client's logs"
+
+
+def _caps(summary: Summary) -> Iterator[str]:
+    """Servers whose TIME_WAITs could meet the kernel's cap, which no packet tells."""
+    many = [
+        str(host["address"])
+        for host in summary["hosts"]
+        if host["as_server"] and host["time_wait"] and host["time_wait"]["peak"][1] >= SMALLEST_CAP
+    ]
+    if many:
+        yield f"how near {listed(many)} came to tcp_max_tw_buckets: compare sysctl and nstat TcpExtTCPTimeWaitOverflow there"
+
+
+def _lost(summary: Summary) -> Iterator[str]:
+    capture = summary["capture"]
+    interfaces = [interface for file in capture["files"] for interface in file["interfaces"]]
+    dropped = sum(interface["dropped"] or 0 for interface in interfaces)
+    if dropped:
+        yield f"{counted(dropped, 'packet')} that the capture dropped: some closes may be missing"
+    elif any(interface["dropped"] is None for interface in interfaces):
+        yield "whether the capture dropped packets: the file keeps no count of drops"
+    for file in capture["files"]:
+        if file["problem"]:
+            yield f"what follows in {file['path']}: {file['problem']}"
+    if capture["cut_packets"]:
+        yield f"the end of {counted(capture['cut_packets'], 'packet')} cut by the snaplen: header fields may be missing"
+    if skipped := capture["not_analysed"]:
+        kinds = listed([f"{count(number)} {kind}" for kind, number in _most_first(skipped)])
+        yield f"packets of kinds that are not analysed: {kinds}"
+    if evicted := capture["evicted_connections"]:
+        yield f"the whole of {counted(evicted, 'connection')} ended early by max_connections: raise it"
+
+
+def _most_first(counts: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+
+
+def _side(summary: Summary) -> Iterator[str]:
+    if not summary["capture"]["capture_host"]:
+        yield "on which host it was taken: times between the two sides are exact to a round trip only"

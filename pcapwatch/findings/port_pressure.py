@@ -1,0 +1,205 @@
+"""Ephemeral port pressure per (source, destination, destination port)
+
+What it detects
+    A client that closes first and so holds, towards one service, TIME_WAITs on a large part of its ephemeral ports:
+    half of the range or more at once (notice), four fifths or a pace that must fill it (warning), all of it
+    (critical). Read from N, the range; T, the client's TIME_WAIT; the ports held at once; the pace of such closes
+    against N/T, the most that lasts.
+
+Why it matters
+    When no port is left connect() fails with EADDRNOTAVAIL ("Cannot assign requested address"). Nothing of that is on
+    the wire. The limit is per (source address, destination address, destination port); other destinations are not
+    affected.
+
+Evidence
+    Ports open or in the client's own TIME_WAIT at once (a proven least and a modelled most); distinct source ports
+    and whether both parities are used (Linux connect() takes the parity of the range's low end first); reuse gaps
+    with the median pinned at T (60 to 62 s) or, with tcp_tw_reuse, at 1.0 s; new sequence numbers that show the
+    client recycled its own TIME_WAIT.
+
+When it is wrong
+    Short reuse gaps by themselves mean nothing: where the server closes first the client's ports are free at once,
+    and this rule keeps silent. The range is assumed unless stated, and ports other destinations hold do not count.
+    Behind a NAT several hosts share one address.
+
+Remedy
+    Keep connections open; else let the server close, widen the range, add addresses, or tcp_tw_reuse on the client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pcapwatch.findings import advice
+from pcapwatch.findings.assumptions import SECOND_NS, Assumptions, length_of, port_range_of
+from pcapwatch.findings.evidence import evidence_of
+from pcapwatch.findings.service import Service, services
+from pcapwatch.findings.wording import count, duration, mean, share
+from pcapwatch.report.model import Finding, PortRange, Severity
+from pcapwatch.summary import PairFacts, Summary
+
+CODE = "PW108"
+NAME = "ephemeral-port-pressure"
+
+#: Parts of the range held at once.
+NOTICE_PART, WARNING_PART, FULL_PART = 0.5, 0.8, 0.95
+#: A pace is projected only from a span this long.
+PACE_SPAN_NS = 5 * SECOND_NS
+#: Linux's timer slack above T, and the width of the summary's quantile buckets.
+SLACK_NS, BUCKET = 2_100_000_000, 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure:
+    """One triple held against its limit. N ports, T ns; ``pace`` closes by the client per second."""
+
+    pair: PairFacts
+    ports: PortRange
+    time_wait_ns: int
+    length_source: str
+    client_held: int
+    pace: float
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """Most ports held at once: proven least, modelled most."""
+        return self.pair["ports"]["held_peak_min"], self.pair["ports"]["held_peak_max"]
+
+    @property
+    def limit_per_s(self) -> float:
+        """N/T: the most new connections per second that last when the client closes each."""
+        return self.ports.size * SECOND_NS / self.time_wait_ns
+
+    @property
+    def recycles(self) -> bool:
+        """Whether the client takes its own TIME_WAITs again (tcp_tw_reuse, bind), in a tenth of its reuses or more."""
+        ports = self.pair["ports"]
+        return ports["client_recycled"] > 0 and 10 * ports["client_recycled"] >= ports["reuses"]
+
+    @property
+    def pinned_ns(self) -> int | None:
+        """T or 1 s, if the median reuse gap sits on it."""
+        gap = self.pair["ports"]["reuse_gap"]
+        for length, slack in ((self.time_wait_ns, SLACK_NS), (SECOND_NS, SECOND_NS // 10)):
+            if gap and length * (1 - BUCKET) <= gap["p50_ns"] <= (length + slack) * (1 + BUCKET):
+                return length
+        return None
+
+    @property
+    def exhausted(self) -> bool:
+        """Proven full, or every port used and each again as soon as its TIME_WAIT allowed."""
+        full = FULL_PART * self.ports.size
+        return self.held[0] >= full or (self.pair["ports"]["distinct"] >= full and self.pinned_ns is not None)
+
+    @property
+    def seconds_to_full(self) -> float | None:
+        """From an empty table at this pace; ``None`` if the pace can last."""
+        return self.ports.size / self.pace if self.pace > self.limit_per_s else None
+
+
+def pressure_of(summary: Summary, pair: PairFacts, assumptions: Assumptions) -> Pressure:
+    """The facts of one triple beside its limit."""
+    length, source = length_of(summary, pair["client"], assumptions)
+    held = pair["time_wait_holder"].get("client", 0) + pair["time_wait_holder"].get("both", 0)
+    span = pair["last_ns"] - pair["first_ns"]
+    pace = held * SECOND_NS / span if span >= PACE_SPAN_NS else 0.0
+    return Pressure(pair, port_range_of(pair, assumptions), length, source, held, pace)
+
+
+def severity_of(pressure: Pressure) -> Severity | None:
+    """How near the limit; ``None`` while it is far, or while the ports held are not the client's TIME_WAITs."""
+    if not pressure.client_held or 2 * pressure.client_held < pressure.held[1]:
+        return None
+    part = pressure.held[1] / pressure.ports.size
+    pace = pressure.pace / pressure.limit_per_s
+    if pressure.exhausted and not pressure.recycles:
+        return "critical"
+    if pressure.recycles:
+        return "notice" if part >= NOTICE_PART else None
+    if part >= WARNING_PART or pace >= 1:
+        return "warning"
+    return "notice" if part >= NOTICE_PART or pace >= NOTICE_PART else None
+
+
+def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
+    """One finding per triple under pressure."""
+    for service in services(summary):
+        for pair in service.pairs:
+            pressure = pressure_of(summary, pair, assumptions)
+            if severity := severity_of(pressure):
+                yield _finding(summary, Service(service.server, service.server_port, (pair,)), pressure, severity)
+
+
+def _title(service: Service, pressure: Pressure) -> str:
+    low, high = pressure.held
+    held = count(high) if low == high else f"up to {count(high)} ({count(low)} proven)"
+    title = (
+        f"{service.clients} held {held} of {count(pressure.ports.size)} ephemeral ports towards {service} at once "
+        f"({share(high, pressure.ports.size)})"
+    )
+    title += f", closing {mean(pressure.pace)} connections per second" if pressure.pace else ""
+    title += (
+        f"; {mean(pressure.limit_per_s)} per second is the most that lasts with a TIME_WAIT of "
+        f"{duration(pressure.time_wait_ns)}"
+    )
+    if (seconds := pressure.seconds_to_full) and not pressure.recycles:
+        title += f": full after {mean(seconds)} s"
+    return title + ("; the client recycles its own TIME_WAITs" if pressure.recycles else "")
+
+
+def _numbers(service: Service, pressure: Pressure) -> dict[str, int | float | str]:
+    ports = pressure.pair["ports"]
+    numbers: dict[str, int | float | str] = {
+        "service": str(service),
+        "clients": service.clients,
+        "connections": pressure.client_held,
+        "range_low": pressure.ports.low,
+        "range_high": pressure.ports.high,
+        "ports": pressure.ports.size,
+        "time_wait_s": round(pressure.time_wait_ns / SECOND_NS, 3),
+        "held_peak_min": pressure.held[0],
+        "held_peak_max": pressure.held[1],
+        "limit_per_s": round(pressure.limit_per_s, 2),
+        "opened_peak_per_s": ports["opened_peak_per_s"],
+        "distinct_ports": ports["distinct"],
+        "even_ports": ports["even"],
+        "client_recycled": ports["client_recycled"],
+    }
+    if pressure.pace:
+        numbers["closes_per_s"] = round(pressure.pace, 2)
+    if seconds := pressure.seconds_to_full:
+        numbers["seconds_to_full"] = round(seconds, 1)
+    if ports["reuse_gap"]:
+        numbers["reuse_gap_median_s"] = round(ports["reuse_gap"]["p50_ns"] / SECOND_NS, 3)
+    return numbers
+
+
+def _finding(summary: Summary, service: Service, pressure: Pressure, severity: Severity) -> Finding:
+    stated = "stated" if pressure.ports.stated else "assumed"
+    return Finding(
+        code=CODE,
+        name=NAME,
+        severity=severity,
+        title=_title(service, pressure),
+        numbers=_numbers(service, pressure),
+        evidence=evidence_of(
+            summary, service.exemplars("client_recycled", "reuse", "client"), "the client closes first"
+        ),
+        remedy=[
+            *advice.client_hints(service.texts("user_agents")),
+            advice.SERVER_CLOSES,
+            advice.WIDER_RANGE,
+            advice.MORE_ADDRESSES,
+            *([] if pressure.recycles else [advice.TW_REUSE]),
+        ],
+        verify=[
+            f"on {service.clients}: {advice.count_time_waits(service.server_port, 'dport')}",
+            f"on {service.clients}: sysctl net.ipv4.ip_local_port_range net.ipv4.tcp_tw_reuse net.ipv4.tcp_timestamps",
+        ],
+        do_not=advice.NOT_FOR_CLIENT,
+        basis=(
+            f"bounded: the least is proven; the most is modelled with a TIME_WAIT of {duration(pressure.time_wait_ns)} "
+            f"({pressure.length_source}); range {pressure.ports.low}-{pressure.ports.high} {stated}"
+        ),
+    )

@@ -1,0 +1,112 @@
+"""The pairs of one service taken together, so that a rule speaks once per service and not once per client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal, TypeAlias
+
+from pcapwatch.findings.assumptions import SECOND_NS
+from pcapwatch.findings.wording import count, endpoint
+from pcapwatch.summary import Exemplar, PairFacts, PairHttp, Summary
+
+PairField: TypeAlias = Literal["close", "active_closer", "time_wait_holder", "resets", "protocol"]
+HttpField: TypeAlias = Literal[
+    "connections",
+    "requests",
+    "responses",
+    "single_request_client_close",
+    "reusable_closed_by_client",
+    "reusable_closed_by_server",
+    "keepalive_races",
+    "stale_reuses",
+    "unprocessed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One server address and port with the pairs (one per client) that a rule looks at; sums are over those pairs."""
+
+    server: str
+    server_port: int
+    pairs: tuple[PairFacts, ...]
+
+    def __str__(self) -> str:
+        return endpoint(self.server, self.server_port)
+
+    @property
+    def clients(self) -> str:
+        """The one client's address, or how many clients."""
+        if len(self.pairs) == 1:
+            return str(self.pairs[0]["client"])
+        return f"{count(len(self.pairs))} clients"
+
+    @property
+    def connections(self) -> int:
+        """Connections of all pairs."""
+        return sum(pair["connections"] for pair in self.pairs)
+
+    @property
+    def span_ns(self) -> int:
+        """First packet to last packet over all pairs, ns."""
+        return max(pair["last_ns"] for pair in self.pairs) - min(pair["first_ns"] for pair in self.pairs)
+
+    def per_s(self, number: int) -> float:
+        """A number of events as a mean rate over the span; a span below one second counts as one."""
+        return number * SECOND_NS / max(self.span_ns, SECOND_NS)
+
+    def tally(self, field: PairField, *words: str) -> int:
+        """Connections under any of the given words of one of the count tables."""
+        return sum(pair[field].get(word, 0) for pair in self.pairs for word in words)
+
+    def http(self, field: HttpField) -> int:
+        """Sum of one figure of the pairs' HTTP facts."""
+        return sum(pair["http"][field] for pair in self.pairs)
+
+    @property
+    def http_facts(self) -> list[PairHttp]:
+        """HTTP facts of the pairs that carried HTTP."""
+        return [pair["http"] for pair in self.pairs if pair["http"]["connections"]]
+
+    def closed_after(self, announced_by: Iterable[str], active_closer: str) -> int:
+        """HTTP connections that the given side closed first after the given sides had announced it."""
+        wanted = set(announced_by)
+        rows = (row for facts in self.http_facts for row in facts["closed_after"])
+        return sum(r["count"] for r in rows if r["active_closer"] == active_closer and r["announced_by"] in wanted)
+
+    def messages(self, side: str, version: str | None = None, option: str | None = None) -> int:
+        """Requests or responses, all of them or those of one version and one Connection option."""
+        rows = (row for facts in self.http_facts for row in facts["messages"] if row["side"] == side)
+        return sum(r["count"] for r in rows if version in (None, r["version"]) and option in (None, r["option"]))
+
+    def texts(self, field: Literal["server_software", "user_agents"]) -> list[str]:
+        """Distinct header values as they were on the wire, in byte order."""
+        return sorted({text for facts in self.http_facts for text in facts[field]})
+
+    @property
+    def requests_each(self) -> float:
+        """Mean requests per connection that carried one."""
+        return self.http("requests") / max(self.http("connections"), 1)
+
+    def exemplars(self, *kinds: str) -> list[Exemplar]:
+        """Exemplar connections of the first of these kinds that has any, earliest first, at most three."""
+        for kind in kinds:
+            found = [exemplar for pair in self.pairs for exemplar in pair["exemplars"].get(kind, [])]
+            if found:
+                return sorted(found, key=lambda exemplar: exemplar["ordinal"])[:3]
+        return []
+
+    def narrowed(self, wanted: Callable[[PairFacts], bool]) -> Service | None:
+        """The same service with the pairs that satisfy a condition; ``None`` if there are none."""
+        pairs = tuple(pair for pair in self.pairs if wanted(pair))
+        return Service(self.server, self.server_port, pairs) if pairs else None
+
+
+def services(summary: Summary) -> Iterator[Service]:
+    """Every service in order of address and port; the overflow entry, which mixes services, is left out."""
+    named = [(pair["server"], pair["server_port"], pair) for pair in summary["pairs"] if pair["server"] is not None]
+    named.sort(key=lambda entry: entry[:2])
+    for (server, port), entries in groupby(named, key=lambda entry: entry[:2]):
+        yield Service(server, port, tuple(pair for _, _, pair in entries))

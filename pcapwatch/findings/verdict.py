@@ -1,0 +1,198 @@
+"""The verdict: one or a few short sentences that can be pasted into a ticket alone.
+
+Who closes, for which service, how many and what share, why, whether the TIME_WAITs matter, and the remedy, ending
+with the code of the finding that says more. Where the capture cannot tell, it says that instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pcapwatch.findings.assumptions import Assumptions, time_wait_of
+from pcapwatch.findings.causes import Cause, cause_of, unknown_why
+from pcapwatch.findings.port_pressure import Pressure, pressure_of
+from pcapwatch.findings.service import Service, services
+from pcapwatch.findings.unanswered import WORDS as FAILED
+from pcapwatch.findings.wording import count, counted, mean, share
+from pcapwatch.report.model import Finding
+from pcapwatch.summary import Summary
+
+#: Below this many closes per second a handshake each is not worth a change.
+CHEAP_PER_S = 1
+
+
+def verdict(summary: Summary, findings: Sequence[Finding], assumptions: Assumptions | None = None) -> str:
+    """The answer in one to four sentences; plain text, one line."""
+    nothing = _nothing(summary)
+    if nothing:
+        return nothing
+    service = _subject(summary, findings)
+    if service is None:
+        return "The connections were too many to keep their services apart (max_pairs), so no verdict names one."
+    words, code = _about(summary, service, findings, assumptions or Assumptions())
+    words += _also(service, findings, code)
+    words += _caveats(summary)
+    return " ".join([*words, f"[{code}]"] if code else words)
+
+
+def _nothing(summary: Summary) -> str | None:
+    packets = summary["capture"]["packets"]
+    if not packets:
+        return "The capture holds no packets, so it says nothing about any connection."
+    if not summary["totals"]["connections"]:
+        return f"No TCP connection is in this capture ({counted(packets, 'packet')}), so it cannot say who closes."
+    return None
+
+
+def _subject(summary: Summary, findings: Sequence[Finding]) -> Service | None:
+    """The service of the first finding that is a warning or worse, else the one with the most connections."""
+    known = {str(service): service for service in services(summary)}
+    for finding in findings:
+        if finding.severity in ("warning", "critical") and (found := known.get(str(finding.numbers.get("service")))):
+            return found
+    return max(known.values(), key=lambda service: service.connections, default=None)
+
+
+def _about(
+    summary: Summary, service: Service, findings: Sequence[Finding], assumptions: Assumptions
+) -> tuple[list[str], str]:
+    """Sentences and code for the way in which most connections of a service ended."""
+    ends = {
+        "failed": service.tally("close", *FAILED),
+        "open": service.tally("close", "open"),
+        "reset": service.tally("close", "reset"),
+        "both": service.tally("active_closer", "both"),
+        "server": service.tally("active_closer", "server"),
+        "client": service.tally("active_closer", "client"),
+        "ambiguous": service.tally("active_closer", "ambiguous"),
+    }
+    most = max(ends, key=lambda end: ends[end])
+    if 2 * ends[most] < service.connections:
+        return _mixed(service, ends), ""
+    if most in ("server", "client"):
+        return _closed_by(summary, service, most, findings, assumptions)
+    return _otherwise(service, most, ends[most])
+
+
+def _of(service: Service, number: int) -> str:
+    if number == service.connections:
+        return "its only connection" if number == 1 else f"all {count(number)} connections"
+    return f"{count(number)} of {count(service.connections)} connections ({share(number, service.connections)})"
+
+
+def _mixed(service: Service, ends: dict[str, int]) -> list[str]:
+    names = {"failed": "failed", "open": "still open", "reset": "reset", "both": "closed by both at once"}
+    names |= {"server": "closed first by the server", "client": "by the client", "ambiguous": "undecided"}
+    parts = ", ".join(f"{count(ends[end])} {name}" for end, name in names.items() if ends[end])
+    return [
+        f"No single pattern explains {service}: of {counted(service.connections, 'connection')}, {', '.join(parts)}."
+    ]
+
+
+def _otherwise(service: Service, end: str, number: int) -> tuple[list[str], str]:
+    """Ends without an active closer by FIN."""
+    of = _of(service, number)
+    if end == "failed":
+        refused = service.tally("close", "refused")
+        how = "refused" if 2 * refused >= number else "never completed"
+        advice = "Check its listener." if how == "refused" else "Look for a filter, and at its listen queue."
+        lead = f"{service} was not reached: {of} {how if number > 1 else 'was ' + how}"
+        return [f"{lead} from {service.clients}, so nothing entered TIME_WAIT.", advice], "PW110"
+    if end == "open":
+        verb = "was" if number == 1 else "were"
+        return [f"{service}: {of} {verb} still open when the capture ended: it shows no close to judge."], ""
+    if end == "reset":
+        return _reset(service, of, number), "PW109"
+    if end == "both":
+        return [f"{service}: on {of} the FINs cross: both sides close at once and both hold a TIME_WAIT."], ""
+    return [f"{service}: who closed first cannot be told on {of}: a first FIN is missing from the capture."], ""
+
+
+def _reset(service: Service, of: str, number: int) -> list[str]:
+    aborts = {who: service.tally("resets", f"{who} abort") for who in ("client", "server")}
+    who = max(aborts, key=lambda side: aborts[side])
+    lead = f"{service}: {of} ended by a reset before any FIN, which leaves no TIME_WAIT"
+    if 2 * aborts[who] < number:
+        return [f"{lead}."]
+    return [f"{lead}; most are aborts by the {who}: look there for a close with unread data or SO_LINGER 0."]
+
+
+def _closed_by(
+    summary: Summary, service: Service, closer: str, findings: Sequence[Finding], assumptions: Assumptions
+) -> tuple[list[str], str]:
+    number, cause = service.tally("active_closer", closer), cause_of(service, closer)
+    name = str(service) if closer == "server" else service.clients
+    to = "" if closer == "server" else f" to {service}"
+    verb = "closes" if closer == "server" or len(service.pairs) == 1 else "close"
+    why = f", {cause.why}" if cause else f"; {unknown_why(service)}"
+    lead = f"{name} {verb} first on {_of(service, number)}{to}{why}."
+    waits = _server_waits(summary, service) if closer == "server" else _client_waits(summary, service, assumptions)
+    pressed = next((f for f in findings if f.code == "PW108" and f.numbers.get("service") == str(service)), None)
+    code = pressed.code if pressed else _known(cause, service, findings)
+    return [sentence for sentence in (lead, waits, _remedy(service, number, cause, pressed)) if sentence], code
+
+
+def _known(cause: Cause | None, service: Service, findings: Sequence[Finding]) -> str:
+    """The cause's code if that finding was made for the service."""
+    made = {finding.code for finding in findings if finding.numbers.get("service") == str(service)}
+    return cause.code if cause and cause.code in made else ""
+
+
+def _server_waits(summary: Summary, service: Service) -> str:
+    if not service.tally("time_wait_holder", "server", "both"):
+        return ""
+    facts = time_wait_of(summary, service.server)
+    peak = f" (at most {count(facts['peak'][1])} at once)" if facts else ""
+    cost = "; the cost is a handshake per request" if 0 < service.requests_each < 2 else ""
+    holds = f"they hold port {service.server_port}, not ephemeral ports"
+    return f"Its TIME_WAIT sockets{peak} are harmless where they are: {holds}{cost}."
+
+
+def _client_waits(summary: Summary, service: Service, assumptions: Assumptions) -> str:
+    pressures = [pressure_of(summary, pair, assumptions) for pair in service.pairs]
+    holding = [pressure for pressure in pressures if pressure.client_held]
+    if not holding:
+        return ""
+    worst = max(holding, key=lambda pressure: pressure.held[1] / pressure.ports.size)
+    held = f"{count(worst.held[1])} of {count(worst.ports.size)} ephemeral ports towards this service"
+    return f"It holds the TIME_WAITs, at most {held} at once{_how_near(worst)}."
+
+
+def _how_near(pressure: Pressure) -> str:
+    part = pressure.held[1] / pressure.ports.size
+    if pressure.exhausted:
+        return ", which is all of them"
+    if seconds := pressure.seconds_to_full:
+        return f"; at {mean(pressure.pace)} closes per second they last {mean(seconds)} s"
+    return ", far from the limit" if part < 0.5 else ", near the limit"
+
+
+def _remedy(service: Service, number: int, cause: Cause | None, pressed: Finding | None) -> str:
+    if pressed:
+        return "Keep connections open, or let the server close." if cause is None else cause.remedy
+    if cause is None or not cause.remedy:
+        return ""
+    if service.per_s(number) < CHEAP_PER_S and cause.code != "PW104":
+        return f"{cause.remedy[:-1]}, if it matters at {mean(service.per_s(number))} per second."
+    return cause.remedy
+
+
+def _also(service: Service, findings: Sequence[Finding], code: str) -> list[str]:
+    """Requests lost on the same service, which no verdict may leave out."""
+    lost = [f for f in findings if f.code in ("PW106", "PW107") and f.numbers.get("service") == str(service)]
+    names = {"PW106": "a close in flight", "PW107": "use after an acknowledged close"}
+    return [
+        f"{counted(int(finding.numbers['connections']), 'request')} lost to {names[finding.code]} ({finding.code})."
+        for finding in lost
+        if finding.code != code
+    ]
+
+
+def _caveats(summary: Summary) -> list[str]:
+    connections, quality = summary["totals"]["connections"], summary["capture"]["connection_quality"]
+    notes = []
+    if 2 * quality.get("one_sided", 0) > connections and not summary["totals"]["close"].get("unanswered", 0):
+        notes.append("Most connections show one direction only, so this rests on half of the evidence.")
+    if 2 * quality.get("midstream", 0) > connections:
+        notes.append("Most connections began before the capture, so who opened them is inferred.")
+    return notes

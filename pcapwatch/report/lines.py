@@ -1,0 +1,187 @@
+"""The sentences and rows that text and Markdown share; unescaped, each renderer does that for its medium."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from pcapwatch.findings.wording import count, counted, endpoint
+from pcapwatch.report.model import Closers, Example, Finding, PortUse, Quality, Trouble, Waiting
+from pcapwatch.report.quality import link_name
+from pcapwatch.report.sparkline import sparkline
+from pcapwatch.report.words import Clock, band, bare_duration, leg, percent, signed_seconds
+
+#: Rows of races and aborts told apart; the others are in the JSON report.
+TROUBLES_SHOWN = 8
+
+Table = tuple[list[str], list[list[str]]]
+
+
+def severity_note(finding: Finding) -> str:
+    """``warning``; the word itself, so that colour is never needed."""
+    return finding.severity
+
+
+def capture_lines(quality: Quality, clock: Clock) -> Iterator[str]:
+    """Files, span and what the capture is worth."""
+    files = list(quality.files)
+    named = (
+        files[0] if len(files) == 1 else f"{count(len(files))} files, {files[0]} … {files[-1]}" if files else "no file"
+    )
+    if quality.first_ns is None or quality.last_ns is None:
+        yield f"{named}  {counted(quality.packets, 'packet')}"
+    else:
+        span = bare_duration(quality.last_ns - quality.first_ns)
+        yield f"{named}  {counted(quality.packets, 'packet')} in {span} from {clock.instant(quality.first_ns)}"
+    links = ", ".join(link_name(link) for link in quality.link_types)
+    whole = (
+        "whole packets"
+        if not any("snaplen" in concern for concern in quality.concerns)
+        else f"snaplen {quality.snaplen}"
+    )
+    where = [f"taken on {quality.capture_host} (its checksums were left to the card)"] if quality.capture_host else []
+    yield "; ".join([f"{links}, {whole}" if links else whole, *where, ", ".join(quality.remarks)])
+    for concern in quality.concerns:
+        yield f"! {concern}"
+
+
+def closer_table(closers: Sequence[Closers]) -> tuple[list[str], list[tuple[list[str], Closers]]]:
+    """Header and rows; shares are of the row's connections. Columns that are zero throughout are left out."""
+    columns: list[tuple[str, Callable[[Closers], str], bool]] = [
+        ("client", lambda row: percent(row.client_first, row.connections), True),
+        ("server", lambda row: percent(row.server_first, row.connections), True),
+        ("crossed", lambda row: percent(row.crossed, row.connections), any(row.crossed for row in closers)),
+        ("unclear", lambda row: percent(row.undecided, row.connections), any(row.undecided for row in closers)),
+        ("reset", lambda row: count(row.reset), any(row.reset for row in closers)),
+        ("open", lambda row: count(row.open), any(row.open for row in closers)),
+        ("requests", lambda row: _each(row.requests_each), any(row.requests_each is not None for row in closers)),
+    ]
+    shown = [(name, cell) for name, cell, wanted in columns if wanted]
+    header = ["Who closes first", "connections", *(name for name, _ in shown)]
+    rows = [
+        ([" → ".join(_leg(row)), count(row.connections), *(cell(row) for _, cell in shown)], row) for row in closers
+    ]
+    return header, rows
+
+
+def _each(requests: float | None) -> str:
+    return "-" if requests is None else f"{requests:.1f} each".replace(".0 each", " each")
+
+
+def _leg(row: Closers | Trouble) -> tuple[str, str]:
+    return leg(row.client, row.clients, row.server, row.server_port)
+
+
+def detail_line(row: Closers) -> str | None:
+    """What the columns leave out: connections that never were."""
+    parts = ((row.refused, "refused"), (row.unanswered, "unanswered"), (row.half_open, "half-open"))
+    named = [f"{count(number)} {word}" for number, word in parts if number]
+    return f"{' → '.join(_leg(row))}: {', '.join(named)}" if named else None
+
+
+def waiting_table(hosts: Sequence[Waiting], clock: Clock, blocks: int) -> Table:
+    """TIME_WAIT by host; the sparkline is of the upper band over the whole capture."""
+    header = ["TIME_WAIT", "entered", "at end", "peak", "over time"]
+    return header, [
+        [
+            host.host or "other hosts",
+            count(host.entered),
+            band(host.at_end),
+            f"{band(host.peak)} at {clock.offset(host.peak_ns)}",
+            sparkline([most for _, _, most in host.occupancy], blocks),
+        ]
+        for host in hosts
+    ]
+
+
+def waiting_lines(hosts: Sequence[Waiting]) -> Iterator[str]:
+    """How long each host waited: observed first, then proven, then assumed."""
+    for host in hosts:
+        parts = [*_observed(host), *_proven(host), *_modelled(host)]
+        yield f"{host.host or 'other hosts'}: {'; '.join(parts)}"
+
+
+def _observed(host: Waiting) -> Iterator[str]:
+    if (exact := host.exact_ns) and exact["count"]:
+        least, median, most = (bare_duration(exact[name]) for name in ("min_ns", "p50_ns", "max_ns"))
+        spread = f"{least} … {most}, median {median}"
+        if exact["count"] == 1:
+            spread = bare_duration(exact["min_ns"])
+        yield f"{count(exact['count'])} observed exactly, each ended by reuse: {spread}"
+
+
+def _proven(host: Waiting) -> Iterator[str]:
+    alive, gone = host.proven_ns
+    if alive is not None:
+        yield f"proven still waiting after {bare_duration(alive)}"
+    if gone is not None:
+        yield f"proven gone after {bare_duration(gone)}"
+    if killed := host.basis.get("possibly_killed", 0):
+        yield f"{count(killed)} possibly ended by a reset (unless rfc1337 is set)"
+
+
+def _modelled(host: Waiting) -> Iterator[str]:
+    waiting = host.basis.get("model", 0) + host.basis.get("censored", 0)
+    low, high = host.length_ns
+    span = bare_duration(low) if low == high else f"{bare_duration(low)} to {bare_duration(high)}"
+    source = {"flag": "stated by --time-wait", "evidence": "from this capture's evidence"}.get(
+        host.length_source, f"{_stack(host)}'s default, not measured"
+    )
+    if waiting:
+        yield f"{count(waiting)} whose end was not observed: {span} ({source})"
+
+
+def _stack(host: Waiting) -> str:
+    names = {"linux": "Linux", "freebsd": "FreeBSD", "macos": "macOS", "windows": "Windows", "solaris": "Solaris"}
+    return names.get(host.stack or "", "an unknown stack")
+
+
+def port_lines(uses: Sequence[PortUse], clock: Clock) -> Iterator[str]:
+    """One paragraph per triple."""
+    for use in uses:
+        triple = f"{use.client} → {endpoint(use.server, use.server_port)}"
+        share = percent(use.held_peak[1], use.range.size)
+        parts = [f"{triple} used {count(use.distinct)} of {count(use.range.size)} ports"]
+        parts.append(f"at most {band(use.held_peak)} at once ({share}) at {clock.offset(use.held_peak_ns)}")
+        if use.reuse_gap_ns and use.reuses:
+            gap = use.reuse_gap_ns
+            parts.append(
+                f"{count(use.reuses)} reuses, {bare_duration(gap['min_ns'])} after the last packet at the least"
+            )
+        if use.client_recycled:
+            parts.append(f"{count(use.client_recycled)} of the client's own TIME_WAITs recycled")
+        if use.sustainable_per_s:
+            rate = f"a client that closes first stops at {count(use.sustainable_per_s)} new connections/s"
+            parts.append(f"{rate}, busiest second here {count(use.opened_peak_per_s)}")
+        if use.outside_range:
+            parts.append("ports outside the assumed range: state it with --port-range")
+        yield "; ".join(parts)
+
+
+def trouble_lines(troubles: Sequence[Trouble]) -> Iterator[str]:
+    """One paragraph per row of races and aborts, at most eight."""
+    for row in troubles[:TROUBLES_SHOWN]:
+        words = (
+            (row.keepalive_races, "keep-alive race", "keep-alive races"),
+            (row.stale_reuses, "stale reuse", "stale reuses"),
+            (row.unprocessed, "request without a response", "requests without a response"),
+            (row.smuggling, "connection with ambiguous framing", "connections with ambiguous framing"),
+        )
+        parts = [counted(number, one, many) for number, one, many in words if number]
+        parts += [f"{counted(number, 'reset')} ({kind.replace('_', ' ')})" for kind, number in row.resets.items()]
+        yield f"{' → '.join(_leg(row))}: {', '.join(parts)}"
+    if len(troubles) > TROUBLES_SHOWN:
+        yield f"and {count(len(troubles) - TROUBLES_SHOWN)} more rows, in the JSON report"
+
+
+def example_head(example: Example, clock: Clock) -> Iterator[str]:
+    """Where to find one connection again."""
+    one = example.file == example.last_file
+    frames = (
+        f"frames {count(example.first_frame)}-{count(example.last_frame)}"
+        if one
+        else f"from frame {count(example.first_frame)}"
+    )
+    length = signed_seconds(example.end_ns - example.start_ns, 6)[1:]
+    yield f"connection {count(example.connection)} ({example.kind.replace('_', ' ')}) in {example.file}, {frames}"
+    yield f"{clock.instant(example.start_ns)}, {length} s long; Community ID {example.community_id}"
+    yield f"Wireshark: {example.display_filter}"

@@ -1,0 +1,131 @@
+"""What the capture is worth, and what the report took for granted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pcapwatch.findings.wording import count, counted, duration
+from pcapwatch.report.model import PortRange, Quality, Waiting
+from pcapwatch.summary import CaptureFacts, Summary
+
+_LINK_NAMES = {
+    0: "null",
+    1: "Ethernet",
+    12: "raw IP",
+    14: "raw IP",
+    101: "raw IP",
+    108: "loop",
+    113: "Linux cooked v1",
+    228: "raw IPv4",
+    229: "raw IPv6",
+    276: "Linux cooked v2",
+}
+_CONNECTION_QUALITY = {
+    "midstream": "connections had begun before the capture",
+    "gap": "connections miss bytes that were acknowledged",
+    "one_sided": "connections were captured in one direction only",
+    "reordered": "connections have segments out of order",
+}
+
+
+def link_name(link_type: int) -> str:
+    """``Ethernet`` for 1; ``link type 105`` for what is not read."""
+    return _LINK_NAMES.get(link_type, f"link type {link_type}")
+
+
+def quality_of(summary: Summary) -> Quality:
+    """The capture section's facts."""
+    capture = summary["capture"]
+    interfaces = [interface for file in capture["files"] for interface in file["interfaces"]]
+    return Quality(
+        files=tuple(file["path"] for file in capture["files"]),
+        packets=capture["packets"],
+        segments=capture["segments"],
+        connections=summary["totals"]["connections"],
+        first_ns=capture["first_ns"],
+        last_ns=capture["last_ns"],
+        link_types=tuple(sorted({interface["link_type"] for interface in interfaces})),
+        snaplen=min((i["snaplen"] for i in interfaces if i["snaplen"]), default=0),
+        capture_host=capture["capture_host"],
+        concerns=tuple(_concerns(capture)),
+        remarks=tuple(_remarks(capture)),
+    )
+
+
+def _concerns(capture: CaptureFacts) -> Iterator[str]:
+    yield from (f"{file['path']}: {file['problem']}" for file in capture["files"] if file["problem"])
+    counted_losses = (
+        (_dropped(capture), "packet", "dropped while capturing"),
+        (capture["evicted_connections"], "connection", "ended early by the limit on memory (--max-connections)"),
+        (capture["overflow_connections"], "connection", "of pairs beyond --max-pairs, in the totals only"),
+        (capture["reassembly_overflows"], "out-of-order byte", "given up by the limit on memory"),
+        (capture["cut_packets"], "packet", "cut by the snaplen: heads of HTTP may be missing"),
+        (capture["clock_steps_back"], "packet", "older than the one before"),
+    )
+    yield from (f"{counted(number, noun)} {what}" for number, noun, what in counted_losses if number)
+    for word, text in _CONNECTION_QUALITY.items():
+        if number := capture["connection_quality"].get(word, 0):
+            yield f"{count(number)} {text}" if number != 1 else f"1 {_singular(text)}"
+    if capture["malformed"]:
+        yield f"malformed: {_kinds(capture['malformed'])}"
+    if anomalies := capture["anomalies"]:
+        yield f"{counted(sum(anomalies.values()), 'segment')} that fit no state: {_kinds(anomalies)}"
+
+
+def _singular(text: str) -> str:
+    return (
+        text.replace("connections", "connection", 1)
+        .replace(" have ", " has ", 1)
+        .replace(" miss ", " misses ", 1)
+        .replace(" were ", " was ", 1)
+    )
+
+
+def _remarks(capture: CaptureFacts) -> Iterator[str]:
+    known = any(i["dropped"] is not None for file in capture["files"] for i in file["interfaces"])
+    if not _dropped(capture):
+        yield "no drops recorded" if known else "drops not recorded in this format"
+    if not capture["connection_quality"].get("gap"):
+        yield "no gaps"
+    yield f"{counted(capture['duplicates'], 'duplicate')} removed" if capture["duplicates"] else "no duplicates"
+    skipped = sum(capture["not_analysed"].values())
+    yield f"{counted(skipped, 'packet')} not analysed" + (f": {_kinds(capture['not_analysed'])}" if skipped else "")
+
+
+def _dropped(capture: CaptureFacts) -> int:
+    return sum(i["dropped"] or 0 for file in capture["files"] for i in file["interfaces"])
+
+
+def _kinds(counts: dict[str, int], limit: int = 6) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rest = sum(number for _, number in ordered[limit:])
+    shown = [f"{kind} {count(number)}" for kind, number in ordered[:limit]]
+    return ", ".join([*shown, f"other {count(rest)}"] if rest else shown)
+
+
+def assumptions(summary: Summary, ports: PortRange, waiting: tuple[Waiting, ...]) -> Iterator[str]:
+    """What was taken for granted, each with where it comes from."""
+    source = "--port-range" if ports.stated else "Linux default; --port-range states yours"
+    yield f"ephemeral ports {ports.low}-{ports.high} = {count(ports.size)} ({source})"
+    lengths: dict[str, list[str]] = {}
+    for host in waiting:
+        if any(host.basis.get(word) for word in ("model", "censored", "lower_only", "upper_only")):
+            lengths.setdefault(_length(host), []).append(host.host or "other hosts")
+    for text, hosts in sorted(lengths.items()):
+        named = ", ".join(hosts[:3]) + (f" and {count(len(hosts) - 3)} more" if len(hosts) > 3 else "")
+        yield f"TIME_WAIT {text}: {named}"
+    guessed = sum(pair["role_basis"].get(word, 0) for pair in summary["pairs"] for word in ("port", "first_packet"))
+    if guessed:
+        yield f"which side is the client of {counted(guessed, 'connection')}, from port or first packet alone"
+
+
+def _length(host: Waiting) -> str:
+    low, high = host.length_ns
+    span = duration(low) if low == high else f"{duration(low)} to {duration(high)}"
+    stack = host.stack if host.stack and host.stack != "unknown" else "an unknown stack"
+    source = {
+        "flag": "stated by --time-wait",
+        "evidence": "from this capture's evidence",
+        "default": f"default of {stack}, guessed from TTL, window and options",
+    }
+    return f"{span} ({source.get(host.length_source, host.length_source)})"

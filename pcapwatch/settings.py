@@ -1,0 +1,140 @@
+"""Settings as a user writes them, and as the engine and the report take them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Any
+
+from pcapwatch.errors import UsageError
+from pcapwatch.report.model import PortRange
+
+SECOND_NS = 1_000_000_000
+
+_UNIT_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "ms": 1_000_000,
+    "s": SECOND_NS,
+    "m": 60 * SECOND_NS,
+    "h": 3600 * SECOND_NS,
+}
+_DURATION = re.compile(r"(\d+)(?:\.(\d{1,9}))?(ns|us|µs|ms|s|m|h)", re.ASCII)
+_LONGEST_NS = 365 * 24 * 3600 * SECOND_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Choices of one analysis. Fields that are ``None`` keep the engine's default.
+
+    threads: workers, the answer does not depend on it (``None``: one per CPU this process may use); filter: a BPF
+    expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or ``10.0.0.0/8=60s``, the most specific prefix
+    wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports; full_urls: show query strings; max_connections,
+    max_pairs: limits on memory, what they cost is counted in the report; idle_expiry: a connection silent this long is
+    finished; states_at_ns, states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and a grid's step.
+    """
+
+    threads: int | None = None
+    filter: str | None = None
+    time_wait: str | tuple[str, ...] | list[str] = ()
+    port_range: str | None = None
+    full_urls: bool = False
+    max_connections: int | None = None
+    max_pairs: int | None = None
+    max_reassembly_bytes: int | None = None
+    idle_expiry: str | None = None
+    keep_connections: bool = False
+    keep_exchanges: bool = False
+    states_at_ns: int | None = None
+    states_every_ns: int | None = None
+
+    def to_engine(self) -> str:
+        """The engine's settings as JSON; ``UsageError`` for a value that means nothing."""
+        from pcapwatch.bpf import compile_filter
+
+        chosen: dict[str, Any] = {
+            "threads": self.threads or available_cpus(),
+            "keep_connections": self.keep_connections,
+            "keep_exchanges": self.keep_exchanges,
+            "max_connections": self.max_connections,
+            "max_pairs": self.max_pairs,
+            "max_reassembly_bytes": self.max_reassembly_bytes,
+            "idle_expiry_ns": parse_duration(self.idle_expiry) if self.idle_expiry else None,
+            "time_wait": parse_time_waits(self.time_wait) or None,
+            "filter": compile_filter(self.filter) if self.filter else None,
+            "states": self._states(),
+        }
+        return json.dumps({name: value for name, value in chosen.items() if value is not None})
+
+    def ports(self) -> PortRange:
+        """The ephemeral range to hold the clients' ports against."""
+        return parse_port_range(self.port_range) if self.port_range else PortRange()
+
+    def _states(self) -> dict[str, int | None] | None:
+        if self.states_at_ns is None and self.states_every_ns is None:
+            return None
+        return {"at_ns": self.states_at_ns, "every_ns": self.states_every_ns}
+
+
+def available_cpus() -> int:
+    """CPUs that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def parse_duration(text: str) -> int:
+    """``60s``, ``1.5ms``, ``2m`` in ns, exactly; ``UsageError`` without a unit, or beyond a year."""
+    found = _DURATION.fullmatch(text.strip())
+    if not found or len(found[1]) > 18:
+        raise UsageError(f"{shown(text)} is not a duration: write a number and its unit, as 60s, 250ms or 2m")
+    unit_ns = _UNIT_NS[found[3]]
+    fraction = (found[2] or "").ljust(9, "0")
+    value = int(found[1]) * unit_ns + int(fraction) * unit_ns // 1_000_000_000
+    if value > _LONGEST_NS:
+        raise UsageError(f"{shown(text)} is longer than a year: write a number and its unit, as 60s, 250ms or 2m")
+    return value
+
+
+def parse_time_waits(texts: str | Iterable[str]) -> list[dict[str, Any]]:
+    """``--time-wait`` values as the engine's rules, most specific prefix first, the catch-all last."""
+    rules = [_time_wait_rule(text) for text in ([texts] if isinstance(texts, str) else texts)]
+    return sorted(rules, key=lambda rule: (rule["address"] is None, -rule["prefix"], rule["address"] or ""))
+
+
+def _time_wait_rule(text: str) -> dict[str, Any]:
+    where, separator, length = text.rpartition("=")
+    low, _, high = length.partition("-")
+    low_ns = parse_duration(low)
+    high_ns = parse_duration(high) if high else low_ns
+    if high_ns < low_ns:
+        raise UsageError(f"--time-wait {shown(text)}: the shortest comes first, as 60s-65s")
+    if not separator:
+        return {"address": None, "prefix": 0, "low_ns": low_ns, "high_ns": high_ns}
+    try:
+        network = ip_network(where, strict=False)
+    except ValueError:
+        raise UsageError(
+            f"--time-wait {shown(text)}: {shown(where)} is not an address or prefix, as 10.0.0.0/8=60s"
+        ) from None
+    address = str(network.network_address)
+    return {"address": address, "prefix": network.prefixlen, "low_ns": low_ns, "high_ns": high_ns}
+
+
+def parse_port_range(text: str) -> PortRange:
+    """``32768-60999`` as a range with both ends included."""
+    found = re.fullmatch(r"(\d{1,5})\s*[-–]\s*(\d{1,5})", text.strip(), re.ASCII)
+    low, high = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= low <= high <= 65535:
+        raise UsageError(
+            f"--port-range {shown(text)}: write LOW-HIGH, as 32768-60999 (sysctl net.ipv4.ip_local_port_range)"
+        )
+    return PortRange(low, high, stated=True)
+
+
+def shown(text: str) -> str:
+    """A user's own words in a message: quoted, on one line, control characters visible, at most 80 characters."""
+    return repr(text if len(text) <= 80 else text[:79] + "…")

@@ -1,0 +1,288 @@
+"""The engine's Summary as Python sees it: the JSON of ``engine/src/ledger/summary.rs``, field for field.
+
+Everything here is the shape of a plain ``dict``; nothing is computed. Durations are integers in ns (``_ns``),
+instants are ns since 1970 UTC, Rust tuples arrive as lists, and an absent value is ``None``. A test holds these names
+to the Rust source.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TypeAlias, TypedDict, cast
+
+#: Counts under the contract's words, e.g. ``{"server": 12}``; a word that never occurred is absent.
+Counts: TypeAlias = dict[str, int]
+
+#: (least, most): the proven least and the modelled most.
+Band: TypeAlias = list[int]
+
+
+class InterfaceFacts(TypedDict):
+    """One interface of a capture file. ``snaplen`` 0 = no limit."""
+
+    name: str | None
+    link_type: int
+    snaplen: int
+    received: int | None
+    dropped: int | None
+
+
+class FileFacts(TypedDict):
+    """One capture file; ``problem`` says why reading stopped before its end, with the offset."""
+
+    path: str
+    format: str
+    compression: str
+    packets: int
+    first_ns: int | None
+    last_ns: int | None
+    problem: str | None
+    interfaces: list[InterfaceFacts]
+
+
+class CaptureFacts(TypedDict):
+    """Files, span, quality."""
+
+    files: list[FileFacts]
+    packets: int
+    segments: int
+    captured_bytes: int
+    original_bytes: int
+    first_ns: int | None
+    last_ns: int | None
+    not_analysed: Counts
+    malformed: Counts
+    cut_packets: int
+    clock_steps_back: int
+    duplicates: int
+    evicted_connections: int
+    overflow_connections: int
+    reassembly_overflows: int
+    anomalies: Counts
+    connection_quality: Counts
+    capture_host: str | None
+
+
+class Totals(TypedDict):
+    """Connections by each word of the contract."""
+
+    connections: int
+    close: Counts
+    active_closer: Counts
+    closer_basis: Counts
+    time_wait_holder: Counts
+    time_wait_basis: Counts
+    protocol: Counts
+    race: Counts
+
+
+class Distribution(TypedDict):
+    """Exact count, least and most; quantiles from buckets 3 % wide."""
+
+    count: int
+    min_ns: int
+    max_ns: int
+    p50_ns: int
+    p90_ns: int
+    p99_ns: int
+
+
+class PortFacts(TypedDict):
+    """How a pair uses the client's ephemeral ports (semantics C)."""
+
+    distinct: int
+    even: int
+    low: int
+    high: int
+    held_peak_min: int
+    held_peak_max: int
+    held_peak_ns: int
+    opened_peak_per_s: int
+    opened_peak_ns: int
+    reuse_gap: Distribution | None
+    reuses: int
+    client_recycled: int
+
+
+class MessageCount(TypedDict):
+    """Messages alike: ``side`` request/response, ``version`` HTTP/1.x, ``option`` close/keep-alive/upgrade/none."""
+
+    side: str
+    version: str
+    option: str
+    count: int
+    persistent: int
+
+
+class ClosedAfter(TypedDict):
+    """Connections by who announced close and who then closed."""
+
+    announced_by: str
+    active_closer: str
+    count: int
+
+
+class IdleTimeout(TypedDict):
+    """A server's idle timeout, read from ``count`` of ``of`` idle closes that cluster within ``spread_ns``."""
+
+    timeout_ns: int
+    spread_ns: int
+    count: int
+    of: int
+
+
+class MaxRequests(TypedDict):
+    """A limit of requests per connection, and how many connections ended there."""
+
+    requests: int
+    connections: int
+
+
+class PairHttp(TypedDict):
+    """HTTP persistence of a pair."""
+
+    connections: int
+    requests: int
+    responses: int
+    requests_per_connection: Counts
+    messages: list[MessageCount]
+    closed_after: list[ClosedAfter]
+    single_request_client_close: int
+    reusable_closed_by_client: int
+    reusable_closed_by_server: int
+    idle_before_close: Distribution | None
+    idle_timeout: IdleTimeout | None
+    announced_timeout_s: list[int]
+    max_requests: MaxRequests | None
+    longest_reuse_gap_ns: int | None
+    reuse_wait: Distribution | None
+    keepalive_races: int
+    stale_reuses: int
+    unprocessed: int
+    smuggling: int
+    server_software: list[str]
+    user_agents: list[str]
+
+
+class Exemplar(TypedDict):
+    """A connection worth showing; ``client`` and ``server`` are ``[address, port]``, files are indices."""
+
+    ordinal: int
+    connection: int
+    client: list[str | int]
+    server: list[str | int]
+    tunnel: int
+    file: int
+    first_frame: int
+    last_file: int
+    last_frame: int
+    start_ns: int
+    end_ns: int
+    closer_frame: int | None
+
+
+class PairFacts(TypedDict):
+    """One client's connections to one service; addresses are ``None`` in the overflow entry."""
+
+    client: str | None
+    server: str | None
+    server_port: int
+    connections: int
+    close: Counts
+    active_closer: Counts
+    time_wait_holder: Counts
+    resets: Counts
+    role_basis: Counts
+    protocol: Counts
+    first_ns: int
+    last_ns: int
+    client_bytes: int
+    server_bytes: int
+    retransmits: int
+    handshake_rtt: Distribution | None
+    ports: PortFacts
+    http: PairHttp
+    half_close: Distribution | None
+    exemplars: dict[str, list[Exemplar]]
+
+
+class Occupancy(TypedDict):
+    """How many sockets at an instant, least and most."""
+
+    ns: int
+    min: int
+    max: int
+
+
+class LengthFacts(TypedDict):
+    """A TIME_WAIT length and where it comes from: ``flag``, ``evidence`` or ``default``."""
+
+    low_ns: int
+    high_ns: int
+    source: str
+    stack: str | None
+
+
+class EvidenceFacts(TypedDict):
+    """What a host's TIME_WAITs together prove of their length; ``turnbull`` = [low, high, parts per million]."""
+
+    alive_max_ns: int | None
+    gone_min_ns: int | None
+    alive: int
+    gone: int
+    turnbull: list[list[int]]
+
+
+class HostTimeWait(TypedDict):
+    """A host's TIME_WAITs."""
+
+    entered: int
+    basis: Counts
+    end: Counts
+    restarts: int
+    exact: Distribution | None
+    length: LengthFacts
+    evidence: EvidenceFacts
+    at_end: Band
+    peak: Band
+    peak_ns: int
+    occupancy: list[Occupancy]
+
+
+class HostFacts(TypedDict):
+    """One address; ``None`` in the overflow entry."""
+
+    address: str | None
+    as_client: int
+    as_server: int
+    stack: str | None
+    time_wait: HostTimeWait | None
+
+
+class StateCount(TypedDict):
+    """Sockets of a host in a state at an instant."""
+
+    host: str
+    at_ns: int
+    state: str
+    min: int
+    max: int
+
+
+class Summary(TypedDict):
+    """What the whole capture says."""
+
+    capture: CaptureFacts
+    totals: Totals
+    pairs: list[PairFacts]
+    hosts: list[HostFacts]
+    states: list[StateCount]
+
+
+def parse_summary(text: str) -> Summary:
+    """The engine's ``summary_json()`` as a Summary; ``ValueError`` if it is no JSON object with a Summary's parts."""
+    value = json.loads(text)
+    missing = Summary.__required_keys__ - value.keys() if isinstance(value, dict) else Summary.__required_keys__
+    if missing:
+        raise ValueError(f"not a summary of the engine: no {', '.join(sorted(missing))}")
+    return cast(Summary, value)

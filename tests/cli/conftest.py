@@ -1,0 +1,39 @@
+"""The command line run in this process, over a hand-made engine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import summaries
+
+import pcapwatch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from engine import Engine
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """A hand-made engine in the place of the real one."""
+    made = Engine(summaries.proxy_and_origin())
+    monkeypatch.setitem(sys.modules, "pcapwatch._engine", made)
+    monkeypatch.setattr(pcapwatch, "_engine", made, raising=False)
+    return made
+
+
+@pytest.fixture
+def run(engine: Engine, capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command line; gives exit status, standard output and standard error."""
+    from pcapwatch.cli import main
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        out, err = capfdbinary.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, out.decode(), err.decode()
+
+    return call

@@ -1,0 +1,99 @@
+"""Hostile text in every medium: what a naive renderer would pass through must not arrive."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import re
+
+import pytest
+import summaries
+
+from pcapwatch.report import escape
+from pcapwatch.report.build import build
+from pcapwatch.report.json import render_json
+from pcapwatch.report.ladder import ladder_lines
+from pcapwatch.report.markdown import render_markdown
+from pcapwatch.report.model import Report
+from pcapwatch.report.notebook import render_notebook
+from pcapwatch.report.text import render_text
+
+HOSTILE = (
+    "\x1b]0;owned\x07\x9b31m\x1b[2J\r\n\u202egnp.exe\u2066 @everyone #123 | <script>alert(1)</script> `x` ```\n"
+    "[a](javascript:1) ![i](http://evil.example) https://evil.example www.evil.example {code} :tada: $x$ **b** ~~s~~"
+)
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1"]
+CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+@pytest.fixture
+def report() -> Report:
+    """A report whose User-Agent, Server, file name and ladder are hostile."""
+    summary = summaries.proxy_and_origin(agent=HOSTILE, software=HOSTILE, path=HOSTILE)
+    return build(summary, draw=lambda numbers: [summaries.ladder(n, HOSTILE) for n in numbers])
+
+
+def test_the_text_is_hostile_indeed(report: Report) -> None:
+    """The trap works: the model carries the text unescaped, so a renderer that printed it as it is would fail below."""
+    assert HOSTILE in report.persistence[0].user_agents
+    assert CONTROL.search(HOSTILE)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_terminal(report: Report, width: int) -> None:
+    """No control or bidirectional byte reaches the terminal, coloured or not, and the text is still to be seen."""
+    assert not CONTROL.search(render_text(report, width))
+    assert not CONTROL.search(re.sub(r"\x1b\[[0-9;]*m", "", render_text(report, width, colour=True)))
+    assert "\\x1b]0;owned" in "".join(line.strip() for line in render_text(report, width).splitlines())
+    assert not CONTROL.search("\n".join(ladder_lines(summaries.ladder(2, HOSTILE), width)))
+
+
+def test_markdown(report: Report) -> None:
+    """Outside code blocks nothing of it is markup, a mention, a link, an emoji or HTML; no fence is broken."""
+    rendered = render_markdown(report)
+    assert not CONTROL.search(rendered)
+    outside = "".join(rendered.split("```")[::2])
+    assert len(rendered.split("```")) == 2 * len(report.examples) + 1
+    for markup in ("<script", "](", "{code}", "$x$", "~~s", "**b**"):
+        assert markup not in outside
+    for reference in ("@everyone", "#123", "https://", "www.evil", ":tada:"):
+        assert reference not in html.unescape(outside)  # trackers search the text that the entities have become
+
+
+def test_notebook(report: Report) -> None:
+    """In HTML no tag but the box's own."""
+    assert re.findall(r"<[^>]*>", render_notebook(report))[1:] == ["</pre>"]
+
+
+def test_json(report: Report) -> None:
+    """JSON carries the text unchanged, as escapes: no control byte in the file."""
+    rendered = render_json(report)
+    assert rendered.isascii()
+    assert not CONTROL.search(rendered)
+    assert HOSTILE in json.loads(rendered)["services"][0]["persistence"]["user_agents"]
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_csv_formula(formula: str) -> None:
+    """A field that a spreadsheet would compute gets an apostrophe, in the function and in the table renderer alike."""
+    import pyarrow as pa
+
+    from pcapwatch.report.tables import render_csv
+
+    assert escape.csv(formula) == f"'{formula}"
+    table = pa.table({"user_agent": [formula, "ab/2.3"], "index": [-1, 2]})
+    rows = list(csv.reader(io.StringIO(render_csv(table).decode(), newline="")))
+    assert rows == [["user_agent", "index"], [f"'{formula}", "-1"], ["ab/2.3", "2"]]
+
+
+def test_markdown_leaves_addresses_readable() -> None:
+    """What is harmless is not escaped: a ticket's source reads as text."""
+    for harmless in ("10.2.0.1 → 10.2.0.20:80", "2001:db8:ffff::80", "tcp_tw_reuse", "keep-alive 99.6 % (1)"):
+        assert escape.markdown(harmless) == harmless
+
+
+def test_html_attribute() -> None:
+    """Quotes are escaped too, so that the text may stand in an attribute."""
+    assert escape.html("\"'&<>") == "&quot;&#39;&amp;&lt;&gt;"

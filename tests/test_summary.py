@@ -1,0 +1,49 @@
+"""The Python shape of the Summary is the Rust one."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, is_typeddict
+
+import pytest
+
+from pcapwatch import summary
+
+RUST = Path(__file__).parents[1] / "engine" / "src" / "ledger" / "summary.rs"
+
+
+def structs() -> dict[str, list[str]]:
+    """Public structs of the Rust source and their public fields, in order."""
+    found = re.findall(r"^pub struct (\w+) \{\n(.*?)^\}", RUST.read_text(), re.MULTILINE | re.DOTALL)
+    return {name: re.findall(r"^    pub (\w+):", body, re.MULTILINE) for name, body in found}
+
+
+def shapes() -> dict[str, Any]:
+    """The TypedDicts of the Python module."""
+    return {name: value for name, value in vars(summary).items() if is_typeddict(value)}
+
+
+def test_same_structs() -> None:
+    """Every struct of the seam has its Python shape, and no shape is left over."""
+    assert set(shapes()) == set(structs())
+
+
+@pytest.mark.parametrize("name", sorted(shapes()))
+def test_same_fields(name: str) -> None:
+    """The fields of a shape are those of its struct, in the same order."""
+    assert list(shapes()[name].__annotations__) == structs()[name]
+
+
+def test_parses_what_the_engine_writes() -> None:
+    """A JSON object with the five parts is taken as it is."""
+    parts = {"capture": {}, "totals": {}, "pairs": [], "hosts": [], "states": []}
+    assert summary.parse_summary(json.dumps(parts)) == parts
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"capture": {}}', "null"])
+def test_refuses_other_json(text: str) -> None:
+    """JSON that is no Summary is refused in one line that names what is missing."""
+    with pytest.raises(ValueError, match=r"no .*pairs"):
+        summary.parse_summary(text)
