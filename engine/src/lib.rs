@@ -12,9 +12,9 @@
 
 pub mod capture;
 pub mod decode;
-pub mod engine;
+//ENGINE
 pub mod http;
-pub mod ladder;
+//LADDER
 pub mod ledger;
 pub mod record;
 pub mod settings;

@@ -142,6 +142,12 @@ impl<P: Payload> Connection<P> {
         self.settle(mark, role, sink);
     }
 
+    /// Counts a segment that belongs to this attempt and says nothing of its own sequence space.
+    pub fn note(&mut self, segment: &Segment<'_>) {
+        self.last = mark(segment);
+        self.note_packet(segment, self.role_of((segment.src, segment.src_port)));
+    }
+
     fn note_packet(&mut self, segment: &Segment<'_>, role: Role) {
         let end = &mut self.ends[role as usize];
         if end.packets == 0 {
@@ -357,7 +363,7 @@ impl<P: Payload> Connection<P> {
         }
     }
 
-    fn take_reset(&mut self, segment: &Segment<'_>, role: Role, mark: Mark) {
+    pub(super) fn take_reset(&mut self, segment: &Segment<'_>, role: Role, mark: Mark) {
         let (end, peer) = pair(&mut self.ends, role);
         let kind = reset::kind(segment, end, peer, self.said[role.peer() as usize]);
         let both_seen = peer.packets > 0 || end.packets > 1;
@@ -399,7 +405,7 @@ impl<P: Payload> Connection<P> {
 
     /// The flow goes on after a reset that looked effective: it was not (an injected one, or one that never arrived).
     fn contradict_reset(&mut self, segment: &Segment<'_>, role: Role) {
-        let Some(reset) = self.reset.filter(|r| r.effect != ResetEffect::Ineffective) else { return };
+        let Some(reset) = self.reset else { return };
         let (end, peer) = pair(&mut self.ends, role);
         let advances = segment.payload_len > 0 || segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0) != 0;
         let goes_on = if role == reset.role {
@@ -411,7 +417,7 @@ impl<P: Payload> Connection<P> {
                 && end.acked.is_some_and(|acked| seq::lt(acked, segment.ack))
         };
         if goes_on {
-            self.ineffective_resets += 1;
+            self.ineffective_resets += u32::from(reset.effect != ResetEffect::Ineffective);
             self.reset = Some(ResetFacts { effect: ResetEffect::Ineffective, ..reset });
             end.reset = None;
             peer.reset = None;
@@ -455,7 +461,7 @@ impl<P: Payload> Connection<P> {
     }
 
     /// Brings both endpoints' states up to date with what is now known, and begins a TIME_WAIT that follows.
-    fn settle(&mut self, mark: Mark, role: Role, sink: &mut P::Sink) {
+    pub(super) fn settle(&mut self, mark: Mark, role: Role, sink: &mut P::Sink) {
         for side in [Role::Client, Role::Server] {
             let (end, peer) = pair(&mut self.ends, side);
             let (assumed, proved, anomaly) = close::states(end, peer);

@@ -6,7 +6,7 @@
 //! the first to go.
 
 use super::connection::Connection;
-use super::incarnation::{self, Belongs};
+use super::incarnation::{self, Belongs, Fate};
 use super::payload::Payload;
 use crate::decode::Segment;
 use crate::record::{Address, Quality, Tunnel};
@@ -118,10 +118,15 @@ impl<P: Payload> FlowTable<P> {
                     }
                     return opened;
                 }
-                let settled = connection.settle_predecessor(segment);
-                connection.accept(segment, settings, sink);
-                if settled && let Some(old) = connection.predecessor.take() {
-                    old.finish(sink);
+                match connection.settle_predecessor(segment, sink) {
+                    Fate::Open => connection.accept(segment, settings, sink),
+                    Fate::OfOld => connection.note(segment),
+                    Fate::Settled => {
+                        connection.accept(segment, settings, sink);
+                        if let Some(old) = connection.predecessor.take() {
+                            old.finish(sink);
+                        }
+                    }
                 }
             } else {
                 connection.accept(segment, settings, sink);

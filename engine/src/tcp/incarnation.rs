@@ -22,6 +22,17 @@ pub enum Belongs {
     Before,
 }
 
+/// What a segment did to the question of a predecessor's fate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing.
+    Open,
+    /// It answers it.
+    Settled,
+    /// It carries the old one's numbers (a challenge, or the reset in answer to one) and changes nothing in the new one.
+    OfOld,
+}
+
 /// Opening segments captured out of order lie no further apart than this.
 const REORDER_NS: i64 = 3 * SECOND;
 
@@ -147,51 +158,57 @@ impl<P: Payload> Connection<P> {
         }
     }
 
-    /// What a segment of the new incarnation's opening says of the old one. True once the old one's fate is settled.
-    pub fn settle_predecessor(&mut self, segment: &Segment<'_>) -> bool {
-        let Some(mut old) = self.predecessor.take() else { return false };
+    /// What a segment says of the predecessor, while the answer to the new SYN is awaited.
+    pub fn settle_predecessor(&mut self, segment: &Segment<'_>, sink: &mut P::Sink) -> Fate {
+        let Some(mut old) = self.predecessor.take() else { return Fate::Settled };
         let role = self.role_of((segment.src, segment.src_port));
-        let settled = match role {
-            Role::Client => old.hear_opener(self, segment),
+        let fate = match role {
+            Role::Client => old.hear_opener(self, segment, sink),
             Role::Server => old.hear_answer(self, segment),
         };
         self.predecessor = Some(old);
-        settled
+        fate
     }
 
     /// The opener of the new incarnation speaks again: a RST in answer to a challenge kills what is left of the old one.
-    fn hear_opener(&mut self, new: &Connection<P>, segment: &Segment<'_>) -> bool {
+    fn hear_opener(&mut self, new: &Connection<P>, segment: &Segment<'_>, sink: &mut P::Sink) -> Fate {
         let role = self.role_of((segment.src, segment.src_port));
-        if segment.flags.has(Flags::RST) && !segment.flags.has(Flags::ACK) {
-            let peer = &mut self.ends[role.peer() as usize];
-            if let Some(wait) = &mut peer.time_wait {
-                wait.reset_by_peer(mark(segment), segment.seq);
+        let continues = new.ends[0].next == Some(segment.seq);
+        if segment.flags.has(Flags::RST) && !continues {
+            let mark = mark(segment);
+            if let Some(wait) = &mut self.ends[role.peer() as usize].time_wait {
+                wait.reset_by_peer(mark, segment.seq);
+            } else {
+                self.take_reset(segment, role, mark);
+                self.settle(mark, role, sink);
             }
-            return false;
+            return Fate::OfOld;
         }
         // Anything but its SYN again means that the handshake went on unseen.
-        segment.flags.has(Flags::ACK) && new.ends[0].isn.is_some() && !segment.flags.has(Flags::SYN)
+        if segment.flags.has(Flags::ACK) && !segment.flags.has(Flags::SYN) { Fate::Settled } else { Fate::Open }
     }
 
     /// The other side answers: SYN-ACK (accepted), ACK (a challenge: the old one lives), RST (nothing there).
-    fn hear_answer(&mut self, new: &mut Connection<P>, segment: &Segment<'_>) -> bool {
+    fn hear_answer(&mut self, new: &mut Connection<P>, segment: &Segment<'_>) -> Fate {
         let role = self.role_of((segment.src, segment.src_port));
         let own = reset::has_ttl_of(&self.ends[role as usize], segment);
-        let syn = new.ends[0].syn.unwrap_or(new.first);
         if segment.flags.has(Flags::SYN) {
-            self.close_by_answer(segment, syn, new);
-            return true;
+            self.close_by_answer(segment, new.ends[0].syn.unwrap_or(new.first), new);
+            return Fate::Settled;
         }
-        let Some(wait) = &mut self.ends[role as usize].time_wait else {
-            return segment.flags.has(Flags::RST);
-        };
+        let wait = &mut self.ends[role as usize].time_wait;
         if segment.flags.has(Flags::RST) {
-            if own {
+            if let (Some(wait), true) = (wait, own) {
                 wait.gone(mark(segment));
             }
-            return true;
+            return Fate::Settled;
         }
-        wait.challenged(mark(segment), segment.seq, segment.ack);
-        false
+        if answers(segment, new.ends[0].isn, new.ends[0].next) {
+            return Fate::Settled; // it acknowledges the new SYN: the SYN-ACK was not captured
+        }
+        if let Some(wait) = wait {
+            wait.challenged(mark(segment), segment.seq, segment.ack);
+        }
+        Fate::OfOld
     }
 }

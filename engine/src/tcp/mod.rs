@@ -20,3 +20,6 @@ pub mod stack;
 pub mod state;
 pub mod stream;
 pub mod time_wait;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! Opening: handshakes, their failures, and captures that begin in the middle (semantics A1, A2).
+
+use super::*;
+use crate::record::{Close, Quality, ResetKind};
+
+#[test]
+fn a_handshake_opens_both() {
+    let facts = run_from(&OPEN, BASES[0]);
+    let r = &facts.records[0];
+    assert_eq!((r.close, r.role_basis, r.handshake_rtt_ns), (Close::Open, RoleBasis::Syn, Some(ns(0.002))));
+    assert_eq!(r.sides.each_ref().map(|s| s.state), [State::Established; 2]);
+    assert_eq!(r.sides.each_ref().map(|s| s.state_proved), [State::Established, State::SynReceived]);
+    assert_eq!(&*r.history, "ShA");
+    assert!(facts.anomalies.is_empty());
+}
+
+#[test]
+fn a_syn_without_answer() {
+    let lines = [(0.0, 'c', S, 0, 0, 0), (1.0, 'c', S, 0, 0, 0), (3.0, 'c', S, 0, 0, 0)];
+    situation(&lines, |records| {
+        let [r] = records else { panic!("a repeated SYN is the same connection") };
+        assert_eq!((r.close, r.syn_count, r.quality), (Close::Unanswered, 3, Quality(0)));
+        assert_eq!(r.sides.each_ref().map(|s| s.state), [State::SynSent, State::Listen]);
+    });
+}
+
+#[test]
+fn a_refusal() {
+    situation(&[(0.0, 'c', S, 0, 0, 0), (0.1, 's', RA, -5000, 1, 0)], |records| {
+        let r = &records[0];
+        assert_eq!((r.close, r.reset.map(|x| x.kind)), (Close::Refused, Some(ResetKind::Refused)));
+        assert_eq!(r.sides.each_ref().map(|s| s.state), [State::Closed; 2]);
+    });
+}
+
+#[test]
+fn a_silent_client_leaves_it_half_open() {
+    situation(&[(0.0, 'c', S, 0, 0, 0), (0.1, 's', SA, 0, 1, 0), (1.1, 's', SA, 0, 1, 0)], |records| {
+        assert_eq!(records[0].close, Close::HalfOpen);
+        assert_eq!(records[0].sides[1].state, State::SynReceived);
+    });
+}
+
+#[test]
+fn crossing_syns_open_one_connection() {
+    let lines = [
+        (0.0, 'c', S, 0, 0, 0),
+        (0.01, 's', S, 0, 0, 0),
+        (0.05, 'c', SA, 0, 1, 0),
+        (0.06, 's', SA, 0, 1, 0),
+    ];
+    situation(&lines, |records| {
+        let [r] = records else { panic!("one connection, not {}", records.len()) };
+        assert_eq!(r.sides.each_ref().map(|s| s.state), [State::Established; 2]);
+    });
+}
+
+#[test]
+fn data_before_the_syn_in_the_capture_is_the_same_connection() {
+    let lines = [
+        (0.0, 's', SA, 0, 1, 0),
+        (0.0001, 'c', S, 0, 0, 0),
+        (0.001, 'c', P, 1, 1, 10),
+        (0.0011, 'c', A, 1, 1, 0),
+    ];
+    situation(&lines, |records| {
+        let [r] = records else { panic!("one connection, not {}", records.len()) };
+        assert_eq!((r.sides[0].bytes, r.role_basis), (10, RoleBasis::Syn));
+    });
+}
+
+#[test]
+fn a_capture_that_begins_midway_knows_the_service_by_its_port() {
+    situation(&[(0.0, 's', P, 100, 50, 10), (0.1, 'c', A, 50, 110, 0)], |records| {
+        let r = &records[0];
+        assert_eq!((r.server.1, r.role_basis, r.close), (80, RoleBasis::Port, Close::Open));
+        assert_eq!(r.quality.0 & Quality::MIDSTREAM, Quality::MIDSTREAM);
+    });
+}
+
+#[test]
+fn a_syn_with_data_that_is_not_accepted_is_sent_again() {
+    let lines = [
+        (0.0, 'c', S, 0, 0, 20),
+        (0.1, 's', SA, 0, 1, 0),
+        (0.2, 'c', P, 1, 1, 20),
+        (0.3, 's', A, 1, 21, 0),
+    ];
+    situation(&lines, |records| {
+        assert_eq!((records[0].sides[0].bytes, records[0].sides[0].retransmits), (20, 1));
+        assert_eq!(records.len(), 1);
+    });
+}
+
+#[test]
+fn a_stale_half_open_peer_is_reset_and_the_new_one_opens() {
+    let lines = after_open(&[
+        (100.0, 'c', S, 800_000, 0, 0),
+        (100.001, 's', A, 1, 1, 0), // it still thinks the old one is open
+        (100.002, 'c', R, 1, 0, 0),
+        (101.0, 'c', S, 800_000, 0, 0),
+        (101.001, 's', SA, 3_000_000, 800_001, 0),
+        (101.002, 'c', A, 800_001, 3_000_001, 0),
+    ]);
+    situation(&lines, |records| {
+        let [old, new] = records else { panic!("two connections, not {}", records.len()) };
+        assert_eq!(new.close, Close::Open);
+        assert_eq!(new.sides.each_ref().map(|s| s.state), [State::Established; 2]);
+        assert_eq!((old.close, old.reset.map(|x| x.kind)), (Close::Reset, Some(ResetKind::NoState)));
+    });
+}
