@@ -53,6 +53,8 @@ pub struct Connection<P> {
     pub quality: Quality,
     /// The next stage's reader, once there was payload.
     pub payload: Option<Box<P>>,
+    /// How far the reset's sender had sent before it.
+    sent_before_reset: u32,
     said: [Option<Provocation>; 2],
 }
 
@@ -90,6 +92,7 @@ impl<P: Payload> Connection<P> {
             predecessor: None,
             quality: Quality(if opening { 0 } else { Quality::MIDSTREAM }),
             payload: None,
+            sent_before_reset: 0,
             said: [None; 2],
         };
         if !opening && !segment.flags.has(Flags::RST) {
@@ -390,6 +393,7 @@ impl<P: Payload> Connection<P> {
         });
         if better && !is_over {
             self.reset = Some(facts);
+            self.sent_before_reset = end.next.unwrap_or(segment.seq);
             self.idle_before_close_ns = self.idle_before_close_ns.or(self.last_payload_ns.map(|t| mark.ts_ns - t));
         }
         if is_over {
@@ -412,9 +416,10 @@ impl<P: Payload> Connection<P> {
             // Its own sender still talks.
             advances && end.next.is_none_or(|next| seq::leq(next, segment.seq))
         } else {
-            // The receiver acknowledges what came after it.
-            segment.flags.has(Flags::ACK) && peer.next.is_some_and(|n| seq::leq(segment.ack, n))
-                && end.acked.is_some_and(|acked| seq::lt(acked, segment.ack))
+            // The receiver acknowledges what was sent after it.
+            segment.flags.has(Flags::ACK)
+                && peer.next.is_some_and(|next| seq::leq(segment.ack, next))
+                && seq::lt(self.sent_before_reset, segment.ack)
         };
         if goes_on {
             self.ineffective_resets += u32::from(reset.effect != ResetEffect::Ineffective);

@@ -72,6 +72,7 @@ pub const TRANSITIONS: &[(State, Event, State)] = &[
     (Listen, SendRst, Closed), // refused: nobody listened
     (SynSent, RecvSynAck, Established),
     (SynSent, RecvSyn, SynReceived), // simultaneous open: SYNs crossed
+    (SynSent, SendSynAck, SynReceived), // it answers a crossing SYN, so it has received it
     (SynSent, RecvAckOfSyn, Established), // the SYN-ACK was not captured
     (SynSent, SendFin, FinWait1),    // likewise, and the first thing seen is the close
     (SynSent, RecvFin, CloseWait),
@@ -129,6 +130,7 @@ pub const NO_OPS: &[(State, Event)] = &[
     (SynReceived, SendSynAck), // retransmission, and the second half of a simultaneous open
     (SynReceived, RecvSyn),  // retransmission
     (Established, RecvSynAck), // retransmitted SYN-ACK
+    (Established, SendSyn), // the SYN-ACK was lost, or is on its way
     (Established, SendSynAck), // the handshake's ACK was seen before, or lost on its way
     (Established, RecvAckOfSyn), // already counted
     (Established, RecvSyn),  // the peer's SYN, captured late or answered by a challenge ACK (RFC 5961 §4)
