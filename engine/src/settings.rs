@@ -1,6 +1,7 @@
 //! Every limit and choice the engine takes from its user, with the default and what happens when it is reached.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Settings of one analysis. Python passes them as JSON; an absent field keeps its default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub struct Settings {
     pub states: Option<StatesQuery>,
     /// How many bytes of a stream that cannot be re-read (stdin) are kept to draw ladders from.
     pub replay_bytes: usize,
+    /// Classic BPF by link type (DLT), as libpcap compiles it: (code, jump if true, jump if false, operand) each.
+    /// Empty: every packet. Otherwise packets of a link type without a program are held back with the rest, counted.
+    pub filter: BTreeMap<u32, Vec<(u16, u8, u8, u32)>>,
 }
 
 /// "Hosts in this prefix hold TIME_WAIT for this long", as the user stated it.
@@ -72,6 +76,7 @@ impl Default for Settings {
             time_wait: Vec::new(),
             states: None,
             replay_bytes: 32 << 20,
+            filter: BTreeMap::new(),
         }
     }
 }

@@ -1,0 +1,257 @@
+//! One capture file: recognised by its magic, read record by record, its facts kept.
+
+use super::error::{SourceError, Stop};
+use super::pcap::{self, Pcap};
+use super::pcapng::{self, Pcapng};
+use super::source::{Counted, Keeping, Kept, Stream, decompressed};
+use super::window::Window;
+use super::{Packet, Record};
+use crate::ledger::summary::FileFacts;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// Bytes looked at to recognise a format.
+const HEAD: usize = 512;
+
+/// Why a file was not opened. In a folder the first is passed over, the second is reported.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It is something else.
+    NotACapture(SourceError),
+    /// It may be a capture, and cannot be read.
+    Unreadable(SourceError),
+}
+
+impl From<Refusal> for SourceError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotACapture(error) | Refusal::Unreadable(error) => error,
+        }
+    }
+}
+
+/// A capture file being read.
+pub struct CaptureFile {
+    input: Window,
+    format: Format,
+    ending: Ending,
+    facts: FileFacts,
+    clock_steps_back: u64,
+    /// Time of the last packet that had one.
+    last_ns: i64,
+}
+
+enum Format {
+    Pcap(Pcap),
+    Pcapng(Pcapng),
+}
+
+/// Whether reading is over, and if it ended before the file did, why.
+#[derive(Default)]
+struct Ending {
+    reached: bool,
+    problem: Option<String>,
+}
+
+impl CaptureFile {
+    /// Recognises compression and format, and reads the file header. `count` gets the bytes read, `kept` the
+    /// beginning of the decompressed bytes.
+    ///
+    /// # Errors
+    /// A [`Refusal`] if this is no capture, or ends within its header.
+    pub fn open(
+        path: &str,
+        stream: Stream,
+        count: &Arc<AtomicU64>,
+        kept: Option<Arc<Kept>>,
+    ) -> Result<Self, Refusal> {
+        let counted = Box::new(Counted {
+            stream,
+            count: Arc::clone(count),
+        });
+        let (stream, compression) = decompressed(counted).map_err(|error| {
+            Refusal::Unreadable(SourceError::new(path, format!("cannot be read: {error}")))
+        })?;
+        let stream = match kept {
+            Some(kept) => Box::new(Keeping { stream, kept }),
+            None => stream,
+        };
+        let mut input = Window::new(stream);
+        let format = open_format(path, &mut input, compression)?;
+        let word = match &format {
+            Format::Pcap(reader) => reader.format,
+            Format::Pcapng(_) => "pcapng",
+        };
+        let facts = FileFacts {
+            path: path.to_owned(),
+            format: word,
+            compression,
+            ..FileFacts::default()
+        };
+        Ok(CaptureFile {
+            input,
+            format,
+            ending: Ending::default(),
+            facts,
+            clock_steps_back: 0,
+            last_ns: 0,
+        })
+    }
+
+    /// Time of the first packet, which is left to be read; `None` if there is none, or it has no time.
+    pub fn first_ns(&mut self) -> Option<i64> {
+        let first_ns = read(&mut self.format, &mut self.input, &mut self.ending)?.ts_ns;
+        self.input.put_back();
+        first_ns
+    }
+
+    /// The next packet and its bytes; [`Packet::start`] and [`Packet::file`] are the caller's to fill in.
+    ///
+    /// A packet without a time (pcapng's simple packets) takes that of the packet before it.
+    #[inline]
+    pub fn next(&mut self) -> Option<(Packet, &[u8])> {
+        let record = read(&mut self.format, &mut self.input, &mut self.ending)?;
+        if let Some(ts_ns) = record.ts_ns {
+            self.clock_steps_back +=
+                u64::from(ts_ns < self.last_ns && self.facts.last_ns.is_some());
+            self.facts.first_ns.get_or_insert(ts_ns);
+            self.facts.last_ns = Some(ts_ns);
+            self.last_ns = ts_ns;
+        }
+        self.facts.packets += 1;
+        let packet = Packet {
+            ts_ns: self.last_ns,
+            frame: self.facts.packets,
+            start: 0,
+            captured_len: record.bytes.len() as u32,
+            original_len: record.original_len,
+            file: 0,
+            interface: record.interface,
+            link: record.link,
+        };
+        Some((packet, record.bytes))
+    }
+
+    /// What is known of the file so far.
+    #[must_use]
+    pub fn facts(&self) -> FileFacts {
+        let interfaces = match &self.format {
+            Format::Pcap(reader) => vec![reader.interface.clone()],
+            Format::Pcapng(reader) => reader.interfaces.clone(),
+        };
+        FileFacts {
+            interfaces,
+            problem: self.ending.problem.clone(),
+            ..self.facts.clone()
+        }
+    }
+
+    /// Packets so far that were older than the one before them.
+    #[must_use]
+    pub fn clock_steps_back(&self) -> u64 {
+        self.clock_steps_back
+    }
+}
+
+/// The next record; once there is none, never again.
+#[inline]
+fn read<'w>(format: &mut Format, input: &'w mut Window, ending: &mut Ending) -> Option<Record<'w>> {
+    if ending.reached {
+        return None;
+    }
+    let record = match format {
+        Format::Pcap(reader) => reader.next(input),
+        Format::Pcapng(reader) => reader.next(input),
+    };
+    record
+        .unwrap_or_else(|stop| {
+            ending.problem = Some(stop.to_string());
+            None
+        })
+        .or_else(|| {
+            ending.reached = true;
+            None
+        })
+}
+
+fn open_format(path: &str, input: &mut Window, compression: &str) -> Result<Format, Refusal> {
+    let refuse = |stop: &Stop| Refusal::Unreadable(header_error(path, stop));
+    let head = input.peek(HEAD).map_err(|stop| refuse(&stop))?;
+    if pcap::is_pcap(head) {
+        return Pcap::open(input)
+            .map(Format::Pcap)
+            .map_err(|stop| refuse(&stop));
+    }
+    if pcapng::is_pcapng(head) {
+        return Pcapng::open(input)
+            .map(Format::Pcapng)
+            .map_err(|stop| refuse(&stop));
+    }
+    Err(Refusal::NotACapture(not_a_capture(path, head, compression)))
+}
+
+fn header_error(path: &str, stop: &Stop) -> SourceError {
+    let message = match stop {
+        Stop::CutShort { .. } => "the file header is cut short; copy the capture again".to_owned(),
+        Stop::Corrupt { why, .. } => {
+            format!("the file header is corrupt: {why}; copy the capture again")
+        }
+        Stop::Unreadable { error, .. } => format!("cannot be read: {error}"),
+    };
+    SourceError::new(path, message).at(stop.offset())
+}
+
+/// Says what the file looks like instead, and what to give.
+fn not_a_capture(path: &str, head: &[u8], compression: &str) -> SourceError {
+    let inside = if compression == "none" {
+        ""
+    } else {
+        " once decompressed"
+    };
+    let message = if head.is_empty() {
+        format!("empty{inside}, 0 bytes; give a pcap or pcapng file, as `tcpdump -w` writes")
+    } else {
+        format!(
+            "not a packet capture{inside}: {}; give a pcap or pcapng file, as `tcpdump -w` writes",
+            looks_like(head)
+        )
+    };
+    SourceError::new(path, message).at(0)
+}
+
+/// Formats that are taken for captures by mistake, by their magic.
+const OTHERS: &[(&[u8], &str)] = &[
+    (
+        b"snoop\0\0\0",
+        "it is a snoop file (convert it with `editcap -F pcap`)",
+    ),
+    (
+        b"\xfd7zXZ\0",
+        "it is compressed with xz (decompress it first)",
+    ),
+    (b"BZh", "it is compressed with bzip2 (decompress it first)"),
+    (
+        b"\x04\x22\x4d\x18",
+        "it is compressed with lz4 (decompress it first)",
+    ),
+    (b"PK\x03\x04", "it is a zip archive (extract it first)"),
+    (b"\x1f\x8b", "it is compressed twice (decompress it first)"),
+    (
+        b"\x28\xb5\x2f\xfd",
+        "it is compressed twice (decompress it first)",
+    ),
+    (b"\x7fELF", "it is a program"),
+];
+
+fn looks_like(head: &[u8]) -> &'static str {
+    let known = OTHERS.iter().find(|(magic, _)| head.starts_with(magic));
+    let is_text = || {
+        head.iter()
+            .all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
+    };
+    match known {
+        Some((_, what)) => what,
+        None if is_text() => "it looks like text",
+        None => "its first bytes are no known magic",
+    }
+}

@@ -1,0 +1,243 @@
+//! pcap, the classic format: one file header, then records of one interface
+//! (<https://www.tcpdump.org/manpages/pcap-savefile.5.html>, draft-ietf-opsawg-pcap).
+//!
+//! The header's magic tells the byte order and which of three layouts the records have:
+//!
+//! | magic | fraction of a second in | record header |
+//! |---|---|---|
+//! | `a1b2c3d4` | microseconds | 16 bytes |
+//! | `a1b23c4d` | nanoseconds | 16 bytes |
+//! | `a1b2cd34` | microseconds | 24 bytes: A. Kuznetzov's modified libpcap added interface, protocol and packet type |
+
+use super::error::Stop;
+use super::order::Order;
+use super::window::Window;
+use super::{LinkType, Record, sane_length};
+use crate::ledger::summary::InterfaceFacts;
+
+/// Bytes of the file header.
+pub const FILE_HEADER: usize = 24;
+const SNAPLEN: usize = 16;
+const LINK_TYPE: usize = 20;
+/// The bits of the link-type field that are the link type; above them are flags on the frame check sequence.
+const LINK_TYPE_BITS: u32 = 0x03ff_ffff;
+
+const SECONDS: usize = 0;
+const FRACTION: usize = 4;
+const CAPTURED_LENGTH: usize = 8;
+const ORIGINAL_LENGTH: usize = 12;
+const RECORD_HEADER: usize = 16;
+const MODIFIED_RECORD_HEADER: usize = 24;
+
+/// What a magic number tells of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Layout {
+    order: Order,
+    format: &'static str,
+    fraction_ns: i64,
+    record_header: usize,
+}
+
+impl Layout {
+    /// From the first four bytes; `None` if they are no pcap magic.
+    fn recognise(head: &[u8]) -> Option<Layout> {
+        [Order::Little, Order::Big].into_iter().find_map(|order| {
+            let (format, fraction_ns, record_header) = match order.u32(head, 0) {
+                0xa1b2_c3d4 => ("pcap", 1000, RECORD_HEADER),
+                0xa1b2_3c4d => ("pcap-ns", 1, RECORD_HEADER),
+                0xa1b2_cd34 => ("pcap-modified", 1000, MODIFIED_RECORD_HEADER),
+                _ => return None,
+            };
+            Some(Layout {
+                order,
+                format,
+                fraction_ns,
+                record_header,
+            })
+        })
+    }
+}
+
+/// Whether a file that begins so is pcap.
+#[must_use]
+pub fn is_pcap(head: &[u8]) -> bool {
+    Layout::recognise(head).is_some()
+}
+
+/// The state of reading one pcap file: all of it comes from the file header.
+#[derive(Debug)]
+pub struct Pcap {
+    layout: Layout,
+    link: LinkType,
+    longest: u32,
+    /// `pcap`, `pcap-ns` or `pcap-modified`.
+    pub format: &'static str,
+    /// The one interface.
+    pub interface: InterfaceFacts,
+}
+
+impl Pcap {
+    /// Reads the file header.
+    ///
+    /// # Errors
+    /// A [`Stop`] if the header is cut short or is none of pcap.
+    pub fn open(input: &mut Window) -> Result<Pcap, Stop> {
+        let header = input
+            .take(FILE_HEADER)?
+            .ok_or(Stop::CutShort { offset: 0 })?;
+        let layout = Layout::recognise(header).ok_or_else(|| Stop::corrupt(0, "no pcap magic"))?;
+        let snaplen = layout.order.u32(header, SNAPLEN);
+        let link = LinkType(layout.order.u32(header, LINK_TYPE) & LINK_TYPE_BITS);
+        let interface = InterfaceFacts {
+            link_type: link.0,
+            snaplen,
+            ..InterfaceFacts::default()
+        };
+        Ok(Pcap {
+            layout,
+            link,
+            longest: sane_length(snaplen),
+            format: layout.format,
+            interface,
+        })
+    }
+
+    /// The next record; `None` at the end of the file.
+    ///
+    /// # Errors
+    /// A [`Stop`] where the file ends within a record or a record is corrupt.
+    #[inline]
+    pub fn next<'w>(&mut self, input: &'w mut Window) -> Result<Option<Record<'w>>, Stop> {
+        let Layout {
+            order,
+            fraction_ns,
+            record_header,
+            ..
+        } = self.layout;
+        let offset = input.offset();
+        let header = input.peek(record_header)?;
+        if header.len() < record_header {
+            return if header.is_empty() {
+                Ok(None)
+            } else {
+                Err(Stop::CutShort { offset })
+            };
+        }
+        let ts_ns = i64::from(order.u32(header, SECONDS)) * 1_000_000_000
+            + i64::from(order.u32(header, FRACTION)) * fraction_ns;
+        let captured = order.u32(header, CAPTURED_LENGTH);
+        let original_len = order.u32(header, ORIGINAL_LENGTH);
+        if captured > self.longest {
+            return Err(too_long(offset, captured, self.longest));
+        }
+        let record = input
+            .take(record_header + captured as usize)?
+            .ok_or(Stop::CutShort { offset })?;
+        let bytes = record.get(record_header..).unwrap_or_default();
+        Ok(Some(Record {
+            ts_ns: Some(ts_ns),
+            bytes,
+            original_len,
+            interface: 0,
+            link: self.link,
+        }))
+    }
+}
+
+/// A captured length that no interface gives: the file is damaged, and so is everything after.
+#[cold]
+pub fn too_long(offset: u64, captured: u32, longest: u32) -> Stop {
+    Stop::corrupt(
+        offset,
+        format!("captured length {captured} is above {longest}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::forge::{pcap_header, pcap_record};
+
+    /// Time, bytes, original length.
+    type Read = (i64, Vec<u8>, u32);
+
+    /// Everything a file holds, and how it ended.
+    fn read(file: Vec<u8>) -> (Vec<Read>, Option<String>) {
+        let mut input = Window::new(Box::new(std::io::Cursor::new(file)));
+        let mut pcap = Pcap::open(&mut input).unwrap();
+        let mut packets = Vec::new();
+        loop {
+            match pcap.next(&mut input) {
+                Ok(Some(r)) => packets.push((r.ts_ns.unwrap(), r.bytes.to_vec(), r.original_len)),
+                Ok(None) => return (packets, None),
+                Err(stop) => return (packets, Some(stop.to_string())),
+            }
+        }
+    }
+
+    #[test]
+    fn every_magic_in_both_orders() {
+        for order in [Order::Little, Order::Big] {
+            for (magic, extra, unit) in [
+                (0xa1b2_c3d4, 0, 1000),
+                (0xa1b2_3c4d, 0, 1),
+                (0xa1b2_cd34, 8, 1000),
+            ] {
+                let mut file = pcap_header(order, magic, 65535, 113);
+                file.extend(pcap_record(order, (7, 5), b"abc", 60, extra));
+                file.extend(pcap_record(order, (4_000_000_000, 999_999), b"", 0, extra));
+                let expected = vec![
+                    (7_000_000_000 + 5 * unit, b"abc".to_vec(), 60),
+                    (4_000_000_000_000_000_000 + 999_999 * unit, Vec::new(), 0),
+                ];
+                assert_eq!(read(file), (expected, None), "{order:?} {magic:x}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_file_header_names_link_and_snaplen_without_the_fcs_flags() {
+        let file = pcap_header(Order::Big, 0xa1b2_c3d4, 96, 0x5400_0001);
+        let pcap = Pcap::open(&mut Window::new(Box::new(std::io::Cursor::new(file)))).unwrap();
+        assert_eq!(
+            (
+                pcap.interface.link_type,
+                pcap.interface.snaplen,
+                pcap.format
+            ),
+            (1, 96, "pcap")
+        );
+    }
+
+    #[test]
+    fn the_last_record_may_be_cut_anywhere() {
+        let mut whole = pcap_header(Order::Little, 0xa1b2_c3d4, 65535, 1);
+        whole.extend(pcap_record(Order::Little, (1, 0), b"first", 5, 0));
+        let second = whole.len();
+        whole.extend(pcap_record(Order::Little, (2, 0), b"second", 6, 0));
+        for end in second + 1..whole.len() {
+            let (packets, problem) = read(whole[..end].to_vec());
+            assert_eq!(packets.len(), 1);
+            assert_eq!(
+                problem,
+                Some(format!("cut short in the record at offset {second}"))
+            );
+        }
+        assert_eq!(read(whole[..second].to_vec()).1, None);
+    }
+
+    #[test]
+    fn an_absurd_length_stops_the_file() {
+        let mut file = pcap_header(Order::Little, 0xa1b2_c3d4, 65535, 1);
+        file.extend(pcap_record(Order::Little, (1, 0), b"first", 5, 0));
+        let mut bad = pcap_record(Order::Little, (1, 0), b"", 5, 0);
+        bad[8..12].copy_from_slice(&262_145u32.to_le_bytes());
+        file.extend(bad);
+        let (packets, problem) = read(file);
+        assert_eq!(packets.len(), 1);
+        assert_eq!(
+            problem.unwrap(),
+            "corrupt record at offset 45: captured length 262145 is above 262144"
+        );
+    }
+}

@@ -1,0 +1,431 @@
+//! The way in: files, folders and pipes as one rotated set of packets in order.
+
+use super::Batch;
+use super::error::SourceError;
+use super::file::{CaptureFile, Refusal};
+use super::filter::Filter;
+use super::source::{Again, Kept, Stream, cannot_open, open_path};
+use crate::ledger::summary::FileFacts;
+use crate::settings::Settings;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A batch is full once it holds this many bytes.
+const BATCH_BYTES: usize = 16 << 20;
+
+/// Several capture files read as one, ordered by the time of their first packet, ties by path.
+///
+/// Only one file is open at a time, however many there are.
+pub struct CaptureSet {
+    members: Vec<Member>,
+    /// The member being read.
+    current: usize,
+    filter: Filter,
+    next_ordinal: u64,
+    filtered_packets: u64,
+    clock_steps_back: u64,
+    bytes_read: Arc<AtomicU64>,
+    bytes_total: u64,
+}
+
+/// What a set knows of its files so far.
+#[derive(Clone, Debug, Default)]
+pub struct SetFacts {
+    /// The files, in the order in which they are read; [`super::Packet::file`] is the index.
+    pub files: Vec<FileFacts>,
+    /// Packets older than the one before them in the same file.
+    pub clock_steps_back: u64,
+    /// Packets that [`Settings::filter`] held back. They are counted in [`FileFacts::packets`].
+    pub filtered_packets: u64,
+}
+
+/// One file of a set.
+struct Member {
+    path: String,
+    origin: Origin,
+    in_folder: bool,
+    /// As far as known; the open file knows better.
+    facts: FileFacts,
+    open: Option<Box<CaptureFile>>,
+}
+
+/// How to read a member again.
+#[derive(Clone)]
+enum Origin {
+    /// Opened when its turn comes, and as often as wanted.
+    Path(PathBuf),
+    /// A stream that comes once; what was kept of it.
+    Stream(Arc<Kept>),
+    /// A file of a folder that cannot be read at all; only its facts are here.
+    Nothing,
+}
+
+/// A path to look at, before it is known whether it is a capture.
+struct Candidate {
+    path: PathBuf,
+    in_folder: bool,
+}
+
+impl CaptureSet {
+    /// Opens files, folders (their capture files, by magic; not their subfolders) and `-` for stdin as one set.
+    ///
+    /// # Errors
+    /// [`SourceError`] for a path that is missing, unreadable or no capture, and for a folder without captures.
+    /// Within a folder, what is no capture is passed over, and what is unreadable is listed with its problem.
+    pub fn open(paths: &[PathBuf], settings: &Settings) -> Result<CaptureSet, SourceError> {
+        let mut set = CaptureSet::empty(settings)?;
+        let mut folders = Vec::new();
+        let mut candidates = Vec::new();
+        for path in paths {
+            if path.as_os_str() != "-" && stat(path)?.is_dir() {
+                let files = files_of(path)?;
+                folders.push((path, candidates.len()..candidates.len() + files.len()));
+                candidates.extend(files);
+            } else {
+                candidates.push(Candidate {
+                    path: path.clone(),
+                    in_folder: false,
+                });
+            }
+        }
+        let only = candidates.len() == 1;
+        let mut members = Vec::new();
+        for candidate in &candidates {
+            members.push(set.probe(candidate, only, settings)?);
+        }
+        for (folder, range) in folders {
+            let mut found = members
+                .get(range.clone())
+                .unwrap_or_default()
+                .iter()
+                .flatten();
+            if !found.any(|member| !matches!(member.origin, Origin::Nothing)) {
+                return Err(no_captures(folder, range.len()));
+            }
+        }
+        set.members = members.into_iter().flatten().collect();
+        if set.members.is_empty() {
+            return Err(SourceError::new(
+                "",
+                "no capture was named; give a file, a folder or -",
+            ));
+        }
+        set.members.sort_by(|a, b| a.turn().cmp(&b.turn()));
+        Ok(set)
+    }
+
+    /// A set of one stream, named `name`: a pipe, or bytes in memory.
+    ///
+    /// # Errors
+    /// [`SourceError`] if the stream is no capture.
+    pub fn from_reader(
+        name: &str,
+        stream: impl Read + Send + 'static,
+        settings: &Settings,
+    ) -> Result<CaptureSet, SourceError> {
+        let mut set = CaptureSet::empty(settings)?;
+        let member = Member::from_stream(name, Box::new(stream), &set.bytes_read, settings, false)?;
+        set.members.push(member);
+        Ok(set)
+    }
+
+    /// The same set once more, from its first packet: files are opened again, and of each stream there is what was
+    /// kept, the first [`Settings::replay_bytes`] after decompression. Beyond them the stream ends, its
+    /// [`FileFacts::problem`] saying that it was cut short. File indices, frame numbers and ordinals are the same.
+    ///
+    /// # Errors
+    /// [`SourceError`] if a stream has too little kept for a file header.
+    pub fn replay(&self, settings: &Settings) -> Result<CaptureSet, SourceError> {
+        let mut set = CaptureSet::empty(settings)?;
+        set.bytes_total = self.bytes_total;
+        for member in &self.members {
+            set.members.push(member.replay(&set.bytes_read)?);
+        }
+        Ok(set)
+    }
+
+    /// Empties `batch` and fills it with the next packets: at most `max_packets` (at least one), and no more once it
+    /// holds about 16 MiB. `false` when there are none left.
+    ///
+    /// # Errors
+    /// [`SourceError`] if a file that was there when the set was opened cannot be opened again.
+    pub fn next_batch(
+        &mut self,
+        batch: &mut Batch,
+        max_packets: usize,
+    ) -> Result<bool, SourceError> {
+        batch.clear();
+        batch.first_ordinal = self.next_ordinal;
+        let mut room = true;
+        while room && self.current < self.members.len() {
+            room = !self.fill(batch, max_packets.max(1))?;
+        }
+        self.next_ordinal += batch.packets.len() as u64;
+        Ok(!batch.packets.is_empty())
+    }
+
+    /// What is known of the files so far; all there is to know once [`CaptureSet::next_batch`] gave `false`.
+    #[must_use]
+    pub fn facts(&self) -> SetFacts {
+        let open = self
+            .members
+            .iter()
+            .filter_map(|member| member.open.as_ref());
+        SetFacts {
+            files: self.members.iter().map(Member::facts).collect(),
+            clock_steps_back: self.clock_steps_back
+                + open.map(|file| file.clock_steps_back()).sum::<u64>(),
+            filtered_packets: self.filtered_packets,
+        }
+    }
+
+    /// Bytes read of all the files, and the bytes they have, both as stored (compressed). The latter is 0 for streams.
+    #[must_use]
+    pub fn progress(&self) -> (u64, u64) {
+        (self.bytes_read.load(Ordering::Relaxed), self.bytes_total)
+    }
+
+    fn empty(settings: &Settings) -> Result<CaptureSet, SourceError> {
+        let filter = Filter::new(settings.filter.clone())
+            .map_err(|why| SourceError::new("filter", why.to_string()))?;
+        Ok(CaptureSet {
+            members: Vec::new(),
+            current: 0,
+            filter,
+            next_ordinal: 0,
+            filtered_packets: 0,
+            clock_steps_back: 0,
+            bytes_read: Arc::default(),
+            bytes_total: 0,
+        })
+    }
+
+    /// Looks at one file for its place in the order; `None` for what a folder holds beside captures.
+    fn probe(
+        &mut self,
+        from: &Candidate,
+        only: bool,
+        settings: &Settings,
+    ) -> Result<Option<Member>, SourceError> {
+        let name = from.path.to_string_lossy();
+        let regular = fs::metadata(&from.path)
+            .ok()
+            .filter(fs::Metadata::is_file)
+            .filter(|_| name != "-");
+        let result = match regular {
+            Some(_) if only => {
+                Member::from_path(&from.path, &self.bytes_read, from.in_folder, true)
+            }
+            // Its bytes are counted when it is read.
+            Some(_) => Member::from_path(&from.path, &Arc::default(), from.in_folder, false),
+            None => open_path(&from.path)
+                .map_err(Refusal::Unreadable)
+                .and_then(|stream| {
+                    Member::from_stream(&name, stream, &self.bytes_read, settings, !only)
+                }),
+        };
+        match result {
+            Ok(member) => {
+                self.bytes_total += regular.map_or(0, |metadata| metadata.len());
+                Ok(Some(member))
+            }
+            Err(Refusal::NotACapture(_)) if from.in_folder => Ok(None),
+            Err(Refusal::Unreadable(error)) if from.in_folder => {
+                Ok(Some(Member::unreadable(&name, error)))
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Fills `batch` from the current file, and moves on if that ends first. Gives whether the batch is full.
+    fn fill(&mut self, batch: &mut Batch, max_packets: usize) -> Result<bool, SourceError> {
+        let Some(member) = self.members.get_mut(self.current) else {
+            return Ok(false);
+        };
+        let Some(file) = member.open(&self.bytes_read)? else {
+            self.current += 1;
+            return Ok(false);
+        };
+        let index = self.current as u32;
+        while let Some((mut packet, bytes)) = file.next() {
+            packet.file = index;
+            if !self.filter.matches(packet.link, bytes, packet.original_len) {
+                self.filtered_packets += 1;
+                continue;
+            }
+            batch.push(packet, bytes);
+            if batch.packets.len() >= max_packets || batch.data.len() >= BATCH_BYTES {
+                return Ok(true);
+            }
+        }
+        self.clock_steps_back += file.clock_steps_back();
+        member.close();
+        self.current += 1;
+        Ok(false)
+    }
+}
+
+impl Member {
+    /// A file by its path, open from its start if `stay_open`.
+    fn from_path(
+        path: &Path,
+        count: &Arc<AtomicU64>,
+        in_folder: bool,
+        stay_open: bool,
+    ) -> Result<Member, Refusal> {
+        let name = path.to_string_lossy().into_owned();
+        let stream = open_path(path).map_err(Refusal::Unreadable)?;
+        let mut file = Box::new(CaptureFile::open(&name, stream, count, None)?);
+        let mut facts = file.facts();
+        if !stay_open {
+            facts.first_ns = file.first_ns();
+        }
+        let open = stay_open.then_some(file);
+        Ok(Member {
+            path: name,
+            origin: Origin::Path(path.to_owned()),
+            in_folder,
+            facts,
+            open,
+        })
+    }
+
+    /// A stream that comes once. Its first packet is waited for only if it must be put in `order`.
+    fn from_stream(
+        name: &str,
+        stream: Stream,
+        count: &Arc<AtomicU64>,
+        settings: &Settings,
+        order: bool,
+    ) -> Result<Member, Refusal> {
+        let kept = Kept::new(settings.replay_bytes);
+        let mut file = Box::new(CaptureFile::open(
+            name,
+            stream,
+            count,
+            Some(Arc::clone(&kept)),
+        )?);
+        let mut facts = file.facts();
+        if order {
+            facts.first_ns = file.first_ns();
+        }
+        Ok(Member {
+            path: name.to_owned(),
+            origin: Origin::Stream(kept),
+            in_folder: false,
+            facts,
+            open: Some(file),
+        })
+    }
+
+    /// A file of a folder that may be a capture and cannot be read.
+    fn unreadable(name: &str, error: SourceError) -> Member {
+        let facts = FileFacts {
+            path: name.to_owned(),
+            problem: Some(error.message),
+            ..FileFacts::default()
+        };
+        Member {
+            path: name.to_owned(),
+            origin: Origin::Nothing,
+            in_folder: true,
+            facts,
+            open: None,
+        }
+    }
+
+    fn replay(&self, count: &Arc<AtomicU64>) -> Result<Member, SourceError> {
+        let open = match &self.origin {
+            Origin::Stream(kept) => {
+                let again = Box::new(Again {
+                    kept: Arc::clone(kept),
+                    at: 0,
+                });
+                Some(Box::new(CaptureFile::open(&self.path, again, count, None)?))
+            }
+            Origin::Path(_) | Origin::Nothing => None,
+        };
+        let facts = self.facts();
+        Ok(Member {
+            path: self.path.clone(),
+            origin: self.origin.clone(),
+            in_folder: self.in_folder,
+            facts,
+            open,
+        })
+    }
+
+    /// The key of the order; a file without packets comes last.
+    fn turn(&self) -> (bool, Option<i64>, &str) {
+        (
+            self.facts.first_ns.is_none(),
+            self.facts.first_ns,
+            &self.path,
+        )
+    }
+
+    fn facts(&self) -> FileFacts {
+        self.open
+            .as_ref()
+            .map_or_else(|| self.facts.clone(), |file| file.facts())
+    }
+
+    /// The file, opened if it is not yet; `None` if it is to be passed over.
+    fn open(&mut self, count: &Arc<AtomicU64>) -> Result<Option<&mut CaptureFile>, SourceError> {
+        if let (None, Origin::Path(path)) = (&self.open, &self.origin) {
+            match Member::from_path(path, count, self.in_folder, true) {
+                Ok(again) => self.open = again.open,
+                Err(refusal) => self.vanished(refusal.into())?,
+            }
+        }
+        Ok(self.open.as_deref_mut())
+    }
+
+    /// The file was there when the set was opened, and is not now.
+    fn vanished(&mut self, error: SourceError) -> Result<(), SourceError> {
+        if !self.in_folder {
+            return Err(error);
+        }
+        self.facts.first_ns = None;
+        self.facts.problem = Some(error.message);
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.facts = self.facts();
+        self.open = None;
+    }
+}
+
+fn stat(path: &Path) -> Result<fs::Metadata, SourceError> {
+    fs::metadata(path).map_err(|error| cannot_open(path, &error))
+}
+
+/// The regular files of a folder, by name.
+fn files_of(folder: &Path) -> Result<Vec<Candidate>, SourceError> {
+    let entries = fs::read_dir(folder).map_err(|error| cannot_open(folder, &error))?;
+    let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = paths.filter(|path| path.is_file()).collect();
+    files.sort();
+    Ok(files
+        .into_iter()
+        .map(|path| Candidate {
+            path,
+            in_folder: true,
+        })
+        .collect())
+}
+
+fn no_captures(folder: &Path, files: usize) -> SourceError {
+    let message =
+        format!("no capture among the {files} files of this folder; give a pcap or pcapng file");
+    SourceError::new(folder.to_string_lossy(), message)
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

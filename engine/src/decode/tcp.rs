@@ -1,0 +1,200 @@
+//! The TCP header and its options (RFC 9293 §3.1, §3.2).
+
+use super::span::{Span, u8_at, u16_at, u32_at};
+use super::{Flags, NotAnalysed, Options};
+
+const HEADER: usize = 20;
+const SOURCE_PORT: usize = 0;
+const DESTINATION_PORT: usize = 2;
+const SEQUENCE: usize = 4;
+const ACKNOWLEDGMENT: usize = 8;
+const DATA_OFFSET_AND_FLAGS: usize = 12;
+const WINDOW: usize = 14;
+const CHECKSUM: usize = 16;
+
+const END_OF_OPTIONS: u8 = 0;
+const NO_OPERATION: u8 = 1;
+const MAXIMUM_SEGMENT_SIZE: u8 = 2;
+const WINDOW_SCALE: u8 = 3;
+const SACK_PERMITTED: u8 = 4;
+const SACK: u8 = 5;
+const TIMESTAMPS: u8 = 8;
+
+/// Option kinds that [`Options::order`] has room for.
+const ORDERED_KINDS: u32 = 8;
+
+/// A TCP header with its options, and the payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Header<'a> {
+    /// Source and destination port.
+    pub ports: (u16, u16),
+    /// Sequence number.
+    pub seq: u32,
+    /// Acknowledgment number.
+    pub ack: u32,
+    /// Flags.
+    pub flags: Flags,
+    /// Window, unscaled.
+    pub window: u16,
+    /// Checksum field.
+    pub checksum: u16,
+    /// Options.
+    pub options: Options,
+    /// What follows the header.
+    pub payload: Span<'a>,
+}
+
+/// A TCP segment. Its options may be cut by the snaplen, its first 20 bytes may not.
+#[inline]
+pub fn parse_tcp(span: Span<'_>) -> Result<Header<'_>, NotAnalysed> {
+    let header = span.header::<HEADER>("tcp_length")?;
+    let offset_and_flags = u16_at(header, DATA_OFFSET_AND_FLAGS);
+    let header_length = usize::from(offset_and_flags >> 12) * 4;
+    if header_length < HEADER || header_length > span.wire_len as usize {
+        return Err(NotAnalysed::Malformed("tcp_header_length"));
+    }
+    let options = span
+        .bytes
+        .get(HEADER..header_length.min(span.bytes.len()))
+        .unwrap_or_default();
+    Ok(Header {
+        ports: (
+            u16_at(header, SOURCE_PORT),
+            u16_at(header, DESTINATION_PORT),
+        ),
+        seq: u32_at(header, SEQUENCE),
+        ack: u32_at(header, ACKNOWLEDGMENT),
+        flags: Flags(offset_and_flags & 0x0fff),
+        window: u16_at(header, WINDOW),
+        checksum: u16_at(header, CHECKSUM),
+        options: parse_options(options),
+        payload: span.after(header_length),
+    })
+}
+
+/// Reads options up to the end mark, the end of what was captured, or the first that contradicts itself.
+#[inline]
+pub fn parse_options(mut list: &[u8]) -> Options {
+    // What almost every segment but a SYN carries (RFC 7323 appendix A).
+    const ALIGNED_TIMESTAMPS: [u8; 4] = [NO_OPERATION, NO_OPERATION, TIMESTAMPS, 10];
+    let mut options = Options::default();
+    if list.len() == 12 && list.starts_with(&ALIGNED_TIMESTAMPS) {
+        options.timestamps = Some((u32_at(list, 4), u32_at(list, 8)));
+        options.order = 0x811;
+        return options;
+    }
+    let mut count = 0;
+    while let Some((&kind, rest)) = list.split_first() {
+        if kind == END_OF_OPTIONS {
+            break;
+        }
+        let value = if kind == NO_OPERATION {
+            Some(&[][..])
+        } else {
+            option_value(rest)
+        };
+        let Some(value) = value else { break };
+        if count < ORDERED_KINDS {
+            options.order |= u32::from(kind & 0x0f) << (4 * count);
+            count += 1;
+        }
+        apply(&mut options, kind, value);
+        let length = if kind == NO_OPERATION {
+            0
+        } else {
+            value.len() + 1
+        };
+        list = rest.get(length..).unwrap_or_default();
+    }
+    options
+}
+
+/// The value of an option whose length byte is first in `rest`; the length counts kind and length too.
+fn option_value(rest: &[u8]) -> Option<&[u8]> {
+    let length = usize::from(*rest.first()?);
+    rest.get(1..length.checked_sub(1)?)
+}
+
+/// Takes up one option. One whose length is not that of its kind says nothing.
+fn apply(options: &mut Options, kind: u8, value: &[u8]) {
+    match (kind, value.len()) {
+        (MAXIMUM_SEGMENT_SIZE, 2) => options.mss = Some(u16_at(value, 0)),
+        (WINDOW_SCALE, 1) => options.window_scale = Some(u8_at(value, 0)),
+        (SACK_PERMITTED, 0) => options.sack_permitted = true,
+        (TIMESTAMPS, 8) => options.timestamps = Some((u32_at(value, 0), u32_at(value, 4))),
+        (SACK, 8 | 16 | 24 | 32) => {
+            let (blocks, _) = value.as_chunks::<8>();
+            for (slot, block) in options.sack.iter_mut().zip(blocks) {
+                *slot = (u32_at(block, 0), u32_at(block, 4));
+            }
+            options.sack_count = blocks.len() as u8;
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_options_of_a_linux_syn() {
+        let list = [
+            2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7,
+        ];
+        let options = parse_options(&list);
+        let expected = Options {
+            timestamps: Some((9, 0)),
+            mss: Some(1460),
+            window_scale: Some(7),
+            sack_permitted: true,
+            order: 0x31842,
+            ..Options::default()
+        };
+        assert_eq!(options, expected);
+    }
+
+    #[test]
+    fn the_short_cut_for_timestamps_reads_as_the_long_way() {
+        let list = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
+        let long_way = parse_options(&[&list[..], &[0, 0, 0, 0]].concat());
+        assert_eq!(parse_options(&list), long_way);
+        assert_eq!(long_way.timestamps, Some((1, 2)));
+    }
+
+    #[test]
+    fn sack_blocks_of_every_number() {
+        for count in 1..=4u8 {
+            let mut list = vec![1, 1, 5, 2 + 8 * count];
+            (0..count * 2).for_each(|edge| list.extend(u32::from(edge + 1).to_be_bytes()));
+            let options = parse_options(&list);
+            assert_eq!((options.sack_count, options.sack[0]), (count, (1, 2)));
+            assert_eq!(options.sack[usize::from(count) - 1].1, u32::from(count) * 2);
+        }
+    }
+
+    #[test]
+    fn options_are_ignored_after_the_point_of_error() {
+        let cases: &[(&[u8], u32)] = &[
+            (&[4, 2, 2, 0, 5, 0xb4], 0x4),
+            (&[4, 2, 2, 1, 5, 0xb4], 0x4),
+            (&[4, 2, 2, 40, 5, 0xb4], 0x4),
+            (&[4, 2, 2], 0x4),
+            (&[4, 2, 0, 2, 4, 5, 0xb4], 0x4),
+            (&[4, 2, 2, 3, 5, 3, 3, 7], 0x324),
+        ];
+        for (list, order) in cases {
+            let options = parse_options(list);
+            assert_eq!(
+                (options.sack_permitted, options.mss, options.order),
+                (true, None, *order),
+                "{list:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_first_eight_kinds_shape_the_fingerprint() {
+        assert_eq!(parse_options(&[1; 40]).order, 0x1111_1111);
+    }
+}

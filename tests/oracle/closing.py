@@ -1,0 +1,187 @@
+"""Who closed and how: FINs read causally (A3), resets classified (A7), the shape of the end (contract `close`)."""
+
+from dataclasses import dataclass
+
+from .incarnations import Incarnation, signed
+from .segments import ACK, FIN, RST, SYN, Endpoint, Segment
+
+
+@dataclass
+class Reset:
+    """One RST: its class, its effect, the sender of the segment that it answers."""
+
+    packet: Segment
+    by: str
+    kind: str
+    effect: str
+    provoked_by: Endpoint | None
+
+
+@dataclass
+class Ending:
+    """How a connection ended; `closer` is the packet that closed."""
+
+    close: str
+    active: str
+    basis: str
+    closer: Segment | None
+    reset: Reset | None
+
+
+def first_fin(connection: Incarnation, side: Endpoint) -> Segment | None:
+    """The first FIN of a side in capture order."""
+    return next((p for p in connection.sent(side) if p.has(FIN) and not p.has(RST)), None)
+
+
+def acknowledged_by(connection: Incarnation, side: Endpoint, offset: int) -> Segment | None:
+    """The first packet of `side` that acknowledges the other side's sequence space up to `offset`."""
+    return next((p for p in connection.sent(side) if acks(p, offset)), None)
+
+
+def acks(p: Segment, offset: int) -> bool:
+    """Whether a packet acknowledges everything before `offset`."""
+    return p.has(ACK) and not p.has(RST) and p.ack_offset >= offset
+
+
+def only_retransmitted(connection: Incarnation, fin: Segment) -> bool:
+    """Whether a FIN was sent before the first one that the tap saw.
+
+    Then the peer's earlier FIN-less ACK covers it, or its sender had already moved past it.
+    """
+    for p in connection.packets:
+        if p is fin:
+            return False
+        if p.stale or p.duplicate or p.has(RST):
+            continue
+        if p.src == fin.src and p.seq_offset >= fin.end_offset:
+            return True
+        if p.src == fin.dst and acks(p, fin.end_offset) and not p.has(FIN):
+            return True
+    return False
+
+
+def closer_by_fin(connection: Incarnation, client: Endpoint, server: Endpoint) -> tuple[str, str, Segment | None]:
+    """active closer, basis and frame, from the FINs alone."""
+    fins = {"client": first_fin(connection, client), "server": first_fin(connection, server)}
+    c, s = fins["client"], fins["server"]
+    if c is None and s is None:
+        return "none", "no_close", None
+    if c is None or s is None:
+        return ("server", "single_fin", s) if c is None else ("client", "single_fin", c)
+    late_c, late_s = only_retransmitted(connection, c), only_retransmitted(connection, s)
+    client_first = acks(s, c.end_offset) and not late_s
+    server_first = acks(c, s.end_offset) and not late_c
+    if client_first and not server_first:
+        return "client", "acknowledged", c
+    if server_first and not client_first:
+        return "server", "acknowledged", s
+    if not client_first and not server_first and not late_c and not late_s:
+        return "both", "crossed", c if c.ts_ns <= s.ts_ns else s
+    return "ambiguous", "retransmission_only", c if c.ts_ns <= s.ts_ns else s
+
+
+def read_reset(connection: Incarnation, reset: Segment, client: Endpoint) -> Reset:
+    """Class and effect of one RST."""
+    index = next(i for i, p in enumerate(connection.packets) if p is reset)
+    before = [p for p in connection.packets[:index] if not p.stale]
+    own = [p for p in before if p.src == reset.src and not p.has(RST)]
+    theirs = [p for p in before if p.src == reset.dst and not p.has(RST)]
+    provoking = next((p for p in reversed(theirs) if p.has(ACK) and p.ack == reset.seq), None)
+    name = "client" if reset.src == client else "server"
+    ttls = {p.ttl for p in connection.packets if p.src == reset.src and not p.has(RST)}
+    answered_syn = next((p for p in theirs if p.pure_syn and reset.ack == (p.seq + p.space) % 2**32), None)
+    if ttls and reset.ttl not in ttls:
+        return Reset(reset, "middlebox", "injected", effect_of(reset, own, theirs), None)
+    if reset.has(ACK) and answered_syn is not None and not any(p.has(SYN) for p in own):
+        return Reset(reset, name, "refused", "effective", reset.dst)
+    if reset.has(ACK):
+        return Reset(reset, name, "abort", effect_of(reset, own, theirs), None)
+    taken = max((p.ack_offset for p in own if p.has(ACK)), default=0)
+    data = [p for p in theirs if p.payload_len and p.ack == reset.seq and p.end_offset > taken]
+    late = bool(data) and any(p.has(FIN) for p in own)
+    kind = "late_data" if late else "no_state"
+    return Reset(reset, name, kind, effect_of(reset, own, theirs), reset.dst if provoking else None)
+
+
+def effect_of(reset: Segment, own: list[Segment], theirs: list[Segment]) -> str:
+    """Whether the receiver took it: its sequence number is what the receiver expects next (RFC 5961 §3.2, A7)."""
+    acked = [p.ack_offset for p in theirs if p.has(ACK)]
+    if not own and not acked:  # in SYN-SENT only the acknowledgment decides (RFC 9293 §3.10.7.3)
+        return "ineffective" if theirs else "unknown"
+    arrived = contiguous_end(own)
+    expected = {max(acked, default=arrived), arrived} | {highest_sack_edge(theirs, reset)}
+    if any(p.has(FIN) for p in own):
+        expected |= {e - 1 for e in expected if e is not None}
+    if reset.seq_offset in expected:
+        return "effective"
+    sent = max((p.end_offset for p in own), default=0)
+    return "unknown" if not acked or not own or sent > arrived else "ineffective"
+
+
+def highest_sack_edge(packets: list[Segment], reset: Segment) -> int | None:
+    """The highest right edge of the latest SACK blocks (RFC 2018), as an offset near the reset's."""
+    edges = []
+    for p in packets:
+        for kind, value in p.options:
+            if kind == 5:
+                edges = [int.from_bytes(value[i + 4 : i + 8], "big") for i in range(0, len(value) - 7, 8)]
+    return max((reset.seq_offset + signed(edge - reset.seq) for edge in edges), default=None)
+
+
+def contiguous_end(packets: list[Segment]) -> int:
+    """The end of the unbroken run of sequence space from the first packet on."""
+    runs = sorted((p.seq_offset, p.end_offset) for p in packets)
+    end = runs[0][0] if runs else 0
+    for start, stop in runs:
+        if start <= end:
+            end = max(end, stop)
+    return end
+
+
+def handshake_only(connection: Incarnation, client: Endpoint, server: Endpoint) -> str | None:
+    """`refused`, `unanswered` or `half_open` where the handshake never completed."""
+    own = connection.sent(client)
+    theirs = connection.sent(server)
+    if any(not p.has(SYN) and not p.has(RST) for p in own + theirs):
+        return None
+    resets = [p for p in own + theirs if p.has(RST)]
+    if any(p.syn_ack for p in theirs):
+        return None if resets or any(p.syn_ack for p in own) else "half_open"
+    if any(p.src == server for p in resets):
+        return "refused"
+    return None if resets or any(p.pure_syn for p in theirs) else "unanswered"
+
+
+def read_ending(connection: Incarnation, client: Endpoint, server: Endpoint) -> Ending:
+    """How it ended and who closed."""
+    resets = [read_reset(connection, p, client) for p in connection.packets if p.has(RST) and not p.stale]
+    reset = next((r for r in resets if r.effect == "effective"), resets[0] if resets else None)
+    shape = handshake_only(connection, client, server)
+    if shape is not None:
+        return Ending(shape, "none", "no_close", None, reset)
+    active, basis, closer = closer_by_fin(connection, client, server)
+    done = finished(connection, client, server)
+    decisive = next(
+        (r for r in resets if r.effect != "ineffective" and (done is None or r.packet.ts_ns < done.ts_ns)), None
+    )
+    if decisive is not None:
+        fins = [f for f in (first_fin(connection, s) for s in (client, server)) if f is not None]
+        if any(f.ts_ns <= decisive.packet.ts_ns for f in fins):
+            return Ending("reset_after_fin", active, basis, closer, reset)
+        if decisive.kind == "abort":
+            return Ending("reset", decisive.by, "abort", decisive.packet, reset)
+        return Ending("reset", "none", "no_close", None, reset)
+    close = {"no_close": "open", "single_fin": "half_closed", "crossed": "simultaneous"}.get(basis, "fin")
+    return Ending(close, active, basis, closer, reset)
+
+
+def finished(connection: Incarnation, client: Endpoint, server: Endpoint) -> Segment | None:
+    """The packet after which both FINs are acknowledged."""
+    ends = []
+    for side, peer in ((client, server), (server, client)):
+        fin = first_fin(connection, side)
+        ack = acknowledged_by(connection, peer, fin.end_offset) if fin else None
+        if ack is None:
+            return None
+        ends.append(ack)
+    return max(ends, key=lambda p: p.ts_ns)

@@ -1,0 +1,165 @@
+"""Segments into connections: one list of packets per incarnation of a 4-tuple (A1, A2), with offsets free of wrap."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from .segments import ACK, RST, SYN, Endpoint, Segment
+
+
+def signed(difference: int) -> int:
+    """A difference of sequence numbers, modulo 2^32, as a number in [-2^31, 2^31)."""
+    return (difference + 2**31) % 2**32 - 2**31
+
+
+@dataclass
+class Incarnation:
+    """One connection: its packets in capture order and the initial sequence numbers that were seen."""
+
+    packets: list[Segment] = field(default_factory=list)
+    isn: dict[Endpoint, int] = field(default_factory=dict)
+    previous: "Incarnation | None" = None
+    number: int = 0
+
+    def sent(self, side: Endpoint) -> list[Segment]:
+        """The side's packets that belong to this connection's sequence space."""
+        return [p for p in self.packets if p.src == side and not p.stale and not p.duplicate]
+
+    def peer(self, side: Endpoint) -> Endpoint:
+        """The other side."""
+        first = self.packets[0]
+        return first.dst if side == first.src else first.src
+
+
+def split(segments: list[Segment]) -> list[Incarnation]:
+    """All connections in order of their first packet, `previous` set where a 4-tuple was used before."""
+    flows: dict[tuple[frozenset[Endpoint], tuple[int, ...]], list[Segment]] = defaultdict(list)
+    for segment in segments:
+        flows[frozenset((segment.src, segment.dst)), segment.vlans].append(segment)
+    result: list[Incarnation] = []
+    for flow in flows.values():
+        result.extend(split_flow(flow))
+    order = {id(s): i for i, s in enumerate(segments)}
+    result.sort(key=lambda c: order[id(c.packets[0])])
+    for number, connection in enumerate(result, 1):
+        connection.number = number
+        mark_duplicates(connection)
+        choose_isn(connection)
+        mark_stale(connection)
+        set_offsets(connection)
+    return result
+
+
+def split_flow(flow: list[Segment]) -> list[Incarnation]:
+    """The incarnations of one 4-tuple."""
+    result: list[Incarnation] = []
+    for segment in flow:
+        current = result[-1] if result else None
+        if current is None or opens_new(current, segment):
+            result.append(Incarnation(previous=current))
+        current = result[-1]
+        current.packets.append(segment)
+        if segment.pure_syn or segment.syn_ack:
+            current.isn.setdefault(segment.src, segment.seq)
+    return result
+
+
+def opens_new(current: Incarnation, segment: Segment) -> bool:
+    """Whether a segment cannot belong to the current incarnation: a SYN with an ISN that is not its own."""
+    if not segment.has(SYN) or segment.has(RST):
+        return False
+    isn, peer_isn = current.isn.get(segment.src), current.isn.get(segment.dst)
+    if isn == segment.seq:
+        return False
+    if segment.syn_ack and peer_isn is not None:
+        return not answers(segment, peer_isn, current)
+    if isn is not None:
+        return True
+    if segment.pure_syn and peer_isn is not None:
+        return not still_opening(current, segment.src)
+    return not reordered_start(current, segment)
+
+
+def answers(segment: Segment, peer_isn: int, current: Incarnation) -> bool:
+    """Whether a SYN-ACK acknowledges the other side's SYN (with part or all of its Fast Open data)."""
+    syn_data = max((p.payload_len for p in current.packets if p.has(SYN) and p.src == segment.dst), default=0)
+    return 1 <= signed(segment.ack - peer_isn) <= 1 + syn_data
+
+
+def still_opening(current: Incarnation, side: Endpoint) -> bool:
+    """Whether `side`, whose peer sent a SYN, could still send its own: crossing SYNs, or a split handshake."""
+    return not any(p.has(RST) or (p.src == side and p.space) for p in current.packets) and not any(
+        p.src != side and not p.has(SYN) for p in current.packets
+    )
+
+
+def reordered_start(current: Incarnation, segment: Segment) -> bool:
+    """Whether what was already captured continues right after this SYN: the tap saw them out of order."""
+    own = [signed(p.seq - segment.seq) for p in current.packets if p.src == segment.src and not p.has(RST)]
+    acks = [signed(p.ack - segment.seq) for p in current.packets if p.src == segment.dst and p.has(ACK)]
+    first = 1 + segment.payload_len
+    return min(own, default=0) in (1, first) or min(acks, default=0) in (1, first)
+
+
+def mark_duplicates(connection: Incarnation) -> None:
+    """Mark packets that are another packet captured twice: the same headers and IP id, nothing sent between."""
+    seen: dict[tuple[object, ...], int] = {}
+    for p in connection.packets:
+        key = (p.src, p.seq, p.ack, p.flags, p.window, p.payload_len, p.ip_id, tuple(p.options))
+        if p.ip_id and key in seen and p.ts_ns - seen[key] < 1_000_000:
+            p.duplicate = True
+        seen[key] = p.ts_ns
+
+
+def mark_stale(connection: Incarnation) -> None:
+    """Mark A2's last row: the challenge ACK of an older socket before the SYN-ACK, and the RST that it provokes."""
+    opener = next((p for p in connection.packets if p.pure_syn), None)
+    if opener is None or connection.packets[0] is not opener:
+        return
+    own = [p for p in connection.packets if p.src == opener.src and not p.has(RST)]
+    longest = max(signed(p.seq + p.space - opener.seq) for p in own)
+    challenged: set[int] = set()
+    for p in connection.packets:
+        if p.src != opener.src:
+            if p.has(SYN):
+                return
+            if p.has(ACK) and not p.has(RST) and not 1 <= signed(p.ack - opener.seq) <= max(longest, 1):
+                p.stale = True
+                challenged.add(p.ack)
+        elif p.has(RST) and p.seq in challenged:
+            p.stale = True
+
+
+def choose_isn(connection: Incarnation) -> None:
+    """Where a side answered with several ISNs, keep the one that the peer's first ACK accepts; the others are stale."""
+    for side in list(connection.isn):
+        offered = [p for p in connection.packets if p.src == side and p.has(SYN) and not p.has(RST)]
+        accepting = next((p for p in connection.packets if p.dst == side and p.has(ACK) and not p.has(SYN | RST)), None)
+        accepted = [p.seq for p in offered if accepting is not None and signed(accepting.ack - p.seq) == 1]
+        if accepted:
+            connection.isn[side] = accepted[0]
+        for p in offered:
+            p.stale = p.seq != connection.isn[side]
+
+
+def set_offsets(connection: Incarnation) -> None:
+    """Give every packet its offsets from the ISNs (from the first sequence number seen where there is no ISN)."""
+    live = [p for p in connection.packets if not p.stale]
+    base: dict[Endpoint, int] = dict(connection.isn)
+    for p in live:
+        if not p.has(RST):
+            base.setdefault(p.src, (p.seq - 1) % 2**32)
+            if p.has(ACK):
+                base.setdefault(p.dst, (p.ack - 1) % 2**32)
+    for side in {connection.packets[0].src, connection.packets[0].dst}:
+        set_offsets_of(side, live, base.get(side, 0))
+
+
+def set_offsets_of(side: Endpoint, packets: list[Segment], origin: int) -> None:
+    """Offsets in one side's sequence space; each is taken nearest to the one before, so that a wrap is no jump."""
+    near = 0
+    for p in packets:
+        if p.src == side:
+            p.seq_offset = near + signed(p.seq - origin - near)
+            near = near if p.has(RST) else p.seq_offset
+        elif p.has(ACK):
+            p.ack_offset = near + signed(p.ack - origin - near)

@@ -1,0 +1,160 @@
+"""A capture's connections as a list of dicts with the contract's column names, each fact found on the whole list."""
+
+from pathlib import Path
+from typing import Any
+
+from .capture import read_capture
+from .closing import Ending, read_ending
+from .http import REQUEST_LINE, STATUS_LINE
+from .incarnations import Incarnation, split
+from .persistence import http_columns
+from .race import read_race
+from .segments import ACK, RST, Endpoint, Segment, read_segments
+from .time_wait import TimeWait, read_time_wait
+from .traffic import distinct_bytes, idle_before_close, quality, retransmits, seconds
+
+Row = dict[str, Any]
+SECOND = 1_000_000_000
+MODEL_NS = (60 * SECOND, 65_200_000_000)  # Linux
+
+
+def read_connections(*paths: Path) -> list[Row]:
+    """One dict per connection of a set of files, in order of first packet. Raises `NotACaptureError`."""
+    files = [(path, read_capture(path)) for path in paths]
+    files.sort(key=lambda file: file[1][0].ts_ns if file[1] else 0)
+    segments = [segment for path, packets in files for segment in read_segments(packets, str(path))]
+    connections = split(segments)
+    capture_end = max((p.ts_ns for _, packets in files for p in packets), default=0)
+    return [read_row(c, following(c, connections), capture_end) for c in connections]
+
+
+def following(connection: Incarnation, connections: list[Incarnation]) -> list[Segment]:
+    """The packets of the incarnations that came after on the same 4-tuple."""
+    later: list[Segment] = []
+    last = connection
+    for candidate in connections:
+        if candidate.previous is last:
+            later += candidate.packets
+            last = candidate
+    return later
+
+
+def read_row(c: Incarnation, later: list[Segment], capture_end: int) -> Row:
+    """All columns of one connection."""
+    client, server, role_basis = roles(c)
+    first, last = c.packets[0], c.packets[-1]
+    row: Row = {
+        "connection": c.number, "file": first.file, "first_frame": first.frame, "last_frame": last.frame,
+        "client": client[0], "client_port": client[1], "server": server[0], "server_port": server[1],
+        "role_basis": role_basis, "start": first.ts_ns, "end": max(p.ts_ns for p in c.packets),
+        "handshake_rtt_s": handshake_rtt(c, client, server),
+        "reuse_of": c.previous.number if c.previous else None,
+        "reuse_gap_s": seconds(first.ts_ns - c.previous.packets[-1].ts_ns) if c.previous else None,
+        "quality": quality(c),
+    }  # fmt: skip
+    for name, side in (("client", client), ("server", server)):
+        row[f"{name}_packets"] = sum(p.src == side for p in c.packets)
+        row[f"{name}_bytes"] = distinct_bytes(c, side)
+        row[f"{name}_retransmits"] = retransmits(c, side)
+    ending = read_ending(c, client, server)
+    row |= closing_columns(ending)
+    row |= time_wait_columns(c, client, server, later, capture_end)
+    row |= http_columns(c, client, server)
+    row["race"] = read_race(c, client, server, row["requests"] or 0, row["responses"] or 0)
+    row["idle_before_close_s"] = idle_before_close(c)
+    return row
+
+
+def roles(c: Incarnation) -> tuple[Endpoint, Endpoint, str]:
+    """Client, server and how that is known."""
+    live = [p for p in c.packets if not p.stale]
+    for p in live:
+        if p.pure_syn:
+            return p.src, p.dst, "syn"
+    for p in live:
+        if p.syn_ack:
+            return p.dst, p.src, "syn_ack"
+    for p in live:
+        line = p.payload.split(b"\n")[0]
+        if REQUEST_LINE.match(line):
+            return p.src, p.dst, "http"
+        if STATUS_LINE.match(line):
+            return p.dst, p.src, "http"
+        if p.payload[:2] == b"\x16\x03" and p.payload[5:6] in (b"\x01", b"\x02"):
+            return (p.src, p.dst, "tls") if p.payload[5] == 1 else (p.dst, p.src, "tls")
+    first = c.packets[0]
+    if first.src[1] != first.dst[1]:
+        high, low = sorted((first.src, first.dst), key=lambda e: -e[1])
+        return high, low, "port"
+    return first.src, first.dst, "first_packet"
+
+
+def handshake_rtt(c: Incarnation, client: Endpoint, server: Endpoint) -> float | None:
+    """SYN to the ACK that completes the handshake."""
+    syn = next((p for p in c.packets if p.src == client and p.pure_syn), None)
+    syn_ack = next((p for p in c.packets if p.src == server and p.syn_ack), None)
+    if syn is None or syn_ack is None:
+        return None
+    seen = False
+    for p in c.packets:
+        seen = seen or p is syn_ack
+        if seen and p.src == client and p.has(ACK) and not p.has(RST) and p.ack_offset >= 1 and not p.stale:
+            return seconds(p.ts_ns - syn.ts_ns)
+    return None
+
+
+def closing_columns(e: Ending) -> Row:
+    """close, active_closer, closer_*, reset_*."""
+    return {
+        "close": e.close, "active_closer": e.active, "closer_basis": e.basis,
+        "closer_frame": e.closer.frame if e.closer else None,
+        "closer_time": e.closer.ts_ns if e.closer else None,
+        "reset_by": e.reset.by if e.reset else None, "reset_kind": e.reset.kind if e.reset else None,
+        "reset_effect": e.reset.effect if e.reset else None,
+    }  # fmt: skip
+
+
+def time_wait_columns(
+    c: Incarnation, client: Endpoint, server: Endpoint, later: list[Segment], capture_end: int
+) -> Row:
+    """time_wait_*; where both sides hold one, the columns tell of the client's."""
+    waits = {n: read_time_wait(c, s, later) for n, s in (("client", client), ("server", server))}
+    holders = [n for n, w in waits.items() if w is not None]
+    row: Row = {"time_wait_holder": "both" if len(holders) == 2 else holders[0] if holders else "none"}
+    wait = waits[holders[0]] if holders else None
+    if wait is None:
+        empty = ("start", "lower_s", "upper_s", "s", "end")
+        return row | {f"time_wait_{n}": None for n in empty} | {
+            "time_wait_restarts": 0, "time_wait_basis": "not_entered"}  # fmt: skip
+    start = wait.start.ts_ns
+    ages = {n: seconds(p.ts_ns - start) if p else None
+            for n, p in (("alive", wait.alive), ("gone", wait.gone), ("ended", wait.ended))}  # fmt: skip
+    exact = ages["ended"]
+    return row | {
+        "time_wait_start": start, "time_wait_restarts": wait.restarts,
+        "time_wait_lower_s": ages["alive"] if exact is None else exact,
+        "time_wait_upper_s": ages["gone"] if exact is None else exact,
+        "time_wait_s": exact,
+        "time_wait_basis": basis(wait, capture_end), "time_wait_end": end_cause(wait),
+    }  # fmt: skip
+
+
+def basis(wait: TimeWait, capture_end: int) -> str:
+    """semantics B4's word."""
+    if wait.ended is not None:
+        return "observed_exact"
+    if wait.gone is not None:
+        return "observed_interval" if wait.alive else "upper_only"
+    if wait.possibly_killed is not None:
+        return "possibly_killed"
+    last = wait.restarted or wait.start
+    if capture_end < last.ts_ns + MODEL_NS[1]:
+        return "censored"
+    return "lower_only" if wait.alive else "model"
+
+
+def end_cause(wait: TimeWait) -> str:
+    """expired, reused, killed or unknown."""
+    if wait.ended is not None:
+        return wait.cause
+    return "expired" if wait.gone is not None and wait.possibly_killed is None else "unknown"

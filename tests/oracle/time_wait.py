@@ -1,0 +1,96 @@
+"""TIME_WAIT of one endpoint: when it began and what later packets prove of it (A4, B1, B3)."""
+
+from dataclasses import dataclass
+
+from .closing import acknowledged_by, first_fin, read_reset
+from .incarnations import Incarnation
+from .segments import ACK, RST, Endpoint, Segment
+
+REUSE_STEP = 65537  # Linux tcp_timewait_state_process: the reusing socket's ISN is the old snd_nxt + 65535 + 2
+KILL_PROOF_NS = 1_000_000_000  # a SYN accepted this soon after the reset shows that the reset ended it
+
+
+@dataclass
+class TimeWait:
+    """What is proven; packets are the evidence."""
+
+    start: Segment
+    restarts: int = 0
+    restarted: Segment | None = None
+    alive: Segment | None = None
+    gone: Segment | None = None
+    ended: Segment | None = None
+    cause: str = "unknown"
+    possibly_killed: Segment | None = None
+    ttls: frozenset[int] = frozenset()  # of the endpoint itself; a reset with another is a middlebox's
+
+
+def entered(connection: Incarnation, side: Endpoint) -> Segment | None:
+    """The packet with which `side` enters TIME_WAIT, or None (A4)."""
+    peer = connection.peer(side)
+    own_fin, peer_fin = first_fin(connection, side), first_fin(connection, peer)
+    if own_fin is None or peer_fin is None:
+        return None
+    order = {id(p): i for i, p in enumerate(connection.packets)}
+    own_ack = acknowledged_by(connection, side, peer_fin.end_offset)
+    peer_ack = acknowledged_by(connection, peer, own_fin.end_offset)
+    if own_ack is None or peer_ack is None:
+        return None
+    before_own_fin = own_ack.seq_offset < own_fin.end_offset and order[id(own_ack)] <= order[id(own_fin)]
+    if before_own_fin:  # it acknowledged the peer's FIN before (or with) its own: the passive closer
+        return None
+    start = max(own_ack, peer_ack, key=lambda p: order[id(p)])
+    for p in connection.packets[: order[id(start)]]:
+        if p.has(RST) and not p.stale and read_reset(connection, p, side).effect == "effective":
+            return None
+    return start
+
+
+def read_time_wait(connection: Incarnation, side: Endpoint, later: list[Segment]) -> TimeWait | None:
+    """The TIME_WAIT of `side`; `later` are the packets of the 4-tuple's following incarnations."""
+    start = entered(connection, side)
+    if start is None:
+        return None
+    own_fin = first_fin(connection, side)
+    peer_fin = first_fin(connection, connection.peer(side))
+    assert own_fin is not None
+    assert peer_fin is not None
+    snd_nxt = (own_fin.seq + own_fin.space) % 2**32
+    rcv_nxt = (peer_fin.seq + peer_fin.space) % 2**32
+    at = next(i for i, p in enumerate(connection.packets) if p is start)
+    wait = TimeWait(start, ttls=frozenset(p.ttl for p in connection.sent(side) if not p.has(RST)))
+    question: Segment | None = None
+    for p in [q for q in connection.packets[at + 1 :] if not q.duplicate] + later:
+        if p.src != side:
+            if p.has(RST):
+                if p.seq == rcv_nxt:
+                    wait.possibly_killed = p
+            elif p.space or (p.seq - rcv_nxt) % 2**32 >= 2**31:
+                question = p
+            continue
+        if decisive(wait, p, question, snd_nxt, rcv_nxt):
+            break
+        if p.has(ACK) and not p.space and p.seq == snd_nxt and p.ack == rcv_nxt and question is not None:
+            wait.alive = p
+            if not question.pure_syn:
+                wait.restarts += 1
+                wait.restarted = p
+            question = None
+    return wait
+
+
+def decisive(wait: TimeWait, p: Segment, question: Segment | None, snd_nxt: int, rcv_nxt: int) -> bool:
+    """Record a packet of the endpoint that ends or disproves its TIME_WAIT; whether it was one."""
+    if p.pure_syn or p.syn_ack:
+        if p.seq == (snd_nxt + REUSE_STEP) % 2**32:
+            wait.ended, wait.cause = p, "reused"
+        else:
+            wait.gone = p
+            killer = wait.possibly_killed
+            if killer is not None and p.ts_ns - killer.ts_ns < KILL_PROOF_NS:
+                wait.ended, wait.cause = killer, "killed"
+        return True
+    if p.has(RST) and not p.has(ACK) and question is not None and p.seq == question.ack and p.ttl in wait.ttls:
+        wait.gone = p
+        return True
+    return bool(p.space) or (p.has(ACK) and not p.has(RST) and p.ack != rcv_nxt)

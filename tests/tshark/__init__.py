@@ -1,0 +1,1 @@
+"""Cross-checks with tshark: what Wireshark's dissectors count in a capture, beside what the tool counts."""
