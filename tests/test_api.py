@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 import summaries
+from handmade import Engine, SourceError
 
 import pcapwatch
 from pcapwatch import bpf
-
-sys.path.insert(0, str(Path(__file__).parent / "cli"))
-from engine import Engine, SourceError  # noqa: E402 - the path above comes first
-
-
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    """A hand-made engine in the place of the real one."""
-    made = Engine(summaries.proxy_and_origin())
-    monkeypatch.setitem(sys.modules, "pcapwatch._engine", made)
-    monkeypatch.setattr(pcapwatch, "_engine", made, raising=False)
-    return made
 
 
 def test_all_is_there() -> None:
@@ -32,7 +20,7 @@ def test_all_is_there() -> None:
 
 
 def test_frames_are_arrows_memory(engine: Engine) -> None:
-    """The frames are pandas, keep nulls and nanoseconds, and give their columns back through the PyCapsule interface uncopied."""
+    """The frames keep nulls and nanoseconds, and give their columns through the PyCapsule interface uncopied."""
     report = pcapwatch.analyze("a.pcap", threads=1)
     assert list(report.connections["active_closer"]) == ["server", "client"]
     assert report.connections["start"].isna().tolist() == [False, True]
@@ -56,13 +44,13 @@ def test_a_notebook_shows_the_report(engine: Engine) -> None:
     """HTML and Markdown displays carry the verdict."""
     del engine
     report = pcapwatch.analyze(Path("a.pcap"))
-    assert "closes first" in report._repr_html_()  # noqa: SLF001 - the notebook's protocol
-    assert report._repr_markdown_() == report.to_markdown()  # noqa: SLF001
+    assert "closes first" in report._repr_html_()
+    assert report._repr_markdown_() == report.to_markdown()
 
 
 def test_mistakes_are_pcapwatchs_errors(engine: Engine) -> None:
     """An unknown setting, no path and a bad capture each raise an error of one line."""
-    with pytest.raises(pcapwatch.UsageError, match="no such setting: thread$"):
+    with pytest.raises(pcapwatch.UsageError, match=r"no such setting: thread$"):
         pcapwatch.analyze("a.pcap", thread=1)
     with pytest.raises(pcapwatch.UsageError, match="no capture named"):
         pcapwatch.analyze([])
@@ -78,10 +66,10 @@ def no_libpcap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def missing(name: str) -> None:
         raise OSError(name)
 
-    bpf._libpcap.cache_clear()  # noqa: SLF001 - the loaded library is remembered
+    bpf._libpcap.cache_clear()
     monkeypatch.setattr("ctypes.CDLL", missing)
     yield
-    bpf._libpcap.cache_clear()  # noqa: SLF001
+    bpf._libpcap.cache_clear()
 
 
 @pytest.mark.usefixtures("no_libpcap")
