@@ -15,8 +15,9 @@ from typing import Any
 
 import dpkt
 import pandas as pd
-import pcapwatch
 import pytest
+
+import pcapwatch
 from pcapwatch import _engine
 
 ROOT = Path(__file__).parents[1] / "fixtures"

@@ -152,7 +152,7 @@ def handshake_only(connection: Incarnation, client: Endpoint, server: Endpoint) 
     resets = [p for p in own + theirs if p.has(RST)]
     if any(p.syn_ack for p in theirs):
         return None if resets or any(p.syn_ack for p in own) else "half_open"
-    if any(p.src == server for p in resets):
+    if any(p.src == server for p in resets) and any(p.pure_syn for p in own):
         return "refused"
     return None if resets or any(p.pure_syn for p in theirs) else "unanswered"
 
