@@ -19,6 +19,10 @@ KNOWN: tuple[Known, ...] = (
         "A split handshake has two SYNs and two SYN-ACKs; the contract does not say which pair is timed.",
     ),
     Known(
+        "simultaneous-open", 1, "handshake_rtt_s",
+        "Crossing SYNs: the SYN and the SYN-ACK that repeats it both begin the handshake.",
+    ),
+    Known(
         "tcp-fastopen-10-syn-data-ignore-input.pcap", 1, "server_retransmits",
         "The server answers with two ISNs; whether SYN-ACKs of the one not taken up are retransmissions is a word.",
     ),
