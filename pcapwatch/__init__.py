@@ -1,4 +1,4 @@
-"""Who closed each TCP connection in a capture, how long TIME_WAIT lasted, and what Connection: close had to do with it."""
+"""Who closed each TCP connection in a capture, how long TIME_WAIT lasted, what Connection: close had to do with it."""
 
 from __future__ import annotations
 

@@ -1,9 +1,40 @@
-"""What tests of several folders share."""
+"""What tests of several folders share: an engine that gives hand-made facts, and the command line run over it."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-# `import summaries`: the builders of hand-made summaries beside this file.
+import pytest
+
+import pcapwatch
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+import summaries
+from handmade import Engine
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """A hand-made engine in the place of the real one."""
+    made = Engine(summaries.proxy_and_origin())
+    monkeypatch.setitem(sys.modules, "pcapwatch._engine", made)
+    monkeypatch.setattr(pcapwatch, "_engine", made, raising=False)
+    return made
+
+
+@pytest.fixture
+def run(engine: Engine, capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command line; gives exit status, standard output and standard error."""
+    from pcapwatch.cli import main
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        out, err = capfdbinary.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, out.decode(), err.decode()
+
+    return call

@@ -188,7 +188,7 @@ def many_clients(number: int = 40) -> Summary:
     refused = pair(
         "192.0.2.7", "198.51.100.9", 9, 3, close={"refused": 3}, active_closer={"none": 3}, protocol={"empty": 3}
     )
-    quality = {
+    quality: dict[str, Any] = {
         "not_analysed": {"udp": 12, "arp": 3},
         "connection_quality": {"gap": 1, "midstream": 2},
         "cut_packets": 7,

@@ -82,7 +82,7 @@ def test_mutated_bytes_give_a_report_or_a_source_error(packets: list[Crafted], c
         path.write_bytes(data)
         message = ""
         try:
-            pcapwatch.analyze(str(path)).to_json()
-        except pcapwatch.SourceError as error:
+            pcapwatch.analyze(path).to_json()
+        except pcapwatch.CaptureError as error:
             message = str(error)
     assert "\n" not in message

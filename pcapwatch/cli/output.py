@@ -92,10 +92,14 @@ def _mode(target: Path) -> int:
 
 
 def write_stdout(content: bytes) -> None:
-    """UTF-8 whatever the locale says."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
+    """UTF-8 whatever the locale says. A reader that has left (`| head`) has what it wanted: no error."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # What is still buffered would make the interpreter complain when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def terminal_width() -> int:

@@ -28,7 +28,7 @@ _ENTITY = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
 
 
 def terminal(text: str) -> str:
-    r"""For a terminal or a text file: one line, every control or invisible character written as ``\x1b`` or ``\u202e``."""
+    r"""For a terminal or a text file: one line, control and invisible characters written as ``\x1b`` or ``\u202e``."""
     return _UNSEEN.sub(_visible, text)
 
 

@@ -8,7 +8,7 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[int], width: int) -> str:
-    """At most ``width`` characters, each the greatest of its share of ``values``, scaled from 0 to the greatest of all."""
+    """At most ``width`` characters, each the greatest of its share of values, scaled from 0 to the greatest."""
     if not values or width < 1:
         return ""
     top = max(values)

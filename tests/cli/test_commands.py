@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 import pytest
 import summaries
+from handmade import Engine, SourceError
 
-from engine import Engine, SourceError
 from pcapwatch.cli import COMMANDS
 from pcapwatch.cli.output import TABLE_FORMATS, write_whole
 from pcapwatch.errors import OutputError

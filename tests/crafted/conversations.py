@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from .talk import Crafted, Talk
 
+TCP_FLAGS = 14 + 20 + 13  # the offset of the flags in a crafted frame
+SYN_RST = 0x06
 VERSIONS = (b"1.0", b"1.1")
 OPTIONS = (b"", b"Connection: close\r\n", b"Connection: keep-alive\r\n", b"connection: Keep-Alive, X\r\n")
 OPENINGS = ("handshake", "handshake", "handshake", "midstream", "refused", "unanswered", "half_open")
@@ -46,9 +48,9 @@ def send_data(draw: st.DrawFn, talk: Talk, side: str, at: float, data: bytes) ->
     return at + 0.001
 
 
-def incarnation(draw: st.DrawFn, talk: Talk, at: float) -> float:
-    """One connection from opening to close; returns the time after it."""
-    opening = draw(st.sampled_from(OPENINGS))
+def incarnation(draw: st.DrawFn, talk: Talk, at: float, *, first: bool = True) -> float:
+    """One connection from opening to close; returns the time after it. Only the first can be picked up midstream."""
+    opening = draw(st.sampled_from(OPENINGS if first else [o for o in OPENINGS if o != "midstream"]))
     if opening == "refused":
         talk.c(at, "S")
         talk.s(at + 0.001, "RA", seq=0, window=0)
@@ -147,7 +149,7 @@ def conversations(draw: st.DrawFn, port: int = 40_000) -> list[Crafted]:
             talk.s(at + 0.0081, "SA")
             talk.c(at + 0.0082, "A")
         else:
-            incarnation(draw, talk, at)
+            incarnation(draw, talk, at, first=False)
     return talk.packets
 
 
@@ -169,7 +171,8 @@ def disturb(draw: st.DrawFn, packets: list[Crafted]) -> list[Crafted]:
     times = [p.at_s for p in packets]
     for _ in range(draw(st.integers(0, 2))):  # two neighbours swapped
         i = draw(st.integers(0, max(0, len(packets) - 2)))
-        packets[i : i + 2] = packets[i : i + 2][::-1]
+        if not any(p.data[TCP_FLAGS] & SYN_RST for p in packets[i : i + 2]):  # where a connection begins stays decided
+            packets[i : i + 2] = packets[i : i + 2][::-1]
     packets = [replace(p, at_s=at) for p, at in zip(packets, times, strict=True)]
     for _ in range(draw(st.integers(0, 2))):  # one captured twice
         i = draw(st.integers(0, max(0, len(packets) - 1)))

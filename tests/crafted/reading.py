@@ -33,19 +33,19 @@ def plain(value: object) -> object:
     return value.item() if hasattr(value, "item") else value
 
 
-def tool_rows(*paths: Path, **settings: object) -> list[dict[str, object]]:
+def tool_rows(*paths: Path) -> list[dict[str, object]]:
     """The tool's connections table as plain rows."""
     import pcapwatch
 
-    table = pcapwatch.analyze([str(p) for p in paths], **settings).connections
-    return [{k: plain(v) for k, v in row.items()} for row in table.to_dict("records")]
+    table = pcapwatch.analyze(list(paths)).connections
+    return [{str(k): plain(v) for k, v in row.items()} for row in table.to_dict("records")]
 
 
-def tool_json(path: Path, **settings: object) -> str:
+def tool_json(path: Path, threads: int, batch_packets: int) -> str:
     """The tool's JSON report."""
     import pcapwatch
 
-    return str(pcapwatch.analyze(str(path), **settings).to_json())
+    return str(pcapwatch.analyze(path, threads=threads, batch_packets=batch_packets).to_json())
 
 
 def differences(rows: list[dict[str, object]], expected: list[Expected]) -> list[str]:

@@ -99,8 +99,13 @@ def read_reset(connection: Incarnation, reset: Segment, client: Endpoint) -> Res
     taken = max((p.ack_offset for p in own if p.has(ACK)), default=0)
     data = [p for p in theirs if p.payload_len and p.ack == reset.seq and p.end_offset > taken]
     late = bool(data) and any(p.has(FIN) for p in own)
-    kind = "late_data" if late else "no_state"
+    kind = "late_data" if late else "no_state" if provoking else "abort"  # an answer to nothing is its sender's own act
     return Reset(reset, name, kind, effect_of(reset, own, theirs), reset.dst if provoking else None)
+
+
+def stale_reset(reset: Segment, client: Endpoint) -> Reset:
+    """A reset for an older socket of the 4-tuple: it answers that socket's segment and does nothing to this one."""
+    return Reset(reset, "client" if reset.src == client else "server", "no_state", "ineffective", reset.dst)
 
 
 def effect_of(reset: Segment, own: list[Segment], theirs: list[Segment]) -> str:
@@ -147,23 +152,25 @@ def handshake_only(connection: Incarnation, client: Endpoint, server: Endpoint) 
     resets = [p for p in own + theirs if p.has(RST)]
     if any(p.syn_ack for p in theirs):
         return None if resets or any(p.syn_ack for p in own) else "half_open"
-    if any(p.src == server for p in resets):
+    if any(p.src == server for p in resets) and any(p.pure_syn for p in own):
         return "refused"
     return None if resets or any(p.pure_syn for p in theirs) else "unanswered"
 
 
 def read_ending(connection: Incarnation, client: Endpoint, server: Endpoint) -> Ending:
     """How it ended and who closed."""
-    resets = [read_reset(connection, p, client) for p in connection.packets if p.has(RST) and not p.stale]
+    done = finished(connection, client, server)
+    resets = [
+        stale_reset(p, client) if p.stale else read_reset(connection, p, client)
+        for p in connection.packets
+        if p.has(RST) and (done is None or p.ts_ns < done.ts_ns)
+    ]
     reset = next((r for r in resets if r.effect == "effective"), resets[0] if resets else None)
     shape = handshake_only(connection, client, server)
     if shape is not None:
         return Ending(shape, "none", "no_close", None, reset)
     active, basis, closer = closer_by_fin(connection, client, server)
-    done = finished(connection, client, server)
-    decisive = next(
-        (r for r in resets if r.effect != "ineffective" and (done is None or r.packet.ts_ns < done.ts_ns)), None
-    )
+    decisive = next((r for r in resets if r.effect != "ineffective"), None)
     if decisive is not None:
         fins = [f for f in (first_fin(connection, s) for s in (client, server)) if f is not None]
         if any(f.ts_ns <= decisive.packet.ts_ns for f in fins):

@@ -15,13 +15,12 @@ COLUMNS = (
     "time_wait_restarts", "time_wait_lower_s", "time_wait_upper_s", "time_wait_basis", "time_wait_end", "reuse_of",
     "reuse_gap_s", "requests", "responses", "http_version", "request_connection", "response_connection",
     "request_persistent", "response_persistent", "keep_alive_timeout_s", "keep_alive_max", "close_announced_by",
-    "idle_before_close_s", "race",
+    "idle_before_close_s", "race", "quality",
 )  # fmt: skip
 # What loss and reordering at the tap leave decided; the rest can honestly be read in two ways then.
 DISTURBED_COLUMNS = (
-    "connection", "last_frame", "client", "client_port", "server", "server_port", "role_basis", "start", "end",
-    "client_packets", "server_packets", "client_bytes", "server_bytes", "active_closer", "closer_basis",
-    "time_wait_holder", "reuse_of", "reuse_gap_s", "requests", "responses", "close",
+    "client", "client_port", "server", "server_port", "start", "end", "client_packets", "server_packets",
+    "client_bytes", "server_bytes", "reuse_gap_s",
 )  # fmt: skip
 QUALITY = {"midstream", "truncated", "gap", "one_sided"}  # the words that need no threshold and so are the oracle's too
 
@@ -53,14 +52,16 @@ def compare(
     for key in sorted(mine.keys() | theirs.keys()):
         a, b = theirs.get(key), mine.get(key)
         if a is not None and b is not None:
-            pairs = [(c, a.get(c), b.get(c)) for c in columns if not same(a.get(c), b.get(c))]
-            left, right = words(a.get("quality")) & QUALITY, words(b.get("quality")) & QUALITY
-            if left != right:
-                pairs.append(("quality", sorted(left), sorted(right)))
+            pairs = [(c, value(a, c), value(b, c)) for c in columns if not same(value(a, c), value(b, c))]
         else:
             pairs = [("connection", "no row" if a is None else "a row", "no row" if b is None else "a row")]
         found += [describe(capture, a or b or {}, *pair) for pair in pairs]
     return found
+
+
+def value(row: Row, column: str) -> object:
+    """A cell; of the quality only the words that both readings define alike."""
+    return sorted(words(row.get(column)) & QUALITY) if column == "quality" else row.get(column)
 
 
 def by_opening(rows: Iterable[Row]) -> dict[tuple[str, int], Row]:

@@ -74,7 +74,7 @@ def opens_new(current: Incarnation, segment: Segment) -> bool:
         return not answers(segment, peer_isn, current)
     if isn is not None:
         return True
-    if segment.pure_syn and peer_isn is not None:
+    if segment.pure_syn and any(p.pure_syn and p.src == segment.dst for p in current.packets):
         return not still_opening(current, segment.src)
     return not reordered_start(current, segment)
 

@@ -13,4 +13,21 @@ class Known:
     reason: str
 
 
-KNOWN: tuple[Known, ...] = ()
+KNOWN: tuple[Known, ...] = (
+    Known(
+        "split-handshake-4whs.pcap", 1, "handshake_rtt_s",
+        "A split handshake has two SYNs and two SYN-ACKs; the contract does not say which pair is timed.",
+    ),
+    Known(
+        "simultaneous-open", 1, "handshake_rtt_s",
+        "Crossing SYNs: the SYN and the SYN-ACK that repeats it both begin the handshake.",
+    ),
+    Known(
+        "tcp-fastopen-10-syn-data-ignore-input.pcap", 1, "server_retransmits",
+        "The server answers with two ISNs; whether SYN-ACKs of the one not taken up are retransmissions is a word.",
+    ),
+    Known(
+        "fin_retransmission.pcap", 1, "client_retransmits",
+        "A FIN without ACK carries the SYN's own sequence number: it overlaps the SYN, but repeats nothing.",
+    ),
+)  # fmt: skip

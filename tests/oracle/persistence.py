@@ -1,5 +1,6 @@
 """A connection's HTTP columns, from its two reassembled streams."""
 
+import re
 from typing import Any
 
 from .http import Conversation, Stream, read_conversation
@@ -27,12 +28,20 @@ def build_stream(c: Incarnation, side: Endpoint) -> Stream:
     return stream
 
 
+def begins_as_http(streams: tuple[Stream, Stream]) -> bool:
+    """Whether the client's first bytes could begin a request, or the server's a response, that a cut hides."""
+    client, server = (bytes(s.data[:200]) if s.whole(0, 1) else b"" for s in streams)
+    request = re.match(rb"(\r\n)*[!#$%&'*+.^_`|~0-9A-Za-z-]+ +\S+( +HTTP/1\.[01]\r?\n)", client)
+    return request is not None or re.match(rb"HTTP/1\.[01] \d{3}", server) is not None
+
+
 def http_columns(c: Incarnation, client: Endpoint, server: Endpoint) -> dict[str, Any]:
     """requests, responses, versions, Connection options, announcements; null when it is not HTTP/1.x."""
-    talk = read_conversation(build_stream(c, client), build_stream(c, server))
+    streams = (build_stream(c, client), build_stream(c, server))
+    talk = read_conversation(*streams)
     names = ("requests", "responses", "request_connection", "response_connection", "request_persistent",
              "response_persistent", "keep_alive_timeout_s", "keep_alive_max")  # fmt: skip
-    if not talk.requests and not talk.responses:
+    if not begins_as_http(streams):
         return dict.fromkeys(names) | {"close_announced_by": "none", "http_version": None}
     request = talk.requests[-1] if talk.requests else None
     response = talk.finals[-1] if talk.finals else None

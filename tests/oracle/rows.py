@@ -42,18 +42,19 @@ def following(connection: Incarnation, connections: list[Incarnation]) -> list[S
 def read_row(c: Incarnation, later: list[Segment], capture_end: int) -> Row:
     """All columns of one connection."""
     client, server, role_basis = roles(c)
-    first, last = c.packets[0], c.packets[-1]
+    seen = once(c)
+    first, last = seen[0], seen[-1]
     row: Row = {
         "connection": c.number, "file": first.file, "first_frame": first.frame, "last_frame": last.frame,
         "client": client[0], "client_port": client[1], "server": server[0], "server_port": server[1],
-        "role_basis": role_basis, "start": first.ts_ns, "end": max(p.ts_ns for p in c.packets),
-        "handshake_rtt_s": handshake_rtt(c, client, server),
+        "role_basis": role_basis, "start": first.ts_ns, "end": max(p.ts_ns for p in seen),
+        "handshake_rtt_s": handshake_rtt(c),
         "reuse_of": c.previous.number if c.previous else None,
-        "reuse_gap_s": seconds(first.ts_ns - c.previous.packets[-1].ts_ns) if c.previous else None,
+        "reuse_gap_s": seconds(first.ts_ns - once(c.previous)[-1].ts_ns) if c.previous else None,
         "quality": quality(c),
     }  # fmt: skip
     for name, side in (("client", client), ("server", server)):
-        row[f"{name}_packets"] = sum(p.src == side for p in c.packets)
+        row[f"{name}_packets"] = sum(p.src == side for p in seen)
         row[f"{name}_bytes"] = distinct_bytes(c, side)
         row[f"{name}_retransmits"] = retransmits(c, side)
     ending = read_ending(c, client, server)
@@ -61,8 +62,13 @@ def read_row(c: Incarnation, later: list[Segment], capture_end: int) -> Row:
     row |= time_wait_columns(c, client, server, later, capture_end)
     row |= http_columns(c, client, server)
     row["race"] = read_race(c, client, server, row["requests"] or 0, row["responses"] or 0)
-    row["idle_before_close_s"] = idle_before_close(c)
+    row["idle_before_close_s"] = idle_before_close(c, ending)
     return row
+
+
+def once(c: Incarnation) -> list[Segment]:
+    """A connection's packets, without those that the tap saw twice."""
+    return [p for p in c.packets if not p.duplicate]
 
 
 def roles(c: Incarnation) -> tuple[Endpoint, Endpoint, str]:
@@ -89,17 +95,16 @@ def roles(c: Incarnation) -> tuple[Endpoint, Endpoint, str]:
     return first.src, first.dst, "first_packet"
 
 
-def handshake_rtt(c: Incarnation, client: Endpoint, server: Endpoint) -> float | None:
+def handshake_rtt(c: Incarnation) -> float | None:
     """SYN to the ACK that completes the handshake."""
-    syn = next((p for p in c.packets if p.src == client and p.pure_syn), None)
-    syn_ack = next((p for p in c.packets if p.src == server and p.syn_ack), None)
-    if syn is None or syn_ack is None:
+    syn_acks = [i for i, p in enumerate(c.packets) if p.syn_ack and not p.stale]
+    if not syn_acks:
         return None
-    seen = False
-    for p in c.packets:
-        seen = seen or p is syn_ack
-        if seen and p.src == client and p.has(ACK) and not p.has(RST) and p.ack_offset >= 1 and not p.stale:
-            return seconds(p.ts_ns - syn.ts_ns)
+    opener = c.packets[syn_acks[0]].dst  # the client, but for a split handshake
+    for i, p in enumerate(c.packets):
+        if i > syn_acks[0] and p.src == opener and p.has(ACK) and not p.has(RST) and p.ack_offset >= 1 and not p.stale:
+            syns = [q for q in c.packets[:i] if q.src == opener and q.pure_syn]  # the last one: RTT, not waiting
+            return seconds(p.ts_ns - syns[-1].ts_ns) if syns else None
     return None
 
 

@@ -90,7 +90,10 @@ def decisive(wait: TimeWait, p: Segment, question: Segment | None, snd_nxt: int,
             if killer is not None and p.ts_ns - killer.ts_ns < KILL_PROOF_NS:
                 wait.ended, wait.cause = killer, "killed"
         return True
-    if p.has(RST) and not p.has(ACK) and question is not None and p.seq == question.ack and p.ttl in wait.ttls:
-        wait.gone = p
-        return True
+    if p.has(RST) and question is not None and p.ttl in wait.ttls:
+        # U1; and a SYN refused: without a listener Linux' TIME_WAIT answers a SYN with an ACK, never with a reset
+        refused = question.pure_syn and p.has(ACK) and p.ack == (question.seq + question.space) % 2**32
+        if refused or (not p.has(ACK) and p.seq == question.ack):
+            wait.gone = p
+            return True
     return bool(p.space) or (p.has(ACK) and not p.has(RST) and p.ack != rcv_nxt)

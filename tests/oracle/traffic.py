@@ -1,5 +1,6 @@
 """What a connection carried: payload bytes, retransmissions, silence before the close, the quality of its capture."""
 
+from .closing import Ending
 from .incarnations import Incarnation
 from .segments import ACK, FIN, RST, SYN, Endpoint, Segment
 
@@ -56,11 +57,11 @@ def retransmits(c: Incarnation, side: Endpoint) -> int:
     return count
 
 
-def idle_before_close(c: Incarnation) -> float | None:
-    """Last payload byte to the first FIN or RST."""
+def idle_before_close(c: Incarnation, ending: Ending) -> float | None:
+    """Last payload byte to the first FIN, or to the reset that counts."""
     live = [p for p in c.packets if not p.stale]
     for i, p in enumerate(live):
-        if p.has(FIN) or p.has(RST):
+        if p.has(FIN) or (ending.reset is not None and p is ending.reset.packet):
             carried = [q for q in live[: i + 1] if q.payload_len and not q.has(RST) and not probe(q, live)]
             return seconds(p.ts_ns - carried[-1].ts_ns) if carried else None
     return None

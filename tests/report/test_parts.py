@@ -1,0 +1,99 @@
+"""The small parts: Community ID, sparkline, words, ladders, settings."""
+
+from __future__ import annotations
+
+import pytest
+import summaries
+
+from pcapwatch.errors import UsageError
+from pcapwatch.report.community_id import community_id
+from pcapwatch.report.ladder import ladder_lines
+from pcapwatch.report.model import PortRange
+from pcapwatch.report.sparkline import sparkline
+from pcapwatch.report.words import Clock, bare_duration, iso, percent, signed_seconds
+from pcapwatch.settings import parse_duration, parse_port_range, parse_time_waits
+
+
+def test_community_id_of_the_specification() -> None:
+    """The baseline's own TCP example, the same from either end, and another with another seed."""
+    one, other = ("128.232.110.120", 34855), ("66.35.250.204", 80)
+    assert community_id(one, other) == community_id(other, one) == "1:LQU9qZlK+B5F3KDmev6m5PMibrg="
+    assert community_id(one, other, seed=1) == "1:3V71V58M3Ksw/yuFALMcW0LAHvc="
+
+
+@pytest.mark.parametrize(
+    ("values", "width", "drawn"),
+    [
+        ([0, 1, 2, 3, 4, 5, 6, 7], 8, "▁▂▃▄▅▆▇█"),
+        ([0, 0], 9, "▁▁"),
+        ([], 5, ""),
+        ([1, 9, 1, 1], 2, "█▂"),
+        ([1] * 100, 3, "███"),
+    ],
+)
+def test_sparkline(values: list[int], width: int, drawn: str) -> None:
+    """Scaled from zero to the greatest; a column shows the peak of what it covers, never an average."""
+    assert sparkline(values, width) == drawn
+
+
+def test_words_do_not_round_into_another_meaning() -> None:
+    """100 % only if it is all, 0 only if it is none; nanoseconds survive; a negative time keeps its sign."""
+    assert [percent(part, 10_000) for part in (0, 1, 9_999, 10_000)] == ["0", "<0.1 %", ">99.9 %", "100 %"]
+    assert iso(1_795_202_625_123_456_789) == "2026-11-20T19:23:45.123456789Z"
+    assert (signed_seconds(-1, 9), signed_seconds(179_000, 6)) == ("-0.000000001", "+0.000179")
+    assert [bare_duration(ns) for ns in (0, 999, 179_000, 60 * 10**9, 65_200_000_000)] == [
+        "0 ns",
+        "999 ns",
+        "179 µs",
+        "60 s",
+        "65.2 s",
+    ]
+    assert Clock("relative", 5).instant(5) == "+0.000000000 s"
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_ladder_fits(width: int) -> None:
+    """No line is wider than asked, however long the request, and every row is there."""
+    lines = list(ladder_lines(summaries.ladder(2, "GET /" + "x" * 500), width, proved=True))
+    assert max(map(len, lines)) <= width
+    assert sum("▶" in line or "◀" in line for line in lines) == 7
+
+
+def test_ladder_is_cut_in_the_middle() -> None:
+    """With fewer rows allowed, the opening and the close stay and the number left out is said."""
+    lines = list(ladder_lines(summaries.ladder(), 100, rows=4))
+    assert any("… 3 more packets …" in line for line in lines)
+    assert "SYN" in lines[1]
+    assert "TIME-WAIT" in lines[-2]
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"), [("60s", 60 * 10**9), ("1.5ms", 1_500_000), ("2m", 120 * 10**9), ("0.000000001s", 1), ("7ns", 7)]
+)
+def test_durations(text: str, ns: int) -> None:
+    """A number and its unit, exactly."""
+    assert parse_duration(text) == ns
+
+
+@pytest.mark.parametrize("text", ["", "60", "s", "-1s", "1e3s", "60 s ago", "9" * 30 + "h", "٣s", "400d"])
+def test_bad_durations(text: str) -> None:
+    """Anything else is refused in words."""
+    with pytest.raises(UsageError, match=r"as 60s, 250ms or 2m"):
+        parse_duration(text)
+
+
+def test_time_waits() -> None:
+    """Host bits are dropped, the catch-all comes last, and a reversed span is refused."""
+    rules = parse_time_waits(["60s", "2001:db8::1/64=30s", "10.1.2.3=1s-2s"])
+    assert [(rule["address"], rule["prefix"]) for rule in rules] == [("2001:db8::", 64), ("10.1.2.3", 32), (None, 0)]
+    with pytest.raises(UsageError, match="the shortest comes first"):
+        parse_time_waits("65s-60s")
+
+
+def test_port_ranges() -> None:
+    """Both ends count; Linux's default holds 28,232."""
+    assert PortRange().size == 28_232
+    assert parse_port_range("1024-65535") == PortRange(1024, 65535, stated=True)
+    for text in ("0-1", "5-4", "1-65536", "a-b", "1024"):
+        with pytest.raises(UsageError, match="LOW-HIGH"):
+            parse_port_range(text)
