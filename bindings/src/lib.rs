@@ -1,1 +1,221 @@
-//! The module `pcapwatch._engine`.
+//! The module `pcapwatch._engine`: conversion only.
+
+mod column;
+mod connections;
+mod exchanges;
+
+use arrow_array::RecordBatchIterator;
+use arrow_array::ffi_stream::FFI_ArrowArrayStream;
+use arrow_schema::{ArrowError, Schema};
+use column::{BATCH_ROWS, Column, batch, schema};
+use pcapwatch_engine::capture::CaptureSet;
+use pcapwatch_engine::engine::{self, Outcome};
+use pcapwatch_engine::ladder::{self, Target};
+use pcapwatch_engine::record::{ConnectionRecord, Tunnel};
+use pcapwatch_engine::settings::Settings;
+use pcapwatch_engine::tcp::state::TRANSITIONS;
+use pyo3::create_exception;
+use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyCapsule;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+create_exception!(_engine, SourceError, PyException, "A file or stream that is no capture, or cannot be read: one line.");
+
+/// What one analysis found.
+#[pyclass(frozen, module = "pcapwatch._engine")]
+struct Analysis {
+    outcome: Arc<Outcome>,
+    settings: Settings,
+    set: Mutex<CaptureSet>,
+}
+
+#[pymethods]
+impl Analysis {
+    /// The Summary as JSON text.
+    fn summary_json(&self) -> PyResult<String> {
+        serde_json::to_string(&self.outcome.summary).map_err(|e| PyValueError::new_err(e.to_string()))
+    }
+
+    /// One row per connection, if kept.
+    #[getter]
+    fn connections(&self) -> Table {
+        Table { outcome: Arc::clone(&self.outcome), kind: Kind::Connections }
+    }
+
+    /// One row per HTTP exchange, if kept.
+    #[getter]
+    fn exchanges(&self) -> Table {
+        Table { outcome: Arc::clone(&self.outcome), kind: Kind::Exchanges }
+    }
+
+    /// Ladders of connections by number, as JSON text, in the order asked for; unknown numbers are left out.
+    fn ladders_json(&self, py: Python<'_>, connections: Vec<u64>) -> PyResult<String> {
+        let places = places(&self.outcome);
+        let targets: Vec<Target> = connections.iter().filter_map(|n| places.get(n).cloned()).collect();
+        if targets.is_empty() {
+            return Ok("[]".to_owned());
+        }
+        let ladders = py
+            .detach(|| {
+                let mut again = self.set.lock().unwrap_or_else(PoisonError::into_inner).replay(&self.settings)?;
+                ladder::draw(&mut again, &targets, &self.outcome, &self.settings)
+            })
+            .map_err(source_error)?;
+        serde_json::to_string(&ladders).map_err(|e| PyValueError::new_err(e.to_string()))
+    }
+}
+
+/// Where the connections that can be drawn are: those kept, and the exemplars.
+fn places(outcome: &Outcome) -> BTreeMap<u64, Target> {
+    let of_record = |r: &ConnectionRecord| Target {
+        ordinal: r.ordinal,
+        connection: outcome.number(r.ordinal),
+        ends: [r.client, r.server],
+        tunnel: r.tunnel,
+        end_ns: r.last.ts_ns,
+    };
+    let exemplars = outcome.summary.pairs.iter().flat_map(|pair| pair.exemplars.values().flatten());
+    let of_exemplar = |e: &pcapwatch_engine::ledger::summary::Exemplar| {
+        let end = |(address, port): &(String, u16)| Some((address.parse::<std::net::IpAddr>().ok()?.into(), *port));
+        Some(Target {
+            ordinal: e.ordinal,
+            connection: e.connection,
+            ends: [end(&e.client)?, end(&e.server)?],
+            tunnel: Tunnel(e.tunnel),
+            end_ns: e.end_ns,
+        })
+    };
+    let all = exemplars.filter_map(of_exemplar).chain(outcome.connections.iter().map(of_record));
+    all.map(|target| (target.connection, target)).collect()
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Connections,
+    Exchanges,
+}
+
+/// A table that speaks the Arrow PyCapsule interface.
+#[pyclass(frozen, module = "pcapwatch._engine")]
+struct Table {
+    outcome: Arc<Outcome>,
+    kind: Kind,
+}
+
+#[pymethods]
+impl Table {
+    fn __len__(&self) -> usize {
+        match self.kind {
+            Kind::Connections => self.outcome.connections.len(),
+            Kind::Exchanges => self.outcome.exchanges.len(),
+        }
+    }
+
+    /// The table as an Arrow stream of record batches.
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        drop(requested_schema); // a request, which a producer may ignore
+        let outcome = &self.outcome;
+        let made = py.detach(|| match self.kind {
+            Kind::Connections => stream(connections::COLUMNS, outcome.connections.len(), |i| connections::Row::new(outcome, i)),
+            Kind::Exchanges => stream(exchanges::COLUMNS, outcome.exchanges.len(), |i| exchanges::Row::new(outcome, i)),
+        });
+        let stream = made.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
+    }
+}
+
+/// Rows, made batch by batch, as a C stream.
+fn stream<R>(
+    columns: &[Column<R>],
+    len: usize,
+    row: impl Fn(usize) -> R,
+) -> Result<FFI_ArrowArrayStream, ArrowError> {
+    let schema: Arc<Schema> = schema(columns);
+    let batches: Result<Vec<_>, _> = (0..len)
+        .step_by(BATCH_ROWS)
+        .map(|from| batch(columns, &schema, &(from..len.min(from + BATCH_ROWS)).map(&row).collect::<Vec<_>>()))
+        .collect();
+    let batches = batches?.into_iter().map(Ok);
+    Ok(FFI_ArrowArrayStream::new(Box::new(RecordBatchIterator::new(batches.collect::<Vec<_>>(), schema))))
+}
+
+fn source_error(error: pcapwatch_engine::capture::SourceError) -> PyErr {
+    SourceError::new_err(error.to_string())
+}
+
+/// Reads `paths` as one capture. `settings_json` holds what differs from [`default_settings_json`]; `progress` is called
+/// with bytes read and bytes in all (0 if unknown), and what it raises ends the analysis.
+#[pyfunction]
+#[pyo3(signature = (paths, settings_json, progress=None))]
+fn analyze(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    settings_json: &str,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Analysis> {
+    let settings: Settings =
+        serde_json::from_str(settings_json).map_err(|e| PyValueError::new_err(format!("settings: {e}")))?;
+    let mut raised = None;
+    let found = py.detach(|| {
+        let mut report = |done: u64, total: u64| {
+            let told = Python::attach(|py| {
+                py.check_signals()?;
+                progress.as_ref().map_or(Ok(()), |call| call.call1(py, (done, total)).map(drop))
+            });
+            told.map_err(|error| raised = Some(error)).is_ok()
+        };
+        engine::analyze(&paths, &settings, Some(&mut report))
+    });
+    match (found.map_err(source_error)?, raised) {
+        (Some((outcome, set)), _) => Ok(Analysis { outcome: Arc::new(outcome), settings, set: Mutex::new(set) }),
+        (None, Some(error)) => Err(error),
+        (None, None) => Err(PyKeyboardInterrupt::new_err(())),
+    }
+}
+
+/// The state table as JSON text: a list of `{"state", "event", "next"}`.
+#[pyfunction]
+fn transitions_json() -> PyResult<String> {
+    let rows: Vec<_> = TRANSITIONS
+        .iter()
+        .map(|(state, event, next)| BTreeMap::from([("state", state.as_str()), ("event", event.as_str()), ("next", next.as_str())]))
+        .collect();
+    serde_json::to_string(&rows).map_err(|e| PyValueError::new_err(e.to_string()))
+}
+
+/// Every setting with its default, as JSON text.
+#[pyfunction]
+fn default_settings_json() -> PyResult<String> {
+    serde_json::to_string(&Settings::default()).map_err(|e| PyValueError::new_err(e.to_string()))
+}
+
+/// The columns of both tables as JSON text: `{"connections": [[name, meaning], …], "exchanges": …}`.
+#[pyfunction]
+fn columns_json() -> PyResult<String> {
+    fn list<R>(columns: &[Column<R>]) -> Vec<(&'static str, &'static str)> {
+        columns.iter().map(|column| (column.name, column.meaning)).collect()
+    }
+    let tables = BTreeMap::from([("connections", list(connections::COLUMNS)), ("exchanges", list(exchanges::COLUMNS))]);
+    serde_json::to_string(&tables).map_err(|e| PyValueError::new_err(e.to_string()))
+}
+
+/// Everything the module exports, once.
+#[pymodule]
+mod _engine {
+    #[pymodule_export]
+    use super::{
+        Analysis, SourceError, Table, analyze, columns_json, default_settings_json, transitions_json,
+    };
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "Python's name for it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}

@@ -12,9 +12,9 @@
 
 pub mod capture;
 pub mod decode;
-//ENGINE
+pub mod engine;
 pub mod http;
-//LADDER
+pub mod ladder;
 pub mod ledger;
 pub mod record;
 pub mod settings;

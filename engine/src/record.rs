@@ -25,6 +25,15 @@ impl Address {
     }
 }
 
+impl From<IpAddr> for Address {
+    fn from(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(v4) => Address::v4(v4.octets()),
+            IpAddr::V6(v6) => Address(v6.octets()),
+        }
+    }
+}
+
 impl std::fmt::Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.ip().fmt(f)
@@ -438,6 +447,34 @@ pub struct HttpFacts {
     pub sni: Option<Box<str>>,
     /// First ALPN protocol of a ClientHello.
     pub alpn: Option<Box<str>>,
+    /// Every message counted under `requests` and `responses`, by what its head says.
+    pub messages: MessageTally,
+}
+
+/// Messages of one connection by sender, minor version and effective option.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessageTally([[[(u32, u32); 4]; 2]; 2]);
+
+impl MessageTally {
+    /// Counts one message.
+    pub fn add(&mut self, sender: Role, version: u8, option: ConnectionOption, persistent: bool) {
+        let by_version = self.0.get_mut(sender as usize).and_then(|s| s.get_mut(usize::from(version.min(1))));
+        if let Some((all, lasting)) = by_version.and_then(|v| v.get_mut(option as usize)) {
+            *all = all.saturating_add(1);
+            *lasting = lasting.saturating_add(u32::from(persistent));
+        }
+    }
+
+    /// Sender, minor version, option, how many messages, and how many of those let the connection persist; only
+    /// combinations that occurred.
+    pub fn iter(&self) -> impl Iterator<Item = (Role, u8, ConnectionOption, u32, u32)> {
+        let cells = [Role::Client, Role::Server].into_iter().zip(&self.0).flat_map(|(role, versions)| {
+            (0..=1_u8).zip(versions).flat_map(move |(version, options)| {
+                ConnectionOption::ALL.iter().zip(options).map(move |(o, &(all, lasting))| (role, version, *o, all, lasting))
+            })
+        });
+        cells.filter(|&(_, _, _, all, _)| all > 0)
+    }
 }
 
 /// One finished connection (one incarnation of a 4-tuple).

@@ -1,1 +1,34 @@
-//! HTTP/1.x on reassembled streams: framing, pairing, persistence.
+//! HTTP/1.x on reassembled streams: framing, pairing, persistence (RFC 9112; semantics in `semantics` D1, D2).
+//!
+//! [`HttpFlow`] takes what [`crate::tcp::stream::Stream`] delivers of both directions and gives one
+//! [`Exchange`](crate::record::Exchange) per request and its final response, and the connection's
+//! [`HttpFacts`](crate::record::HttpFacts). Bodies are counted and passed over, never kept.
+
+pub mod chunked;
+mod conversation;
+mod direction;
+mod exchange;
+mod flow;
+pub mod framing;
+pub mod head;
+pub mod hello;
+pub mod persistence;
+pub mod sniff;
+
+pub use flow::{ExchangeSink, HttpFlow, HttpLimits, NoExchanges};
+pub use sniff::{Sniff, sniff};
+
+/// Longest header value kept as text, in bytes on the wire.
+pub const MAX_TEXT_BYTES: usize = 256;
+
+/// A value from the wire as text: at most [`MAX_TEXT_BYTES`] of it, what is not UTF-8 replaced. Still hostile.
+fn text(value: &[u8]) -> Box<str> {
+    bounded_text(value, MAX_TEXT_BYTES)
+}
+
+fn bounded_text(value: &[u8], most: usize) -> Box<str> {
+    String::from_utf8_lossy(value.get(..most).unwrap_or(value)).into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,126 @@
 //! Running totals that merge: a summary of two halves merged equals the summary of the whole.
+//!
+//! ```text
+//! ConnectionRecord ──► pairs  (client, server, port): closers, ports, persistence, exemplars
+//!                  └─► hosts  address: TIME_WAITs, their evidence and lengths, occupancy
+//! ```
+//!
+//! Only integers are added, so no order of adding shows; what does not fit in bounded room is chosen by the keys alone
+//! ([`kept`]) or put into wider buckets ([`buckets`]).
 
+pub mod buckets;
+pub mod evidence;
+pub mod exemplar;
+pub mod histogram;
+pub mod hosts;
+pub mod idle;
+pub mod kept;
+mod lengths;
+pub mod pairs;
+pub mod persistence;
+pub mod ports;
+mod states;
 pub mod summary;
+pub mod tally;
+pub mod timeline;
+mod totals;
+pub mod turnbull;
+
+pub use lengths::{Estimate, Length, LengthSource, Lengths, estimate};
+pub use states::StateSpans;
+
+use crate::record::{Address, ConnectionRecord, Role};
+use crate::settings::Settings;
+use hosts::HostLedger;
+use kept::Kept;
+use pairs::{PairKey, PairLedger};
+use std::collections::HashMap;
+use summary::{CaptureFacts, Summary};
+use totals::TotalsLedger;
+
+/// Totals of finished connections.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    totals: TotalsLedger,
+    pairs: Kept<PairKey, PairLedger>,
+    hosts: Kept<Address, HostLedger>,
+}
+
+/// What a ledger tells at the end.
+pub struct Finished {
+    /// Everything the report needs.
+    pub summary: Summary,
+    /// How long each host holds TIME_WAIT, for what was not observed.
+    pub lengths: Lengths,
+}
+
+impl Ledger {
+    /// Empty.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        Ledger {
+            totals: TotalsLedger::default(),
+            pairs: Kept::new(settings.max_pairs),
+            hosts: Kept::new(settings.max_pairs),
+        }
+    }
+
+    /// One more connection.
+    pub fn connection(&mut self, record: &ConnectionRecord) {
+        self.totals.add(record);
+        self.pairs.with(PairKey::of(record), PairLedger::default, |pair| pair.add(record));
+        for (role, (address, _)) in [(Role::Client, record.client), (Role::Server, record.server)] {
+            let side = &record.sides[role as usize];
+            self.hosts.with(address, HostLedger::default, |host| host.add(role, side, record.last.ts_ns));
+        }
+    }
+
+    /// Both together.
+    pub fn merge(&mut self, other: Ledger) {
+        self.totals.merge(&other.totals);
+        self.pairs.merge(other.pairs);
+        self.hosts.merge(other.hosts);
+    }
+
+    /// The Summary. `number_of` gives the contract's number of a connection by its ordinal.
+    pub fn finish(self, settings: &Settings, capture: CaptureFacts, number_of: impl Fn(u64) -> u64) -> Finished {
+        let end_ns = capture.last_ns.unwrap_or_default();
+        let (hosts, other_hosts) = self.hosts.sorted();
+        let other = other_hosts.clone().unwrap_or_default().length(settings, None);
+        let known: HashMap<Address, Length> = hosts.iter().map(|(a, h)| (*a, h.length(settings, Some(*a)))).collect();
+        let lengths = Lengths::new(known, other);
+        let (pairs, other_pairs) = self.pairs.sorted();
+        let mut summary = Summary { capture, ..Summary::default() };
+        summary.capture.overflow_connections = other_pairs.as_ref().map_or(0, PairLedger::connections);
+        self.totals.finish(&mut summary);
+        for (address, host) in hosts {
+            let length = lengths.of(address);
+            let told = host.finish(Some(address), &length, end_ns);
+            let basis = told.time_wait.as_ref().map(|wait| &wait.basis);
+            add_counts(&mut summary.totals.time_wait_basis, basis);
+            summary.hosts.push(told);
+        }
+        if let Some(host) = other_hosts {
+            let told = host.finish(None, &other, end_ns);
+            add_counts(&mut summary.totals.time_wait_basis, told.time_wait.as_ref().map(|wait| &wait.basis));
+            summary.hosts.push(told);
+        }
+        let tell = |key: Option<PairKey>, pair: PairLedger| {
+            let length = key.map_or(other, |key| lengths.of(key.client));
+            pair.finish(key, &length, end_ns, &number_of)
+        };
+        summary.pairs = pairs.into_iter().map(|(key, pair)| tell(Some(key), pair)).collect();
+        summary.pairs.extend(other_pairs.map(|pair| tell(None, pair)));
+        Finished { summary, lengths }
+    }
+}
+
+fn add_counts(total: &mut summary::Counts, part: Option<&summary::Counts>) {
+    for (word, count) in part.into_iter().flatten() {
+        *total.entry(word).or_default() += count;
+    }
+}
+
+#[cfg(test)]
+#[path = "law_tests.rs"]
+mod law_tests;

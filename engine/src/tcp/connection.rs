@@ -224,6 +224,9 @@ impl<P: Payload> Connection<P> {
             }
             end.acknowledge(segment.ack);
         }
+        if self.established.is_some() {
+            return; // a copy that comes too late to change anything
+        }
         report(sink, end.open_event(sent));
         // The peer has it for certain only once it answers.
         report(sink, peer.open_assumed(received));
@@ -537,6 +540,9 @@ fn acknowledge_syn<S: Sink>(end: &mut Endpoint, peer: &mut Endpoint, isn: u32, s
     }
     if matches!(peer.opened().0, State::SynReceived | State::SynSent) {
         report(sink, peer.open_assumed(Event::RecvAckOfSyn));
+    }
+    if end.opened().0 == State::SynSent {
+        report(sink, end.open_assumed(Event::RecvSynAck));
     }
     // Its sender proves that it had the SYN-ACK; and the peer proves this ACK by whatever it sends on top of it.
     if end.opened().1 == State::SynSent {

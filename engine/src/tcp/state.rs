@@ -73,6 +73,7 @@ pub const TRANSITIONS: &[(State, Event, State)] = &[
     (SynSent, RecvSynAck, Established),
     (SynSent, RecvSyn, SynReceived), // simultaneous open: SYNs crossed
     (SynSent, SendSynAck, SynReceived), // it answers a crossing SYN, so it has received it
+    (Established, SendSyn, SynSent),    // a SYN repeated: the SYN-ACK did not arrive, or not yet
     (SynSent, RecvAckOfSyn, Established), // the SYN-ACK was not captured
     (SynSent, SendFin, FinWait1),    // likewise, and the first thing seen is the close
     (SynSent, RecvFin, CloseWait),
@@ -100,6 +101,7 @@ pub const TRANSITIONS: &[(State, Event, State)] = &[
     (CloseWait, SendRst, Closed),
     (Closing, SendRst, Closed),
     (LastAck, SendRst, Closed),
+    (TimeWait, SendRst, Closed), // a waiting socket sends none: it was gone before the peer's FIN came
     (SynSent, RecvRst, Closed),
     (SynReceived, RecvRst, Closed),
     (Established, RecvRst, Closed),
@@ -130,13 +132,11 @@ pub const NO_OPS: &[(State, Event)] = &[
     (SynReceived, SendSynAck), // retransmission, and the second half of a simultaneous open
     (SynReceived, RecvSyn),  // retransmission
     (Established, RecvSynAck), // retransmitted SYN-ACK
-    (Established, SendSyn), // the SYN-ACK was lost, or is on its way
     (Established, SendSynAck), // the handshake's ACK was seen before, or lost on its way
     (Established, RecvAckOfSyn), // already counted
     (Established, RecvSyn),  // the peer's SYN, captured late or answered by a challenge ACK (RFC 5961 §4)
     (Established, Found),
     (TimeWait, RecvFin),     // the peer repeats its FIN: the timer restarts (§3.10.7.4)
-    (TimeWait, SendRst),     // never sent for the socket itself
     (CloseWait, RecvFin),    // retransmission
     (Closing, RecvFin),      // retransmission
     (LastAck, RecvFin),      // retransmission

@@ -1,0 +1,399 @@
+//! Both directions of a connection that speaks HTTP/1.x.
+//!
+//! Each direction reads its own messages ([`super::direction`]); what joins them is here: a response's framing needs
+//! its request's method, and an accepted tunnel ends the reading of both.
+
+use super::direction::{BodyEnd, Direction, Origin, Reading};
+use super::exchange::{Message, Pairing, Seen};
+use super::flow::ExchangeSink;
+use super::framing::{Body, Method, request_body};
+use super::head::{Fields, Parsed, RequestHead, ResponseHead, parse};
+use super::persistence::parse_keep_alive;
+use super::sniff::{Sniff, sniff};
+use super::text;
+use crate::record::{ConnectionOption, HttpFacts, Mark, Protocol, Role};
+
+/// One connection's HTTP.
+#[derive(Debug)]
+pub struct Conversation {
+    connection: u64,
+    max_head_bytes: usize,
+    index: u32,
+    directions: [Direction; 2],
+    pairing: Pairing,
+    facts: HttpFacts,
+    /// Whether the last exchange in order left the connection reusable.
+    last_persistent: Option<bool>,
+    is_tunnel: bool,
+}
+
+/// A message head of either kind.
+enum AnyHead<'a> {
+    Request(RequestHead<'a>),
+    Response(ResponseHead<'a>),
+}
+
+fn parse_any(role: Role, bytes: &[u8]) -> Parsed<AnyHead<'_>> {
+    fn map<'a, T>(parsed: Parsed<T>, wrap: fn(T) -> AnyHead<'a>) -> Parsed<AnyHead<'a>> {
+        match parsed {
+            Parsed::Complete(len, head) => Parsed::Complete(len, wrap(head)),
+            Parsed::Partial => Parsed::Partial,
+            Parsed::Invalid => Parsed::Invalid,
+        }
+    }
+    match role {
+        Role::Client => map(parse(bytes), AnyHead::Request),
+        Role::Server => map(parse(bytes), AnyHead::Response),
+    }
+}
+
+impl Conversation {
+    /// Nothing read yet.
+    pub fn new(connection: u64, max_head_bytes: usize) -> Self {
+        Conversation {
+            connection,
+            max_head_bytes,
+            index: 0,
+            directions: <[Direction; 2]>::default(),
+            pairing: Pairing::default(),
+            facts: HttpFacts::default(),
+            last_persistent: None,
+            is_tunnel: false,
+        }
+    }
+
+    fn direction(&mut self, role: Role) -> &mut Direction {
+        let [client, server] = &mut self.directions;
+        match role {
+            Role::Client => client,
+            Role::Server => server,
+        }
+    }
+
+    /// This direction began with something else than a message.
+    pub fn lose(&mut self, role: Role, seq: u32, attempts: u32) {
+        let direction = self.direction(role);
+        direction.lose(seq);
+        direction.attempts = attempts;
+    }
+
+    /// Takes the next bytes of one direction, the start of a segment first.
+    pub fn data(&mut self, role: Role, bytes: &[u8], origin: Origin, sink: &mut impl ExchangeSink) {
+        let direction = self.direction(role);
+        direction.last = origin.mark;
+        if direction.reading == Reading::Lost {
+            let wanted = if role == Role::Client { Sniff::Request } else { Sniff::Response };
+            direction.resync(sniff(bytes) == wanted);
+        }
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            let seq = origin.seq.wrapping_add(at as u32);
+            at += self.step(role, rest, Origin { seq, ..origin }, sink).max(1);
+        }
+    }
+
+    /// Reads from the start of `rest`; how many bytes that used.
+    fn step(&mut self, role: Role, rest: &[u8], origin: Origin, sink: &mut impl ExchangeSink) -> usize {
+        let direction = self.direction(role);
+        match direction.reading {
+            Reading::Idle => self.start_head(role, rest, origin, sink),
+            Reading::Head => self.continue_head(role, rest, sink),
+            Reading::Lost | Reading::Ended | Reading::Broken => rest.len(),
+            _ => {
+                let (used, end) = direction.read_body(rest);
+                match end {
+                    BodyEnd::No => {}
+                    BodyEnd::Here => self.end_message(role, Seen::Whole, origin.mark, sink),
+                    BodyEnd::Broken => self.break_off(role, sink),
+                }
+                used
+            }
+        }
+    }
+
+    /// A head that starts here. Empty lines before it are passed over (RFC 9112 §2.2).
+    fn start_head(&mut self, role: Role, rest: &[u8], origin: Origin, sink: &mut impl ExchangeSink) -> usize {
+        let blank = rest.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+        if blank > 0 {
+            return blank;
+        }
+        let most = self.max_head_bytes;
+        let direction = self.direction(role);
+        direction.start = origin;
+        match parse_any(role, rest) {
+            Parsed::Complete(len, head) if len <= most => {
+                self.take_head(role, &head, sink);
+                return len;
+            }
+            Parsed::Partial if direction.buffer(rest, most) => direction.reading = Reading::Head,
+            _ => self.not_a_head(role, origin.seq, sink),
+        }
+        rest.len()
+    }
+
+    /// More of a head whose beginning is buffered. It is read once its blank line is there, so that one that drips in
+    /// is not read again for each drop.
+    fn continue_head(&mut self, role: Role, rest: &[u8], sink: &mut impl ExchangeSink) -> usize {
+        let most = self.max_head_bytes;
+        let direction = self.direction(role);
+        let end = direction.head_end(rest);
+        let part = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
+        let seq = direction.start.seq;
+        if !direction.buffer(part, most) {
+            self.not_a_head(role, seq, sink);
+        } else if end.is_some() {
+            let head = std::mem::take(&mut direction.partial);
+            match parse_any(role, &head) {
+                Parsed::Complete(len, parsed) if len == head.len() => self.take_head(role, &parsed, sink),
+                _ => self.not_a_head(role, seq, sink),
+            }
+            self.direction(role).reuse(head);
+        }
+        part.len()
+    }
+
+    fn take_head(&mut self, role: Role, head: &AnyHead<'_>, sink: &mut impl ExchangeSink) {
+        let direction = self.direction(role);
+        (direction.has_read, direction.body_bytes) = (true, 0);
+        match head {
+            AnyHead::Request(head) => self.take_request(head, sink),
+            AnyHead::Response(head) => self.take_response(head, sink),
+        }
+    }
+
+    fn take_request(&mut self, head: &RequestHead<'_>, sink: &mut impl ExchangeSink) {
+        let direction = self.direction(Role::Client);
+        let start = direction.start;
+        direction.lost_at = None;
+        let message = Message::request(head, start);
+        self.note_request(head, &message);
+        self.pairing.push_request(head, message, sink.wanted());
+        self.facts.max_outstanding = self.facts.max_outstanding.max(self.pairing.outstanding());
+        let body = request_body(head);
+        if body == Body::None && Method::of(head.method) == Method::Connect {
+            self.pairing.end_request(Seen::Whole, 0);
+            self.direction(Role::Client).reading = Reading::Undecided(0);
+        } else {
+            self.begin_body(Role::Client, body, sink);
+        }
+        self.emit_finished(sink);
+    }
+
+    fn note_request(&mut self, head: &RequestHead<'_>, message: &Message) {
+        let facts = &mut self.facts;
+        if let Some(end) = facts.last_response_end.filter(|_| self.pairing.outstanding() == 0) {
+            let wait_ns = message.start.mark.ts_ns.saturating_sub(end.ts_ns);
+            // A request older than the response before it was sent without waiting, or the tap mixed them up.
+            facts.longest_reuse_gap_ns = facts.longest_reuse_gap_ns.max(Some(wait_ns).filter(|&ns| ns >= 0));
+        }
+        facts.requests = facts.requests.saturating_add(1);
+        facts.request_version = Some(message.version);
+        facts.request_connection = Some(message.option);
+        facts.request_persistent = Some(message.persistent);
+        facts.announced_client |= message.option == ConnectionOption::Close;
+        facts.smuggling |= message.ambiguous;
+        facts.last_request = Some(message.start.mark);
+        facts.last_request_ack = message.start.ack;
+        facts.messages.add(Role::Client, message.version, message.option, message.persistent);
+        if facts.user_agent.is_none() && facts.requests == 1 {
+            facts.user_agent = head.fields.user_agent.map(text);
+        }
+    }
+
+    fn take_response(&mut self, head: &ResponseHead<'_>, sink: &mut impl ExchangeSink) {
+        let direction = self.direction(Role::Server);
+        let start = direction.start;
+        if matches!(head.status, 100 | 102..=199) {
+            direction.reading = Reading::Idle; // interim: another response to the same request follows
+            return;
+        }
+        if let Some(lost_at) = direction.lost_at.take() {
+            self.pairing.skip_lost_responses(lost_at, start.ack);
+        }
+        let body = self.pairing.push_response(head, start, sink.wanted());
+        self.note_response(head);
+        self.begin_body(Role::Server, body, sink);
+        self.emit_finished(sink);
+    }
+
+    fn note_response(&mut self, head: &ResponseHead<'_>) {
+        let Some(answer) = self.pairing.next_request().and_then(|e| e.response) else { return };
+        let (facts, message) = (&mut self.facts, answer.message);
+        facts.responses = facts.responses.saturating_add(1);
+        facts.response_version = Some(message.version);
+        facts.response_connection = Some(message.option);
+        facts.response_persistent = Some(message.persistent);
+        facts.announced_server |= message.option == ConnectionOption::Close;
+        facts.smuggling |= message.ambiguous;
+        facts.until_close |= answer.body == Body::UntilClose;
+        facts.messages.add(Role::Server, message.version, message.option, message.persistent);
+        if facts.responses == 1 {
+            facts.server_software = head.fields.server.map(text);
+        }
+        note_keep_alive(facts, &head.fields);
+    }
+
+    /// What follows a head that ended in this packet.
+    fn begin_body(&mut self, role: Role, body: Body, sink: &mut impl ExchangeSink) {
+        let last = self.direction(role).last;
+        self.direction(role).reading = match body {
+            Body::None | Body::Length(0) => return self.end_message(role, Seen::Whole, last, sink),
+            Body::Tunnel => return self.begin_tunnel(last, sink),
+            Body::Unknowable => return self.break_off(role, sink),
+            Body::Length(n) => Reading::Length(n),
+            Body::Chunked => Reading::Chunked(super::chunked::Chunked::default()),
+            Body::UntilClose => Reading::UntilClose,
+        };
+    }
+
+    /// 101, or CONNECT accepted: what follows in either direction is not HTTP.
+    fn begin_tunnel(&mut self, mark: Mark, sink: &mut impl ExchangeSink) {
+        self.is_tunnel = true;
+        self.end_message(Role::Server, Seen::Whole, mark, sink);
+        for direction in &mut self.directions {
+            direction.stop(Reading::Ended);
+        }
+    }
+
+    /// The message under way is over.
+    fn end_message(&mut self, role: Role, seen: Seen, mark: Mark, sink: &mut impl ExchangeSink) {
+        let direction = self.direction(role);
+        direction.reading = Reading::Idle;
+        let body_bytes = direction.body_bytes;
+        match role {
+            Role::Client => self.pairing.end_request(seen, body_bytes),
+            Role::Server => self.end_response(seen, body_bytes, mark),
+        }
+        self.emit_finished(sink);
+    }
+
+    fn end_response(&mut self, seen: Seen, body_bytes: u64, mark: Mark) {
+        let was_connect = self.pairing.next_request().is_some_and(|e| e.method == Method::Connect);
+        if !self.pairing.end_response(seen, body_bytes, mark) {
+            return;
+        }
+        if seen == Seen::Whole {
+            self.facts.last_response_end = Some(mark);
+        }
+        let client = self.direction(Role::Client);
+        match client.reading {
+            Reading::Undecided(0) if was_connect => client.reading = Reading::Idle,
+            Reading::Undecided(_) if was_connect => client.lose(client.start.seq),
+            _ => {}
+        }
+    }
+
+    /// Bytes that are no head where one should start: a capture that starts midway, or the end of reading.
+    fn not_a_head(&mut self, role: Role, seq: u32, sink: &mut impl ExchangeSink) {
+        if self.direction(role).has_read {
+            self.break_off(role, sink);
+        } else {
+            self.lose(role, seq, 1);
+        }
+    }
+
+    /// This direction is not readable any more.
+    fn break_off(&mut self, role: Role, sink: &mut impl ExchangeSink) {
+        let last = self.direction(role).last;
+        self.end_message(role, Seen::Cut, last, sink);
+        self.direction(role).stop(Reading::Broken);
+        self.facts.broken = true;
+    }
+
+    /// `len` bytes were not captured.
+    pub fn gap(&mut self, role: Role, len: u64, seq: u32, mark: Mark, sink: &mut impl ExchangeSink) {
+        let direction = self.direction(role);
+        let before = direction.reading;
+        direction.last = mark;
+        if let Some(passed) = direction.skip(len, seq) {
+            self.end_message(role, Seen::Whole, mark, sink);
+            if passed < len {
+                self.direction(role).lose(seq.wrapping_add(passed as u32));
+            }
+        } else if direction.reading == Reading::Lost && matches!(before, Reading::Chunked(_)) {
+            self.end_message(role, Seen::Cut, mark, sink);
+            self.direction(role).reading = Reading::Lost;
+        }
+    }
+
+    /// The FIN of one side at its place in the stream.
+    pub fn fin(&mut self, role: Role, sink: &mut impl ExchangeSink) {
+        let direction = self.direction(role);
+        let last = direction.last;
+        match direction.reading {
+            Reading::UntilClose => self.end_message(role, Seen::Whole, last, sink),
+            Reading::Length(_) | Reading::Chunked(_) => self.end_message(role, Seen::Cut, last, sink),
+            Reading::Head if matches!(parse_any(role, &direction.partial), Parsed::Invalid) => {
+                self.break_off(role, sink);
+            }
+            _ => {}
+        }
+        let direction = self.direction(role);
+        let lost = direction.reading == Reading::Lost && direction.attempts > 0;
+        if direction.reading != Reading::Broken {
+            direction.stop(Reading::Ended);
+        }
+        self.facts.broken |= lost;
+    }
+
+    fn emit_finished(&mut self, sink: &mut impl ExchangeSink) {
+        while let Some(entry) = self.pairing.pop_finished() {
+            self.emit(entry, sink);
+        }
+    }
+
+    fn emit(&mut self, entry: super::exchange::Entry, sink: &mut impl ExchangeSink) {
+        self.last_persistent = entry.persistent();
+        self.index = self.index.saturating_add(1);
+        if sink.wanted() {
+            sink.exchange(entry.into_exchange(self.connection, self.index));
+        }
+    }
+
+    /// The connection is over: gives out what is unfinished and the facts.
+    pub fn finish(mut self, sink: &mut impl ExchangeSink) -> HttpFacts {
+        self.facts.unprocessed = self.pairing.unprocessed();
+        let outstanding = self.pairing.outstanding() > 0;
+        self.settle_bodies();
+        let lost = |d: &Direction| matches!(d.reading, Reading::Lost | Reading::Broken) && d.attempts > 0;
+        self.facts.broken |= self.directions.iter().any(lost);
+        while let Some(entry) = self.pairing.pop_any() {
+            self.emit(entry, sink);
+        }
+        self.facts.protocol = Some(self.protocol());
+        self.facts.reusable = match self.facts.requests.saturating_add(self.facts.responses) {
+            0 => None,
+            _ if outstanding || self.is_tunnel => Some(false),
+            _ => self.last_persistent,
+        };
+        self.facts
+    }
+
+    /// Bodies that were under way are counted as far as they came.
+    fn settle_bodies(&mut self) {
+        let [client, server] = &self.directions;
+        let under_way = |d: &Direction| matches!(d.reading, Reading::Length(_) | Reading::Chunked(_) | Reading::UntilClose);
+        if under_way(client) {
+            self.pairing.end_request(Seen::Cut, client.body_bytes);
+        }
+        if under_way(server) {
+            self.pairing.end_response(Seen::Cut, server.body_bytes, server.last);
+        }
+    }
+
+    /// The client's version, or the server's where no request was read. A start line that was recognised but never
+    /// whole leaves the default version.
+    fn protocol(&self) -> Protocol {
+        match self.facts.request_version.or(self.facts.response_version) {
+            Some(0) => Protocol::Http10,
+            _ => Protocol::Http11,
+        }
+    }
+}
+
+fn note_keep_alive(facts: &mut HttpFacts, fields: &Fields<'_>) {
+    let Some(value) = fields.keep_alive else { return };
+    let (timeout_s, max) = parse_keep_alive(value);
+    facts.keep_alive_timeout_s = timeout_s.or(facts.keep_alive_timeout_s);
+    facts.keep_alive_max = facts.keep_alive_max.or(max);
+}

@@ -1,0 +1,271 @@
+//! What a connection's payload is, and its HTTP if it is that.
+
+use super::conversation::Conversation;
+use super::direction::Origin;
+use super::hello::{HelloReader, Names};
+use super::sniff::{Sniff, sniff};
+use crate::record::{Exchange, HttpFacts, Protocol, Role};
+use crate::settings::Settings;
+use crate::tcp::stream::Piece;
+
+/// Bytes of one side that may pass before it must be known what they are.
+const MAX_OPENING_BYTES: usize = 4096;
+
+/// Takes exchanges as they finish, in the order of their requests.
+pub trait ExchangeSink {
+    /// Whether anyone wants them; if not, none is made and no string allocated.
+    fn wanted(&self) -> bool;
+    /// One finished exchange.
+    fn exchange(&mut self, exchange: Exchange);
+}
+
+/// A sink for when only the connection's facts are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoExchanges;
+
+impl ExchangeSink for NoExchanges {
+    fn wanted(&self) -> bool {
+        false
+    }
+    fn exchange(&mut self, _: Exchange) {}
+}
+
+impl ExchangeSink for Vec<Exchange> {
+    fn wanted(&self) -> bool {
+        true
+    }
+    fn exchange(&mut self, exchange: Exchange) {
+        self.push(exchange);
+    }
+}
+
+/// The limits of one flow.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpLimits {
+    /// Longest message head kept while incomplete, bytes.
+    pub max_head_bytes: u32,
+}
+
+impl From<&Settings> for HttpLimits {
+    fn from(settings: &Settings) -> Self {
+        HttpLimits { max_head_bytes: u32::try_from(settings.max_head_bytes).unwrap_or(u32::MAX) }
+    }
+}
+
+/// The payload of one connection, both directions. Nothing is allocated before there is payload, nor once the payload
+/// is known to be something else than HTTP/1.x.
+#[derive(Debug)]
+pub struct HttpFlow {
+    connection: u64,
+    limits: HttpLimits,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// No payload yet.
+    Unseen,
+    /// Payload that could be several things.
+    Opening(Box<Opening>),
+    /// HTTP/1.x.
+    Http(Box<Conversation>),
+    /// A ClientHello that is not whole yet.
+    Hello(Box<HelloReader>),
+    /// Settled.
+    Settled(Protocol, Option<Box<Names>>),
+}
+
+/// First payload of each side while it is not known what it is.
+#[derive(Debug, Default)]
+struct Opening {
+    sides: [Beginning; 2],
+}
+
+#[derive(Debug, Default)]
+struct Beginning {
+    /// Bytes too few to tell, and where the first came from.
+    bytes: Vec<u8>,
+    origin: Origin,
+    /// It began with something that is none of the known beginnings (or is cut): bytes seen from `origin` on.
+    is_other: bool,
+    /// Its beginning was not captured.
+    is_cut: bool,
+}
+
+impl Opening {
+    fn sides(&mut self, role: Role) -> (&mut Beginning, &mut Beginning) {
+        let [client, server] = &mut self.sides;
+        match role {
+            Role::Client => (client, server),
+            Role::Server => (server, client),
+        }
+    }
+}
+
+impl HttpFlow {
+    /// The flow of the connection with this ordinal (it goes into each [`Exchange`]).
+    #[must_use]
+    pub fn new(limits: HttpLimits, connection: u64) -> Self {
+        HttpFlow { connection, limits, stage: Stage::Unseen }
+    }
+
+    /// Takes what one direction's [`crate::tcp::stream::Stream`] delivers.
+    pub fn feed(&mut self, role: Role, piece: Piece<'_>, sink: &mut impl ExchangeSink) {
+        match (&mut self.stage, piece) {
+            (Stage::Settled(..), _) => {}
+            (Stage::Http(http), Piece::Data { bytes, seq, ack, mark }) => {
+                http.data(role, bytes, Origin { seq, ack, mark }, sink);
+            }
+            (Stage::Http(http), Piece::Gap { len, seq, mark }) => http.gap(role, len, seq, mark, sink),
+            (Stage::Hello(reader), Piece::Data { bytes, .. }) if role == Role::Client => {
+                if let Some(names) = reader.read(bytes) {
+                    self.stage = Stage::Settled(Protocol::Tls, Some(Box::new(names)));
+                }
+            }
+            (Stage::Hello(_), Piece::Gap { .. }) if role == Role::Client => self.settle(Protocol::Tls),
+            (Stage::Hello(_), _) => {}
+            (_, Piece::Data { bytes, seq, ack, mark }) => self.open(role, bytes, Origin { seq, ack, mark }, sink),
+            (_, Piece::Gap { seq, .. }) => self.open_with_gap(role, seq),
+        }
+    }
+
+    /// The FIN of one side, when everything before it has been fed.
+    pub fn fin(&mut self, role: Role, sink: &mut impl ExchangeSink) {
+        if let Stage::Http(http) = &mut self.stage {
+            http.fin(role, sink);
+        }
+    }
+
+    /// The connection is over: gives out unfinished exchanges and returns the facts. The flow is empty afterwards.
+    pub fn finish(&mut self, sink: &mut impl ExchangeSink) -> HttpFacts {
+        let facts = HttpFacts::default();
+        match std::mem::replace(&mut self.stage, Stage::Unseen) {
+            Stage::Unseen => facts,
+            Stage::Opening(opening) => HttpFacts { protocol: opening.protocol(), ..facts },
+            Stage::Http(http) => http.finish(sink),
+            Stage::Hello(_) => HttpFacts { protocol: Some(Protocol::Tls), ..facts },
+            Stage::Settled(protocol, names) => {
+                let Names { sni, alpn } = names.map(|n| *n).unwrap_or_default();
+                HttpFacts { protocol: Some(protocol), sni, alpn, ..facts }
+            }
+        }
+    }
+
+    fn conversation(&self) -> Box<Conversation> {
+        Box::new(Conversation::new(self.connection, self.limits.max_head_bytes as usize))
+    }
+
+    fn settle(&mut self, protocol: Protocol) {
+        self.stage = Stage::Settled(protocol, None);
+    }
+
+    fn opening(&mut self) -> Box<Opening> {
+        match std::mem::replace(&mut self.stage, Stage::Unseen) {
+            Stage::Opening(opening) => opening,
+            _ => Box::default(),
+        }
+    }
+
+    /// A direction whose beginning is missing is judged by the next segment.
+    fn open_with_gap(&mut self, role: Role, seq: u32) {
+        let mut opening = self.opening();
+        let (side, _) = opening.sides(role);
+        side.is_other |= !side.bytes.is_empty();
+        side.bytes = Vec::new();
+        (side.is_cut, side.origin.seq) = (true, seq);
+        self.stage = Stage::Opening(opening);
+    }
+
+    /// Payload while it is not known what it is.
+    fn open(&mut self, role: Role, bytes: &[u8], origin: Origin, sink: &mut impl ExchangeSink) {
+        if matches!(self.stage, Stage::Unseen) && starts_http(role, sniff(bytes)) {
+            let mut http = self.conversation();
+            http.data(role, bytes, origin, sink);
+            self.stage = Stage::Http(http);
+            return;
+        }
+        let mut opening = self.opening();
+        match opening.judge(role, bytes, origin) {
+            what if starts_http(role, what) => self.open_http(role, *opening, bytes, origin, sink),
+            Sniff::H2Preface if role == Role::Client => self.settle(Protocol::H2c),
+            Sniff::TlsClientHello if role == Role::Client => self.open_hello(&opening, bytes),
+            Sniff::TlsClientHello | Sniff::TlsServerHello | Sniff::Tls => self.settle(Protocol::Tls),
+            Sniff::NeedMore => self.stage = Stage::Opening(opening),
+            _ if opening.is_none_of_these(role) => self.settle(Protocol::Other),
+            _ => self.stage = Stage::Opening(opening),
+        }
+    }
+
+    /// Both sides' bytes so far go to the conversation, the client's first.
+    fn open_http(&mut self, role: Role, opening: Opening, bytes: &[u8], at: Origin, sink: &mut impl ExchangeSink) {
+        let mut http = self.conversation();
+        for (side_role, side) in [Role::Client, Role::Server].into_iter().zip(opening.sides) {
+            if side.is_other || side.is_cut {
+                http.lose(side_role, side.origin.seq, u32::from(side.is_other));
+            }
+            // The bytes just judged are the end of the buffer and follow with their own origin.
+            let kept = side.bytes.len().saturating_sub(if side_role == role { bytes.len() } else { 0 });
+            if let Some(before) = side.bytes.get(..kept).filter(|b| !b.is_empty()) {
+                http.data(side_role, before, side.origin, sink);
+            }
+            if side_role == role {
+                http.data(role, bytes, at, sink);
+            }
+        }
+        self.stage = Stage::Http(http);
+    }
+
+    fn open_hello(&mut self, opening: &Opening, bytes: &[u8]) {
+        let [client, _] = &opening.sides;
+        let mut reader = HelloReader::default();
+        let all = if client.bytes.is_empty() { bytes } else { &client.bytes };
+        self.stage = match reader.read(all) {
+            Some(names) => Stage::Settled(Protocol::Tls, Some(Box::new(names))),
+            None => Stage::Hello(Box::new(reader)),
+        };
+    }
+}
+
+fn starts_http(role: Role, what: Sniff) -> bool {
+    matches!((role, what), (Role::Client, Sniff::Request) | (Role::Server, Sniff::Response))
+}
+
+impl Opening {
+    /// Adds bytes to what one side has sent and says what that begins with.
+    fn judge(&mut self, role: Role, bytes: &[u8], origin: Origin) -> Sniff {
+        let (side, _) = self.sides(role);
+        if side.bytes.is_empty() && !side.is_other && !side.is_cut {
+            side.origin = origin;
+        }
+        let what = if side.bytes.is_empty() { sniff(bytes) } else { side.extend(bytes) };
+        if what == Sniff::NeedMore && !side.is_other && side.bytes.len().max(bytes.len()) <= MAX_OPENING_BYTES {
+            if side.bytes.is_empty() {
+                side.bytes.extend_from_slice(bytes);
+            }
+            return what;
+        }
+        if !starts_http(role, what) && what != Sniff::TlsClientHello {
+            side.is_other = true;
+            side.bytes = Vec::new();
+        }
+        if what == Sniff::NeedMore { Sniff::Other } else { what }
+    }
+
+    /// Whether nothing more is hoped for after this side began with something unknown.
+    fn is_none_of_these(&mut self, role: Role) -> bool {
+        let (_, peer) = self.sides(role);
+        peer.is_other
+    }
+
+    fn protocol(&self) -> Option<Protocol> {
+        let spoke = |side: &Beginning| side.is_other || !side.bytes.is_empty();
+        self.sides.iter().any(spoke).then_some(Protocol::Other)
+    }
+}
+
+impl Beginning {
+    fn extend(&mut self, bytes: &[u8]) -> Sniff {
+        self.bytes.extend_from_slice(bytes);
+        sniff(&self.bytes)
+    }
+}

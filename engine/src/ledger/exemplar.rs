@@ -1,0 +1,156 @@
+//! Connections worth showing: for each pair and kind the three that read best.
+//!
+//! A connection reads well when it was captured whole and is short; of equals the earliest is taken. That order is total
+//! and depends on the connection alone, so keeping the three least merges in any order.
+
+use super::summary::Exemplar;
+use crate::record::{
+    ActiveCloser, Close, ConnectionRecord, Quality, Race, ResetEffect, ResetKind, Role, TimeWaitEnd,
+};
+use std::collections::BTreeMap;
+
+/// Every kind, in the order of their places.
+pub const KINDS: &[&str] = &[
+    "closed_by_server",
+    "closed_by_client",
+    "simultaneous",
+    "reset_client",
+    "reset_server",
+    "refused",
+    "unanswered",
+    "half_open",
+    "half_closed",
+    "announced_close",
+    "http10",
+    "single_request_client_close",
+    "idle_close",
+    "max_requests",
+    "keepalive_race",
+    "stale_reuse",
+    "abort",
+    "time_wait_exact",
+    "time_wait_interval",
+    "time_wait_killed",
+    "open",
+];
+
+/// Kept of each kind.
+const MOST: usize = 3;
+/// Packets up to which a ladder fits a page.
+const SHORT_PACKETS: u64 = 40;
+
+/// The kinds that a connection is an example of.
+fn kinds(record: &ConnectionRecord) -> [(&'static str, bool); 21] {
+    let http = &record.http;
+    let by = |closer| record.active_closer == closer;
+    let reset = record.reset.filter(|reset| reset.effect != ResetEffect::Ineffective);
+    let reset_by = |role| reset.is_some_and(|r| r.role == role && r.kind != ResetKind::Refused);
+    let announced = http.announced_client || http.announced_server;
+    let waits = || record.sides.iter().filter_map(|side| side.time_wait.as_ref());
+    let ended = |wanted| waits().any(|w| w.ended.is_some_and(|(_, end)| end == wanted));
+    [
+        ("closed_by_server", by(ActiveCloser::Server)),
+        ("closed_by_client", by(ActiveCloser::Client)),
+        ("simultaneous", by(ActiveCloser::Both)),
+        ("reset_client", reset_by(Role::Client)),
+        ("reset_server", reset_by(Role::Server)),
+        ("refused", record.close == Close::Refused),
+        ("unanswered", record.close == Close::Unanswered),
+        ("half_open", record.close == Close::HalfOpen),
+        ("half_closed", record.close == Close::HalfClosed),
+        ("announced_close", by(ActiveCloser::Server) && announced),
+        ("http10", http.request_version == Some(0)),
+        ("single_request_client_close", super::persistence::is_single_request_client_close(record)),
+        ("idle_close", super::idle::sample(record).is_some()),
+        ("max_requests", super::idle::ends_with_close(record) && http.responses > 1),
+        ("keepalive_race", record.race == Some(Race::KeepaliveRace)),
+        ("stale_reuse", record.race == Some(Race::StaleReuse)),
+        ("abort", reset.is_some_and(|r| r.kind == ResetKind::Abort)),
+        ("time_wait_exact", ended(TimeWaitEnd::Reused)),
+        ("time_wait_interval", waits().any(|w| w.alive.is_some() || w.gone.is_some())),
+        ("time_wait_killed", ended(TimeWaitEnd::Killed) || waits().any(|w| w.possibly_killed.is_some())),
+        ("open", record.close == Close::Open),
+    ]
+}
+
+/// Lower is better.
+type Rank = (bool, bool, u64);
+
+fn rank(record: &ConnectionRecord) -> Rank {
+    let packets: u64 = record.sides.iter().map(|side| side.packets).sum();
+    let whole = record.handshake_rtt_ns.is_some() && record.quality == Quality(0);
+    (!whole, packets > SHORT_PACKETS, record.ordinal)
+}
+
+/// The best of each kind so far.
+#[derive(Clone, Debug, Default)]
+pub struct Exemplars {
+    best: BTreeMap<&'static str, Vec<(Rank, Exemplar)>>,
+}
+
+impl Exemplars {
+    /// One more connection; costs nothing once better ones are kept.
+    pub fn add(&mut self, record: &ConnectionRecord) {
+        let rank = rank(record);
+        let mut made: Option<Exemplar> = None;
+        for (kind, applies) in kinds(record) {
+            if !applies {
+                continue;
+            }
+            let list = self.best.entry(kind).or_default();
+            if list.len() == MOST && list.last().is_some_and(|(worst, _)| *worst < rank) {
+                continue;
+            }
+            insert(list, rank, made.get_or_insert_with(|| exemplar(record)).clone());
+        }
+    }
+
+    /// Both together.
+    pub fn merge(&mut self, other: Self) {
+        for (kind, theirs) in other.best {
+            let list = self.best.entry(kind).or_default();
+            theirs.into_iter().for_each(|(rank, exemplar)| insert(list, rank, exemplar));
+        }
+    }
+
+    /// For the Summary, earliest first.
+    pub fn finish(self, number_of: impl Fn(u64) -> u64) -> BTreeMap<&'static str, Vec<Exemplar>> {
+        let numbered = |(_, exemplar): (Rank, Exemplar)| Exemplar { connection: number_of(exemplar.ordinal), ..exemplar };
+        self.best.into_iter().map(|(kind, list)| (kind, list.into_iter().map(numbered).collect())).collect()
+    }
+}
+
+fn insert(list: &mut Vec<(Rank, Exemplar)>, rank: Rank, exemplar: Exemplar) {
+    let at = list.partition_point(|(other, _)| *other < rank);
+    list.insert(at, (rank, exemplar));
+    list.truncate(MOST);
+}
+
+fn exemplar(record: &ConnectionRecord) -> Exemplar {
+    let end = |(address, port): (crate::record::Address, u16)| (address.to_string(), port);
+    Exemplar {
+        ordinal: record.ordinal,
+        connection: 0,
+        client: end(record.client),
+        server: end(record.server),
+        tunnel: record.tunnel.0,
+        file: record.first.file,
+        first_frame: record.first.frame,
+        last_file: record.last.file,
+        last_frame: record.last.frame,
+        start_ns: record.first.ts_ns,
+        end_ns: record.last.ts_ns,
+        closer_frame: record.closer.map(|mark| mark.frame),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kinds_of_a_connection_are_the_listed_ones() {
+        let record = super::super::law_tests::plain(0);
+        assert_eq!(kinds(&record).map(|(kind, _)| kind).as_slice(), KINDS);
+    }
+}

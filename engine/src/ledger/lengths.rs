@@ -1,0 +1,222 @@
+//! How long TIME_WAIT lasts (semantics B4): one host's length, and what it and the wire say of one endpoint's.
+//!
+//! Rows and totals must agree, so both judge the same [`Case`]: ages in whole milliseconds, and nothing of absolute
+//! time but whether the capture outlasted the modelled end.
+
+use crate::record::{Address, Stack, TimeWaitBasis, TimeWaitEnd, TimeWaitFacts};
+use crate::settings::{SECOND, Settings, TimeWaitRule};
+use std::collections::HashMap;
+
+/// The longest TIME_WAIT that is reckoned with. RFC 9293's is 240 s; beyond an hour nothing is told apart.
+pub const LONGEST_NS: i64 = 3600 * SECOND;
+/// One millisecond in nanoseconds.
+pub const MS: i64 = 1_000_000;
+
+/// A host's TIME_WAIT length and where it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Length {
+    /// Shortest, ns.
+    pub low_ns: i64,
+    /// Longest, ns.
+    pub high_ns: i64,
+    /// Who says so.
+    pub source: LengthSource,
+    /// The stack the host looks like.
+    pub stack: Stack,
+}
+
+crate::words! {
+    /// Where a length comes from.
+    LengthSource { /// The user stated it.
+        Flag = "flag", /// The population of this capture's TIME_WAITs proves it.
+        Evidence = "evidence", /// The stack's default.
+        Default = "default" }
+}
+
+impl Length {
+    /// The default of a stack (semantics B). An unknown stack is treated as Linux, and `stack` says that it is unknown.
+    #[must_use]
+    pub fn of_stack(stack: Stack) -> Length {
+        let (low_s, high_ms) = match stack {
+            Stack::Linux | Stack::Unknown => (60, 65_200),
+            Stack::FreeBsd | Stack::Solaris => (60, 60_500),
+            Stack::Darwin => (30, 30_500),
+            Stack::Windows => (120, 240_000),
+        };
+        Length { low_ns: low_s * SECOND, high_ns: high_ms * MS, source: LengthSource::Default, stack }
+    }
+
+    /// As the user stated it, kept between 0 and [`LONGEST_NS`].
+    #[must_use]
+    pub fn of_rule(rule: &TimeWaitRule, stack: Stack) -> Length {
+        let low_ns = rule.low_ns.clamp(0, LONGEST_NS);
+        Length { low_ns, high_ns: rule.high_ns.clamp(low_ns, LONGEST_NS), source: LengthSource::Flag, stack }
+    }
+}
+
+/// The length of every host.
+#[derive(Clone, Debug)]
+pub struct Lengths {
+    known: HashMap<Address, Length>,
+    other: Length,
+}
+
+impl Lengths {
+    /// The hosts' lengths, and the one for every host that is not kept apart (see `max_pairs`).
+    #[must_use]
+    pub fn new(known: HashMap<Address, Length>, other: Length) -> Self {
+        Lengths { known, other }
+    }
+
+    /// One host's.
+    #[must_use]
+    pub fn of(&self, address: Address) -> Length {
+        self.known.get(&address).copied().unwrap_or(self.other)
+    }
+
+    /// Of hosts that are not kept apart.
+    #[must_use]
+    pub fn other(&self) -> Length {
+        self.other
+    }
+}
+
+/// The user's rule for a host: the most specific prefix, the first of equals. `None` as host: only a rule for every host.
+#[must_use]
+pub fn rule_for(settings: &Settings, host: Option<Address>) -> Option<&TimeWaitRule> {
+    let specificity = |rule: &TimeWaitRule| rule.address.map_or(-1, |_| i32::from(rule.prefix));
+    let applies = |rule: &&TimeWaitRule| match (rule.address, host) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(prefix), Some(host)) => in_prefix(host.ip(), prefix.to_canonical(), rule.prefix),
+    };
+    let most = settings.time_wait.iter().filter(applies).map(specificity).max()?;
+    settings.time_wait.iter().filter(applies).find(|rule| specificity(rule) == most)
+}
+
+fn in_prefix(host: std::net::IpAddr, prefix: std::net::IpAddr, bits: u8) -> bool {
+    use std::net::IpAddr::{V4, V6};
+    match (host, prefix) {
+        (V4(a), V4(b)) => equal_above(u128::from(a.to_bits() ^ b.to_bits()), 32, bits),
+        (V6(a), V6(b)) => equal_above(a.to_bits() ^ b.to_bits(), 128, bits),
+        _ => false,
+    }
+}
+
+fn equal_above(difference: u128, width: u32, bits: u8) -> bool {
+    difference.checked_shr(width.saturating_sub(u32::from(bits))).unwrap_or(0) == 0
+}
+
+/// One endpoint's TIME_WAIT as far as its basis depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Case {
+    /// Ended exactly, by a reuse or a reset.
+    Ended(TimeWaitEnd),
+    /// A reset may have ended it and nothing was proven after.
+    PossiblyKilled,
+    /// Proven alive or gone: the ages, ms.
+    Proven {
+        /// Since the last moment it may have restarted.
+        alive_ms: Option<i64>,
+        /// Since the last moment it provably restarted.
+        gone_ms: Option<i64>,
+        /// A reset before `gone` explains the end.
+        killed: bool,
+    },
+    /// Nothing was proven; the last moment it may have restarted, ms since 1970.
+    Silent(i64),
+}
+
+impl Case {
+    /// The case of one endpoint. Ages are kept within 0 and [`LONGEST_NS`] (+1 ms).
+    #[must_use]
+    pub fn of(facts: &TimeWaitFacts) -> Case {
+        let age_ms = |at: i64, since: i64| at.saturating_sub(since).clamp(0, LONGEST_NS + MS) / MS;
+        let kill = facts.possibly_killed.filter(|kill| facts.alive.is_none_or(|alive| alive.ts_ns <= kill.ts_ns));
+        match (facts.ended, kill, facts.alive, facts.gone) {
+            (Some((_, end)), ..) => Case::Ended(end),
+            (None, Some(_), _, None) => Case::PossiblyKilled,
+            (None, _, None, None) => Case::Silent(facts.possibly_restarted_ns.div_euclid(MS)),
+            (None, kill, alive, gone) => Case::Proven {
+                alive_ms: alive.map(|m| age_ms(m.ts_ns, facts.possibly_restarted_ns)),
+                gone_ms: gone.map(|m| age_ms(m.ts_ns, facts.restarted_ns)),
+                killed: kill.is_some(),
+            },
+        }
+    }
+
+    /// Basis and end, given the host's length and the time of the last packet.
+    ///
+    /// Only what is certain contradicts a length: gone at an age (from the last *proven* restart) below its least, or
+    /// alive at an age (from the last *possible* restart) above its most.
+    #[must_use]
+    pub fn judge(self, length: &Length, capture_end_ns: i64) -> (TimeWaitBasis, TimeWaitEnd) {
+        let (low_ms, high_ms) = (length.low_ns / MS, length.high_ns / MS);
+        match self {
+            Case::Ended(end) => (TimeWaitBasis::ObservedExact, end),
+            Case::PossiblyKilled => (TimeWaitBasis::PossiblyKilled, TimeWaitEnd::Unknown),
+            Case::Silent(restarted_ms) if capture_end_ns.div_euclid(MS) < restarted_ms.saturating_add(high_ms) => {
+                (TimeWaitBasis::Censored, TimeWaitEnd::Unknown)
+            }
+            Case::Silent(_) => (TimeWaitBasis::Model, TimeWaitEnd::Expired),
+            Case::Proven { alive_ms, gone_ms, killed } => {
+                let early = !killed && gone_ms.is_some_and(|age| age < low_ms);
+                let late = alive_ms.is_some_and(|age| age > high_ms);
+                judge_proven(alive_ms.is_some(), gone_ms.is_some(), early || late, killed)
+            }
+        }
+    }
+}
+
+fn judge_proven(alive: bool, gone: bool, contradicted: bool, killed: bool) -> (TimeWaitBasis, TimeWaitEnd) {
+    let basis = match (contradicted, alive, gone) {
+        (true, ..) => TimeWaitBasis::ModelRejected,
+        (_, true, true) => TimeWaitBasis::ObservedInterval,
+        (_, true, false) => TimeWaitBasis::LowerOnly,
+        _ => TimeWaitBasis::UpperOnly,
+    };
+    let expired = gone && !contradicted && !killed;
+    (basis, if expired { TimeWaitEnd::Expired } else { TimeWaitEnd::Unknown })
+}
+
+/// The estimate of one endpoint's TIME_WAIT; ages in ns from its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// Proven alive at this age; `None` unknown.
+    pub lower_ns: Option<i64>,
+    /// Proven gone by this age; `None` unknown.
+    pub upper_ns: Option<i64>,
+    /// The estimate; `None` when the evidence allows none.
+    pub point_ns: Option<i64>,
+    /// The model's least: last proven restart + the host's least length.
+    pub model_low_ns: i64,
+    /// The model's most: last possible restart + the host's greatest length.
+    pub model_high_ns: i64,
+    /// What the estimate rests on.
+    pub basis: TimeWaitBasis,
+    /// What ended it.
+    pub end: TimeWaitEnd,
+}
+
+/// What the wire and the host's length say of one TIME_WAIT; `capture_end_ns` is the time of the last packet.
+#[must_use]
+pub fn estimate(facts: &TimeWaitFacts, length: &Length, capture_end_ns: i64) -> Estimate {
+    let (basis, end) = Case::of(facts).judge(length, capture_end_ns);
+    let age = |at_ns: i64| at_ns.saturating_sub(facts.start.ts_ns);
+    let model_low_ns = age(facts.restarted_ns).saturating_add(length.low_ns);
+    let model_high_ns = age(facts.possibly_restarted_ns).saturating_add(length.high_ns);
+    let exact = facts.ended.map(|(mark, _)| age(mark.ts_ns));
+    let lower_ns = exact.or(facts.alive.map(|mark| age(mark.ts_ns)));
+    let upper_ns = exact.or(facts.gone.map(|mark| age(mark.ts_ns)));
+    let clipped = model_low_ns.max(lower_ns.unwrap_or(i64::MIN)).min(upper_ns.unwrap_or(i64::MAX));
+    let point_ns = match basis {
+        TimeWaitBasis::ObservedExact => exact,
+        TimeWaitBasis::Censored | TimeWaitBasis::ModelRejected | TimeWaitBasis::PossiblyKilled => None,
+        _ => Some(clipped),
+    };
+    Estimate { lower_ns, upper_ns, point_ns, model_low_ns, model_high_ns, basis, end }
+}
+
+#[cfg(test)]
+#[path = "lengths_tests.rs"]
+mod tests;

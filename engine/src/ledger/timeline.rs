@@ -1,0 +1,188 @@
+//! How many of something are held at once, over time, as a [least, most] band.
+//!
+//! What enters and leaves is counted in buckets of time; a count is told for the end of each bucket. A TIME_WAIT whose
+//! end is modelled leaves at `restart + length`, and the length is known only when the ledger is finished: until then
+//! its restart is kept, apart for each class of the ages between which its end is proven to lie.
+
+use super::buckets::SparseBuckets;
+use super::histogram::{bucket_high, bucket_low, bucket_of};
+use super::lengths::{LONGEST_NS, Length, MS};
+use crate::record::TimeWaitFacts;
+use crate::settings::SECOND;
+use std::collections::BTreeMap;
+
+/// Width of a bucket while there are few.
+pub const BUCKET_NS: i64 = SECOND / 10;
+
+/// Ages (as histogram buckets of ms) between which an end is proven to lie.
+type Between = (Option<u16>, Option<u16>);
+
+/// How many are held, over time.
+#[derive(Clone, Debug)]
+pub struct Timeline {
+    limit: usize,
+    enter: SparseBuckets,
+    leave: SparseBuckets,
+    leave_min: SparseBuckets,
+    modelled_min: BTreeMap<Between, SparseBuckets>,
+    modelled_max: BTreeMap<Between, SparseBuckets>,
+}
+
+/// The count at one instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Instant, ns since 1970.
+    pub ns: i64,
+    /// Least.
+    pub min: u64,
+    /// Most.
+    pub max: u64,
+}
+
+impl Timeline {
+    /// Empty, with at most `limit` buckets of each kind.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        let buckets = SparseBuckets::new(BUCKET_NS, limit);
+        Timeline {
+            limit,
+            enter: buckets.clone(),
+            leave: buckets.clone(),
+            leave_min: buckets,
+            modelled_min: BTreeMap::new(),
+            modelled_max: BTreeMap::new(),
+        }
+    }
+
+    /// One enters.
+    pub fn enter(&mut self, at_ns: i64) {
+        self.enter.add(at_ns);
+    }
+
+    /// One leaves, provably then.
+    pub fn leave(&mut self, at_ns: i64) {
+        self.leave.add(at_ns);
+    }
+
+    /// One may have left then and never shows again.
+    pub fn leave_min(&mut self, at_ns: i64) {
+        self.leave_min.add(at_ns);
+    }
+
+    /// One that entered before leaves as its TIME_WAIT ends.
+    pub fn leave_time_wait(&mut self, facts: &TimeWaitFacts) {
+        if let Some((mark, _)) = facts.ended {
+            return self.leave(mark.ts_ns);
+        }
+        let killed = facts.possibly_killed.filter(|kill| facts.alive.is_none_or(|alive| alive.ts_ns <= kill.ts_ns));
+        match killed {
+            Some(kill) => self.leave_min(kill.ts_ns),
+            None => self.modelled(true, facts),
+        }
+        self.modelled(false, facts);
+    }
+
+    fn modelled(&mut self, least: bool, facts: &TimeWaitFacts) {
+        let since = if least { facts.restarted_ns } else { facts.possibly_restarted_ns };
+        let age = |at_ns: i64| bucket_of((at_ns.saturating_sub(since).clamp(0, LONGEST_NS) / MS) as u64);
+        let between = (facts.alive.map(|m| age(m.ts_ns)), facts.gone.map(|m| age(m.ts_ns)));
+        let (limit, side) = (self.limit, if least { &mut self.modelled_min } else { &mut self.modelled_max });
+        side.entry(between).or_insert_with(|| SparseBuckets::new(BUCKET_NS, limit)).add(since);
+    }
+
+    /// Both together.
+    pub fn merge(&mut self, other: &Self) {
+        self.enter.merge(&other.enter);
+        self.leave.merge(&other.leave);
+        self.leave_min.merge(&other.leave_min);
+        merge_classes(&mut self.modelled_min, &other.modelled_min);
+        merge_classes(&mut self.modelled_max, &other.modelled_max);
+    }
+
+    /// The band up to the last packet, at every instant where it changes, ascending; the last is the count at the end.
+    #[must_use]
+    pub fn finish(&self, length: &Length, end_ns: i64) -> Vec<Held> {
+        let mut changes: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+        let mut change = |at_ns: i64, min: i64, max: i64| {
+            let bucket = at_ns.min(end_ns).div_euclid(BUCKET_NS);
+            let slot = changes.entry(bucket).or_default();
+            *slot = (slot.0 + min, slot.1 + max);
+        };
+        self.enter.iter().for_each(|(at, n)| change(at, n as i64, n as i64));
+        self.leave.iter().for_each(|(at, n)| change(at, -(n as i64), -(n as i64)));
+        self.leave_min.iter().for_each(|(at, n)| change(at, -(n as i64), 0));
+        for (&(alive, gone), buckets) in &self.modelled_min {
+            let age = clipped(length.low_ns, alive.map(bucket_low), gone.map(bucket_low));
+            leaving(buckets, age, end_ns, |at, n| change(at, -n, 0));
+        }
+        for (&(alive, gone), buckets) in &self.modelled_max {
+            let age = clipped(length.high_ns, alive.map(bucket_high), gone.map(bucket_high));
+            leaving(buckets, age.saturating_add(buckets.width_ns() - 1), end_ns, |at, n| change(at, 0, -n));
+        }
+        running(&changes, end_ns)
+    }
+}
+
+fn merge_classes(mine: &mut BTreeMap<Between, SparseBuckets>, theirs: &BTreeMap<Between, SparseBuckets>) {
+    for (&between, buckets) in theirs {
+        match mine.get_mut(&between) {
+            Some(known) => known.merge(buckets),
+            None => {
+                mine.insert(between, buckets.clone());
+            }
+        }
+    }
+}
+
+/// The age at which one leaves: its host's length, but not while proven alive and not after proven gone.
+fn clipped(length_ns: i64, alive_ms: Option<u64>, gone_ms: Option<u64>) -> i64 {
+    let ns = |ms: u64| (ms as i64).saturating_mul(MS);
+    length_ns.max(alive_ms.map_or(i64::MIN, ns)).min(gone_ms.map_or(i64::MAX, ns))
+}
+
+/// Those that leave by the end of the capture, `age_ns` after their restarts.
+fn leaving(buckets: &SparseBuckets, age_ns: i64, end_ns: i64, mut change: impl FnMut(i64, i64)) {
+    let all = buckets.iter().map(|(at, n)| (at.saturating_add(age_ns), n as i64));
+    all.filter(|&(at, _)| at <= end_ns).for_each(|(at, n)| change(at, n));
+}
+
+/// Sums of the changes, told for the end of each bucket. Buckets that were widened may be a little out of step with each
+/// other, so neither count is let below zero nor least above most.
+fn running(changes: &BTreeMap<i64, (i64, i64)>, end_ns: i64) -> Vec<Held> {
+    let mut sum = (0, 0);
+    let told = changes.iter().map(|(&bucket, &(min, max))| {
+        sum = (sum.0 + min, sum.1 + max);
+        let ns = bucket.saturating_add(1).saturating_mul(BUCKET_NS).min(end_ns);
+        let most = sum.1.max(0) as u64;
+        Held { ns, min: (sum.0.max(0) as u64).min(most), max: most }
+    });
+    told.collect()
+}
+
+/// The highest count: by its most, then its least, the earliest of equals.
+#[must_use]
+pub fn peak(held: &[Held]) -> Held {
+    let better = |best: Held, next: &Held| if (next.max, next.min) > (best.max, best.min) { *next } else { best };
+    held.iter().fold(Held::default(), better)
+}
+
+/// At most `most` samples of the band: of each slot of equal width the highest, so that no peak is lost.
+#[must_use]
+pub fn thinned(held: &[Held], most: usize) -> Vec<Held> {
+    let (Some(first), Some(last)) = (held.first(), held.last()) else { return Vec::new() };
+    if held.len() <= most {
+        return held.to_vec();
+    }
+    let span = i128::from(last.ns) - i128::from(first.ns) + 1;
+    let slot = |h: &Held| (i128::from(h.ns) - i128::from(first.ns)) * most as i128 / span;
+    held.chunk_by(|a, b| slot(a) == slot(b)).map(peak_of).collect()
+}
+
+fn peak_of(slot: &[Held]) -> Held {
+    let first = slot.first().copied().unwrap_or_default();
+    slot.iter().fold(first, |best, next| if (next.max, next.min) > (best.max, best.min) { *next } else { best })
+}
+
+#[cfg(test)]
+#[path = "timeline_tests.rs"]
+mod tests;

@@ -1,0 +1,70 @@
+//! The band holds what the facts allow.
+
+use super::*;
+use crate::record::{Mark, Stack, TimeWaitEnd};
+
+const START: i64 = 1_700_000_000 * SECOND;
+
+fn facts(start_s: i64) -> TimeWaitFacts {
+    let ts_ns = START + start_s * SECOND;
+    TimeWaitFacts {
+        start: Mark { ts_ns, frame: 1, file: 0 },
+        start_uncertainty_ns: 0,
+        restarts: 0,
+        restarted_ns: ts_ns,
+        possibly_restarted_ns: ts_ns,
+        alive: None,
+        gone: None,
+        ended: None,
+        possibly_killed: None,
+        same_host: None,
+    }
+}
+
+fn mark(age_s: i64) -> Mark {
+    Mark { ts_ns: START + age_s * SECOND, frame: 2, file: 0 }
+}
+
+/// The band `age_s` after the start, for one TIME_WAIT of a Linux host that began at the start.
+fn band(facts: &TimeWaitFacts, age_s: i64) -> (u64, u64) {
+    let mut timeline = Timeline::new(64);
+    timeline.enter(facts.start.ts_ns);
+    timeline.leave_time_wait(facts);
+    let held = timeline.finish(&Length::of_stack(Stack::Linux), START + age_s * SECOND);
+    held.last().map_or((0, 0), |h| (h.min, h.max))
+}
+
+#[test]
+fn a_modelled_end_is_a_band_between_its_least_and_most() {
+    let ages = [0, 59, 61, 65, 67].map(|age| band(&facts(0), age));
+    assert_eq!(ages, [(1, 1), (1, 1), (0, 1), (0, 1), (0, 0)]);
+}
+
+#[test]
+fn an_exact_end_leaves_both_bounds_at_once() {
+    let ended = TimeWaitFacts { ended: Some((mark(30), TimeWaitEnd::Reused)), ..facts(0) };
+    assert_eq!([29, 31].map(|age| band(&ended, age)), [(1, 1), (0, 0)]);
+}
+
+#[test]
+fn gone_cuts_the_most_and_alive_lifts_the_least() {
+    let gone = TimeWaitFacts { gone: Some(mark(62)), ..facts(0) };
+    assert_eq!([59, 61, 64].map(|age| band(&gone, age)), [(1, 1), (0, 1), (0, 0)]);
+    let alive = TimeWaitFacts { alive: Some(mark(64)), ..facts(0) };
+    assert_eq!([61, 62, 66, 68].map(|age| band(&alive, age)), [(1, 1), (1, 1), (0, 1), (0, 0)]);
+}
+
+#[test]
+fn a_possible_kill_leaves_only_the_least() {
+    let killed = TimeWaitFacts { possibly_killed: Some(mark(5)), ..facts(0) };
+    assert_eq!([4, 6, 70].map(|age| band(&killed, age)), [(1, 1), (0, 1), (0, 0)]);
+}
+
+#[test]
+fn thinning_keeps_the_peak() {
+    let held: Vec<Held> = (0..10_000).map(|i| Held { ns: i * BUCKET_NS, min: 0, max: if i == 7777 { 9 } else { 1 } }).collect();
+    let thin = thinned(&held, 120);
+    assert!(thin.len() <= 120);
+    assert_eq!(peak(&thin), peak(&held));
+    assert!(thin.windows(2).all(|w| w[0].ns < w[1].ns));
+}

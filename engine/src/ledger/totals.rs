@@ -1,0 +1,83 @@
+//! Connections of the whole capture by each of the contract's words.
+
+use super::summary::{Summary, Totals};
+use super::tally::Tally;
+use crate::record::{ActiveCloser, Close, CloserBasis, ConnectionRecord, Protocol, Quality, Race};
+use std::collections::BTreeMap;
+
+/// `time_wait_holder` of a record.
+#[must_use]
+pub fn holder(record: &ConnectionRecord) -> ActiveCloser {
+    match record.sides.each_ref().map(|side| side.time_wait.is_some()) {
+        [true, true] => ActiveCloser::Both,
+        [true, false] => ActiveCloser::Client,
+        [false, true] => ActiveCloser::Server,
+        [false, false] => ActiveCloser::None,
+    }
+}
+
+/// What the payload was; a connection without any is `empty`.
+#[must_use]
+pub fn protocol(record: &ConnectionRecord) -> Protocol {
+    record.http.protocol.unwrap_or(Protocol::Empty)
+}
+
+/// Running totals.
+#[derive(Clone, Debug, Default)]
+pub struct TotalsLedger {
+    connections: u64,
+    close: Tally<Close>,
+    closer: Tally<ActiveCloser>,
+    basis: Tally<CloserBasis>,
+    holder: Tally<ActiveCloser>,
+    protocol: Tally<Protocol>,
+    race: Tally<Race>,
+    quality: BTreeMap<&'static str, u64>,
+}
+
+impl TotalsLedger {
+    /// One more connection.
+    pub fn add(&mut self, record: &ConnectionRecord) {
+        self.connections += 1;
+        self.close.add(record.close);
+        self.closer.add(record.active_closer);
+        self.basis.add(record.closer_basis);
+        self.holder.add(holder(record));
+        self.protocol.add(protocol(record));
+        if let Some(race) = record.race {
+            self.race.add(race);
+        }
+        if record.quality != Quality(0) {
+            record.quality.words().for_each(|word| *self.quality.entry(word).or_default() += 1);
+        }
+    }
+
+    /// Both together.
+    pub fn merge(&mut self, other: &Self) {
+        self.connections += other.connections;
+        self.close.merge(&other.close);
+        self.closer.merge(&other.closer);
+        self.basis.merge(&other.basis);
+        self.holder.merge(&other.holder);
+        self.protocol.merge(&other.protocol);
+        self.race.merge(&other.race);
+        for (word, count) in &other.quality {
+            *self.quality.entry(word).or_default() += count;
+        }
+    }
+
+    /// Into the Summary; `time_wait_basis` is the hosts' to tell.
+    pub fn finish(self, summary: &mut Summary) {
+        summary.totals = Totals {
+            connections: self.connections,
+            close: self.close.counts(),
+            active_closer: self.closer.counts(),
+            closer_basis: self.basis.counts(),
+            time_wait_holder: self.holder.counts(),
+            time_wait_basis: summary.totals.time_wait_basis.clone(),
+            protocol: self.protocol.counts(),
+            race: self.race.counts(),
+        };
+        summary.capture.connection_quality = self.quality;
+    }
+}
