@@ -148,7 +148,7 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "reset_kind", "abort, late_data, no_state, refused, injected", Text, |r| r.record().reset.and_then(|x| text(x.kind.as_str()));
     "time_wait_holder", "who entered TIME_WAIT", Text, |r| text(r.holder());
     "time_wait_start", "when it began, as the tap saw it", Time, |r| r.main_wait().map(|w| w.0.start.ts_ns);
-    "time_wait_restarts", "how often evidence restarted it", Int, |r| r.main_wait().and_then(|w| whole(w.0.restarts));
+    "time_wait_restarts", "how often evidence restarted it", Int, |r| whole(r.main_wait().map_or(0, |w| w.0.restarts));
     "time_wait_lower_s", "proven alive this long", Seconds, |r| r.main_wait().and_then(|w| w.1.lower_ns);
     "time_wait_upper_s", "proven gone after this long", Seconds, |r| r.main_wait().and_then(|w| w.1.upper_ns);
     "time_wait_s", "the estimate", Seconds, |r| r.main_wait().and_then(|w| w.1.point_ns);
@@ -164,7 +164,7 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "response_connection", "the last response's Connection option", Text, |r| r.http().response_connection.and_then(|o| text(o.as_str()));
     "keep_alive_timeout_s", "as the server announced", Int, |r| r.http().keep_alive_timeout_s.map(i64::from);
     "keep_alive_max", "as the server announced", Int, |r| r.http().keep_alive_max.map(i64::from);
-    "close_announced_by", "who said Connection: close", Text, |r| r.is_http().then(|| announced(r.http()).into());
+    "close_announced_by", "who said Connection: close", Text, |r| text(announced(r.http()));
     "idle_before_close_s", "last payload byte to first FIN or RST", Seconds, |r| r.record().idle_before_close_ns;
     "race", "keepalive_race, stale_reuse", Text, |r| r.record().race.and_then(|x| text(x.as_str()));
     "sni", "server name of the ClientHello", Text, |r| shown(r.http().sni.as_deref());

@@ -13,7 +13,7 @@ pub struct Settings {
     pub batch_packets: usize,
     /// Most connections remembered at once; beyond it the longest idle is evicted and counted.
     pub max_connections: usize,
-    /// A connection without a packet for this long is finished (its 4-tuple is forgotten).
+    /// A closed connection without a packet for this long is finished: its 4-tuple is forgotten.
     pub idle_expiry_ns: i64,
     /// Out-of-order bytes kept per direction of a connection; beyond it the hole is declared a gap.
     pub max_reassembly_bytes: usize,

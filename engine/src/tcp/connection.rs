@@ -45,6 +45,8 @@ pub struct Connection<P> {
     pub last_payload_ns: Option<i64>,
     /// Last payload byte to first FIN or RST.
     pub idle_before_close_ns: Option<i64>,
+    /// A FIN or a reset was seen.
+    has_close: bool,
     /// The incarnation before: its ordinal, and ns since its last packet.
     pub reuse_of: Option<(u64, i64)>,
     /// The incarnation before, while its fate depends on the answer to this one's SYN.
@@ -53,6 +55,8 @@ pub struct Connection<P> {
     pub quality: Quality,
     /// The next stage's reader, once there was payload.
     pub payload: Option<Box<P>>,
+    /// Acknowledgment number of a challenge that answered the SYN with the numbers of an older incarnation.
+    challenge_ack: Option<u32>,
     /// How far the reset's sender had sent before it.
     sent_before_reset: u32,
     said: [Option<Provocation>; 2],
@@ -88,6 +92,8 @@ impl<P: Payload> Connection<P> {
             history: History::default(),
             last_payload_ns: None,
             idle_before_close_ns: None,
+            has_close: false,
+            challenge_ack: None,
             reuse_of: None,
             predecessor: None,
             quality: Quality(if opening { 0 } else { Quality::MIDSTREAM }),
@@ -124,6 +130,10 @@ impl<P: Payload> Connection<P> {
             return;
         }
         let mark = mark(segment);
+        if self.is_of_older(segment, role) {
+            self.note_older(segment, role, mark);
+            return;
+        }
         self.last = mark;
         self.note_packet(segment, role);
         self.observe_time_wait(segment, role, mark);
@@ -141,21 +151,54 @@ impl<P: Payload> Connection<P> {
             }
         }
         self.said[role as usize] =
-            Some(Provocation { ack: segment.ack, len: segment.payload_len, flags: segment.flags });
+            Some(Provocation { ack: segment.ack, flags: segment.flags });
         self.settle(mark, role, sink);
     }
 
-    /// Counts a segment that belongs to this attempt and says nothing of its own sequence space.
-    pub fn note(&mut self, segment: &Segment<'_>) {
-        self.last = mark(segment);
-        self.note_packet(segment, self.role_of((segment.src, segment.src_port)));
+    /// Whether a segment carries the numbers of an older incarnation (semantics A2, last row): an ACK that does not
+    /// acknowledge the SYN it answers, or the reset that answers this challenge.
+    fn is_of_older(&self, segment: &Segment<'_>, role: Role) -> bool {
+        let [client, server] = &self.ends;
+        let (Some(isn), None) = (client.isn, server.isn) else { return false };
+        match role {
+            Role::Server => {
+                let acks_syn = seq::lt(isn, segment.ack) && client.next.is_some_and(|next| seq::leq(segment.ack, next));
+                segment.flags.has(Flags::ACK)
+                    && segment.flags.0 & (Flags::SYN.0 | Flags::RST.0 | Flags::FIN.0) == 0
+                    && segment.payload_len == 0
+                    && !acks_syn
+            }
+            Role::Client => segment.flags.has(Flags::RST) && self.challenge_ack == Some(segment.seq),
+        }
+    }
+
+    /// Counts such a segment: it is part of this attempt and says nothing of its sequence space.
+    fn note_older(&mut self, segment: &Segment<'_>, role: Role, mark: Mark) {
+        self.last = mark;
+        self.note_packet(segment, role);
+        if role == Role::Server {
+            self.challenge_ack = Some(segment.ack);
+            return;
+        }
+        self.ineffective_resets += 1;
+        self.reset.get_or_insert(ResetFacts {
+            mark,
+            by: ResetBy::Client,
+            role,
+            kind: ResetKind::NoState,
+            effect: ResetEffect::Ineffective,
+            provoked_by: Some(role.peer()),
+            flags: segment.flags,
+        });
     }
 
     fn note_packet(&mut self, segment: &Segment<'_>, role: Role) {
         let end = &mut self.ends[role as usize];
         if end.packets == 0 {
-            end.ttl = segment.ttl;
             end.first_seq = segment.seq;
+        }
+        if end.ttl == 0 && !segment.flags.has(Flags::RST) {
+            end.ttl = segment.ttl;
         }
         end.packets += 1;
         if segment.flags.has(Flags::SYN) && end.isn.is_none() {
@@ -262,7 +305,7 @@ impl<P: Payload> Connection<P> {
         end.sent_to(end_seq);
         if segment.flags.has(Flags::FIN) {
             take_fin(end, peer, segment, end_seq, mark);
-            self.idle_before_close_ns = self.idle_before_close_ns.or(self.last_payload_ns.map(|t| mark.ts_ns - t));
+            self.note_close(mark);
         } else if segment.payload_len == 0 && !continues && end.fin.is_none() && end.stream.next_seq().is_none() {
             end.stream.start(seq);
         }
@@ -284,13 +327,10 @@ impl<P: Payload> Connection<P> {
         let role = self.role_of((segment.src, segment.src_port));
         let payload = self.payload.get_or_insert_with(|| Box::new(P::new(settings, self.ordinal)));
         let quality = &mut self.quality.0;
-        let end = &mut self.ends[role as usize];
-        let cut = (segment.payload.len() as u32) < segment.payload_len;
+        let (end, peer) = pair(&mut self.ends, role);
         let pushed =
             end.stream.push(seq, segment.payload, segment.payload_len, mark, segment.ack, &mut |piece| {
-                if matches!(piece, Piece::Gap { .. }) && !cut && *quality & Quality::TRUNCATED == 0 {
-                    *quality |= Quality::GAP;
-                }
+                *quality |= gap_quality(&piece, peer, *quality);
                 payload.feed(role, piece, sink);
             });
         end.bytes += u64::from(pushed.new_bytes);
@@ -359,6 +399,13 @@ impl<P: Payload> Connection<P> {
         }
     }
 
+    /// The first FIN or reset: how long there had been silence.
+    fn note_close(&mut self, mark: Mark) {
+        if !std::mem::replace(&mut self.has_close, true) {
+            self.idle_before_close_ns = self.last_payload_ns.map(|last| mark.ts_ns - last);
+        }
+    }
+
     fn establish(&mut self, segment: &Segment<'_>, mark: Mark) {
         let [client, server] = &mut self.ends;
         if server.isn.is_some_and(|isn| seq::lt(isn, segment.ack)) {
@@ -394,11 +441,6 @@ impl<P: Payload> Connection<P> {
         let better = self.reset.is_none_or(|old| {
             old.effect == ResetEffect::Ineffective && effect != ResetEffect::Ineffective
         });
-        if better && !is_over {
-            self.reset = Some(facts);
-            self.sent_before_reset = end.next.unwrap_or(segment.seq);
-            self.idle_before_close_ns = self.idle_before_close_ns.or(self.last_payload_ns.map(|t| mark.ts_ns - t));
-        }
         if is_over {
             return;
         }
@@ -407,6 +449,11 @@ impl<P: Payload> Connection<P> {
         }
         if effect != ResetEffect::Ineffective && peer.state != State::TimeWait {
             peer.reset.get_or_insert(Event::RecvRst);
+        }
+        if better {
+            self.sent_before_reset = end.next.unwrap_or(segment.seq);
+            self.reset = Some(facts);
+            self.note_close(mark);
         }
     }
 
@@ -505,6 +552,16 @@ pub(super) fn pair(ends: &mut [Endpoint; 2], role: Role) -> (&mut Endpoint, &mut
 fn report<S: Sink>(sink: &mut S, result: Result<(), Anomaly>) {
     if let Err(anomaly) = result {
         sink.anomaly(anomaly);
+    }
+}
+
+/// GAP for bytes that the peer acknowledged and the capture does not hold; not where the snaplen cut them.
+pub(super) fn gap_quality(piece: &Piece<'_>, peer: &Endpoint, quality: u8) -> u8 {
+    match piece {
+        Piece::Gap { len, seq, .. } if quality & Quality::TRUNCATED == 0 && peer.has_acked(seq::add(*seq, *len as u32)) => {
+            Quality::GAP
+        }
+        _ => 0,
     }
 }
 

@@ -4,7 +4,7 @@ use super::seq;
 use super::state::{self, Anomaly, Event};
 use super::stream::Stream;
 use super::time_wait::TimeWait;
-use crate::decode::{Flags, Segment};
+use crate::decode::Segment;
 use crate::record::{Mark, Stack, State};
 
 /// A side's first captured FIN.
@@ -91,7 +91,7 @@ pub struct Endpoint {
     pub bytes: u64,
     /// Segments sent again.
     pub retransmits: u32,
-    /// TTL of the first packet.
+    /// TTL of the first packet that is no reset (an injector may be the first to speak); 0 before.
     pub ttl: u8,
     /// Guessed stack.
     pub stack: Stack,
@@ -99,7 +99,7 @@ pub struct Endpoint {
     pub rtt_ns: i64,
     /// Its TIME_WAIT.
     pub time_wait: Option<Box<TimeWait>>,
-    last: Option<(Fingerprint, i64)>,
+    last: Option<(Fingerprint, (i64, u32, u8))>,
 }
 
 impl Endpoint {
@@ -134,8 +134,8 @@ impl Endpoint {
         }
     }
 
-    /// Whether this is the last packet of this side, captured once more: same IP id (or none and something that is never
-    /// repeated so soon), within a millisecond.
+    /// Whether this is the last packet of this side, captured once more within a millisecond: the same IP id, or, where
+    /// there is none to tell (IPv6, Linux's SYN-ACKs and resets), another interface or another TTL.
     pub fn is_duplicate(&mut self, segment: &Segment<'_>) -> bool {
         let print = Fingerprint {
             seq: segment.seq,
@@ -147,11 +147,13 @@ impl Endpoint {
             timestamp: segment.options.timestamps.map(|t| t.0),
             sack: if segment.options.sack_count > 0 { segment.options.sack[0].1 } else { 0 },
         };
-        let before = self.last.replace((print, segment.ts_ns));
+        let place = (segment.ts_ns, segment.interface, segment.ttl);
+        let before = self.last.replace((print, place));
         let has_id = segment.ip_id.is_some_and(|id| id != 0);
-        let notable = segment.payload_len > 0 || segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0) != 0;
-        before.is_some_and(|(same, at)| {
-            same == print && (has_id || notable) && (0..DUPLICATE_WINDOW_NS).contains(&(segment.ts_ns - at))
+        before.is_some_and(|(same, (at, interface, ttl))| {
+            same == print
+                && (0..DUPLICATE_WINDOW_NS).contains(&(segment.ts_ns - at))
+                && (has_id || (interface, ttl) != (segment.interface, segment.ttl))
         })
     }
 

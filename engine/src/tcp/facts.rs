@@ -1,7 +1,7 @@
 //! A finished connection as plain facts.
 
 use super::close;
-use super::connection::Connection;
+use super::connection::{Connection, gap_quality, pair};
 use super::endpoint::Endpoint;
 use super::payload::{Payload, Sink};
 use super::seq;
@@ -51,14 +51,16 @@ impl<P: Payload> Connection<P> {
         };
         let quality = &mut self.quality.0;
         for role in [Role::Client, Role::Server] {
-            let end = &mut self.ends[role as usize];
+            let (end, peer) = pair(&mut self.ends, role);
             let reached = end.stream.next_seq();
-            end.stream.finish(&mut |piece| {
-                if matches!(piece, Piece::Gap { .. }) && *quality & Quality::TRUNCATED == 0 {
-                    *quality |= Quality::GAP;
-                }
+            let mut deliver = |piece: Piece<'_>| {
+                *quality |= gap_quality(&piece, peer, *quality);
                 payload.feed(role, piece, sink);
-            });
+            };
+            match end.fin {
+                Some(fin) => end.stream.finish_at(fin.seq, fin.mark, &mut deliver),
+                None => end.stream.finish(&mut deliver),
+            }
             if let Some(fin) = end.fin
                 && reached != Some(fin.seq)
                 && end.stream.next_seq() == Some(fin.seq)
@@ -89,7 +91,7 @@ impl<P: Payload> Connection<P> {
     /// not have to repeat it.
     fn conclude_time_wait(&mut self) {
         for role in [Role::Client, Role::Server] {
-            let (end, peer) = super::connection::pair(&mut self.ends, role);
+            let (end, peer) = pair(&mut self.ends, role);
             if end.state != State::TimeWait || end.time_wait.is_some() {
                 continue;
             }
@@ -184,7 +186,7 @@ impl<P: Payload> Connection<P> {
     /// How far a connection without a close got.
     fn openness(&self) -> Close {
         let [client, server] = &self.ends;
-        if client.isn.is_some() && server.packets == 0 && client.acked.is_none() {
+        if client.isn.is_some() && server.next.is_none() && client.acked.is_none() {
             Close::Unanswered
         } else if server.isn.is_some() && self.established.is_none() && client.acked.is_none() {
             Close::HalfOpen

@@ -119,8 +119,7 @@ impl<P: Payload> FlowTable<P> {
                     return opened;
                 }
                 match connection.settle_predecessor(segment, sink) {
-                    Fate::Open => connection.accept(segment, settings, sink),
-                    Fate::OfOld => connection.note(segment),
+                    Fate::Open | Fate::OfOld => connection.accept(segment, settings, sink),
                     Fate::Settled => {
                         connection.accept(segment, settings, sink);
                         if let Some(old) = connection.predecessor.take() {
@@ -140,7 +139,7 @@ impl<P: Payload> FlowTable<P> {
     fn place(&mut self, at: u32, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) -> bool {
         let slot = &mut self.slots[at as usize];
         let Some(connection) = slot.connection.take() else { return false };
-        if segment.ts_ns.saturating_sub(connection.last.ts_ns) > settings.idle_expiry_ns {
+        if connection.is_over() && segment.ts_ns.saturating_sub(connection.last.ts_ns) > settings.idle_expiry_ns {
             connection.finish(sink);
             slot.connection = Some(Box::new(Connection::open(segment, settings)));
             return true;
@@ -200,11 +199,12 @@ impl<P: Payload> FlowTable<P> {
         connection
     }
 
-    /// Finishes connections without a packet since `before_ns`.
+    /// Finishes closed connections without a packet since `before_ns`, as far as no open one is idle for longer.
     pub fn expire(&mut self, before_ns: i64, sink: &mut P::Sink) {
         while self.oldest != NONE {
             let at = self.oldest;
-            let idle = self.slots[at as usize].connection.as_ref().is_none_or(|c| c.last.ts_ns < before_ns);
+            let done = |c: &Connection<P>| c.last.ts_ns < before_ns && (c.is_over() || before_ns == i64::MAX);
+            let idle = self.slots[at as usize].connection.as_deref().is_none_or(done);
             if !idle {
                 return;
             }

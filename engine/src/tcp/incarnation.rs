@@ -8,7 +8,7 @@ use super::payload::Payload;
 use super::reset;
 use super::seq;
 use crate::decode::{Flags, Segment};
-use crate::record::{Mark, Role};
+use crate::record::Role;
 use crate::settings::{SECOND, Settings};
 
 /// What a segment is to the connection that holds its 4-tuple.
@@ -109,7 +109,7 @@ impl<P: Payload> Connection<P> {
         // The SYN that went unanswered leaves the question of the incarnation before it open.
         let undecided = self.predecessor.take();
         if segment.flags.has(Flags::ACK) {
-            self.close_by_answer(segment, mark(segment), &mut next);
+            self.close_by_answer(segment, &mut next);
             next.predecessor = None;
             if let Some(old) = undecided {
                 old.finish(sink);
@@ -145,8 +145,8 @@ impl<P: Payload> Connection<P> {
         }
     }
 
-    /// U2, L3: the sender of a SYN-ACK no longer waits; it stopped when the SYN reached it.
-    fn close_by_answer(&mut self, syn_ack: &Segment<'_>, syn: Mark, next: &mut Connection<P>) {
+    /// U2, L3: the sender of a SYN-ACK no longer waits. Its own packet is what is timed, as the one that began the wait was.
+    fn close_by_answer(&mut self, syn_ack: &Segment<'_>, next: &mut Connection<P>) {
         let role = self.role_of((syn_ack.src, syn_ack.src_port));
         let end = &mut self.ends[role as usize];
         let clock = end.clock((syn_ack.seq, syn_ack.ts_ns));
@@ -154,7 +154,7 @@ impl<P: Payload> Connection<P> {
         if let Some(wait) = &mut end.time_wait {
             next.ends[answering as usize].isn_recycled =
                 super::time_wait::recycled_isn(wait.snd_nxt) == syn_ack.seq;
-            wait.succeeded(syn, syn_ack.seq, clock);
+            wait.succeeded(mark(syn_ack), syn_ack.seq, clock);
         }
     }
 
@@ -193,7 +193,7 @@ impl<P: Payload> Connection<P> {
         let role = self.role_of((segment.src, segment.src_port));
         let own = reset::has_ttl_of(&self.ends[role as usize], segment);
         if segment.flags.has(Flags::SYN) {
-            self.close_by_answer(segment, new.ends[0].syn.unwrap_or(new.first), new);
+            self.close_by_answer(segment, new);
             return Fate::Settled;
         }
         let wait = &mut self.ends[role as usize].time_wait;

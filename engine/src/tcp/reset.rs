@@ -11,7 +11,7 @@ const TTL_TOLERANCE: u8 = 2;
 /// Whether a packet's TTL is that of the endpoint it claims to come from.
 #[must_use]
 pub fn has_ttl_of(endpoint: &Endpoint, segment: &Segment<'_>) -> bool {
-    endpoint.packets == 0 || endpoint.ttl.abs_diff(segment.ttl) <= TTL_TOLERANCE
+    endpoint.ttl == 0 || endpoint.ttl.abs_diff(segment.ttl) <= TTL_TOLERANCE
 }
 
 /// What a reset answers: the peer's last segment.
@@ -19,8 +19,6 @@ pub fn has_ttl_of(endpoint: &Endpoint, segment: &Segment<'_>) -> bool {
 pub struct Provocation {
     /// Its acknowledgment number.
     pub ack: u32,
-    /// Its payload length.
-    pub len: u32,
     /// Its flags.
     pub flags: Flags,
 }
@@ -43,8 +41,13 @@ pub fn kind(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint, last:
     if has_ack || (segment.window != 0 && !answers) {
         return ResetKind::Abort;
     }
-    let late = sender.fin.is_some() && last.is_some_and(|peer| peer.len > 0);
-    if late { ResetKind::LateData } else { ResetKind::NoState }
+    if is_late(sender, receiver) { ResetKind::LateData } else { ResetKind::NoState }
+}
+
+/// Whether the receiver had sent data that the sender's FIN does not acknowledge: it reached a socket already closed.
+fn is_late(sender: &Endpoint, receiver: &Endpoint) -> bool {
+    let data_end = receiver.fin.map(|fin| fin.seq).or(receiver.next);
+    sender.fin.is_some_and(|fin| data_end.is_some_and(|end| seq::lt(fin.ack, end)))
 }
 
 /// RST|ACK acknowledging just the SYN, from a side that never sent one (RFC 9293 §3.10.7.1).

@@ -39,6 +39,10 @@ pub const fn same_isn_clock(before: (u32, i64), after: (u32, i64)) -> bool {
     error <= ISN_TOLERANCE_NS || error >= ISN_PERIOD_NS - ISN_TOLERANCE_NS
 }
 
+/// Alive, reset and gone within this time: that the timer ran out just then is not believed. A challenged SYN is sent again
+/// within about 8 ms, or by its retransmission timer.
+const KILL_WINDOW_NS: i64 = 3_500_000_000;
+
 /// A segment that reached the endpoint while it (maybe) waits, and has not been answered yet.
 #[derive(Clone, Copy, Debug)]
 struct Probe {
@@ -139,7 +143,8 @@ impl TimeWait {
         if isn == recycled_isn(self.snd_nxt) {
             self.facts.ended = Some((syn, TimeWaitEnd::Reused));
             self.facts.possibly_killed = None;
-        } else if let Some(kill) = self.facts.possibly_killed.take() {
+        } else if let Some(kill) = self.facts.possibly_killed.filter(|&kill| self.is_killed_by(kill, syn)) {
+            self.facts.possibly_killed = None;
             self.facts.ended = Some((kill, TimeWaitEnd::Killed));
         } else {
             self.gone(syn);
@@ -147,6 +152,12 @@ impl TimeWait {
         if clock.is_some_and(|(before, after)| same_isn_clock(before, after)) {
             self.facts.same_host = Some(true);
         }
+    }
+
+    /// Whether a reset must have ended it: it was proven alive just before, and a SYN is accepted just after.
+    fn is_killed_by(&self, kill: Mark, accepted: Mark) -> bool {
+        let alive = self.facts.alive.is_some_and(|alive| kill.ts_ns - alive.ts_ns <= KILL_WINDOW_NS);
+        alive && accepted.ts_ns - kill.ts_ns <= KILL_WINDOW_NS
     }
 
     /// It no longer exists at this moment.
@@ -233,6 +244,14 @@ mod tests {
         assert_eq!(tw.facts.possibly_killed, Some(at(4)));
         tw.succeeded(at(5), 77, None);
         assert_eq!(tw.facts.ended, Some((at(4), TimeWaitEnd::Killed)));
+    }
+
+    #[test]
+    fn a_reset_long_before_the_next_connection_only_may_have_killed() {
+        let mut tw = waiting();
+        tw.reset_by_peer(at(45), 2000);
+        tw.succeeded(at(75), 77, None);
+        assert_eq!((tw.facts.ended, tw.facts.gone, tw.facts.possibly_killed), (None, Some(at(75)), Some(at(45))));
     }
 
     #[test]

