@@ -6,7 +6,7 @@ mod exchanges;
 
 use arrow_array::RecordBatchIterator;
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
-use arrow_schema::{ArrowError, Schema};
+use arrow_schema::Schema;
 use column::{BATCH_ROWS, Column, batch, schema};
 use pcapwatch_engine::capture::CaptureSet;
 use pcapwatch_engine::engine::{self, Outcome};
@@ -122,29 +122,29 @@ impl Table {
         requested_schema: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
         drop(requested_schema); // a request, which a producer may ignore
-        let outcome = &self.outcome;
-        let made = py.detach(|| match self.kind {
-            Kind::Connections => stream(connections::COLUMNS, outcome.connections.len(), |i| connections::Row::new(outcome, i)),
-            Kind::Exchanges => stream(exchanges::COLUMNS, outcome.exchanges.len(), |i| exchanges::Row::new(outcome, i)),
-        });
-        let stream = made.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let outcome = Arc::clone(&self.outcome);
+        let len = self.__len__();
+        let stream = match self.kind {
+            Kind::Connections => stream(connections::COLUMNS, len, move |i| connections::Row::new(&outcome, i)),
+            Kind::Exchanges => stream(exchanges::COLUMNS, len, move |i| exchanges::Row::new(&outcome, i)),
+        };
         PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
     }
 }
 
-/// Rows, made batch by batch, as a C stream.
-fn stream<R>(
-    columns: &[Column<R>],
+/// Rows as a C stream; each batch is made when it is asked for, so that the table is never in memory twice.
+fn stream<R: 'static>(
+    columns: &'static [Column<R>],
     len: usize,
-    row: impl Fn(usize) -> R,
-) -> Result<FFI_ArrowArrayStream, ArrowError> {
+    row: impl Fn(usize) -> R + Send + 'static,
+) -> FFI_ArrowArrayStream {
     let schema: Arc<Schema> = schema(columns);
-    let batches: Result<Vec<_>, _> = (0..len)
-        .step_by(BATCH_ROWS)
-        .map(|from| batch(columns, &schema, &(from..len.min(from + BATCH_ROWS)).map(&row).collect::<Vec<_>>()))
-        .collect();
-    let batches = batches?.into_iter().map(Ok);
-    Ok(FFI_ArrowArrayStream::new(Box::new(RecordBatchIterator::new(batches.collect::<Vec<_>>(), schema))))
+    let made = Arc::clone(&schema);
+    let batches = (0..len).step_by(BATCH_ROWS).map(move |from| {
+        let rows: Vec<R> = (from..len.min(from + BATCH_ROWS)).map(&row).collect();
+        batch(columns, &made, &rows)
+    });
+    FFI_ArrowArrayStream::new(Box::new(RecordBatchIterator::new(batches, schema)))
 }
 
 fn source_error(error: pcapwatch_engine::capture::SourceError) -> PyErr {

@@ -4,9 +4,7 @@
 //! and depends on the connection alone, so keeping the three least merges in any order.
 
 use super::summary::Exemplar;
-use crate::record::{
-    ActiveCloser, Close, ConnectionRecord, Quality, Race, ResetEffect, ResetKind, Role, TimeWaitEnd,
-};
+use crate::record::{ActiveCloser, Close, ConnectionRecord, Quality, Race, ResetEffect, ResetKind, Role, TimeWaitEnd};
 use std::collections::BTreeMap;
 
 /// Every kind, in the order of their places.
@@ -24,7 +22,7 @@ pub const KINDS: &[&str] = &[
     "http10",
     "single_request_client_close",
     "idle_close",
-    "max_requests",
+    MAX_REQUESTS,
     "keepalive_race",
     "stale_reuse",
     "abort",
@@ -34,6 +32,8 @@ pub const KINDS: &[&str] = &[
     "open",
 ];
 
+/// The kind that is shown only where a limit was inferred, and only connections that reached it.
+const MAX_REQUESTS: &str = "max_requests";
 /// Kept of each kind.
 const MOST: usize = 3;
 /// Packets up to which a ladder fits a page.
@@ -62,7 +62,7 @@ fn kinds(record: &ConnectionRecord) -> [(&'static str, bool); 21] {
         ("http10", http.request_version == Some(0)),
         ("single_request_client_close", super::persistence::is_single_request_client_close(record)),
         ("idle_close", super::idle::sample(record).is_some()),
-        ("max_requests", super::idle::ends_with_close(record) && http.responses > 1),
+        (MAX_REQUESTS, super::idle::ends_with_close(record) && http.responses > 1),
         ("keepalive_race", record.race == Some(Race::KeepaliveRace)),
         ("stale_reuse", record.race == Some(Race::StaleReuse)),
         ("abort", reset.is_some_and(|r| r.kind == ResetKind::Abort)),
@@ -73,13 +73,13 @@ fn kinds(record: &ConnectionRecord) -> [(&'static str, bool); 21] {
     ]
 }
 
-/// Lower is better.
-type Rank = (bool, bool, u64);
+/// Lower is better. The first number decides only where a kind stands for a limit: `u32::MAX` less the responses.
+type Rank = (u32, bool, bool, u64);
 
 fn rank(record: &ConnectionRecord) -> Rank {
-    let packets: u64 = record.sides.iter().map(|side| side.packets).sum();
+    let packets = record.sides.iter().fold(0_u64, |sum, side| sum.saturating_add(side.packets));
     let whole = record.handshake_rtt_ns.is_some() && record.quality == Quality(0);
-    (!whole, packets > SHORT_PACKETS, record.ordinal)
+    (0, !whole, packets > SHORT_PACKETS, record.ordinal)
 }
 
 /// The best of each kind so far.
@@ -91,12 +91,14 @@ pub struct Exemplars {
 impl Exemplars {
     /// One more connection; costs nothing once better ones are kept.
     pub fn add(&mut self, record: &ConnectionRecord) {
-        let rank = rank(record);
+        let common = rank(record);
         let mut made: Option<Exemplar> = None;
         for (kind, applies) in kinds(record) {
             if !applies {
                 continue;
             }
+            let fewest = if kind == MAX_REQUESTS { u32::MAX - record.http.responses } else { 0 };
+            let rank = (fewest, common.1, common.2, common.3);
             let list = self.best.entry(kind).or_default();
             if list.len() == MOST && list.last().is_some_and(|(worst, _)| *worst < rank) {
                 continue;
@@ -113,10 +115,19 @@ impl Exemplars {
         }
     }
 
-    /// For the Summary, earliest first.
-    pub fn finish(self, number_of: impl Fn(u64) -> u64) -> BTreeMap<&'static str, Vec<Exemplar>> {
-        let numbered = |(_, exemplar): (Rank, Exemplar)| Exemplar { connection: number_of(exemplar.ordinal), ..exemplar };
-        self.best.into_iter().map(|(kind, list)| (kind, list.into_iter().map(numbered).collect())).collect()
+    /// For the Summary, best first. `limit` is the inferred maximum of requests.
+    pub fn finish(self, limit: Option<u32>, number_of: impl Fn(u64) -> u64) -> BTreeMap<&'static str, Vec<Exemplar>> {
+        let mut told = BTreeMap::new();
+        for (kind, list) in self.best {
+            let reached = |rank: &Rank| kind != MAX_REQUESTS || limit == Some(u32::MAX - rank.0);
+            let list = list.into_iter().filter(|(rank, _)| reached(rank));
+            let numbered = list.map(|(_, one)| Exemplar { connection: number_of(one.ordinal), ..one });
+            let shown: Vec<Exemplar> = numbered.collect();
+            if !shown.is_empty() {
+                told.insert(kind, shown);
+            }
+        }
+        told
     }
 }
 
@@ -152,5 +163,39 @@ mod tests {
     fn the_kinds_of_a_connection_are_the_listed_ones() {
         let record = super::super::law_tests::plain(0);
         assert_eq!(kinds(&record).map(|(kind, _)| kind).as_slice(), KINDS);
+    }
+
+    #[test]
+    fn an_example_of_a_limit_reached_it() {
+        let mut exemplars = Exemplars::default();
+        for (ordinal, responses) in [(1, 3), (2, 5), (3, 5), (4, 2)] {
+            let mut record = super::super::law_tests::plain(ordinal);
+            record.active_closer = ActiveCloser::Server;
+            record.http.requests = responses;
+            record.http.responses = responses;
+            record.http.request_persistent = Some(true);
+            record.http.response_persistent = Some(false);
+            record.http.announced_server = true;
+            exemplars.add(&record);
+        }
+        let told = |limit| {
+            let kinds = exemplars.clone().finish(limit, |ordinal| ordinal);
+            kinds.get(MAX_REQUESTS).map(|list| list.iter().map(|one| one.ordinal).collect::<Vec<_>>())
+        };
+        assert_eq!(told(Some(5)), Some(vec![2, 3]));
+        assert_eq!(told(None), None);
+    }
+
+    #[test]
+    fn the_whole_and_short_come_first() {
+        let mut exemplars = Exemplars::default();
+        for (ordinal, packets, quality) in [(1, 90, 0), (2, 9, 2), (3, 9, 0), (4, 9, 0)] {
+            let mut record = super::super::law_tests::plain(ordinal);
+            record.sides[0].packets = packets;
+            record.quality = Quality(quality);
+            exemplars.add(&record);
+        }
+        let told = exemplars.finish(None, |ordinal| ordinal + 1);
+        assert_eq!(told["open"].iter().map(|one| one.connection).collect::<Vec<_>>(), [4, 5, 2]);
     }
 }

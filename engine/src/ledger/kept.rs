@@ -56,14 +56,12 @@ impl<K: Key, V: Merge> Kept<K, V> {
     }
 
     fn put(&mut self, key: K, value: V) {
-        match self.entries.get_mut(&key) {
-            Some(entry) => entry.merge(value),
-            None => {
-                self.order.insert((key.fixed_hash(), key));
-                self.entries.insert(key, value);
-                self.shed();
-            }
+        if let Some(entry) = self.entries.get_mut(&key) {
+            return entry.merge(value);
         }
+        self.order.insert((key.fixed_hash(), key));
+        self.entries.insert(key, value);
+        self.shed();
     }
 
     fn shed(&mut self) {

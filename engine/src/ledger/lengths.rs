@@ -161,22 +161,17 @@ impl Case {
             Case::Silent(_) => (TimeWaitBasis::Model, TimeWaitEnd::Expired),
             Case::Proven { alive_ms, gone_ms, killed } => {
                 let early = !killed && gone_ms.is_some_and(|age| age < low_ms);
+                let end = if gone_ms.is_some() && !killed { TimeWaitEnd::Expired } else { TimeWaitEnd::Unknown };
                 let late = alive_ms.is_some_and(|age| age > high_ms);
-                judge_proven(alive_ms.is_some(), gone_ms.is_some(), early || late, killed)
+                match (alive_ms, gone_ms) {
+                    _ if early || late => (TimeWaitBasis::ModelRejected, TimeWaitEnd::Unknown),
+                    (Some(_), Some(_)) => (TimeWaitBasis::ObservedInterval, end),
+                    (Some(_), None) => (TimeWaitBasis::LowerOnly, end),
+                    (None, _) => (TimeWaitBasis::UpperOnly, end),
+                }
             }
         }
     }
-}
-
-fn judge_proven(alive: bool, gone: bool, contradicted: bool, killed: bool) -> (TimeWaitBasis, TimeWaitEnd) {
-    let basis = match (contradicted, alive, gone) {
-        (true, ..) => TimeWaitBasis::ModelRejected,
-        (_, true, true) => TimeWaitBasis::ObservedInterval,
-        (_, true, false) => TimeWaitBasis::LowerOnly,
-        _ => TimeWaitBasis::UpperOnly,
-    };
-    let expired = gone && !contradicted && !killed;
-    (basis, if expired { TimeWaitEnd::Expired } else { TimeWaitEnd::Unknown })
 }
 
 /// The estimate of one endpoint's TIME_WAIT; ages in ns from its start.

@@ -106,6 +106,8 @@ impl PairLedger {
         number_of: &impl Fn(u64) -> u64,
     ) -> PairFacts {
         let (first_ns, last_ns) = self.span_ns.unwrap_or_default();
+        let http = self.http.finish(key.is_some());
+        let limit = http.max_requests.as_ref().map(|most| most.requests);
         let [client_bytes, server_bytes] = self.bytes;
         PairFacts {
             client: key.map(|key| key.client.to_string()),
@@ -125,9 +127,9 @@ impl PairLedger {
             retransmits: self.retransmits,
             handshake_rtt: self.handshake_rtt.distribution(),
             ports: self.ports.finish(key.is_some(), length, end_ns),
-            http: self.http.finish(),
+            http,
             half_close: self.half_close.distribution(),
-            exemplars: self.exemplars.finish(number_of),
+            exemplars: self.exemplars.finish(limit, number_of),
         }
     }
 }

@@ -25,9 +25,7 @@ pub fn announced(record: &ConnectionRecord) -> Announced {
 /// One exchange that both sides allowed to be followed by another, and the client closed.
 #[must_use]
 pub fn is_single_request_client_close(record: &ConnectionRecord) -> bool {
-    record.http.requests == 1
-        && record.http.reusable == Some(true)
-        && record.active_closer == ActiveCloser::Client
+    record.http.requests == 1 && record.http.reusable == Some(true) && record.active_closer == ActiveCloser::Client
 }
 
 /// Running totals.
@@ -142,9 +140,9 @@ impl Persistence {
         trim(&mut self.user_agents, TEXTS);
     }
 
-    /// For the Summary.
+    /// For the Summary. A server's settings are inferred only where all connections are `one_server`'s.
     #[must_use]
-    pub fn finish(self) -> PairHttp {
+    pub fn finish(self, one_server: bool) -> PairHttp {
         let texts = |set: BTreeSet<Box<str>>| set.into_iter().map(String::from).collect();
         PairHttp {
             connections: self.connections,
@@ -165,9 +163,9 @@ impl Persistence {
             reusable_closed_by_client: self.reusable_closed_by_client,
             reusable_closed_by_server: self.reusable_closed_by_server,
             idle_before_close: self.idle_before_close.distribution(),
-            idle_timeout: self.idle.timeout(),
+            idle_timeout: self.idle.timeout(self.longest_reuse_gap_ns).filter(|_| one_server),
             announced_timeout_s: self.announced_timeout_s.into_iter().collect(),
-            max_requests: self.idle.max_requests(),
+            max_requests: self.idle.max_requests().filter(|_| one_server),
             longest_reuse_gap_ns: self.longest_reuse_gap_ns,
             reuse_wait: self.reuse_wait.distribution(),
             keepalive_races: self.keepalive_races,

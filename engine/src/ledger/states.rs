@@ -41,6 +41,10 @@ impl Instants {
     }
 }
 
+/// Instants told at most. A finer grid over a longer span (a hostile clock that jumps decades) is told at every second,
+/// third … instant only.
+const MOST_INSTANTS: i64 = 100_000;
+
 /// Differences of (least, most) by instant.
 type Changes = BTreeMap<i64, (i64, i64)>;
 
@@ -110,9 +114,11 @@ impl StateSpans {
             Instants::One(_) => 0,
             Instants::Every(step) => capture_end_ns.div_euclid(step),
         };
+        let first = self.changes.values().filter_map(|changes| changes.keys().next()).min().copied().unwrap_or(end);
+        let step = end.saturating_sub(first).max(0) / MOST_INSTANTS + 1;
         let mut counts = Vec::new();
         for ((host, state), changes) in &self.changes {
-            tell(&mut counts, self.instants, (*host, *state), changes, end);
+            tell(&mut counts, self.instants, (*host, *state), changes, (step, end));
         }
         counts.sort_by(|a, b| (&a.0, a.1.at_ns, a.1.state).cmp(&(&b.0, b.1.at_ns, b.1.state)));
         counts.into_iter().map(|(_, count)| count).collect()
@@ -138,17 +144,18 @@ fn tell(
     instants: Instants,
     (host, state): (Address, State),
     changes: &Changes,
-    end: i64,
+    (step, end): (i64, i64),
 ) {
     let (mut min, mut max) = (0, 0);
     let mut steps = changes.iter().peekable();
     while let Some((&from, &(least, most))) = steps.next() {
         (min, max) = (min + least, max + most);
-        let to = steps.peek().map_or(from + 1, |(next, _)| **next).min(end.saturating_add(1));
+        let to = steps.peek().map_or(from.saturating_add(1), |(next, _)| **next).min(end.saturating_add(1));
         if max <= 0 {
             continue;
         }
-        for index in from..to {
+        let first = from.saturating_add((step - from.rem_euclid(step)) % step);
+        for index in (first..to).step_by(usize::try_from(step).unwrap_or(usize::MAX)) {
             let (min, max) = (u64::try_from(min).unwrap_or(0), u64::try_from(max).unwrap_or(0));
             let at_ns = instants.at(index);
             counts.push((host, StateCount { host: host.to_string(), at_ns, state: state.as_str(), min, max }));
@@ -190,5 +197,38 @@ mod tests {
         let got = told(&settings(None, Some(10)), &spans, 40);
         let name = "ESTABLISHED";
         assert_eq!(got, [(10, name, 1, 1), (20, name, 2, 2), (30, name, 1, 1), (40, name, 1, 1)]);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_decades_does_not_fill_the_memory() {
+        let spans = [(State::Established, 0, i64::MAX, i64::MAX)];
+        let got = told(&settings(None, Some(1)), &spans, 1 << 60);
+        assert!(got.len() as i64 <= MOST_INSTANTS + 1 && got.len() > 1000, "{}", got.len());
+    }
+
+    #[test]
+    fn a_modelled_time_wait_is_a_band_and_merges() {
+        let second = crate::settings::SECOND;
+        let mark = crate::record::Mark { ts_ns: second, frame: 1, file: 0 };
+        let facts = TimeWaitFacts {
+            start: mark,
+            start_uncertainty_ns: 0,
+            restarts: 0,
+            restarted_ns: second,
+            possibly_restarted_ns: second,
+            alive: None,
+            gone: None,
+            ended: None,
+            possibly_killed: None,
+            same_host: None,
+        };
+        let asked = settings(None, Some(31 * second));
+        let (mut left, mut right) = (StateSpans::new(&asked), StateSpans::new(&asked));
+        left.span_time_wait(HOST, second, &facts);
+        right.span_time_wait(HOST, second, &facts);
+        left.merge(right);
+        let counts = left.finish(&Lengths::new(HashMap::new(), Length::of_stack(Stack::Linux)), 100 * second);
+        let got: Vec<_> = counts.iter().map(|c| (c.at_ns / second, c.state, c.min, c.max)).collect();
+        assert_eq!(got, [(31, "TIME-WAIT", 2, 2), (62, "TIME-WAIT", 0, 2)]);
     }
 }

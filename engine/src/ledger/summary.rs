@@ -181,7 +181,7 @@ pub struct PairFacts {
     pub http: PairHttp,
     /// FIN to FIN where one side lingered half-closed.
     pub half_close: Option<Distribution>,
-    /// Exemplar connections by kind (see `ledger::exemplar::KINDS`), earliest first, at most three each.
+    /// Exemplar connections by kind (see `ledger::exemplar::KINDS`), best first (whole, short, early), at most three each.
     pub exemplars: BTreeMap<&'static str, Vec<Exemplar>>,
 }
 

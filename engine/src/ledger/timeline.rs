@@ -104,20 +104,19 @@ impl Timeline {
     pub fn finish(&self, length: &Length, end_ns: i64) -> Vec<Held> {
         let mut changes: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
         let mut change = |at_ns: i64, min: i64, max: i64| {
-            let bucket = at_ns.min(end_ns).div_euclid(BUCKET_NS);
-            let slot = changes.entry(bucket).or_default();
+            let slot = changes.entry(at_ns.div_euclid(BUCKET_NS)).or_default();
             *slot = (slot.0 + min, slot.1 + max);
         };
-        self.enter.iter().for_each(|(at, n)| change(at, n as i64, n as i64));
-        self.leave.iter().for_each(|(at, n)| change(at, -(n as i64), -(n as i64)));
-        self.leave_min.iter().for_each(|(at, n)| change(at, -(n as i64), 0));
+        by_the_end(&self.enter, 0, end_ns, |at, n| change(at, n, n));
+        by_the_end(&self.leave, 0, end_ns, |at, n| change(at, -n, -n));
+        by_the_end(&self.leave_min, 0, end_ns, |at, n| change(at, -n, 0));
         for (&(alive, gone), buckets) in &self.modelled_min {
             let age = clipped(length.low_ns, alive.map(bucket_low), gone.map(bucket_low));
-            leaving(buckets, age, end_ns, |at, n| change(at, -n, 0));
+            by_the_end(buckets, age, end_ns, |at, n| change(at, -n, 0));
         }
         for (&(alive, gone), buckets) in &self.modelled_max {
             let age = clipped(length.high_ns, alive.map(bucket_high), gone.map(bucket_high));
-            leaving(buckets, age.saturating_add(buckets.width_ns() - 1), end_ns, |at, n| change(at, 0, -n));
+            by_the_end(buckets, age.saturating_add(buckets.width_ns() - 1), end_ns, |at, n| change(at, 0, -n));
         }
         running(&changes, end_ns)
     }
@@ -140,8 +139,8 @@ fn clipped(length_ns: i64, alive_ms: Option<u64>, gone_ms: Option<u64>) -> i64 {
     length_ns.max(alive_ms.map_or(i64::MIN, ns)).min(gone_ms.map_or(i64::MAX, ns))
 }
 
-/// Those that leave by the end of the capture, `age_ns` after their restarts.
-fn leaving(buckets: &SparseBuckets, age_ns: i64, end_ns: i64, mut change: impl FnMut(i64, i64)) {
+/// What happens by the end of the capture, `age_ns` after what is counted.
+fn by_the_end(buckets: &SparseBuckets, age_ns: i64, end_ns: i64, mut change: impl FnMut(i64, i64)) {
     let all = buckets.iter().map(|(at, n)| (at.saturating_add(age_ns), n as i64));
     all.filter(|&(at, _)| at <= end_ns).for_each(|(at, n)| change(at, n));
 }
