@@ -146,7 +146,12 @@ impl TimeWaits {
         let recent = self.cases.split_off(&long_ago);
         let mut cases = BTreeMap::new();
         for (case, n) in std::mem::replace(&mut self.cases, recent) {
-            let kept = if let Case::Silent(_) = case { Case::Silent(LONG_AGO_MS) } else { case };
+            let old = |ms: i64| if Case::Silent(ms) < long_ago { LONG_AGO_MS } else { ms };
+            let kept = match case {
+                Case::Silent(ms) => Case::Silent(old(ms)),
+                Case::Alive { alive_ms, restarted_ms } => Case::Alive { alive_ms, restarted_ms: old(restarted_ms) },
+                other => other,
+            };
             *cases.entry(kept).or_default() += n;
         }
         self.cases.append(&mut cases);

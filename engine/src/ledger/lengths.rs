@@ -114,14 +114,21 @@ pub enum Case {
     Ended(TimeWaitEnd),
     /// A reset may have ended it and nothing was proven after.
     PossiblyKilled,
-    /// Proven alive or gone: the ages, ms.
-    Proven {
-        /// Since the last moment it may have restarted.
+    /// Proven gone: the ages, ms.
+    Gone {
+        /// Proven alive at, since the last moment it may have restarted.
         alive_ms: Option<i64>,
         /// Since the last moment it provably restarted.
-        gone_ms: Option<i64>,
+        gone_ms: i64,
         /// A reset before `gone` explains the end.
         killed: bool,
+    },
+    /// Proven alive, and nothing more.
+    Alive {
+        /// At this age since the last moment it may have restarted, ms.
+        alive_ms: i64,
+        /// That moment, ms since 1970.
+        restarted_ms: i64,
     },
     /// Nothing was proven; the last moment it may have restarted, ms since 1970.
     Silent(i64),
@@ -137,9 +144,13 @@ impl Case {
             (Some((_, end)), ..) => Case::Ended(end),
             (None, Some(_), _, None) => Case::PossiblyKilled,
             (None, _, None, None) => Case::Silent(facts.possibly_restarted_ns.div_euclid(MS)),
-            (None, kill, alive, gone) => Case::Proven {
+            (None, _, Some(alive), None) => Case::Alive {
+                alive_ms: age_ms(alive.ts_ns, facts.possibly_restarted_ns),
+                restarted_ms: facts.possibly_restarted_ns.div_euclid(MS),
+            },
+            (None, kill, alive, Some(gone)) => Case::Gone {
                 alive_ms: alive.map(|m| age_ms(m.ts_ns, facts.possibly_restarted_ns)),
-                gone_ms: gone.map(|m| age_ms(m.ts_ns, facts.restarted_ns)),
+                gone_ms: age_ms(gone.ts_ns, facts.restarted_ns),
                 killed: kill.is_some(),
             },
         }
@@ -152,22 +163,24 @@ impl Case {
     #[must_use]
     pub fn judge(self, length: &Length, capture_end_ns: i64) -> (TimeWaitBasis, TimeWaitEnd) {
         let (low_ms, high_ms) = (length.low_ns / MS, length.high_ns / MS);
+        let censored = |restarted_ms: i64| capture_end_ns.div_euclid(MS) < restarted_ms.saturating_add(high_ms);
+        let late = |alive_ms: Option<i64>| alive_ms.is_some_and(|age| age > high_ms);
+        let unknown = TimeWaitEnd::Unknown;
         match self {
             Case::Ended(end) => (TimeWaitBasis::ObservedExact, end),
-            Case::PossiblyKilled => (TimeWaitBasis::PossiblyKilled, TimeWaitEnd::Unknown),
-            Case::Silent(restarted_ms) if capture_end_ns.div_euclid(MS) < restarted_ms.saturating_add(high_ms) => {
-                (TimeWaitBasis::Censored, TimeWaitEnd::Unknown)
-            }
-            Case::Silent(_) => (TimeWaitBasis::Model, TimeWaitEnd::Expired),
-            Case::Proven { alive_ms, gone_ms, killed } => {
-                let early = !killed && gone_ms.is_some_and(|age| age < low_ms);
-                let end = if gone_ms.is_some() && !killed { TimeWaitEnd::Expired } else { TimeWaitEnd::Unknown };
-                let late = alive_ms.is_some_and(|age| age > high_ms);
-                match (alive_ms, gone_ms) {
-                    _ if early || late => (TimeWaitBasis::ModelRejected, TimeWaitEnd::Unknown),
-                    (Some(_), Some(_)) => (TimeWaitBasis::ObservedInterval, end),
-                    (Some(_), None) => (TimeWaitBasis::LowerOnly, end),
-                    (None, _) => (TimeWaitBasis::UpperOnly, end),
+            Case::PossiblyKilled => (TimeWaitBasis::PossiblyKilled, unknown),
+            Case::Silent(restarted_ms) if censored(restarted_ms) => (TimeWaitBasis::Censored, unknown),
+            // Silence proves no end: that its timer ran out is the model's word, so the cause stays unknown.
+            Case::Silent(_) => (TimeWaitBasis::Model, unknown),
+            Case::Alive { alive_ms, .. } if late(Some(alive_ms)) => (TimeWaitBasis::ModelRejected, unknown),
+            Case::Alive { restarted_ms, .. } if censored(restarted_ms) => (TimeWaitBasis::Censored, unknown),
+            Case::Alive { .. } => (TimeWaitBasis::LowerOnly, unknown),
+            Case::Gone { alive_ms, gone_ms, killed } => {
+                let end = if killed { unknown } else { TimeWaitEnd::Expired };
+                match alive_ms {
+                    _ if late(alive_ms) || (!killed && gone_ms < low_ms) => (TimeWaitBasis::ModelRejected, unknown),
+                    Some(_) => (TimeWaitBasis::ObservedInterval, end),
+                    None => (TimeWaitBasis::UpperOnly, end),
                 }
             }
         }

@@ -31,7 +31,7 @@ fn linux(facts: &TimeWaitFacts, end_s: i64) -> Estimate {
 #[test]
 fn silence_is_the_model_once_the_capture_outlasts_it() {
     let told = linux(&facts(), 66);
-    assert_eq!((told.basis, told.end, told.point_ns), (TimeWaitBasis::Model, TimeWaitEnd::Expired, Some(60 * SECOND)));
+    assert_eq!((told.basis, told.end, told.point_ns), (TimeWaitBasis::Model, TimeWaitEnd::Unknown, Some(60 * SECOND)));
     assert_eq!((told.lower_ns, told.upper_ns), (None, None));
 }
 

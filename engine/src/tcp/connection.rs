@@ -134,7 +134,7 @@ impl<P: Payload> Connection<P> {
             self.note_older(segment, role, mark);
             return;
         }
-        self.last = mark;
+        self.last = Mark { ts_ns: mark.ts_ns.max(self.last.ts_ns), ..mark };
         self.note_packet(segment, role);
         self.observe_time_wait(segment, role, mark);
         if segment.flags.has(Flags::RST) {
@@ -243,11 +243,14 @@ impl<P: Payload> Connection<P> {
         if end.isn.is_some_and(|isn| isn == segment.seq) {
             end.retransmits += 1;
         }
-        if end.isn.is_none() {
+        let again = has_ack && self.established.is_none() && end.bytes == 0 && peer.acked.is_none();
+        if end.isn.is_none() || (again && end.isn != Some(segment.seq)) {
+            // The first, or a SYN-ACK with another ISN: the last one before the client answers is the one it may take up.
+            end.next = None;
             end.isn = Some(segment.seq);
             end.window_scale = segment.options.window_scale.unwrap_or(0).min(14);
             end.since_ns = segment.ts_ns;
-            if end.stream.next_seq().is_none() {
+            if end.bytes == 0 {
                 end.stream.start(seq::add(segment.seq, 1));
             }
             self.quality.0 &= !Quality::MIDSTREAM;
@@ -444,16 +447,20 @@ impl<P: Payload> Connection<P> {
         if is_over {
             return;
         }
-        if kind != ResetKind::Injected {
+        // A stack that resets uses its own numbers: one that misses was not sent by it, or came too late to matter.
+        let missed = effect == ResetEffect::Ineffective;
+        if !missed && kind != ResetKind::Injected {
             end.reset.get_or_insert(Event::SendRst);
         }
-        if effect != ResetEffect::Ineffective && peer.state != State::TimeWait {
+        if !missed && peer.state != State::TimeWait {
             peer.reset.get_or_insert(Event::RecvRst);
         }
         if better {
             self.sent_before_reset = end.next.unwrap_or(segment.seq);
             self.reset = Some(facts);
-            self.note_close(mark);
+            if !missed {
+                self.note_close(mark);
+            }
         }
     }
 

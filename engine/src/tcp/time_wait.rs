@@ -46,9 +46,6 @@ const KILL_WINDOW_NS: i64 = 3_500_000_000;
 /// A segment that reached the endpoint while it (maybe) waits, and has not been answered yet.
 #[derive(Clone, Copy, Debug)]
 struct Probe {
-    mark: Mark,
-    /// An answer restarts the timer. A SYN's challenge does not.
-    restarts: bool,
     /// Its acknowledgment number: the sequence number of a bare RST in answer to it.
     ack: u32,
 }
@@ -87,7 +84,7 @@ impl TimeWait {
 
     /// The peer sent a FIN, data, a keepalive or a SYN-ACK once more: an ACK is due, and restarts the timer.
     pub fn probed(&mut self, mark: Mark, ack: u32) {
-        self.probe = Some(Probe { mark, restarts: true, ack });
+        self.probe = Some(Probe { ack });
         self.may_restart(mark);
     }
 
@@ -100,16 +97,14 @@ impl TimeWait {
 
     /// The endpoint sent an ACK of its old connection. It proves life only as an answer (L1).
     pub fn acknowledged(&mut self, mark: Mark) {
-        let Some(probe) = self.probe.take() else { return };
-        if !self.is_open() {
+        if self.probe.take().is_none() || !self.is_open() {
             return;
         }
         self.facts.alive = Some(mark);
-        if probe.restarts {
-            self.facts.restarts += 1;
-            self.facts.restarted_ns = probe.mark.ts_ns;
-            self.facts.possibly_restarted_ns = self.facts.possibly_restarted_ns.max(probe.mark.ts_ns);
-        }
+        self.facts.restarts += 1;
+        // Timed by its own packet, as the start was: then the way to the tap cancels out.
+        self.facts.restarted_ns = mark.ts_ns;
+        self.facts.possibly_restarted_ns = self.facts.possibly_restarted_ns.max(mark.ts_ns);
     }
 
     /// The endpoint challenged a SYN with the old connection's numbers (L2): alive, timer unchanged.
@@ -221,7 +216,7 @@ mod tests {
         tw.acknowledged(at(21));
         tw.probed(at(30), 1000);
         assert_eq!((tw.facts.restarts, tw.facts.alive), (1, Some(at(21))));
-        assert_eq!((tw.facts.restarted_ns, tw.facts.possibly_restarted_ns), (20 * SECOND, 30 * SECOND));
+        assert_eq!((tw.facts.restarted_ns, tw.facts.possibly_restarted_ns), (21 * SECOND, 30 * SECOND));
     }
 
     #[test]

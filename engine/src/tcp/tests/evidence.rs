@@ -9,7 +9,7 @@ fn vector_04_a_fin_repeated_and_acknowledged_restarts() {
     let lines = closed(&CLIENT_CLOSE, &[(21.003, 's', F, 1, 2, 0), (21.0031, 'c', A, 2, 2, 0)]);
     situation(&lines, |records| {
         let wait = wait_of(&records[0], Role::Client);
-        assert_eq!((wait.restarts, wait.restarted_ns), (1, ns(21.003)));
+        assert_eq!((wait.restarts, wait.restarted_ns), (1, ns(21.0031)));
         assert_eq!(wait.alive.map(|m| m.frame), Some(9));
         assert_eq!((wait.start.frame, wait.gone), (7, None));
     });
