@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pcapwatch.findings.wording import count, counted, duration, listed
 from pcapwatch.summary import Summary
 
-#: Linux's default tcp_max_tw_buckets follows memory; machines below 2 GB have about this many.
+#: Linux's default tcp_max_tw_buckets follows memory; small machines have a few thousand.
 SMALLEST_CAP = 4096
 
 
@@ -75,7 +75,7 @@ def _caps(summary: Summary) -> Iterator[str]:
         if host["as_server"] and host["time_wait"] and host["time_wait"]["peak"][1] >= SMALLEST_CAP
     ]
     if many:
-        yield f"how near {listed(many)} came to tcp_max_tw_buckets: compare sysctl and nstat TcpExtTCPTimeWaitOverflow there"
+        yield f"how near {listed(many)} came to tcp_max_tw_buckets: compare with nstat TcpExtTCPTimeWaitOverflow there"
 
 
 def _lost(summary: Summary) -> Iterator[str]:

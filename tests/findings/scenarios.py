@@ -1,0 +1,252 @@
+"""Situations as summaries: one builder each, varied by keyword for near misses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from summaries import SECOND, START, capture, distribution, exemplar, host, http, pair, ports, proxy_and_origin, summary
+
+from pcapwatch.summary import Summary
+
+CLIENT, SERVER = "10.0.0.1", "10.0.0.9"
+
+
+def message(side: str, version: str, option: str, count: int, persistent: int = 0) -> dict[str, Any]:
+    """Messages alike."""
+    return {"side": side, "version": version, "option": option, "count": count, "persistent": persistent}
+
+
+def closed(announced_by: str, active_closer: str, count: int) -> dict[str, Any]:
+    """Connections by announcement and deed."""
+    return {"announced_by": announced_by, "active_closer": active_closer, "count": count}
+
+
+def closes(who: str, number: int) -> dict[str, Any]:
+    """The count tables of connections that one side closed by FIN."""
+    return {"close": {"fin": number}, "active_closer": {who: number}, "time_wait_holder": {who: number}}
+
+
+def shown(kind: str) -> dict[str, Any]:
+    """An exemplar of a kind."""
+    return {"exemplars": {kind: [exemplar(4, (CLIENT, 40010), (SERVER, 80), 31, 42)]}}
+
+
+def server_announces(number: int = 200, span_s: int = 15, announced: int | None = None, by: str = "server") -> Summary:
+    """The server closes each connection; ``announced`` of them were announced by ``by``."""
+    said = number if announced is None else announced
+    facts = http(
+        connections=number,
+        requests=number,
+        responses=number,
+        requests_per_connection={"1": number},
+        messages=[message("request", "HTTP/1.1", "none", number), message("response", "HTTP/1.1", "close", number)],
+        closed_after=[closed(by, "server", said), closed("none", "server", number - said)],
+        server_software=["nginx/1.28.0"],
+    )
+    made = pair(
+        CLIENT, SERVER, 80, number, http=facts, last_ns=START + span_s * SECOND, **closes("server", number), **shown("server")
+    )
+    return summary([made], [host(SERVER, number), host(CLIENT)])
+
+
+def http10(option: str = "close", asked: int = 50, others: int = 0, agent: str = "Mozilla/5.0") -> Summary:
+    """Requests in HTTP/1.0 with a Connection option, beside others in HTTP/1.1."""
+    number = asked + others
+    facts = http(
+        connections=number,
+        requests=number,
+        responses=number,
+        messages=[message("request", "HTTP/1.0", option, asked), message("request", "HTTP/1.1", "none", others, others)],
+        closed_after=[closed("client", "server", asked), closed("none", "client", others)],
+        user_agents=[agent],
+    )
+    return summary([pair(CLIENT, SERVER, 80, number, http=facts, **closes("server", number))], [host(SERVER, number)])
+
+
+def one_shot(number: int = 40, once: int | None = None, span_s: int = 15, clients: int = 1, **facts: Any) -> Summary:
+    """Clients that close after one request though both sides allowed more."""
+    single = number if once is None else once
+    made = http(
+        connections=number,
+        requests=number,
+        responses=number,
+        messages=[message("request", "HTTP/1.1", "none", number, number)],
+        closed_after=[closed("none", "client", number)],
+        single_request_client_close=single,
+        reusable_closed_by_client=number,
+        user_agents=["curl/8.5.0"],
+        **facts,
+    )
+    end = {"last_ns": START + span_s * SECOND, "ports": ports(distinct=number, held_peak_min=number, held_peak_max=number)}
+    pairs = [
+        pair(f"10.0.0.{i + 1}", SERVER, 80, number, http=made, **end, **closes("client", number), **shown("client"))
+        for i in range(clients)
+    ]
+    return summary(pairs, [host(f"10.0.0.{i + 1}", number) for i in range(clients)])
+
+
+def pooled(number: int = 8, requests: int = 8000) -> Summary:
+    """``ab -k``: many requests on each connection, then the client closes."""
+    facts = http(
+        connections=number,
+        requests=requests,
+        responses=requests,
+        messages=[message("request", "HTTP/1.0", "keep-alive", requests, requests)],
+        closed_after=[closed("none", "client", number)],
+        reusable_closed_by_client=number,
+        user_agents=["ApacheBench/2.3"],
+    )
+    held = ports(distinct=number, held_peak_min=number, held_peak_max=number)
+    return summary([pair(CLIENT, SERVER, 80, number, http=facts, ports=held, **closes("client", number))], [host(CLIENT, number)])
+
+
+def idle(number: int = 30, held: int = 5, cluster: int = 30, timeout_s: float = 5.0, **facts: Any) -> Summary:
+    """The server closes idle connections after a constant time; ``held`` is the most that were open at once."""
+    made = http(
+        connections=number,
+        requests=3 * number,
+        responses=3 * number,
+        messages=[message("request", "HTTP/1.1", "none", 3 * number, 3 * number)],
+        closed_after=[closed("none", "server", number)],
+        reusable_closed_by_server=number,
+        **facts,
+    )
+    if cluster:
+        made["idle_timeout"] = {"timeout_ns": round(timeout_s * SECOND), "spread_ns": 3_000_000, "count": cluster, "of": number}
+    use = ports(distinct=number, held_peak_min=held, held_peak_max=held)
+    return summary(
+        [pair(CLIENT, SERVER, 80, number, http=made, ports=use, **closes("server", number), **shown("server"))],
+        [host(SERVER, number)],
+    )
+
+
+def limited(requests: int = 100, connections: int = 12, span_s: int = 15) -> Summary:
+    """Connections that end at the server's maximum of requests."""
+    facts = http(
+        connections=connections,
+        requests=requests * connections,
+        responses=requests * connections,
+        messages=[message("request", "HTTP/1.1", "none", requests * connections)],
+        closed_after=[closed("server", "server", connections)],
+        max_requests={"requests": requests, "connections": connections},
+    )
+    made = pair(CLIENT, SERVER, 80, connections, http=facts, last_ns=START + span_s * SECOND, **closes("server", connections))
+    return summary([made], [host(SERVER, connections)])
+
+
+def lost(races: int = 0, stale: int = 0) -> Summary:
+    """An idle-timeout server that lost requests."""
+    return idle(keepalive_races=races, stale_reuses=stale)
+
+
+def pressed(held: int = 20_000, span_s: int = 100, number: int = 50_000, waiting: int | None = None, **use: Any) -> Summary:
+    """A client that closes ``number`` connections and held ``held`` ports at once."""
+    count = number if waiting is None else waiting
+    facts = {"distinct": held, "even": held, "low": 32768, "high": 60998, "held_peak_min": held // 2, "held_peak_max": held}
+    made = pair(
+        CLIENT,
+        SERVER,
+        80,
+        number,
+        close={"fin": number},
+        active_closer={"client": count, "server": number - count},
+        time_wait_holder={"client": count, "server": number - count},
+        ports=ports(**facts | use),
+        last_ns=START + span_s * SECOND,
+        protocol={"other": number},
+    )
+    return summary([made], [host(CLIENT, count), host(SERVER)])
+
+
+def reset(before: int = 30, after: int = 0, clean: int = 70, resets: dict[str, int] | None = None) -> Summary:
+    """Resets before and after a FIN, by sender and kind, beside clean closes."""
+    number = before + after + clean
+    made = pair(
+        CLIENT,
+        SERVER,
+        80,
+        number,
+        close={"fin": clean, "reset": before, "reset_after_fin": after},
+        active_closer={"client": number},
+        time_wait_holder={"client": clean},
+        resets={"client abort": before + after} if resets is None else resets,
+        **shown("reset"),
+    )
+    return summary([made])
+
+
+def failed(refused: int = 0, unanswered: int = 0, half_open: int = 0, good: int = 0, one_sided: int = 0) -> Summary:
+    """Connection attempts that came to nothing, beside good ones."""
+    number = refused + unanswered + half_open + good
+    ends = {"refused": refused, "unanswered": unanswered, "half_open": half_open, "fin": good}
+    made = pair(
+        CLIENT,
+        SERVER,
+        81,
+        number,
+        close={word: count for word, count in ends.items() if count},
+        active_closer={"none": number - good, "client": good},
+        time_wait_holder={"none": number - good, "client": good},
+        protocol={"empty": number},
+    )
+    return summary([made], capture=capture(connection_quality={"one_sided": one_sided}))
+
+
+def dwelling(number: int = 20, median_s: float = 30.0) -> Summary:
+    """A side that closes long after the other."""
+    dwell = distribution(median_s / 2, median_s, median_s * 2, number)
+    return summary([pair(CLIENT, SERVER, 80, number, half_close=dwell, **closes("client", number))])
+
+
+def tls(number: int = 20) -> Summary:
+    """The server closes; the payload is TLS."""
+    return summary(
+        [pair(CLIENT, SERVER, 443, number, protocol={"tls": number}, **closes("server", number))], [host(SERVER, number)]
+    )
+
+
+def still_open(number: int = 12) -> Summary:
+    """No close at all."""
+    none = {"close": {"open": number}, "active_closer": {"none": number}, "time_wait_holder": {"none": number}}
+    return summary([pair(CLIENT, SERVER, 80, number, **none)])
+
+
+def mixed() -> Summary:
+    """No kind of end has half of the connections."""
+    ends = {"close": {"fin": 70, "reset": 10, "open": 20}, "active_closer": {"client": 36, "server": 34, "none": 20, "both": 10}}
+    return summary([pair(CLIENT, SERVER, 80, 100, time_wait_holder={"client": 30, "server": 30}, **ends)])
+
+
+#: Every situation once, for what must hold of all of them.
+ALL: dict[str, Summary] = {
+    "proxy_and_origin": proxy_and_origin(),
+    "server_announces": server_announces(),
+    "client_announces": server_announces(by="client"),
+    "http10_close": http10(),
+    "http10_bare": http10("none"),
+    "ab": http10("none", agent="ApacheBench/2.3"),
+    "one_shot": one_shot(),
+    "one_shot_single": one_shot(1),
+    "one_shot_clients": one_shot(clients=3),
+    "pooled": pooled(),
+    "idle": idle(),
+    "idle_announced_longer": idle(announced_timeout_s=[7]),
+    "limited": limited(),
+    "limited_low": limited(5, 4000),
+    "race": lost(races=2),
+    "stale": lost(stale=3),
+    "pressed": pressed(),
+    "pressed_full": pressed(27_500, held_peak_min=27_500),
+    "pressed_recycling": pressed(27_500, reuses=100, client_recycled=90),
+    "reset": reset(),
+    "reset_injected": reset(resets={"middlebox injected": 30}),
+    "refused": failed(refused=12),
+    "unanswered": failed(unanswered=12),
+    "half_open": failed(half_open=12),
+    "dwelling": dwelling(),
+    "tls": tls(),
+    "still_open": still_open(),
+    "mixed": mixed(),
+    "empty": summary([], capture=capture(packets=0)),
+    "no_tcp": summary([], capture=capture(not_analysed={"udp": 1000})),
+}

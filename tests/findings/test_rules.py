@@ -1,0 +1,181 @@
+"""Each rule: what makes it fire, how severe, and the near miss that leaves it silent."""
+
+from __future__ import annotations
+
+import pytest
+from summaries import distribution, pair, ports, summary
+
+from pcapwatch.findings import Assumptions, find
+from pcapwatch.report.model import Finding, PortRange
+from pcapwatch.summary import Summary
+
+from . import scenarios as s
+
+
+def one(facts: Summary, code: str, assumptions: Assumptions | None = None) -> Finding:
+    """The only finding of a code."""
+    (finding,) = [found for found in find(facts, assumptions) if found.code == code]
+    return finding
+
+
+FIRES = [
+    ("PW101", s.server_announces(200, 15), "notice"),
+    ("PW101", s.server_announces(100, 15), "info"),
+    ("PW101", s.server_announces(150, 15), "notice"),
+    ("PW101", s.server_announces(1500, 15), "warning"),
+    ("PW101", s.server_announces(1499, 15), "notice"),
+    ("PW101", s.server_announces(100, 15, announced=50), "info"),
+    ("PW101", s.http10("none", agent="ApacheBench/2.3"), "info"),
+    ("PW102", s.http10(), "info"),
+    ("PW102", s.http10("none"), "info"),
+    ("PW102", s.http10(asked=50, others=50), "info"),
+    ("PW102", s.http10(asked=1500), "warning"),
+    ("PW102", s.http10("close", agent="ApacheBench/2.3"), "info"),
+    ("PW103", s.one_shot(2), "info"),
+    ("PW103", s.one_shot(40, once=20), "info"),
+    ("PW103", s.one_shot(1500), "warning"),
+    ("PW103", s.one_shot(2, span_s=60), "info"),
+    ("PW104", s.idle(held=29), "info"),
+    ("PW104", s.idle(held=20), "notice"),
+    ("PW104", s.idle(held=30, announced_timeout_s=[7]), "warning"),
+    ("PW104", s.idle(keepalive_races=1), "warning"),
+    ("PW105", s.limited(100), "info"),
+    ("PW105", s.limited(2, 2), "info"),
+    ("PW105", s.limited(5, 3000), "warning"),
+    ("PW105", s.limited(100, 3000), "info"),
+    ("PW106", s.lost(races=1), "warning"),
+    ("PW107", s.lost(stale=1), "warning"),
+    ("PW108", s.pressed(14_116, number=14_200), "notice"),
+    ("PW108", s.pressed(22_600, number=30_000), "warning"),
+    ("PW108", s.pressed(1_000, number=48_000), "warning"),
+    ("PW108", s.pressed(26_900, held_peak_min=26_900), "critical"),
+    ("PW108", s.pressed(26_900, reuse_gap=distribution(60, 60.5, 62, 99)), "critical"),
+    ("PW108", s.pressed(26_900, reuse_gap=distribution(1, 1.02, 1.1, 99)), "critical"),
+    ("PW108", s.pressed(26_900, reuses=10, client_recycled=1), "notice"),
+    ("PW109", s.reset(1, clean=999), "notice"),
+    ("PW109", s.reset(10, clean=990), "warning"),
+    ("PW109", s.reset(1, clean=999, resets={"middlebox injected": 1}), "warning"),
+    ("PW110", s.failed(refused=1), "warning"),
+    ("PW110", s.failed(unanswered=1, good=99), "notice"),
+    ("PW110", s.failed(half_open=10, good=990), "warning"),
+    ("PW110", s.failed(unanswered=5, good=5, one_sided=5), "warning"),
+    ("PW111", s.dwelling(2, 1.0), "info"),
+    ("PW111", s.dwelling(10), "notice"),
+]
+
+SILENT = [
+    ("PW101", s.server_announces(100, announced=49), "the server closes unannounced more often than not"),
+    ("PW101", s.pooled(), "the client closes"),
+    ("PW101", s.limited(100), "the close is announced because the limit is reached"),
+    ("PW101", s.tls(), "no announcement can be read"),
+    ("PW102", s.http10(asked=49, others=51), "most requests are HTTP/1.1"),
+    ("PW102", s.http10("none", agent="ApacheBench/2.3"), "a benchmark by name"),
+    ("PW102", s.pooled(), "HTTP/1.0 that asks for keep-alive"),
+    ("PW103", s.one_shot(1), "a single connection has nothing to follow it"),
+    ("PW103", s.one_shot(1, clients=40), "forty clients with one connection each could not have shared"),
+    ("PW103", s.one_shot(40, once=19), "most connections carry more"),
+    ("PW103", s.one_shot(2, span_s=61), "the server would have closed in between (60 s assumed)"),
+    ("PW103", s.one_shot(2, span_s=6, announced_timeout_s=[5]), "the server would have closed in between (announced)"),
+    ("PW104", s.idle(held=30), "the client never came back"),
+    ("PW104", s.idle(cluster=0), "the closes do not cluster"),
+    ("PW104", s.idle(held=30, timeout_s=6.007, announced_timeout_s=[5]), "it waits longer than announced"),
+    ("PW104", s.idle(held=30, timeout_s=4.5, announced_timeout_s=[5]), "whole seconds and round trips do not count"),
+    ("PW105", s.limited(1), "one request is keep-alive switched off"),
+    ("PW105", s.limited(100, 1), "one connection is no limit"),
+    ("PW106", s.lost(stale=1), "the client had acknowledged the close"),
+    ("PW107", s.lost(races=1), "the client had not seen the close"),
+    ("PW108", s.pressed(14_115, number=14_200), "less than half of the range, at a pace that lasts"),
+    ("PW108", s.pressed(14_116, waiting=0, reuse_gap=distribution(0.0003, 0.6, 1, 99)), "the server holds the TIME_WAITs"),
+    ("PW108", s.pressed(20_000, waiting=9_999), "most ports held are open connections"),
+    ("PW108", s.pressed(1_000, number=9_000, span_s=4), "too short to project"),
+    ("PW108", s.pressed(14_115, number=14_200, reuses=1, client_recycled=1), "recycling lifts the limit"),
+    ("PW109", s.reset(0, after=30, resets={"client late_data": 30}), "resets after a FIN end nothing early"),
+    ("PW110", s.failed(good=20), "every attempt succeeded"),
+    ("PW110", s.failed(unanswered=5, good=5, one_sided=10), "one direction only was captured"),
+    ("PW111", s.dwelling(20, 0.999), "less than a second"),
+    ("PW111", s.dwelling(1), "one is no habit"),
+]
+
+
+@pytest.mark.parametrize(("code", "facts", "severity"), FIRES)
+def test_fires(code: str, facts: Summary, severity: str) -> None:
+    """The situation is found, once, with the severity its cost deserves."""
+    assert one(facts, code).severity == severity
+
+
+@pytest.mark.parametrize(("code", "facts", "why"), SILENT)
+def test_stays_silent(code: str, facts: Summary, why: str) -> None:
+    """A near miss is not reported."""
+    assert code not in {finding.code for finding in find(facts)}, why
+
+
+def test_every_rule_is_tested_both_ways() -> None:
+    """No rule without a situation that fires and one that does not."""
+    from pcapwatch.findings import RULES
+
+    codes = {rule.CODE for rule in RULES}
+    assert codes == {code for code, *_ in FIRES} == {code for code, *_ in SILENT}
+
+
+def test_one_pattern_per_service_not_per_client() -> None:
+    """Three clients that do the same to one service are one finding with the sum."""
+    finding = one(s.one_shot(40, clients=3), "PW103")
+    assert (finding.numbers["clients"], finding.numbers["connections"]) == ("3 clients", 120)
+
+
+def test_only_the_clients_concerned() -> None:
+    """A client that behaves is not counted among those that do not."""
+    bad, good = s.one_shot(40)["pairs"][0], s.pooled()["pairs"][0]
+    good["client"] = "10.0.0.2"
+    finding = one(summary([bad, good]), "PW103")  # type: ignore[list-item]
+    assert (finding.numbers["clients"], finding.numbers["http_connections"]) == ("10.0.0.1", 40)
+
+
+def test_port_pressure_figures() -> None:
+    """N, T, N/T and the time to exhaustion: 28,232 ports, 60 s, 470.53 per second, full after N / pace."""
+    numbers = one(s.pressed(20_000, span_s=100, number=60_000), "PW108").numbers
+    assert (numbers["ports"], numbers["time_wait_s"], numbers["limit_per_s"]) == (28_232, 60, 470.53)
+    assert (numbers["closes_per_s"], numbers["seconds_to_full"]) == (600, 47.1)
+
+
+def test_port_pressure_takes_the_stated_range() -> None:
+    """A stated range decides, and the basis says that it was stated."""
+    stated = Assumptions(ports=PortRange(40_000, 40_999, stated=True))
+    finding = one(s.pressed(600, number=700), "PW108", stated)
+    assert finding.numbers["ports"] == 1000
+    assert finding.basis.endswith("stated")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "size"),
+    [(32768, 60999, 28_232), (49152, 65535, 16_384), (49151, 65535, 55_536), (1024, 65535, 64_512), (500, 600, 65_535)],
+)
+def test_port_range_follows_the_ports_seen(low: int, high: int, size: int) -> None:
+    """An assumed range that the capture contradicts gives way to the smallest known one that fits."""
+    facts = s.pressed(60_000, number=70_000, low=low, high=high)
+    assert one(facts, "PW108").numbers["ports"] == size
+
+
+def test_server_side_time_wait_is_never_port_pressure() -> None:
+    """However many the server holds and however short the reuse, no port finding comes of it."""
+    use = ports(distinct=28_232, even=14_116, low=32768, high=60999, held_peak_min=28_000, held_peak_max=28_232)
+    use["reuse_gap"] = distribution(60, 60.5, 62, 100_000)
+    assert find(summary([pair("10.0.0.1", "10.0.0.9", 80, 1_000_000, ports=use)])) == []
+
+
+def test_the_overflow_entry_is_no_service() -> None:
+    """The entry that totals what did not fit is never named as a service."""
+    assert find(summary([pair(None, None, 0, 500, close={"refused": 500})])) == []
+
+
+def test_remedy_follows_the_announcer() -> None:
+    """Who announces close is the one to change: the server by its software, nginx as proxy by version, a client by its name."""
+    assert one(s.server_announces(), "PW101").remedy[0].startswith("nginx: keepalive_timeout")
+    assert "before 1.29.7" in one(s.http10(), "PW101").remedy[0]
+    assert one(s.http10("none", agent="ApacheBench/2.3"), "PW101").remedy[0].startswith("ab: -k")
+
+
+def test_wire_text_does_not_enter_titles() -> None:
+    """A hostile header value is no part of a title; renderers only escape what is raw where they expect it."""
+    facts = s.http10(agent="\x1b[31m|@all|")
+    assert not any("\x1b" in finding.title for finding in find(facts))
