@@ -156,8 +156,9 @@ def proxy_and_origin(agent: str = "ab/2.3", software: str = "nginx/1.24.0", path
     facts |= {"closed_after": done, "idle_before_close": distribution(0.000005, 0.000009, 0.01, total)}
     facts |= {"server_software": [software], "user_agents": [agent]}
     shown = {
-        "server": [exemplar(2, (client, 53448), (server, 80), 21, 30)],
-        "both": [exemplar(9, (client, 53460), (server, 80), 91, 99)],
+        "http10": [exemplar(2, (client, 53448), (server, 80), 21, 30)],
+        "announced_close": [exemplar(2, (client, 53448), (server, 80), 21, 30)],
+        "simultaneous": [exemplar(9, (client, 53460), (server, 80), 91, 99)],
     }
     use = ports(distinct=14_116, even=14_000, low=32768, high=60998, held_peak_min=900, held_peak_max=1_012)
     use |= {"opened_peak_per_s": 14_331, "reuses": 205_149, "reuse_gap": distribution(0.13, 0.64, 9.92, 205_149)}

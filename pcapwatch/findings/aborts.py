@@ -92,7 +92,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
             "resets_after_fin": after,
             **{f"resets_{key.replace(' ', '_')}": number for key, number in by.items()},
         },
-        evidence=evidence_of(summary, service.exemplars("reset"), "a reset before any FIN"),
+        evidence=evidence_of(summary, service.exemplars("abort", "reset_client", "reset_server"), "it meets a reset"),
         remedy=[_CURE[sender] for sender in senders if sender in _CURE],
         verify=[
             advice.again(CODE, "resets before a FIN disappear"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pcapwatch.findings.http10_upstream import HTTP10, applies
+from pcapwatch.findings.server_time_wait import announced_closes, announcer_of
 from pcapwatch.findings.service import Service
 from pcapwatch.findings.wording import counted, duration, requests_each, share
 
@@ -34,28 +35,35 @@ def unknown_why(service: Service) -> str:
         return "why cannot be read: the payload is TLS"
     if not service.http("connections"):
         return "why cannot be read: no HTTP/1.x was recognised"
-    return "no single cause accounts for most of it"
+    return "the capture shows no cause that explains most of it"
 
 
 def _server_causes(service: Service) -> Iterator[Cause]:
-    asked = service.closed_after(["client", "both"], "server")
-    if any(applies(pair) for pair in service.pairs):
-        yield Cause(asked, _asked_in_http10(service), "PW102", "Give the proxy HTTP/1.1 and upstream keep-alive.")
-    elif 2 * _in_http10(service) >= service.messages("request") > 0:
-        yield Cause(asked, _asked_in_http10(service), "PW101", "Let the client ask for keep-alive.")
-    else:
-        why = f"because {service.clients} asks it to with Connection: close, {requests_each(service.requests_each)}"
-        yield Cause(asked, why, "PW101", "Let the client stop sending Connection: close.")
+    yield _announced(service)
     limits = [facts["max_requests"] for facts in service.http_facts if facts["max_requests"]]
     reached = [limit for limit in limits if limit["requests"] > 1]
-    limited = sum(limit["connections"] for limit in reached)
     if reached:
         most = max(limit["requests"] for limit in reached)
+        limited = sum(limit["connections"] for limit in reached)
         yield Cause(limited, f"after {counted(most, 'request')} each, its limit", "PW105", "")
-    said = max(service.closed_after(["server"], "server") - limited, 0)
-    why = f"as its own responses announce with Connection: close, {requests_each(service.requests_each)}"
-    yield Cause(said, why, "PW101", "Enable keep-alive on the server.")
     yield from _idle(service)
+
+
+def _announced(service: Service) -> Cause:
+    """The closes that a message announced, and whose message it was."""
+    closes, each = announced_closes(service), requests_each(service.requests_each)
+    if any(applies(pair) for pair in service.pairs):
+        return Cause(closes, _asked_in_http10(service), "PW102", "Give the proxy HTTP/1.1 and upstream keep-alive.")
+    if 2 * _in_http10(service) >= service.messages("request") > 0:
+        return Cause(closes, _asked_in_http10(service), "PW101", "Let the client ask for keep-alive.")
+    if announcer_of(service) != "server":
+        why = f"because {service.clients} asks it to with Connection: close, {each}"
+        return Cause(closes, why, "PW101", "Let the client stop sending Connection: close.")
+    if service.messages("response", option="close"):
+        why = f"as its own responses announce with Connection: close, {each}"
+    else:
+        why = f"as its own responses are HTTP/1.0 without keep-alive, {each}"
+    return Cause(closes, why, "PW101", "Enable keep-alive on the server.")
 
 
 def _in_http10(service: Service) -> int:
@@ -84,7 +92,7 @@ def _idle(service: Service) -> Iterator[Cause]:
         )
     else:
         idle = service.http("reusable_closed_by_server")
-        yield Cause(idle, "while they could have been used again", "PW104", "")
+        yield Cause(idle, "although the connection could have been used again", "PW104", "")
 
 
 def _client_causes(service: Service) -> Iterator[Cause]:

@@ -83,7 +83,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
         },
         evidence=evidence_of(
             summary,
-            service.exemplars("single_request_client_close", "client"),
+            service.exemplars("single_request_client_close"),
             "one request, then the client closes first",
         ),
         remedy=advice.client_hints(service.texts("user_agents")),

@@ -75,7 +75,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
             "dwell_median_s": round(median / SECOND_NS, 3),
             "dwell_longest_s": round(longest / SECOND_NS, 3),
         },
-        evidence=evidence_of(summary, service.exemplars("half_close", "half_closed"), "the two FINs are far apart"),
+        evidence=evidence_of(summary, service.exemplars("half_closed"), "one FIN only when the capture ends"),
         remedy=["application on the late side: close the socket when a read returns end of stream"],
         verify=[f"on the late side: ss -Htanp state close-wait '( sport = :{port} or dport = :{port} )'"],
         do_not=[advice.NO_FIN_TIMEOUT],

@@ -84,9 +84,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
             "requests_per_connection": round(service.requests_each, 2),
             "requests_per_s": round(per_s, 2),
         },
-        evidence=evidence_of(
-            summary, service.exemplars("http10", "announced_close", "server"), f"a request in HTTP/1.0 {header}"
-        ),
+        evidence=evidence_of(summary, service.exemplars("http10"), "requests in HTTP/1.0"),
         remedy=[advice.NGINX_UPSTREAM, advice.OTHER_PROXY],
         verify=[
             advice.again(CODE, f"requests per connection rise from {mean(service.requests_each)}"),

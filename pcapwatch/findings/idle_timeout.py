@@ -114,8 +114,8 @@ def _finding(summary: Summary, service: Service) -> Finding:
         numbers=numbers,
         evidence=evidence_of(
             summary,
-            service.exemplars("idle_close", "server"),
-            f"idle for {duration(timeout['timeout_ns'])}, then the server's FIN",
+            service.exemplars("idle_close"),
+            "idle with nothing outstanding, then the server's FIN",
         ),
         remedy=[
             f"{advice.LESS_IDLE_CLIENT} (here: below {duration(timeout['timeout_ns'])})",

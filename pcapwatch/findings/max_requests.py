@@ -72,7 +72,7 @@ def _finding(summary: Summary, service: Service, limit: int) -> Finding:
             "max_requests": limit,
             "closes_per_s": round(per_s, 2),
         },
-        evidence=evidence_of(summary, service.exemplars("max_requests"), f"close on response {count(limit)}"),
+        evidence=evidence_of(summary, service.exemplars("max_requests"), "Connection: close on its last response"),
         remedy=(
             []
             if limit >= PLENTY

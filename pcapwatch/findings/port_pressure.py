@@ -183,9 +183,7 @@ def _finding(summary: Summary, service: Service, pressure: Pressure, severity: S
         severity=severity,
         title=_title(service, pressure),
         numbers=_numbers(service, pressure),
-        evidence=evidence_of(
-            summary, service.exemplars("client_recycled", "reuse", "client"), "the client closes first"
-        ),
+        evidence=evidence_of(summary, service.exemplars("closed_by_client"), "the client closes first"),
         remedy=[
             *advice.client_hints(service.texts("user_agents")),
             advice.SERVER_CLOSES,

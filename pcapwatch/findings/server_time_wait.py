@@ -43,7 +43,7 @@ ANNOUNCERS = ("client", "server", "both")
 _WHO = {
     "client": "the client asks for it",
     "server": "the server says so",
-    "both": "the client asks for it and the server confirms",
+    "both": "the client asks for it and the server's responses repeat it",
 }
 
 
@@ -55,22 +55,46 @@ def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
 
 
 def _mostly_announced(pair: PairFacts) -> bool:
-    closes = announced_closes(Service("", 0, (pair,)))
+    closes = announced_closes(_alone(pair))
     return closes > 0 and 2 * closes >= pair["http"]["connections"]
 
 
 def announced_closes(service: Service) -> int:
-    """HTTP connections that the server closed as announced, less those that reached a maximum of two or more."""
+    """HTTP connections that the server closed as announced, less those that reached a maximum of two or more.
+
+    HTTP/1.0 without keep-alive announces by its version, so there a close without the header counts as well.
+    """
     at_limit = [facts["max_requests"] for facts in service.http_facts]
     limited = sum(limit["connections"] for limit in at_limit if limit and limit["requests"] > 1)
-    return max(service.closed_after(ANNOUNCERS, "server") - limited, 0)
+    by_version = [facts for facts in map(_alone, service.pairs) if _by_version(facts)]
+    unsaid = sum(facts.closed_after(["none"], "server") for facts in by_version)
+    return max(service.closed_after(ANNOUNCERS, "server") + unsaid - limited, 0)
+
+
+def announcer_of(service: Service) -> str:
+    """Whose message ends most connections: the client's where its requests do not persist, whatever is answered."""
+    if service.ends_at_once("request"):
+        return "both" if service.ends_at_once("response") else "client"
+    if service.ends_at_once("response"):
+        return "server"
+    return max(ANNOUNCERS, key=lambda side: service.closed_after([side], "server"))
+
+
+def _alone(pair: PairFacts) -> Service:
+    return Service("", 0, (pair,))
+
+
+def _by_version(service: Service) -> bool:
+    """Whether at least half of one side's messages are HTTP/1.0 without a Connection header."""
+    sides = ("request", "response")
+    return any(2 * service.messages(side, "HTTP/1.0", "none") >= service.messages(side) > 0 for side in sides)
 
 
 def _finding(summary: Summary, service: Service) -> Finding:
     closes, connections = announced_closes(service), service.http("connections")
     per_s = service.per_s(closes)
     by = {side: service.closed_after([side], "server") for side in ANNOUNCERS}
-    announcer = max(ANNOUNCERS, key=lambda side: by[side])
+    announcer = announcer_of(service)
     waits = time_wait_of(summary, service.server)
     return Finding(
         code=CODE,
@@ -92,7 +116,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
             **({"time_wait_peak_min": waits["peak"][0], "time_wait_peak_max": waits["peak"][1]} if waits else {}),
         },
         evidence=evidence_of(
-            summary, service.exemplars("announced_close", "server"), "server closes first, as announced"
+            summary, service.exemplars("announced_close", "closed_by_server"), "the server closes first"
         ),
         remedy=_remedy(service, announcer),
         verify=[

@@ -81,6 +81,12 @@ class Service:
         rows = (row for facts in self.http_facts for row in facts["messages"] if row["side"] == side)
         return sum(r["count"] for r in rows if version in (None, r["version"]) and option in (None, r["option"]))
 
+    def ends_at_once(self, side: str) -> bool:
+        """Whether at least half of a side's messages do not let the connection persist (RFC 9112 §9.3)."""
+        rows = [row for facts in self.http_facts for row in facts["messages"] if row["side"] == side]
+        ending = sum(row["count"] - row["persistent"] for row in rows)
+        return ending > 0 and 2 * ending >= sum(row["count"] for row in rows)
+
     def texts(self, field: Literal["server_software", "user_agents"]) -> list[str]:
         """Distinct header values as they were on the wire, in byte order."""
         return sorted({text for facts in self.http_facts for text in facts[field]})

@@ -13,12 +13,14 @@ from pcapwatch.findings.causes import Cause, cause_of, unknown_why
 from pcapwatch.findings.port_pressure import Pressure, pressure_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.unanswered import WORDS as FAILED
-from pcapwatch.findings.wording import count, counted, mean, share
+from pcapwatch.findings.wording import count, counted, listed, mean, share
 from pcapwatch.report.model import Finding
 from pcapwatch.summary import Summary
 
 #: Below this many closes per second a handshake each is not worth a change.
 CHEAP_PER_S = 1
+#: Fewer closes are an example, not a pattern.
+PATTERN = 3
 
 
 def verdict(summary: Summary, findings: Sequence[Finding], assumptions: Assumptions | None = None) -> str:
@@ -30,8 +32,9 @@ def verdict(summary: Summary, findings: Sequence[Finding], assumptions: Assumpti
     if service is None:
         return "The connections were too many to keep their services apart (max_pairs), so no verdict names one."
     words, code = _about(summary, service, findings, assumptions or Assumptions())
-    words += _also(service, findings, code)
-    words += _caveats(summary)
+    worse = _worse(service, findings, code)
+    words += [*_lost(worse), *_see(worse if code else worse[1:]), *_caveats(summary)]
+    code = code or (worse[0].code if worse else "")
     return " ".join([*words, f"[{code}]"] if code else words)
 
 
@@ -57,16 +60,12 @@ def _about(
     summary: Summary, service: Service, findings: Sequence[Finding], assumptions: Assumptions
 ) -> tuple[list[str], str]:
     """Sentences and code for the way in which most connections of a service ended."""
-    ends = {
-        "failed": service.tally("close", *FAILED),
-        "open": service.tally("close", "open"),
-        "reset": service.tally("close", "reset"),
-        "both": service.tally("active_closer", "both"),
-        "server": service.tally("active_closer", "server"),
-        "client": service.tally("active_closer", "client"),
-        "ambiguous": service.tally("active_closer", "ambiguous"),
-    }
+    ends = {closer: service.tally("active_closer", closer) for closer in ("server", "client", "both", "ambiguous")}
+    ends |= {end: service.tally("close", end) for end in ("reset", "open")}
+    ends["failed"] = service.tally("close", *FAILED)
     most = max(ends, key=lambda end: ends[end])
+    if ends["reset"] == ends[most]:
+        most = "reset"  # an abort has an active closer too
     if 2 * ends[most] < service.connections:
         return _mixed(service, ends), ""
     if most in ("server", "client"):
@@ -84,20 +83,14 @@ def _mixed(service: Service, ends: dict[str, int]) -> list[str]:
     names = {"failed": "failed", "open": "still open", "reset": "reset", "both": "closed by both at once"}
     names |= {"server": "closed first by the server", "client": "by the client", "ambiguous": "undecided"}
     parts = ", ".join(f"{count(ends[end])} {name}" for end, name in names.items() if ends[end])
-    return [
-        f"No single pattern explains {service}: of {counted(service.connections, 'connection')}, {', '.join(parts)}."
-    ]
+    return [f"No single pattern explains {service}: of {counted(service.connections, 'connection')}, {parts}."]
 
 
 def _otherwise(service: Service, end: str, number: int) -> tuple[list[str], str]:
     """Ends without an active closer by FIN."""
     of = _of(service, number)
     if end == "failed":
-        refused = service.tally("close", "refused")
-        how = "refused" if 2 * refused >= number else "never completed"
-        advice = "Check its listener." if how == "refused" else "Look for a filter, and at its listen queue."
-        lead = f"{service} was not reached: {of} {how if number > 1 else 'was ' + how}"
-        return [f"{lead} from {service.clients}, so nothing entered TIME_WAIT.", advice], "PW110"
+        return _failed(service, of, number), "PW110"
     if end == "open":
         verb = "was" if number == 1 else "were"
         return [f"{service}: {of} {verb} still open when the capture ended: it shows no close to judge."], ""
@@ -106,6 +99,16 @@ def _otherwise(service: Service, end: str, number: int) -> tuple[list[str], str]
     if end == "both":
         return [f"{service}: on {of} the FINs cross: both sides close at once and both hold a TIME_WAIT."], ""
     return [f"{service}: who closed first cannot be told on {of}: a first FIN is missing from the capture."], ""
+
+
+def _failed(service: Service, of: str, number: int) -> list[str]:
+    refused = 2 * service.tally("close", "refused") >= number
+    how = "was refused" if refused else "never completed its handshake"
+    if number > 1:
+        how = "were refused" if refused else "never completed their handshakes"
+    advice = "Check its listener." if refused else "Look for a filter on the way, and at its listen queue."
+    lead = f"{service} was {'not' if number == service.connections else 'often not'} reached"
+    return [f"{lead}: {of} from {service.clients} {how}; no TIME_WAIT comes of that.", advice]
 
 
 def _reset(service: Service, of: str, number: int) -> list[str]:
@@ -129,7 +132,8 @@ def _closed_by(
     waits = _server_waits(summary, service) if closer == "server" else _client_waits(summary, service, assumptions)
     pressed = next((f for f in findings if f.code == "PW108" and f.numbers.get("service") == str(service)), None)
     code = pressed.code if pressed else _known(cause, service, findings)
-    return [sentence for sentence in (lead, waits, _remedy(service, number, cause, pressed)) if sentence], code
+    remedy = _remedy(service, number, cause, pressed, made=bool(code))
+    return [sentence for sentence in (lead, waits, remedy) if sentence], code
 
 
 def _known(cause: Cause | None, service: Service, findings: Sequence[Finding]) -> str:
@@ -155,37 +159,55 @@ def _client_waits(summary: Summary, service: Service, assumptions: Assumptions) 
         return ""
     worst = max(holding, key=lambda pressure: pressure.held[1] / pressure.ports.size)
     held = f"{count(worst.held[1])} of {count(worst.ports.size)} ephemeral ports towards this service"
+    if len(pressures) > 1:
+        return f"The clients hold the TIME_WAITs; the one with the most, at most {held} at once{_how_near(worst)}."
     return f"It holds the TIME_WAITs, at most {held} at once{_how_near(worst)}."
 
 
 def _how_near(pressure: Pressure) -> str:
     part = pressure.held[1] / pressure.ports.size
+    if pressure.recycles:
+        return ", and takes them again early"
     if pressure.exhausted:
-        return ", which is all of them"
+        return ", the end of the range"
     if seconds := pressure.seconds_to_full:
         return f"; at {mean(pressure.pace)} closes per second they last {mean(seconds)} s"
     return ", far from the limit" if part < 0.5 else ", near the limit"
 
 
-def _remedy(service: Service, number: int, cause: Cause | None, pressed: Finding | None) -> str:
+def _remedy(service: Service, number: int, cause: Cause | None, pressed: Finding | None, *, made: bool) -> str:
     if pressed:
         return "Keep connections open, or let the server close." if cause is None else cause.remedy
-    if cause is None or not cause.remedy:
+    if cause is None or not cause.remedy or (cause.code == "PW104" and not made):
         return ""
+    if number < PATTERN:
+        return f"{cause.remedy[:-1]}, if more connections do the same."
     if service.per_s(number) < CHEAP_PER_S and cause.code != "PW104":
         return f"{cause.remedy[:-1]}, if it matters at {mean(service.per_s(number))} per second."
     return cause.remedy
 
 
-def _also(service: Service, findings: Sequence[Finding], code: str) -> list[str]:
-    """Requests lost on the same service, which no verdict may leave out."""
-    lost = [f for f in findings if f.code in ("PW106", "PW107") and f.numbers.get("service") == str(service)]
-    names = {"PW106": "a close in flight", "PW107": "use after an acknowledged close"}
+def _worse(service: Service, findings: Sequence[Finding], code: str) -> list[Finding]:
+    """Warnings and worse on the same service that the verdict's code does not cover."""
+    covered = {code, "PW101"} if code == "PW102" else {code, "PW101", "PW102", "PW103"} if code == "PW108" else {code}
+    severe = [finding for finding in findings if finding.severity in ("warning", "critical")]
+    return [f for f in severe if f.code not in covered and f.numbers.get("service") == str(service)]
+
+
+def _lost(findings: Sequence[Finding]) -> list[str]:
+    """Requests lost, which no verdict may leave out."""
+    how = {"PW106": "crossed the close and were lost", "PW107": "were sent after the close was acknowledged and lost"}
     return [
-        f"{counted(int(finding.numbers['connections']), 'request')} lost to {names[finding.code]} ({finding.code})."
-        for finding in lost
-        if finding.code != code
+        f"Requests that {how[finding.code]}: {finding.numbers['connections']} ({finding.code})."
+        for finding in findings
+        if finding.code in how
     ]
+
+
+def _see(findings: Sequence[Finding]) -> list[str]:
+    """The other codes to read."""
+    codes = [finding.code for finding in findings if finding.code not in ("PW106", "PW107")]
+    return [f"See also {listed(codes)}."] if codes else []
 
 
 def _caveats(summary: Summary) -> list[str]:

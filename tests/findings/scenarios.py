@@ -39,12 +39,26 @@ def server_announces(number: int = 200, span_s: int = 15, announced: int | None 
         requests=number,
         responses=number,
         requests_per_connection={"1": number},
-        messages=[message("request", "HTTP/1.1", "none", number), message("response", "HTTP/1.1", "close", number)],
+        messages=[
+            message(
+                "request", "HTTP/1.1", "close" if by == "client" else "none", number, 0 if by == "client" else number
+            ),
+            message(
+                "response", "HTTP/1.1", "none" if by == "client" else "close", number, number if by == "client" else 0
+            ),
+        ],
         closed_after=[closed(by, "server", said), closed("none", "server", number - said)],
         server_software=["nginx/1.28.0"],
     )
     made = pair(
-        CLIENT, SERVER, 80, number, http=facts, last_ns=START + span_s * SECOND, **closes("server", number), **shown("server")
+        CLIENT,
+        SERVER,
+        80,
+        number,
+        http=facts,
+        last_ns=START + span_s * SECOND,
+        **closes("server", number),
+        **shown("announced_close"),
     )
     return summary([made], [host(SERVER, number), host(CLIENT)])
 
@@ -56,7 +70,10 @@ def http10(option: str = "close", asked: int = 50, others: int = 0, agent: str =
         connections=number,
         requests=number,
         responses=number,
-        messages=[message("request", "HTTP/1.0", option, asked), message("request", "HTTP/1.1", "none", others, others)],
+        messages=[
+            message("request", "HTTP/1.0", option, asked),
+            message("request", "HTTP/1.1", "none", others, others),
+        ],
         closed_after=[closed("client", "server", asked), closed("none", "client", others)],
         user_agents=[agent],
     )
@@ -77,9 +94,21 @@ def one_shot(number: int = 40, once: int | None = None, span_s: int = 15, client
         user_agents=["curl/8.5.0"],
         **facts,
     )
-    end = {"last_ns": START + span_s * SECOND, "ports": ports(distinct=number, held_peak_min=number, held_peak_max=number)}
+    end = {
+        "last_ns": START + span_s * SECOND,
+        "ports": ports(distinct=number, held_peak_min=number, held_peak_max=number),
+    }
     pairs = [
-        pair(f"10.0.0.{i + 1}", SERVER, 80, number, http=made, **end, **closes("client", number), **shown("client"))
+        pair(
+            f"10.0.0.{i + 1}",
+            SERVER,
+            80,
+            number,
+            http=made,
+            **end,
+            **closes("client", number),
+            **shown("single_request_client_close"),
+        )
         for i in range(clients)
     ]
     return summary(pairs, [host(f"10.0.0.{i + 1}", number) for i in range(clients)])
@@ -97,7 +126,9 @@ def pooled(number: int = 8, requests: int = 8000) -> Summary:
         user_agents=["ApacheBench/2.3"],
     )
     held = ports(distinct=number, held_peak_min=number, held_peak_max=number)
-    return summary([pair(CLIENT, SERVER, 80, number, http=facts, ports=held, **closes("client", number))], [host(CLIENT, number)])
+    return summary(
+        [pair(CLIENT, SERVER, 80, number, http=facts, ports=held, **closes("client", number))], [host(CLIENT, number)]
+    )
 
 
 def idle(number: int = 30, held: int = 5, cluster: int = 30, timeout_s: float = 5.0, **facts: Any) -> Summary:
@@ -112,10 +143,19 @@ def idle(number: int = 30, held: int = 5, cluster: int = 30, timeout_s: float = 
         **facts,
     )
     if cluster:
-        made["idle_timeout"] = {"timeout_ns": round(timeout_s * SECOND), "spread_ns": 3_000_000, "count": cluster, "of": number}
+        made["idle_timeout"] = {
+            "timeout_ns": round(timeout_s * SECOND),
+            "spread_ns": 3_000_000,
+            "count": cluster,
+            "of": number,
+        }
     use = ports(distinct=number, held_peak_min=held, held_peak_max=held)
     return summary(
-        [pair(CLIENT, SERVER, 80, number, http=made, ports=use, **closes("server", number), **shown("server"))],
+        [
+            pair(
+                CLIENT, SERVER, 80, number, http=made, ports=use, **closes("server", number), **shown("announced_close")
+            )
+        ],
         [host(SERVER, number)],
     )
 
@@ -126,11 +166,13 @@ def limited(requests: int = 100, connections: int = 12, span_s: int = 15) -> Sum
         connections=connections,
         requests=requests * connections,
         responses=requests * connections,
-        messages=[message("request", "HTTP/1.1", "none", requests * connections)],
+        messages=[message("request", "HTTP/1.1", "none", requests * connections, requests * connections)],
         closed_after=[closed("server", "server", connections)],
         max_requests={"requests": requests, "connections": connections},
     )
-    made = pair(CLIENT, SERVER, 80, connections, http=facts, last_ns=START + span_s * SECOND, **closes("server", connections))
+    made = pair(
+        CLIENT, SERVER, 80, connections, http=facts, last_ns=START + span_s * SECOND, **closes("server", connections)
+    )
     return summary([made], [host(SERVER, connections)])
 
 
@@ -139,10 +181,19 @@ def lost(races: int = 0, stale: int = 0) -> Summary:
     return idle(keepalive_races=races, stale_reuses=stale)
 
 
-def pressed(held: int = 20_000, span_s: int = 100, number: int = 50_000, waiting: int | None = None, **use: Any) -> Summary:
+def pressed(
+    held: int = 20_000, span_s: int = 100, number: int = 50_000, waiting: int | None = None, **use: Any
+) -> Summary:
     """A client that closes ``number`` connections and held ``held`` ports at once."""
     count = number if waiting is None else waiting
-    facts = {"distinct": held, "even": held, "low": 32768, "high": 60998, "held_peak_min": held // 2, "held_peak_max": held}
+    facts = {
+        "distinct": held,
+        "even": held,
+        "low": 32768,
+        "high": 60998,
+        "held_peak_min": held // 2,
+        "held_peak_max": held,
+    }
     made = pair(
         CLIENT,
         SERVER,
@@ -170,7 +221,7 @@ def reset(before: int = 30, after: int = 0, clean: int = 70, resets: dict[str, i
         active_closer={"client": number},
         time_wait_holder={"client": clean},
         resets={"client abort": before + after} if resets is None else resets,
-        **shown("reset"),
+        **shown("abort"),
     )
     return summary([made])
 
@@ -201,7 +252,8 @@ def dwelling(number: int = 20, median_s: float = 30.0) -> Summary:
 def tls(number: int = 20) -> Summary:
     """The server closes; the payload is TLS."""
     return summary(
-        [pair(CLIENT, SERVER, 443, number, protocol={"tls": number}, **closes("server", number))], [host(SERVER, number)]
+        [pair(CLIENT, SERVER, 443, number, protocol={"tls": number}, **closes("server", number))],
+        [host(SERVER, number)],
     )
 
 
@@ -213,8 +265,23 @@ def still_open(number: int = 12) -> Summary:
 
 def mixed() -> Summary:
     """No kind of end has half of the connections."""
-    ends = {"close": {"fin": 70, "reset": 10, "open": 20}, "active_closer": {"client": 36, "server": 34, "none": 20, "both": 10}}
-    return summary([pair(CLIENT, SERVER, 80, 100, time_wait_holder={"client": 30, "server": 30}, **ends)])
+    ends = {
+        "close": {"fin": 70, "reset": 10, "open": 20},
+        "active_closer": {"client": 36, "server": 34, "none": 20, "both": 10},
+    }
+    return summary(
+        [
+            pair(
+                CLIENT,
+                SERVER,
+                80,
+                100,
+                time_wait_holder={"client": 30, "server": 30},
+                resets={"client abort": 10},
+                **ends,
+            )
+        ]
+    )
 
 
 #: Every situation once, for what must hold of all of them.

@@ -85,7 +85,11 @@ SILENT = [
     ("PW106", s.lost(stale=1), "the client had acknowledged the close"),
     ("PW107", s.lost(races=1), "the client had not seen the close"),
     ("PW108", s.pressed(14_115, number=14_200), "less than half of the range, at a pace that lasts"),
-    ("PW108", s.pressed(14_116, waiting=0, reuse_gap=distribution(0.0003, 0.6, 1, 99)), "the server holds the TIME_WAITs"),
+    (
+        "PW108",
+        s.pressed(14_116, waiting=0, reuse_gap=distribution(0.0003, 0.6, 1, 99)),
+        "the server holds the TIME_WAITs",
+    ),
     ("PW108", s.pressed(20_000, waiting=9_999), "most ports held are open connections"),
     ("PW108", s.pressed(1_000, number=9_000, span_s=4), "too short to project"),
     ("PW108", s.pressed(14_115, number=14_200, reuses=1, client_recycled=1), "recycling lifts the limit"),
@@ -169,7 +173,7 @@ def test_the_overflow_entry_is_no_service() -> None:
 
 
 def test_remedy_follows_the_announcer() -> None:
-    """Who announces close is the one to change: the server by its software, nginx as proxy by version, a client by its name."""
+    """Who announces close is the one to change: a server by its software, nginx by version, a client by name."""
     assert one(s.server_announces(), "PW101").remedy[0].startswith("nginx: keepalive_timeout")
     assert "before 1.29.7" in one(s.http10(), "PW101").remedy[0]
     assert one(s.http10("none", agent="ApacheBench/2.3"), "PW101").remedy[0].startswith("ab: -k")

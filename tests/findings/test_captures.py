@@ -1,0 +1,100 @@
+"""The rules on real captures through the engine: which findings each recorded fixture gives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pcapwatch.findings import Assumptions, find
+from pcapwatch.findings.verdict import verdict
+from pcapwatch.report.model import PortRange
+from pcapwatch.summary import Summary, parse_summary
+
+engine = pytest.importorskip("pcapwatch._engine", reason="the engine is not built")
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+SHARED = Path(__file__).parents[3] / "shared" / "captures"
+
+#: Codes and a part of the verdict, by fixture; what the script that recorded it set up.
+EXPECTED: dict[str, tuple[set[str], str]] = {
+    "abort-by-client": ({"PW109"}, "aborts by the client"),
+    "abort-by-server": ({"PW109"}, "aborts by the server"),
+    "close-with-unread-data": ({"PW109"}, "aborts by the server"),
+    "client-closes-first": (set(), "10.77.1.1 closes first on its only connection"),
+    "server-closes-first": ({"PW101"}, "10.77.1.2:80 closes first on its only connection"),
+    "crossing-fins": (set(), "the FINs cross"),
+    "refused": ({"PW110"}, "were refused"),
+    "dropped-syn": ({"PW110"}, "never completed its handshake"),
+    "half-open": ({"PW110"}, "never completed its handshake"),
+    "no-close": (set(), "still open"),
+    "keep-alive-race": ({"PW106"}, "crossed the close and were lost: 1"),
+    "stale-reuse": ({"PW107"}, "after the close was acknowledged"),
+    "late-data": (set(), "10.77.1.1 closes first"),
+    "nginx-ab": ({"PW101"}, "every request in HTTP/1.0 without keep-alive"),
+    "nginx-ab-keepalive": (set(), "when it is done, 25 requests per connection"),
+    "nginx-keepalive-off": ({"PW101"}, "its own responses announce"),
+    "nginx-idle-timeout": ({"PW104"}, "after 3.00 s idle"),
+    "nginx-max-requests": ({"PW105"}, "after 5 requests each, its limit"),
+    "node-default": (set(), "after 6.01 s idle"),
+    "proxy-http10-back": ({"PW101", "PW102"}, "every request in HTTP/1.0 with Connection: close"),
+    "proxy-keepalive-back": (set(), "6 requests per connection"),
+    "haproxy-server-close": ({"PW101"}, "asks it to with Connection: close"),
+    "python-http10": ({"PW101"}, "HTTP/1.0 without keep-alive"),
+    "python-requests": ({"PW103"}, "both sides allowed keep-alive"),
+    "python-urllib": ({"PW101"}, "asks it to with Connection: close"),
+    "ports-exhausted": ({"PW103"}, "40 of 28,232 ephemeral ports"),
+    "tls": (set(), "the payload is TLS"),
+}
+
+
+def read(folder: Path) -> Summary:
+    """The engine's summary of a fixture's captures."""
+    files = [str(folder / name) for name in json.loads((folder / "truth.json").read_text())["files"]]
+    return parse_summary(engine.analyze(files, "{}", None).summary_json())
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_fixture(name: str) -> None:
+    """A recorded capture gives the findings that its making calls for, and no other."""
+    codes, part = EXPECTED[name]
+    facts = read(FIXTURES / name)
+    findings = find(facts)
+    assert {finding.code for finding in findings} == codes
+    assert part in verdict(facts, findings)
+
+
+@pytest.mark.parametrize(("name", "severity"), [("ports-exhausted", "critical"), ("tw-reuse", "notice")])
+def test_ports_of_a_stated_range(name: str, severity: str) -> None:
+    """With its real range of forty ports stated, a client that used them all is found; recycling is told apart."""
+    truth = json.loads((FIXTURES / name / "truth.json").read_text())
+    low, high = map(int, truth["hosts"]["client"]["sysctls"]["net.ipv4.ip_local_port_range"].split())
+    findings = find(read(FIXTURES / name), Assumptions(ports=PortRange(low, high, stated=True)))
+    (pressure,) = [finding for finding in findings if finding.code == "PW108"]
+    assert (pressure.severity, pressure.numbers["ports"]) == (severity, 40)
+
+
+def test_every_finding_on_a_fixture_has_evidence() -> None:
+    """On real captures no finding is without a frame to look at (but CLOSE_WAIT dwell, which has no exemplar)."""
+    for folder in sorted(path.parent for path in FIXTURES.glob("*/truth.json")):
+        for finding in find(read(folder)):
+            assert finding.evidence or finding.code == "PW111", (folder.name, finding.code)
+
+
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [
+        ("sumstat.pcap", {"PW103"}),
+        ("methods.pcap", {"PW101", "PW103"}),
+        ("rst-inject-rae.pcap", {"PW109"}),
+        ("pipelined-requests.pcap", set()),
+        ("nanosecs_big_endian.pcap", {"PW101"}),
+    ],
+)
+def test_capture_of_others(name: str, codes: set[str]) -> None:
+    """Captures made by others, read in place."""
+    if not (SHARED / name).exists():
+        pytest.skip("the shared captures are not here")
+    facts = parse_summary(engine.analyze([str(SHARED / name)], "{}", None).summary_json())
+    assert {finding.code for finding in find(facts)} == codes

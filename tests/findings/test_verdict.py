@@ -1,0 +1,115 @@
+"""The verdict: who, how many, why, whether it matters, what to do, and where to read on; or that it cannot be told."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from summaries import capture, pair, summary
+
+from pcapwatch.findings import RULES, find
+from pcapwatch.findings.verdict import verdict
+from pcapwatch.summary import Summary
+
+from . import scenarios as s
+
+
+def of(facts: Summary) -> str:
+    """The verdict on a summary with its own findings."""
+    return verdict(facts, find(facts))
+
+
+SAYS: list[tuple[str, list[str], str]] = [
+    (
+        "proxy_and_origin",
+        ["10.2.0.20:80 closes first on 218,400 of 219,265", "HTTP/1.0 with Connection: close"],
+        "PW102",
+    ),
+    (
+        "server_announces",
+        ["10.0.0.9:80 closes first on all 200", "its own responses", "harmless", "keep-alive on the"],
+        "PW101",
+    ),
+    ("client_announces", ["because 10.0.0.1 asks it to with Connection: close", "Let the client stop"], "PW101"),
+    ("http10_bare", ["HTTP/1.0 without keep-alive", "Give the proxy HTTP/1.1"], "PW102"),
+    ("ab", ["HTTP/1.0 without keep-alive", "Let the client ask for keep-alive"], "PW101"),
+    ("one_shot", ["10.0.0.1 closes first on all 40", "both sides allowed keep-alive", "40 of 28,232"], "PW103"),
+    ("one_shot_single", ["its only connection", "after its one request", "far from the limit"], ""),
+    ("one_shot_clients", ["3 clients close first on all 120", "The clients hold the TIME_WAITs"], "PW103"),
+    ("pooled", ["10.0.0.1 closes first on all 8", "when it is done, 1,000 requests per connection"], ""),
+    ("idle", ["after 5.00 s idle", "drop idle connections before 5.00 s"], "PW104"),
+    ("limited", ["after 100 requests each, its limit"], "PW105"),
+    ("race", ["crossed the close and were lost: 2 (PW106)"], "PW104"),
+    ("stale", ["after the close was acknowledged and lost: 3 (PW107)"], "PW104"),
+    ("pressed", ["20,000 of 28,232 ephemeral ports", "at 500 closes per second they last 56.5 s"], "PW108"),
+    ("pressed_full", ["27,500 of 28,232", "the end of the range"], "PW108"),
+    ("pressed_recycling", ["takes them again early"], "PW108"),
+    ("reset_injected", ["10.0.0.9:80"], "PW109"),
+    ("refused", ["was not reached: all 12 connections from 10.0.0.1 were refused", "no TIME_WAIT"], "PW110"),
+    ("unanswered", ["never completed their handshakes", "filter"], "PW110"),
+    ("tls", ["10.0.0.9:443 closes first on all 20", "why cannot be read: the payload is TLS", "harmless"], ""),
+    ("still_open", ["all 12 connections were still open", "no close to judge"], ""),
+    ("mixed", ["No single pattern", "20 still open", "34 closed first by the server"], "PW109"),
+    ("empty", ["holds no packets"], ""),
+    ("no_tcp", ["No TCP connection", "1,000 packets"], ""),
+]
+
+
+@pytest.mark.parametrize(("name", "parts", "code"), SAYS)
+def test_says(name: str, parts: list[str], code: str) -> None:
+    """Each situation is told by its own words and ends with the finding that says more, if there is one."""
+    text = of(s.ALL[name])
+    for part in parts:
+        assert part in text
+    assert re.findall(r" \[(PW\d+)\]$", text) == ([code] if code else [])
+
+
+@pytest.mark.parametrize("name", s.ALL)
+def test_is_one_line_that_can_stand_alone(name: str) -> None:
+    """One line of whole sentences, at most a short paragraph, naming no code that was not found."""
+    text = of(s.ALL[name])
+    assert "\n" not in text
+    assert "  " not in text
+    assert len(text) < 700
+    assert re.search(r"(\.|\[PW\d+\])$", text)
+    assert set(re.findall(r"PW\d+", text)) <= {finding.code for finding in find(s.ALL[name])}
+
+
+def test_a_warning_elsewhere_is_the_subject() -> None:
+    """A service in trouble is spoken of before a larger one that is well."""
+    quiet, race = s.pooled(500, 50_000)["pairs"][0], s.lost(races=2)["pairs"][0]
+    quiet["server"] = "10.0.0.8"
+    assert "10.0.0.9:80" in of(summary([quiet, race]))  # type: ignore[list-item]
+
+
+def test_server_side_waits_are_never_called_port_exhaustion() -> None:
+    """Where the server holds every TIME_WAIT the verdict says that no ephemeral port is held."""
+    for name in ("proxy_and_origin", "server_announces", "idle", "tls"):
+        assert "not ephemeral ports" in of(s.ALL[name])
+
+
+def test_says_when_it_rests_on_little() -> None:
+    """One-sided and mid-stream captures are named as such."""
+    facts = summary(
+        [pair("10.0.0.1", "10.0.0.9", 80, 4)], capture=capture(connection_quality={"one_sided": 3, "midstream": 3})
+    )
+    assert "one direction only" in of(facts)
+    assert "began before the capture" in of(facts)
+
+
+def test_names_no_service_when_none_was_kept() -> None:
+    """With every pair in the overflow entry the verdict says so."""
+    assert "max_pairs" in of(summary([pair(None, None, 0, 5)]))
+
+
+def test_an_abort_is_a_reset_before_it_is_a_close() -> None:
+    """Connections that were all aborted are told as resets, though an abort has an active closer."""
+    text = of(s.reset(5, clean=0))
+    assert "ended by a reset before any FIN" in text
+    assert text.endswith("[PW109]")
+
+
+def test_codes_are_unique_and_in_order() -> None:
+    """The flat list is the catalogue's order."""
+    codes = [rule.CODE for rule in RULES]
+    assert codes == sorted(set(codes))
