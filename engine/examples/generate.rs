@@ -25,8 +25,6 @@ const PORTS: u64 = 14_116;
 const MSS_PAYLOAD: usize = 1_448;
 /// Microseconds between two new connections: 14,300 a second.
 const OPEN_EVERY_US: u64 = 70;
-/// One in this many reuses is answered with a fresh ISN, as by a host that no longer holds the TIME_WAIT.
-const FRESH_ISN_ONE_IN: u64 = 16;
 /// 2026-01-01 00:00:00 UTC.
 const EPOCH_S: u64 = 1_767_225_600;
 
@@ -388,9 +386,7 @@ impl Traffic {
             .last_server_next
             .get(&port)
             .map(|next| next.wrapping_add(65_537));
-        let server_next = reused
-            .filter(|_| !self.random.next().is_multiple_of(FRESH_ISN_ONE_IN))
-            .unwrap_or(fresh);
+        let server_next = reused.unwrap_or(fresh);
         let flow = Flow {
             port,
             step: Step::Syn,

@@ -12,6 +12,7 @@ use crate::record::{Address, ConnectionRecord, Role, State, Tunnel};
 use crate::settings::{SECOND, Settings};
 use crate::tcp::connection::Connection;
 use crate::tcp::flow_table::FlowKey;
+use crate::tcp::time_wait::recycled_isn;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 
@@ -89,6 +90,9 @@ pub struct Wait {
     pub model_high_ns: i64,
     pub evidence_ns: Option<i64>,
     pub evidence_frame: Option<u64>,
+    pub snd_nxt: u32,
+    pub recycled_isn: u32,
+    pub same_host: Option<bool>,
     pub restarts: u32,
 }
 
@@ -245,6 +249,9 @@ fn waits(record: &ConnectionRecord, outcome: &Outcome) -> Vec<Wait> {
                 model_high_ns: guess.model_high_ns,
                 evidence_ns: evidence.map(|m| m.ts_ns),
                 evidence_frame: evidence.map(|m| m.frame),
+                snd_nxt: facts.snd_nxt,
+                recycled_isn: recycled_isn(facts.snd_nxt),
+                same_host: facts.same_host,
                 restarts: facts.restarts,
             })
         })

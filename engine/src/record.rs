@@ -369,6 +369,8 @@ pub struct Side {
 pub struct TimeWaitFacts {
     /// When it began, as the tap saw it.
     pub start: Mark,
+    /// SND.NXT of the waiting socket: a reuse that Linux recycles takes it + 65537 as its ISN.
+    pub snd_nxt: u32,
     /// How far the endpoint's own clock may be from `start`, ns (one round trip tap–endpoint; 0 unknown or at the tap).
     pub start_uncertainty_ns: i64,
     /// Restarts proven by an answer, e.g. the ACK of FIN sent again.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from textwrap import wrap
 from typing import Any
 
 from pcapwatch.report.escape import terminal
@@ -40,8 +41,41 @@ def ladder_lines(
         arrow = _arrow(row, arrow_width)
         yield f"{prefix}{row['client_state']:<{_STATE}} {arrow} {row['server_state']}"
         yield from _notes(row, gap + " " * (_STATE + 1), width, proved=proved)
+    for line in wait_lines(ladder.get("time_wait", ()), start):
+        yield from wrap(line, width, initial_indent=gap, subsequent_indent=gap + "  ")
     if ladder.get("omitted"):
         yield f"{gap}… {ladder['omitted']} packets of this connection could not be read again"
+
+
+def wait_lines(waits: Iterable[Mapping[str, Any]], start_ns: int) -> Iterator[str]:
+    """One sentence on each endpoint's TIME_WAIT: how long, and what proves it. ``start_ns``: the ladder's time zero."""
+    for wait in waits:
+        holder = f"{wait['holder']}'s TIME-WAIT"
+        at = "" if wait["evidence_ns"] is None else signed_seconds(wait["evidence_ns"] - start_ns, 6)
+        evidence = f"frame {wait['evidence_frame']} at {at}"
+        lower, upper, basis = wait["lower_ns"], wait["upper_ns"], wait["basis"]
+        model = f"{_seconds(wait['model_low_ns'])} to {_seconds(wait['model_high_ns'])} s by the host's length"
+        if basis == "observed_exact" and wait["end"] == "reused":
+            recycled = f"ISN {wait['recycled_isn']} is the old snd_nxt {wait['snd_nxt']} + 65537"
+            yield f"{holder} lasted {_seconds(upper)} s, exactly: it ended by reuse in {evidence}, whose {recycled}"
+        elif basis == "observed_exact":
+            yield f"{holder} lasted {_seconds(upper)} s: it was killed by the reset in {evidence}"
+        elif basis == "possibly_killed":
+            yield f"{holder} may have been killed by the reset in {evidence} (unless tcp_rfc1337 is 1)"
+        elif lower is not None and upper is not None:
+            yield f"{holder} lasted between {_seconds(lower)} and {_seconds(upper)} s, proven ({evidence})"
+        elif lower is not None:
+            yield f"{holder}: proven alive after {_seconds(lower)} s ({evidence}); its end was not observed, {model}"
+        elif upper is not None:
+            yield f"{holder}: proven gone after {_seconds(upper)} s ({evidence}); {model}"
+        else:
+            ended = "the capture ended first; " if basis == "censored" else ""
+            yield f"{holder}: its end was not observed; {ended}{model} (model)"
+
+
+def _seconds(ns: int) -> str:
+    """Six decimals, without trailing zeros; exact otherwise."""
+    return signed_seconds(ns, 6).lstrip("+").rstrip("0").rstrip(".") or "0"
 
 
 def _cut(total: int, rows: int | None) -> tuple[int, int]:

@@ -73,7 +73,7 @@ impl Evidence {
         let low_ns = self.alive_max_ns.map_or(0, |age| (age - SLACK_NS).max(0));
         let alive_ns = self.alive_max_ns.unwrap_or(0);
         match self.gone_min_ns {
-            Some(gone) if low_ns >= gone => default,
+            Some(gone) if low_ns >= gone || self.is_mixed(default) => default,
             Some(gone) if low_ns > 0 && gone <= low_ns.saturating_mul(3) / 2 => of(low_ns, gone.max(alive_ns)),
             Some(gone) if gone < default.low_ns || alive_ns > default.high_ns => of(low_ns, gone.max(alive_ns)),
             None if alive_ns > default.high_ns => of(low_ns, alive_ns.max(LONGEST_DEFAULT_NS)),
@@ -81,11 +81,18 @@ impl Evidence {
         }
     }
 
+    /// Some were gone earlier than the default allows and others alive for longer than that: hosts behind one address, or
+    /// waits cut short (the bucket cap), so no one length fits and the few say nothing of the rest.
+    fn is_mixed(&self, default: Length) -> bool {
+        matches!((self.alive_max_ns, self.gone_min_ns), (Some(alive), Some(gone)) if gone < default.low_ns && gone < alive)
+    }
+
     /// What the Summary tells.
     #[must_use]
     pub fn facts(&self) -> EvidenceFacts {
         let low_ns = self.alive_max_ns.map(|age| age - SLACK_NS);
-        let contradictory = matches!((low_ns, self.gone_min_ns), (Some(low), Some(gone)) if low.max(0) >= gone);
+        let apart = matches!((low_ns, self.gone_min_ns), (Some(low), Some(gone)) if low.max(0) >= gone);
+        let contradictory = apart || self.is_mixed(Length::of_stack(Stack::Linux));
         EvidenceFacts {
             alive_max_ns: self.alive_max_ns,
             gone_min_ns: self.gone_min_ns,

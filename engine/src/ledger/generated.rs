@@ -39,6 +39,7 @@ prop_compose! {
         let restarted_ns = start.ts_ns + restart_ms * 1_000_000;
         TimeWaitFacts {
             start,
+            snd_nxt: 0,
             start_uncertainty_ns: 0,
             restarts: u32::from(restart_ms > 0),
             restarted_ns,

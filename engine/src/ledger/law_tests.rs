@@ -143,6 +143,7 @@ fn silent(ordinal: u64, ts_ns: i64) -> ConnectionRecord {
     let mut record = ConnectionRecord { first: start, last: start, ..plain(ordinal) };
     record.sides[0].time_wait = Some(TimeWaitFacts {
         start,
+        snd_nxt: 0,
         start_uncertainty_ns: 0,
         restarts: 0,
         restarted_ns: ts_ns,

@@ -12,6 +12,7 @@ fn at(age_s: i64) -> Mark {
 fn facts() -> TimeWaitFacts {
     TimeWaitFacts {
         start: at(0),
+        snd_nxt: 0,
         start_uncertainty_ns: 0,
         restarts: 0,
         restarted_ns: START,

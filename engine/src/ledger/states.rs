@@ -213,6 +213,7 @@ mod tests {
         let facts = TimeWaitFacts {
             start: mark,
             start_uncertainty_ns: 0,
+            snd_nxt: 0,
             restarts: 0,
             restarted_ns: second,
             possibly_restarted_ns: second,

@@ -9,6 +9,7 @@ fn facts(start_s: i64) -> TimeWaitFacts {
     let ts_ns = START + start_s * SECOND;
     TimeWaitFacts {
         start: Mark { ts_ns, frame: 1, file: 0 },
+        snd_nxt: 0,
         start_uncertainty_ns: 0,
         restarts: 0,
         restarted_ns: ts_ns,

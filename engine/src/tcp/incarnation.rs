@@ -132,7 +132,7 @@ impl<P: Payload> Connection<P> {
     /// Whether the sender's new ISN continues its old TIME_WAIT.
     fn is_recycled_by(&self, syn: &Segment<'_>) -> bool {
         let end = &self.ends[self.role_of((syn.src, syn.src_port)) as usize];
-        end.time_wait.as_ref().is_some_and(|wait| super::time_wait::recycled_isn(wait.snd_nxt) == syn.seq)
+        end.time_wait.as_ref().is_some_and(|wait| super::time_wait::recycled_isn(wait.facts.snd_nxt) == syn.seq)
     }
 
     /// U3, L3: the sender of a new SYN no longer waits.
@@ -153,7 +153,7 @@ impl<P: Payload> Connection<P> {
         let answering = next.role_of((syn_ack.src, syn_ack.src_port));
         if let Some(wait) = &mut end.time_wait {
             next.ends[answering as usize].isn_recycled =
-                super::time_wait::recycled_isn(wait.snd_nxt) == syn_ack.seq;
+                super::time_wait::recycled_isn(wait.facts.snd_nxt) == syn_ack.seq;
             wait.succeeded(mark(syn_ack), syn_ack.seq, clock);
         }
     }

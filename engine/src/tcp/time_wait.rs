@@ -55,8 +55,6 @@ struct Probe {
 pub struct TimeWait {
     /// The facts so far.
     pub facts: TimeWaitFacts,
-    /// SND.NXT of the waiting socket.
-    pub snd_nxt: u32,
     /// RCV.NXT of the waiting socket.
     pub rcv_nxt: u32,
     probe: Option<Probe>,
@@ -69,6 +67,7 @@ impl TimeWait {
     pub fn new(start: Mark, uncertainty_ns: i64, snd_nxt: u32, rcv_nxt: u32) -> Self {
         let facts = TimeWaitFacts {
             start,
+            snd_nxt,
             start_uncertainty_ns: uncertainty_ns,
             restarts: 0,
             restarted_ns: start.ts_ns,
@@ -79,7 +78,7 @@ impl TimeWait {
             possibly_killed: None,
             same_host: None,
         };
-        TimeWait { facts, snd_nxt, rcv_nxt, probe: None, challenge_ack: None }
+        TimeWait { facts, rcv_nxt, probe: None, challenge_ack: None }
     }
 
     /// The peer sent a FIN, data, a keepalive or a SYN-ACK once more: an ACK is due, and restarts the timer.
@@ -109,7 +108,7 @@ impl TimeWait {
 
     /// The endpoint challenged a SYN with the old connection's numbers (L2): alive, timer unchanged.
     pub fn challenged(&mut self, mark: Mark, seq: u32, ack: u32) {
-        if self.is_open() && seq == self.snd_nxt && ack == self.rcv_nxt {
+        if self.is_open() && seq == self.facts.snd_nxt && ack == self.rcv_nxt {
             self.facts.alive = Some(mark);
             self.challenge_ack = Some(ack);
             self.facts.possibly_killed = None;
@@ -135,7 +134,7 @@ impl TimeWait {
         if !self.is_open() {
             return;
         }
-        if isn == recycled_isn(self.snd_nxt) {
+        if isn == recycled_isn(self.facts.snd_nxt) {
             self.facts.ended = Some((syn, TimeWaitEnd::Reused));
             self.facts.possibly_killed = None;
         } else if let Some(kill) = self.facts.possibly_killed.filter(|&kill| self.is_killed_by(kill, syn)) {
@@ -165,7 +164,7 @@ impl TimeWait {
     /// The endpoint sent its FIN again: it had not been in TIME_WAIT, the ACK of its FIN was lost on the way.
     #[must_use]
     pub fn is_refuted_by(&self, fin_end: u32) -> bool {
-        seq::leq(fin_end, self.snd_nxt) && self.facts.alive.is_none() && self.is_open()
+        seq::leq(fin_end, self.facts.snd_nxt) && self.facts.alive.is_none() && self.is_open()
     }
 
     /// Whether nothing is known of its end yet.
