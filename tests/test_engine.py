@@ -18,7 +18,8 @@ KEEP = json.dumps({"keep_connections": True, "keep_exchanges": True})
 CONTRACT = {
     "connections": """
         connection client client_port server server_port role_basis tunnel start end first_frame
-        last_frame file handshake_rtt_s client_packets server_packets client_bytes server_bytes history client_state server_state
+        last_frame file handshake_rtt_s client_packets server_packets client_bytes server_bytes history client_state
+        server_state
         close active_closer closer_basis closer_frame closer_time reset_by reset_kind time_wait_holder time_wait_start
         time_wait_restarts time_wait_lower_s time_wait_upper_s time_wait_s time_wait_basis time_wait_end reuse_of
         reuse_gap_s requests responses http_version protocol request_connection response_connection
@@ -92,7 +93,7 @@ def test_a_missing_file_is_one_line() -> None:
         _engine.analyze(["no/such.pcap"], "{}")
 
 
-@pytest.mark.parametrize("settings", ["", "[]", '{"no_such": 1}', '{"threads": -1}'])
+@pytest.mark.parametrize("settings", ["", "3", '{"no_such": 1}', '{"threads": -1}'])
 def test_settings_that_do_not_fit_are_refused(settings: str) -> None:
     """Unknown names and wrong types are a ValueError, not a default taken in silence."""
     with pytest.raises(ValueError, match="settings: "):
