@@ -54,33 +54,45 @@ impl<R> Column<R> {
         match &self.get {
             Get::Text(get) => {
                 let mut builder = StringBuilder::new();
-                rows.iter().for_each(|row| builder.append_option(get(row)));
+                for row in rows {
+                    builder.append_option(get(row));
+                }
                 Arc::new(builder.finish())
             }
             Get::Int(get) => {
                 let mut builder = Int64Builder::with_capacity(rows.len());
-                rows.iter().for_each(|row| builder.append_option(get(row)));
+                for row in rows {
+                    builder.append_option(get(row));
+                }
                 Arc::new(builder.finish())
             }
             Get::Seconds(get) => {
                 let mut builder = Float64Builder::with_capacity(rows.len());
-                rows.iter().for_each(|row| builder.append_option(get(row).map(|ns| ns as f64 / 1e9)));
+                for row in rows {
+                    builder.append_option(get(row).map(|ns| ns as f64 / 1e9));
+                }
                 Arc::new(builder.finish())
             }
             Get::Time(get) => {
                 let mut builder = TimestampNanosecondBuilder::with_capacity(rows.len()).with_timezone("UTC");
-                rows.iter().for_each(|row| builder.append_option(get(row)));
+                for row in rows {
+                    builder.append_option(get(row));
+                }
                 Arc::new(builder.finish())
             }
             Get::Bool(get) => {
                 let mut builder = BooleanBuilder::with_capacity(rows.len());
-                rows.iter().for_each(|row| builder.append_option(get(row)));
+                for row in rows {
+                    builder.append_option(get(row));
+                }
                 Arc::new(builder.finish())
             }
             Get::Words(get) => {
                 let mut builder = ListBuilder::new(StringBuilder::new());
                 for row in rows {
-                    get(row).into_iter().for_each(|word| builder.values().append_value(word));
+                    for word in get(row) {
+                        builder.values().append_value(word);
+                    }
                     builder.append(true);
                 }
                 Arc::new(builder.finish())

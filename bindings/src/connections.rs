@@ -73,6 +73,7 @@ impl Row {
     }
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "a getter gives what may be absent")]
 fn text(word: &'static str) -> Option<Cow<'static, str>> {
     Some(Cow::Borrowed(word))
 }

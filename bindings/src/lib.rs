@@ -22,7 +22,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-create_exception!(_engine, SourceError, PyException, "A file or stream that is no capture, or cannot be read: one line.");
+create_exception!(
+    _engine,
+    SourceError,
+    PyException,
+    "A file or stream that is no capture, or cannot be read: one line."
+);
 
 /// What one analysis found.
 #[pyclass(frozen, module = "pcapwatch._engine")]
@@ -52,6 +57,7 @@ impl Analysis {
     }
 
     /// Ladders of connections by number, as JSON text, in the order asked for; unknown numbers are left out.
+    #[allow(clippy::needless_pass_by_value, reason = "as the call from Python hands it")]
     fn ladders_json(&self, py: Python<'_>, connections: Vec<u64>) -> PyResult<String> {
         let places = places(&self.outcome);
         let targets: Vec<Target> = connections.iter().filter_map(|n| places.get(n).cloned()).collect();
@@ -147,6 +153,7 @@ fn stream<R: 'static>(
     FFI_ArrowArrayStream::new(Box::new(RecordBatchIterator::new(batches, schema)))
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "as `map_err` hands it")]
 fn source_error(error: pcapwatch_engine::capture::SourceError) -> PyErr {
     SourceError::new_err(error.to_string())
 }
@@ -186,7 +193,9 @@ fn analyze(
 fn transitions_json() -> PyResult<String> {
     let rows: Vec<_> = TRANSITIONS
         .iter()
-        .map(|(state, event, next)| BTreeMap::from([("state", state.as_str()), ("event", event.as_str()), ("next", next.as_str())]))
+        .map(|(state, event, next)| {
+            BTreeMap::from([("state", state.as_str()), ("event", event.as_str()), ("next", next.as_str())])
+        })
         .collect();
     serde_json::to_string(&rows).map_err(|e| PyValueError::new_err(e.to_string()))
 }
@@ -211,9 +220,7 @@ fn columns_json() -> PyResult<String> {
 #[pymodule]
 mod _engine {
     #[pymodule_export]
-    use super::{
-        Analysis, SourceError, Table, analyze, columns_json, default_settings_json, transitions_json,
-    };
+    use super::{Analysis, SourceError, Table, analyze, columns_json, default_settings_json, transitions_json};
 
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "Python's name for it")]

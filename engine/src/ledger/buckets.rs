@@ -96,7 +96,9 @@ mod tests {
 
     fn filled(instants: &[i64]) -> SparseBuckets {
         let mut buckets = SparseBuckets::new(10, 8);
-        instants.iter().for_each(|&at| buckets.add(at));
+        for &at in instants {
+            buckets.add(at);
+        }
         buckets
     }
 

@@ -121,8 +121,12 @@ mod tests {
 
     fn of(alive_s: &[i64], gone_s: &[i64]) -> Evidence {
         let mut evidence = Evidence::default();
-        alive_s.iter().for_each(|s| evidence.put(Some(s * SECOND), None));
-        gone_s.iter().for_each(|s| evidence.put(None, Some(s * SECOND)));
+        for s in alive_s {
+            evidence.put(Some(s * SECOND), None);
+        }
+        for s in gone_s {
+            evidence.put(None, Some(s * SECOND));
+        }
         evidence
     }
 

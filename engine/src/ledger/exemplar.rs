@@ -111,7 +111,9 @@ impl Exemplars {
     pub fn merge(&mut self, other: Self) {
         for (kind, theirs) in other.best {
             let list = self.best.entry(kind).or_default();
-            theirs.into_iter().for_each(|(rank, exemplar)| insert(list, rank, exemplar));
+            for (rank, exemplar) in theirs {
+                insert(list, rank, exemplar);
+            }
         }
     }
 

@@ -121,7 +121,10 @@ mod tests {
         let mut histogram = Histogram::default();
         histogram.add(60_020_000_000);
         let told = histogram.distribution().unwrap();
-        assert_eq!((told.min_ns, told.p50_ns, told.p99_ns, told.count), (60_020_000_000, 60_020_000_000, 60_020_000_000, 1));
+        assert_eq!(
+            (told.min_ns, told.p50_ns, told.p99_ns, told.count),
+            (60_020_000_000, 60_020_000_000, 60_020_000_000, 1)
+        );
     }
 
     proptest! {
@@ -135,7 +138,9 @@ mod tests {
         #[test]
         fn quantiles_stand_within_a_bucket_of_the_sorted_list(mut values in prop::collection::vec(0..1_i64 << 40, 1..200)) {
             let mut histogram = Histogram::default();
-            values.iter().for_each(|&v| histogram.add(v));
+            for &v in &values {
+                histogram.add(v);
+            }
             values.sort_unstable();
             let told = histogram.distribution().unwrap();
             let median = values[values.len().div_ceil(2) - 1];

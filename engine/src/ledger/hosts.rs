@@ -201,6 +201,11 @@ impl Length {
     /// What the Summary tells.
     #[must_use]
     pub fn facts(&self) -> LengthFacts {
-        LengthFacts { low_ns: self.low_ns, high_ns: self.high_ns, source: self.source.as_str(), stack: Some(self.stack) }
+        LengthFacts {
+            low_ns: self.low_ns,
+            high_ns: self.high_ns,
+            source: self.source.as_str(),
+            stack: Some(self.stack),
+        }
     }
 }

@@ -22,7 +22,8 @@ pub trait Key: Copy + Ord + std::hash::Hash {
 /// FNV-1a over the bytes, finished by splitmix64's mixer so that neighbouring addresses do not stay neighbours.
 #[must_use]
 pub fn fixed_hash(bytes: impl IntoIterator<Item = u8>) -> u64 {
-    let fnv = bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    let fnv =
+        bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     let mixed = (fnv ^ (fnv >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
@@ -117,7 +118,9 @@ mod tests {
 
     fn counted(keys: &[u16]) -> Kept<u16, u64> {
         let mut kept = Kept::new(3);
-        keys.iter().for_each(|&key| kept.with(key, || 0, |n| *n += 1));
+        for &key in keys {
+            kept.with(key, || 0, |n| *n += 1);
+        }
         kept
     }
 

@@ -57,7 +57,9 @@ fn json(ledger: Ledger, settings: &Settings) -> String {
 
 fn whole(records: &[ConnectionRecord], settings: &Settings) -> Ledger {
     let mut ledger = Ledger::new(settings);
-    records.iter().for_each(|record| ledger.connection(record));
+    for record in records {
+        ledger.connection(record);
+    }
     ledger
 }
 
@@ -103,7 +105,7 @@ proptest! {
     fn rows_and_totals_agree_on_every_basis(settings in settings(), records in records()) {
         let Finished { summary, lengths } = whole(&records, &settings).finish(&settings, capture(), |o| o);
         let mut counted = summary::Counts::new();
-        for record in &records {
+        for record in records {
             for (side, address) in record.sides.iter().zip([record.client.0, record.server.0]) {
                 if let Some(facts) = &side.time_wait {
                     let basis = estimate(facts, &lengths.of(address), END_NS).basis;

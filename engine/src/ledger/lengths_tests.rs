@@ -39,14 +39,23 @@ fn silence_is_the_model_once_the_capture_outlasts_it() {
 #[test]
 fn silence_is_censored_before() {
     let told = linux(&facts(), 10);
-    assert_eq!((told.basis, told.end, told.lower_ns, told.point_ns), (TimeWaitBasis::Censored, TimeWaitEnd::Unknown, None, None));
+    assert_eq!(
+        (told.basis, told.end, told.lower_ns, told.point_ns),
+        (TimeWaitBasis::Censored, TimeWaitEnd::Unknown, None, None)
+    );
 }
 
 #[test]
 fn a_restart_moves_the_model_and_proves_a_lower_bound() {
     let restart = START + 20 * SECOND;
     let told = linux(
-        &TimeWaitFacts { restarts: 1, restarted_ns: restart, possibly_restarted_ns: restart, alive: Some(at(20)), ..facts() },
+        &TimeWaitFacts {
+            restarts: 1,
+            restarted_ns: restart,
+            possibly_restarted_ns: restart,
+            alive: Some(at(20)),
+            ..facts()
+        },
         200,
     );
     assert_eq!((told.basis, told.lower_ns), (TimeWaitBasis::LowerOnly, Some(20 * SECOND)));
@@ -58,13 +67,19 @@ fn a_restart_moves_the_model_and_proves_a_lower_bound() {
 fn a_reuse_is_exact() {
     let told = linux(&TimeWaitFacts { ended: Some((at(30), TimeWaitEnd::Reused)), ..facts() }, 200);
     assert_eq!((told.basis, told.end), (TimeWaitBasis::ObservedExact, TimeWaitEnd::Reused));
-    assert_eq!((told.lower_ns, told.upper_ns, told.point_ns), (Some(30 * SECOND), Some(30 * SECOND), Some(30 * SECOND)));
+    assert_eq!(
+        (told.lower_ns, told.upper_ns, told.point_ns),
+        (Some(30 * SECOND), Some(30 * SECOND), Some(30 * SECOND))
+    );
 }
 
 #[test]
 fn gone_at_61_s_bounds_from_above() {
     let told = linux(&TimeWaitFacts { gone: Some(at(61)), ..facts() }, 61);
-    assert_eq!((told.basis, told.end, told.upper_ns), (TimeWaitBasis::UpperOnly, TimeWaitEnd::Expired, Some(61 * SECOND)));
+    assert_eq!(
+        (told.basis, told.end, told.upper_ns),
+        (TimeWaitBasis::UpperOnly, TimeWaitEnd::Expired, Some(61 * SECOND))
+    );
     assert_eq!(told.point_ns, Some(60 * SECOND));
 }
 
@@ -78,7 +93,8 @@ fn gone_at_30_s_rejects_the_length_of_linux() {
 fn a_possible_restart_contradicts_nothing() {
     let told = linux(&TimeWaitFacts { gone: Some(at(61)), possibly_restarted_ns: START + 20 * SECOND, ..facts() }, 200);
     assert_eq!(told.basis, TimeWaitBasis::UpperOnly);
-    let told = linux(&TimeWaitFacts { alive: Some(at(70)), possibly_restarted_ns: START + 20 * SECOND, ..facts() }, 200);
+    let told =
+        linux(&TimeWaitFacts { alive: Some(at(70)), possibly_restarted_ns: START + 20 * SECOND, ..facts() }, 200);
     assert_eq!((told.basis, told.point_ns), (TimeWaitBasis::LowerOnly, Some(70 * SECOND)));
     let told = linux(&TimeWaitFacts { alive: Some(at(70)), ..facts() }, 200);
     assert_eq!(told.basis, TimeWaitBasis::ModelRejected);
@@ -91,7 +107,10 @@ fn a_possible_kill_counts_only_while_nothing_follows() {
     let survived = TimeWaitFacts { alive: Some(at(7)), ..killed.clone() };
     assert_eq!(linux(&survived, 200).basis, TimeWaitBasis::LowerOnly);
     let gone = linux(&TimeWaitFacts { gone: Some(at(7)), ..killed }, 200);
-    assert_eq!((gone.basis, gone.end, gone.upper_ns), (TimeWaitBasis::UpperOnly, TimeWaitEnd::Unknown, Some(7 * SECOND)));
+    assert_eq!(
+        (gone.basis, gone.end, gone.upper_ns),
+        (TimeWaitBasis::UpperOnly, TimeWaitEnd::Unknown, Some(7 * SECOND))
+    );
 }
 
 #[test]
@@ -102,7 +121,8 @@ fn the_most_specific_rule_wins() {
         low_ns: s * SECOND,
         high_ns: s * SECOND,
     };
-    let time_wait = vec![rule(None, 0, 1), rule(Some("10.0.0.0"), 8, 2), rule(Some("10.1.0.0"), 16, 3), rule(Some("fd00::"), 8, 4)];
+    let time_wait =
+        vec![rule(None, 0, 1), rule(Some("10.0.0.0"), 8, 2), rule(Some("10.1.0.0"), 16, 3), rule(Some("fd00::"), 8, 4)];
     let settings = Settings { time_wait, ..Settings::default() };
     let low_s = |host| rule_for(&settings, host).unwrap().low_ns / SECOND;
     assert_eq!(low_s(Some(Address::v4([10, 1, 2, 3]))), 3);

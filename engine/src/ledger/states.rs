@@ -174,7 +174,9 @@ mod tests {
 
     fn told(settings: &Settings, spans: &[(State, i64, i64, i64)], end: i64) -> Vec<(i64, &'static str, u64, u64)> {
         let mut all = StateSpans::new(settings);
-        spans.iter().for_each(|&(state, from, min, max)| all.span(HOST, state, from, min, max));
+        for &(state, from, min, max) in spans {
+            all.span(HOST, state, from, min, max);
+        }
         let lengths = Lengths::new(HashMap::new(), Length::of_stack(Stack::Linux));
         all.finish(&lengths, end).into_iter().map(|c| (c.at_ns, c.state, c.min, c.max)).collect()
     }

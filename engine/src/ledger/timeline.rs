@@ -158,11 +158,13 @@ fn running(changes: &BTreeMap<i64, (i64, i64)>, end_ns: i64) -> Vec<Held> {
     told.collect()
 }
 
-/// The highest count: by its most, then its least, the earliest of equals.
+/// The highest count: by its most, then its least, the earliest of equals. Where anything entered, one was held at
+/// that moment, even if all left before the end of their bucket.
 #[must_use]
 pub fn peak(held: &[Held]) -> Held {
-    let better = |best: Held, next: &Held| if (next.max, next.min) > (best.max, best.min) { *next } else { best };
-    held.iter().fold(Held::default(), better)
+    let top = peak_of(held);
+    let one = u64::from(!held.is_empty());
+    Held { ns: top.ns, min: top.min.max(one), max: top.max.max(one) }
 }
 
 /// At most `most` samples of the band: of each slot of equal width the highest, so that no peak is lost.

@@ -70,3 +70,17 @@ fn thinning_keeps_the_peak() {
     assert_eq!(peak(&thin), peak(&held));
     assert!(thin.windows(2).all(|w| w[0].ns < w[1].ns));
 }
+
+#[test]
+fn what_leaves_within_its_bucket_was_held_once() {
+    let mut timeline = Timeline::new(64);
+    for i in 0..5 {
+        timeline.enter(START + i * MS);
+        timeline.leave(START + i * MS + 1);
+    }
+    let held = timeline.finish(&Length::of_stack(Stack::Linux), START + SECOND);
+    let top = peak(&held);
+    assert_eq!((top.min, top.max), (1, 1));
+    assert!(top.ns >= START && top.ns <= START + SECOND);
+    assert_eq!(peak(&[]), Held::default());
+}

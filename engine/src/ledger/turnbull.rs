@@ -35,7 +35,8 @@ fn innermost(classes: &[Class]) -> Vec<(i64, i64)> {
 fn maximise(classes: &[Class], intervals: &[(i64, i64)]) -> Vec<f64> {
     let count = intervals.len();
     let total: f64 = classes.iter().map(|&(.., n)| n as f64).sum();
-    let run = |low: i64, high: i64| (intervals.partition_point(|i| i.0 < low), intervals.partition_point(|i| i.1 <= high));
+    let run =
+        |low: i64, high: i64| (intervals.partition_point(|i| i.0 < low), intervals.partition_point(|i| i.1 <= high));
     let runs: Vec<_> = classes.iter().map(|&(low, high, n)| (run(low, high), n as f64 / total)).collect();
     let mut mass = vec![1.0 / count.max(1) as f64; count];
     for _ in 0..ROUNDS {
