@@ -449,6 +449,13 @@ impl<P: Payload> Connection<P> {
         }
         // A stack that resets uses its own numbers: one that misses was not sent by it, or came too late to matter.
         let missed = effect == ResetEffect::Ineffective;
+        if end.time_wait.is_some() || peer.time_wait.is_some() {
+            // The close is complete: a late answer ends the side that still repeats its FIN, not the connection.
+            if !missed && peer.time_wait.is_none() {
+                peer.reset.get_or_insert(Event::RecvRst);
+            }
+            return;
+        }
         if !missed && kind != ResetKind::Injected {
             end.reset.get_or_insert(Event::SendRst);
         }
@@ -578,6 +585,7 @@ fn take_fin(end: &mut Endpoint, peer: &Endpoint, segment: &Segment<'_>, seq: u32
     match &mut end.fin {
         Some(fin) if fin.seq == seq => {
             fin.repeats += 1;
+            fin.acked = None; // so its acknowledgment did not arrive, or not yet
             end.retransmits += u32::from(segment.payload_len == 0);
         }
         Some(_) => {}
