@@ -481,12 +481,11 @@ impl MessageTally {
     /// Sender, minor version, option, how many messages, and how many of those let the connection persist; only
     /// combinations that occurred.
     pub fn iter(&self) -> impl Iterator<Item = (Role, u8, ConnectionOption, u32, u32)> {
-        let cells = [Role::Client, Role::Server].into_iter().zip(&self.0).flat_map(|(role, versions)| {
-            (0..=1_u8).zip(versions).flat_map(move |(version, options)| {
-                ConnectionOption::ALL.iter().zip(options).map(move |(o, &(all, lasting))| (role, version, *o, all, lasting))
-            })
-        });
-        cells.filter(|&(_, _, _, all, _)| all > 0)
+        let cells = self.0.as_flattened().as_flattened().iter().enumerate().filter(|(_, (all, _))| *all > 0);
+        cells.map(|(place, &(all, lasting))| {
+            let role = if place < 8 { Role::Client } else { Role::Server };
+            (role, (place / 4 % 2) as u8, ConnectionOption::ALL[place % 4], all, lasting)
+        })
     }
 }
 
