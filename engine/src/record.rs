@@ -7,8 +7,21 @@ use serde::Serialize;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// An IPv4 (as v4-mapped) or IPv6 address, 16 bytes, ordered and hashed as such.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Address(pub [u8; 16]);
+
+/// By the bytes in order, compared as one number: every packet compares its two addresses.
+impl Ord for Address {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
+    }
+}
+
+impl PartialOrd for Address {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Address {
     /// From four IPv4 bytes.
@@ -470,12 +483,11 @@ impl MessageTally {
     /// Sender, minor version, option, how many messages, and how many of those let the connection persist; only
     /// combinations that occurred.
     pub fn iter(&self) -> impl Iterator<Item = (Role, u8, ConnectionOption, u32, u32)> {
-        let cells = [Role::Client, Role::Server].into_iter().zip(&self.0).flat_map(|(role, versions)| {
-            (0..=1_u8).zip(versions).flat_map(move |(version, options)| {
-                ConnectionOption::ALL.iter().zip(options).map(move |(o, &(all, lasting))| (role, version, *o, all, lasting))
-            })
-        });
-        cells.filter(|&(_, _, _, all, _)| all > 0)
+        let cells = self.0.as_flattened().as_flattened().iter().enumerate().filter(|(_, (all, _))| *all > 0);
+        cells.map(|(place, &(all, lasting))| {
+            let role = if place < 8 { Role::Client } else { Role::Server };
+            (role, (place / 4 % 2) as u8, ConnectionOption::ALL[place % 4], all, lasting)
+        })
     }
 }
 

@@ -65,7 +65,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             threads: 1,
-            batch_packets: 65_536,
+            batch_packets: 4096,
             max_connections: 1_000_000,
             idle_expiry_ns: 3600 * SECOND,
             max_reassembly_bytes: 1 << 20,

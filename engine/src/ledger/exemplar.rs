@@ -85,7 +85,8 @@ fn rank(record: &ConnectionRecord) -> Rank {
 /// The best of each kind so far.
 #[derive(Clone, Debug, Default)]
 pub struct Exemplars {
-    best: BTreeMap<&'static str, Vec<(Rank, Exemplar)>>,
+    /// By the kinds' places in [`KINDS`].
+    best: [Vec<(Rank, Exemplar)>; KINDS.len()],
 }
 
 impl Exemplars {
@@ -93,14 +94,13 @@ impl Exemplars {
     pub fn add(&mut self, record: &ConnectionRecord) {
         let common = rank(record);
         let mut made: Option<Exemplar> = None;
-        for (kind, applies) in kinds(record) {
+        for (list, (kind, applies)) in self.best.iter_mut().zip(kinds(record)) {
             if !applies {
                 continue;
             }
             let fewest = if kind == MAX_REQUESTS { u32::MAX - record.http.responses } else { 0 };
             let rank = (fewest, common.1, common.2, common.3);
-            let list = self.best.entry(kind).or_default();
-            if list.len() == MOST && list.last().is_some_and(|(worst, _)| *worst < rank) {
+            if list.get(MOST - 1).is_some_and(|(worst, _)| *worst < rank) {
                 continue;
             }
             insert(list, rank, made.get_or_insert_with(|| exemplar(record)).clone());
@@ -109,8 +109,7 @@ impl Exemplars {
 
     /// Both together.
     pub fn merge(&mut self, other: Self) {
-        for (kind, theirs) in other.best {
-            let list = self.best.entry(kind).or_default();
+        for (list, theirs) in self.best.iter_mut().zip(other.best) {
             for (rank, exemplar) in theirs {
                 insert(list, rank, exemplar);
             }
@@ -120,7 +119,7 @@ impl Exemplars {
     /// For the Summary, best first. `limit` is the inferred maximum of requests.
     pub fn finish(self, limit: Option<u32>, number_of: impl Fn(u64) -> u64) -> BTreeMap<&'static str, Vec<Exemplar>> {
         let mut told = BTreeMap::new();
-        for (kind, list) in self.best {
+        for (&kind, list) in KINDS.iter().zip(self.best) {
             let reached = |rank: &Rank| kind != MAX_REQUESTS || limit == Some(u32::MAX - rank.0);
             let list = list.into_iter().filter(|(rank, _)| reached(rank));
             let numbered = list.map(|(_, one)| Exemplar { connection: number_of(one.ordinal), ..one });

@@ -54,7 +54,7 @@ pub struct Connection<P> {
     /// What goes wrong with the capture.
     pub quality: Quality,
     /// The next stage's reader, once there was payload.
-    pub payload: Option<Box<P>>,
+    pub payload: Option<P>,
     /// Acknowledgment number of a challenge that answered the SYN with the numbers of an older incarnation.
     challenge_ack: Option<u32>,
     /// How far the reset's sender had sent before it.
@@ -328,7 +328,7 @@ impl<P: Payload> Connection<P> {
             self.orient(segment, role);
         }
         let role = self.role_of((segment.src, segment.src_port));
-        let payload = self.payload.get_or_insert_with(|| Box::new(P::new(settings, self.ordinal)));
+        let payload = self.payload.get_or_insert_with(|| P::new(settings, self.ordinal));
         let quality = &mut self.quality.0;
         let (end, peer) = pair(&mut self.ends, role);
         let pushed =

@@ -61,9 +61,8 @@ impl History {
     /// The string, with `^` in front if the roles were turned.
     #[must_use]
     pub fn text(&self) -> Box<str> {
-        let flip = if self.flipped { "^" } else { "" };
         let letters = std::str::from_utf8(&self.text[..self.len as usize]).unwrap_or_default();
-        format!("{flip}{letters}").into()
+        if self.flipped { format!("^{letters}").into() } else { letters.into() }
     }
 }
 
