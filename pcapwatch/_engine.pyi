@@ -107,7 +107,7 @@ def columns_json() -> str:
     """The columns of both tables: `{"connections": [[name, meaning], …], "exchanges": [[name, meaning], …]}`."""
 
 def default_settings_json() -> str:
-    """Every setting with its default: the JSON object that `engine/src/settings.rs` declares; `*_ns` are nanoseconds."""
+    """Every setting with its default: the JSON object that `engine/src/settings.rs` declares; `*_ns` in nanoseconds."""
 
 def transitions_json() -> str:
     """The state table: a JSON list of `{"state", "event", "next"}`, states by RFC 9293 name, in the table's order."""
