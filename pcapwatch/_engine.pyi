@@ -9,6 +9,17 @@ from typing import final
 
 from typing_extensions import CapsuleType
 
+__all__ = [
+    "Analysis",
+    "SourceError",
+    "Table",
+    "__version__",
+    "analyze",
+    "columns_json",
+    "default_settings_json",
+    "transitions_json",
+]
+
 __version__: str
 """The version of the Rust crate, which is the version of the package."""
 

@@ -80,7 +80,8 @@ mod tests {
     use Role::{Client, Server};
 
     /// RFC 9112 §9.3 as a table: sender, minor version, Connection lines, to a proxy → option, persists.
-    const TABLE: &[(Role, u8, &[&str], bool, ConnectionOption, bool)] = &[
+    type Line = (Role, u8, &'static [&'static str], bool, ConnectionOption, bool);
+    const TABLE: &[Line] = &[
         (Client, 1, &[], false, Absent, true),
         (Server, 1, &[], false, Absent, true),
         (Client, 0, &[], false, Absent, false),
