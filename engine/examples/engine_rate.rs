@@ -18,16 +18,17 @@ fn main() {
         ..Settings::default()
     };
     let begun = Instant::now();
-    let analysis = match analyze(&paths, &settings, None) {
-        Ok(analysis) => analysis,
+    let outcome = match analyze(&paths, &settings, None) {
+        Ok(Some((outcome, _))) => outcome,
+        Ok(None) => return, // only a progress callback stops an analysis, and there is none
         Err(problem) => {
             eprintln!("engine_rate: {problem}");
             std::process::exit(2);
         }
     };
     let seconds = begun.elapsed().as_secs_f64();
-    let packets = analysis.summary.capture.packets;
-    let connections = analysis.summary.totals.connections;
+    let packets = outcome.summary.capture.packets;
+    let connections = outcome.summary.totals.connections;
     let packets_per_s = (packets as f64 / seconds) as u64;
     println!(
         "{{\"packets\":{packets},\"connections\":{connections},\"seconds\":{seconds:.6},\"packets_per_s\":{packets_per_s}}}"
