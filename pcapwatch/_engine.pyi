@@ -1,12 +1,11 @@
-"""The engine: capture bytes into facts.
+"""The engine: capture bytes in, facts out. Everything but the tables crosses this seam as JSON text.
 
-Everything structured crosses as JSON text, the tables as Arrow streams. Durations in JSON are whole nanoseconds
-(``_ns``), instants ns since 1970 UTC.
+`bindings/src/lib.rs` is the other side of this file; mypy's stubtest holds the two together.
 """
 
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Final, final
+from typing import final
 
 from typing_extensions import CapsuleType
 
@@ -21,49 +20,79 @@ __all__ = [
     "transitions_json",
 ]
 
-__version__: Final[str]
+__version__: str
+"""The version of the Rust crate, which is the version of the package."""
 
 class SourceError(Exception):
-    """A file or stream that is no capture, or cannot be read: one line with which file, which offset, what to do."""
+    """A file or stream that is no capture, or that cannot be read.
+
+    `str(error)` is one line: which file, at which byte offset if there is one, and what to do.
+    """
 
 @final
 class Table:
-    """Rows with the columns of `columns_json`, read without a copy by pyarrow, pandas, polars and DuckDB.
+    """Rows that speak the Arrow PyCapsule interface; pyarrow, pandas, polars and DuckDB read them without a copy.
 
-    Rows are in order of the connections' first packets, exchanges of one connection in their own order. Every
-    ``__arrow_c_stream__`` is a new pass over the rows.
+    Columns are those of `columns_json()`, in that order, each with its meaning as metadata `description`. Types:
+    text `utf8`, whole numbers `int64`, `*_s` seconds as `float64`, instants `timestamp[ns, UTC]`, yes/no `bool`,
+    sets of words `list<utf8>`. Every column may be null: unknown.
     """
 
     def __len__(self) -> int:
-        """Rows; 0 if the settings did not keep them."""
+        """Rows."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> CapsuleType:
-        """An ``arrow_array_stream`` of batches of at most 65,536 rows; ``requested_schema`` is not honoured.
+        """The rows as a stream of record batches of at most 65,536 rows, made without the GIL.
 
-        Instants are ``timestamp[ns, UTC]``, durations float64 seconds, counts and numbers int64, words and other text
-        utf8 as it was on the wire (bytes that are no UTF-8 are replaced), ``quality`` a list of utf8. The meaning of
-        each column is the ``description`` in its field's metadata.
+        Args:
+            requested_schema: Taken, as the interface demands, and ignored, as it allows.
+
+        Returns:
+            A capsule named `arrow_array_stream`, with the reader's schema as above.
+
+        Raises:
+            ValueError: A batch cannot be made; the text is Arrow's.
         """
 
 @final
 class Analysis:
-    """What one analysis found. It remembers its captures, so that ladders can be drawn from the packets again."""
+    """What one `analyze` found; it never changes, and may be read from several threads."""
 
     @property
     def connections(self) -> Table:
-        """One row per TCP connection, if ``keep_connections`` was set."""
+        """One row per TCP connection, in order of first packet; no rows unless `keep_connections` was set."""
 
     @property
     def exchanges(self) -> Table:
-        """One row per HTTP request and its final response, if ``keep_exchanges`` was set."""
+        """One row per HTTP/1.x exchange, by connection and index; no rows unless `keep_exchanges` was set."""
 
     def summary_json(self) -> str:
-        """The Summary: capture quality, totals, pairs, hosts, states; its shape is `pcapwatch.summary`."""
+        """The Summary: one JSON object, as `engine/src/ledger/summary.rs` declares it.
+
+        Fields named `*_ns` are nanoseconds: instants since 1970 UTC, or lengths of time. `pcapwatch.summary` reads it.
+
+        Raises:
+            ValueError: It cannot be written as JSON.
+        """
 
     def ladders_json(self, connections: Sequence[int]) -> str:
-        """A list of ladders, in the order asked for, of connections that were kept or are exemplars.
+        """Ladders: connections packet by packet, read from the files (or the kept start of stdin) a second time.
 
-        Unknown numbers are left out. Reads the captures again: `SourceError` if they cannot be.
+        Args:
+            connections: Numbers as in column `connection`. Any number if connections were kept, else only those of the
+                Summary's exemplars; numbers that are unknown are left out.
+
+        Returns:
+            A JSON list in the order asked for, of `{"connection", "client", "server", "omitted", "rows", "time_wait"}`.
+            `client` and `server` are `address:port`; `omitted` counts the rows left out after the first 400. A row is
+            `{"ts_ns", "frame", "file", "from", "flags", "seq", "ack", "len", "summary", "client_state", "server_state",
+            "client_proved", "server_proved", "notes"}`: `ts_ns` since 1970 UTC, `frame` as Wireshark counts it in the
+            file with index `file`, `seq` and `ack` relative to the first seen, `len` in bytes, states after this packet
+            by RFC 9293 name.
+
+        Raises:
+            SourceError: A file cannot be read again.
+            OverflowError: A number is negative or does not fit in 64 bits.
         """
 
 def analyze(
@@ -71,19 +100,25 @@ def analyze(
     settings_json: str,
     progress: Callable[[int, int], object] | None = None,
 ) -> Analysis:
-    """Reads ``paths`` (files, folders, ``-`` for stdin) as one rotated set, without holding the GIL.
+    """Read `paths` as one capture: files, folders, or `-` for stdin; ordered by first packet. Releases the GIL.
 
-    ``settings_json`` is an object with whatever differs from `default_settings_json`. ``progress`` is called between
-    batches with the bytes read and the bytes in all (0 when unknown); what it raises ends the analysis and is raised
-    here, as is ``KeyboardInterrupt``. `SourceError` when a path is no capture; ``ValueError`` for settings that do
-    not exist or do not fit.
+    Args:
+        paths: At least one. A rotated set is given as its files or its folder.
+        settings_json: A JSON object with what differs from `default_settings_json()`; `{}` for nothing.
+        progress: Called between batches with the bytes read so far and the bytes in all, 0 where that is unknown
+            (stdin). What it returns is ignored; what it raises ends the analysis and is raised here.
+
+    Raises:
+        SourceError: A path is missing, unreadable, or holds no capture.
+        ValueError: `settings_json` is no JSON object, names an unknown setting, or gives one a value of a wrong type.
+        KeyboardInterrupt: SIGINT came while reading (in the main thread).
     """
 
+def columns_json() -> str:
+    """The columns of both tables: `{"connections": [[name, meaning], …], "exchanges": [[name, meaning], …]}`."""
+
 def default_settings_json() -> str:
-    """Every setting with its default, an object."""
+    """Every setting with its default: the JSON object that `engine/src/settings.rs` declares; `*_ns` in nanoseconds."""
 
 def transitions_json() -> str:
-    """The TCP state table: a list of ``{"state", "event", "next"}``."""
-
-def columns_json() -> str:
-    """The tables' columns in order: ``{"connections": [[name, meaning], …], "exchanges": [[name, meaning], …]}``."""
+    """The state table: a JSON list of `{"state", "event", "next"}`, states by RFC 9293 name, in the table's order."""

@@ -38,7 +38,7 @@ def test_same_fields(name: str) -> None:
 
 def test_parses_what_the_engine_writes() -> None:
     """A JSON object with the five parts is taken as it is."""
-    parts = {"capture": {}, "totals": {}, "pairs": [], "hosts": [], "states": []}
+    parts: dict[str, object] = {"capture": {}, "totals": {}, "pairs": [], "hosts": [], "states": []}
     assert summary.parse_summary(json.dumps(parts)) == parts
 
 

@@ -421,3 +421,6 @@ pub fn analyze(
     let outcome = read_all(&mut set, settings, progress)?;
     Ok(outcome.map(|outcome| (outcome, set)))
 }
+
+#[cfg(test)]
+mod tests;

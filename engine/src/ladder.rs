@@ -312,3 +312,6 @@ fn hide_query(line: &str) -> String {
     let rest = after.find(' ').map_or("", |at| &after[at..]);
     format!("{before}?…{rest}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -200,7 +200,7 @@ words! {
 
 words! {
     /// What a reset was (semantics A7).
-    ResetKind { /// close() with unread data, SO_LINGER 0, failed keepalive.
+    ResetKind { /// `close()` with unread data, SO_LINGER 0, failed keepalive.
         Abort = "abort", /// The answer to data for a socket that had closed.
         LateData = "late_data", /// The answer to a segment that no socket accepts.
         NoState = "no_state", /// The answer to a SYN.
@@ -405,6 +405,7 @@ pub struct TimeWaitFacts {
 }
 
 /// What HTTP added to a connection.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts that are columns, not the states of one thing")]
 #[derive(Clone, Debug, Default)]
 pub struct HttpFacts {
     /// What the payload is; `None` until payload was seen.

@@ -31,7 +31,7 @@ mod source;
 mod window;
 
 #[cfg(test)]
-mod forge;
+pub(crate) mod forge;
 
 pub use error::SourceError;
 pub use set::{CaptureSet, SetFacts};

@@ -159,6 +159,7 @@ impl HttpFlow {
         self.stage = Stage::Settled(protocol, None);
     }
 
+    #[allow(clippy::unnecessary_box_returns, reason = "it goes back into the stage, which holds it in a box")]
     fn opening(&mut self) -> Box<Opening> {
         match std::mem::replace(&mut self.stage, Stage::Unseen) {
             Stage::Opening(opening) => opening,

@@ -93,6 +93,9 @@ pub enum Parsed<T> {
 /// A kind of head: how it is read from bytes.
 pub trait Head<'a>: Sized {
     /// Reads it into `headers`.
+    ///
+    /// # Errors
+    /// What httparse says against it.
     fn read(bytes: &'a [u8], headers: &mut [MaybeUninit<Header<'a>>]) -> httparse::Result<(usize, Self)>
     where
         Self: Sized,
@@ -100,6 +103,9 @@ pub trait Head<'a>: Sized {
         Self::read_lenient(&lenient(), bytes, headers)
     }
     /// Reads it as `config` allows.
+    ///
+    /// # Errors
+    /// What httparse says against it.
     fn read_lenient(
         config: &ParserConfig,
         bytes: &'a [u8],
@@ -108,6 +114,7 @@ pub trait Head<'a>: Sized {
 }
 
 /// Reads a head from the start of `bytes`.
+#[must_use]
 pub fn parse<'a, T: Head<'a>>(bytes: &'a [u8]) -> Parsed<T> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
     match T::read(bytes, &mut headers) {
@@ -234,6 +241,7 @@ pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// `1*DIGIT` as a number; `None` for anything else or more than 64 bits.
+#[must_use]
 pub fn decimal(digits: &[u8]) -> Option<u64> {
     let add = |n: u64, b: &u8| {
         b.is_ascii_digit().then(|| n.checked_mul(10)?.checked_add(u64::from(b - b'0'))).flatten()

@@ -16,7 +16,7 @@ const ALPN: u16 = 16;
 /// What a ClientHello says of who is asked for what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    /// First host name of the server_name extension.
+    /// First host name of the `server_name` extension.
     pub sni: Option<Box<str>>,
     /// First protocol of the ALPN extension.
     pub alpn: Option<Box<str>>,
@@ -162,6 +162,7 @@ pub(super) mod tests {
         (16, vector16(&[&[first.len() as u8][..], first.as_bytes(), b"\x08http/1.1"].concat()))
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "compared with what the reader returns")]
     fn some(sni: &str, alpn: &str) -> Option<Names> {
         Some(Names { sni: Some(sni.into()), alpn: Some(alpn.into()) })
     }

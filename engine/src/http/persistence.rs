@@ -79,8 +79,11 @@ mod tests {
     use ConnectionOption::{Close, KeepAlive, None as Absent, Upgrade};
     use Role::{Client, Server};
 
-    /// RFC 9112 §9.3 as a table: sender, minor version, Connection lines, to a proxy → option, persists.
-    const TABLE: &[(Role, u8, &[&str], bool, ConnectionOption, bool)] = &[
+    /// Sender, minor version, Connection lines, to a proxy → option, persists.
+    type Line = (Role, u8, &'static [&'static str], bool, ConnectionOption, bool);
+
+    /// RFC 9112 §9.3 as a table.
+    const TABLE: &[Line] = &[
         (Client, 1, &[], false, Absent, true),
         (Server, 1, &[], false, Absent, true),
         (Client, 0, &[], false, Absent, false),

@@ -201,17 +201,26 @@ impl Endpoint {
     }
 
     /// Feeds an event of the opening to both views.
+    ///
+    /// # Errors
+    /// The pair that the table does not know; that view keeps its state.
     pub fn open_event(&mut self, event: Event) -> Result<(), Anomaly> {
         self.open_assumed(event).and(self.open_proved(event))
     }
 
     /// Feeds an event of the opening to the assumed view.
+    ///
+    /// # Errors
+    /// The pair that the table does not know; the state is kept.
     pub fn open_assumed(&mut self, event: Event) -> Result<(), Anomaly> {
         self.open.0 = state::next(self.open.0, event)?;
         Ok(())
     }
 
     /// Feeds an event of the opening to the proved view.
+    ///
+    /// # Errors
+    /// The pair that the table does not know; the state is kept.
     pub fn open_proved(&mut self, event: Event) -> Result<(), Anomaly> {
         self.open.1 = state::next(self.open.1, event)?;
         Ok(())

@@ -1,0 +1,97 @@
+use super::*;
+use crate::settings::{SECOND, StatesQuery};
+
+fn fixture(name: &str) -> Vec<PathBuf> {
+    vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures")).join(name)]
+}
+
+fn settings(threads: usize, batch_packets: usize) -> Settings {
+    Settings {
+        threads,
+        batch_packets,
+        keep_connections: true,
+        keep_exchanges: true,
+        states: Some(StatesQuery { at_ns: None, every_ns: Some(SECOND) }),
+        ..Settings::default()
+    }
+}
+
+fn outcome(name: &str, settings: &Settings) -> Outcome {
+    let (outcome, _) = analyze(&fixture(name), settings, None).expect("a capture").expect("nobody stops it");
+    outcome
+}
+
+/// Everything that reaches the user, as text.
+fn told(outcome: &Outcome) -> [String; 4] {
+    [
+        serde_json::to_string_pretty(&outcome.summary).expect("JSON"),
+        format!("{:#?}", outcome.connections),
+        format!("{:#?}", outcome.exchanges),
+        format!("{:?} {}", outcome.ordinals, outcome.capture_end_ns),
+    ]
+}
+
+/// Reused 4-tuples, both legs of a proxy, a set of rotated files, aborts, cut packets, VLAN tags, IPv6.
+const FIXTURES: [&str; 7] =
+    ["reuse-at-ages", "proxy-both-legs", "rotated", "abort-by-server", "snaplen-96", "vlan", "ipv6"];
+
+#[test]
+fn neither_threads_nor_batches_change_the_answer() {
+    for name in FIXTURES {
+        let expected = told(&outcome(name, &settings(1, 65_536)));
+        for threads in [1, 2, 5, PARTITIONS] {
+            for batch_packets in [1, 7, 65_536] {
+                let found = told(&outcome(name, &settings(threads, batch_packets)));
+                assert!(found == expected, "{name} with {threads} threads, batches of {batch_packets}");
+            }
+        }
+    }
+}
+
+#[test]
+fn more_threads_than_partitions_are_no_error() {
+    let expected = told(&outcome("vlan", &settings(1, 4096)));
+    assert_eq!(told(&outcome("vlan", &settings(PARTITIONS + 1, 4096))), expected);
+    assert_eq!(told(&outcome("vlan", &settings(0, 4096))), expected);
+}
+
+#[test]
+fn rows_and_totals_count_the_same_things() {
+    for name in FIXTURES {
+        let outcome = outcome(name, &settings(2, 100));
+        let numbers: Vec<u64> = outcome.connections.iter().map(|record| outcome.number(record.ordinal)).collect();
+        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "{name}");
+        assert_eq!(outcome.summary.totals.connections, numbers.len() as u64, "{name}");
+        let requests: u32 = outcome.connections.iter().map(|record| record.http.requests).sum();
+        let rows = outcome.exchanges.iter().filter(|exchange| exchange.request.is_some()).count();
+        assert_eq!(rows, requests as usize, "{name}");
+    }
+}
+
+#[test]
+fn rows_are_kept_only_when_asked_for() {
+    let outcome = outcome("proxy-both-legs", &Settings::default());
+    assert!(outcome.summary.totals.connections > 0);
+    assert!(outcome.connections.is_empty() && outcome.exchanges.is_empty() && outcome.summary.states.is_empty());
+}
+
+#[test]
+fn progress_ends_at_the_whole_and_can_stop() {
+    let mut calls = Vec::new();
+    let mut note = |done, total| {
+        calls.push((done, total));
+        true
+    };
+    let all = analyze(&fixture("vlan"), &settings(1, 3), Some(&mut note)).expect("a capture");
+    assert!(all.is_some());
+    let bytes = std::fs::metadata(fixture("vlan/capture.pcap").remove(0)).expect("a file").len();
+    assert!(calls.len() > 2 && calls.is_sorted() && calls.last() == Some(&(bytes, bytes)), "{calls:?} of {bytes}");
+    let stopped = analyze(&fixture("vlan"), &settings(1, 3), Some(&mut |_, _| false)).expect("a capture");
+    assert!(stopped.is_none());
+}
+
+#[test]
+fn a_missing_file_is_an_error_that_names_it() {
+    let error = analyze(&fixture("nowhere.pcap"), &Settings::default(), None).err().expect("no such file");
+    assert!(error.to_string().contains("nowhere.pcap"), "{error}");
+}

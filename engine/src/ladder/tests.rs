@@ -1,0 +1,146 @@
+use super::*;
+use crate::engine::{analyze, read_all};
+use std::path::PathBuf;
+
+/// The ladders of some connections of a fixture.
+fn ladders(name: &str, numbers: &[u64]) -> Vec<Ladder> {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures")).join(name);
+    let settings = Settings { keep_connections: true, ..Settings::default() };
+    let (outcome, set) = analyze(&[path], &settings, None).expect("a capture").expect("nobody stops it");
+    let target = |number: &u64| {
+        let record = outcome.connections.get(*number as usize - 1).expect("a connection");
+        Target {
+            ordinal: record.ordinal,
+            connection: *number,
+            ends: [record.client, record.server],
+            tunnel: record.tunnel,
+            end_ns: record.last.ts_ns,
+        }
+    };
+    let targets: Vec<Target> = numbers.iter().map(target).collect();
+    draw(&mut set.replay(&settings).expect("the file again"), &targets, &outcome, &settings).expect("the file again")
+}
+
+fn ladder(name: &str, number: u64) -> Ladder {
+    ladders(name, &[number]).remove(0)
+}
+
+/// Flags, payload bytes, and both states after each row.
+fn steps(ladder: &Ladder) -> Vec<(String, u32, State, State)> {
+    ladder.rows.iter().map(|row| (row.flags.clone(), row.len, row.client_state, row.server_state)).collect()
+}
+
+fn notes(ladder: &Ladder) -> Vec<(u64, &str)> {
+    ladder.rows.iter().flat_map(|row| row.notes.iter().map(|note| (row.frame, note.as_str()))).collect()
+}
+
+#[test]
+fn a_close_by_the_server_is_drawn_step_by_step() {
+    use State::{CloseWait, Closed, Established, FinWait1, LastAck, Listen, SynReceived, SynSent, TimeWait};
+    let ladder = ladder("proxy-http10-back", 1);
+    assert_eq!(ladder.server, "10.77.2.2:80");
+    let expected = [
+        ("SYN", 0, SynSent, Listen),
+        ("SYN,ACK", 0, Established, SynReceived),
+        ("ACK", 0, Established, Established),
+        ("PSH,ACK", 92, Established, Established),
+        ("ACK", 0, Established, Established),
+        ("PSH,ACK", 148, Established, Established),
+        ("ACK", 0, Established, Established),
+        ("FIN,ACK", 0, CloseWait, FinWait1),
+        ("FIN,ACK", 0, LastAck, TimeWait),
+        ("ACK", 0, Closed, TimeWait),
+    ];
+    let expected: Vec<_> = expected.map(|(flags, len, client, server)| (flags.to_owned(), len, client, server)).into();
+    assert_eq!(steps(&ladder), expected);
+    assert_eq!(notes(&ladder), [(8, "active closer"), (9, "server enters TIME-WAIT")]);
+    assert_eq!(ladder.rows[3].summary.as_deref(), Some("GET / HTTP/1.0, Connection: close"));
+    assert_eq!((ladder.omitted, ladder.time_wait.len()), (0, 1));
+    assert_eq!(ladder.time_wait[0].holder, Role::Server);
+}
+
+#[test]
+fn sequence_numbers_count_from_the_first_seen() {
+    for name in ["proxy-http10-back", "sequence-wrap"] {
+        let ladder = ladder(name, 1);
+        assert_eq!((ladder.rows[0].seq, ladder.rows[0].ack), (0, None), "{name}");
+        assert_eq!((ladder.rows[1].seq, ladder.rows[1].ack), (0, Some(1)), "{name}");
+        assert_eq!((ladder.rows[2].seq, ladder.rows[2].ack), (1, Some(1)), "{name}");
+        let sent = |from| ladder.rows.iter().filter(|row| row.from == from).map(|row| row.len).sum::<u32>();
+        let last = ladder.rows.last().expect("the ACK of the last FIN");
+        assert_eq!(last.ack, Some(sent(last.from.peer()) + 2), "{name}: bytes, SYN and FIN");
+    }
+}
+
+#[test]
+fn what_flags_do_not_say_is_noted() {
+    let restarted = ladder("time-wait-restarted", 1);
+    let again = notes(&restarted).into_iter().filter(|(_, note)| *note == "retransmission").count();
+    assert_eq!((again, restarted.time_wait[0].restarts), (6, 6));
+    let aborted = ladder("abort-by-client", 1);
+    assert!(notes(&aborted).iter().any(|(_, note)| *note == "reset: abort, effective"), "{:?}", notes(&aborted));
+    assert!(aborted.time_wait.is_empty());
+}
+
+#[test]
+fn a_reused_tuple_gives_each_of_its_connections_its_own_rows() {
+    let both = ladders("reuse-at-ages", &[7, 1]);
+    assert_eq!(both.iter().map(|ladder| ladder.connection).collect::<Vec<_>>(), [7, 1]);
+    assert_eq!(both[0].client, both[1].client);
+    assert_eq!(both[1].rows.len(), 10);
+    assert!(both[0].rows[0].frame > both[1].rows[9].frame);
+    assert_eq!(both[0].rows[0].flags, "SYN");
+    assert_eq!((both[1].time_wait[0].basis, both[1].time_wait[0].end), ("observed_exact", "reused"));
+}
+
+#[test]
+fn a_query_string_is_hidden() {
+    let head = b"GET /login?token=secret&x=? HTTP/1.1\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n";
+    assert_eq!(start_line(head).as_deref(), Some("GET /login?… HTTP/1.1, Connection: Keep-Alive"));
+    assert_eq!(hide_query("GET /a?b"), "GET /a?…");
+    assert_eq!(hide_query("GET /a HTTP/1.1"), "GET /a HTTP/1.1");
+}
+
+#[test]
+fn only_the_head_of_a_message_is_quoted() {
+    assert_eq!(start_line(b"HTTP/1.1 200 OK\r\n\r\nConnection: close\r\n").as_deref(), Some("HTTP/1.1 200 OK"));
+    assert_eq!(start_line(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), None);
+    assert_eq!(start_line(b""), None);
+    let long = format!("GET /{} HTTP/1.1\r\nConnection: {}\r\n\r\n", "é".repeat(500), "x".repeat(500));
+    let told = start_line(long.as_bytes()).expect("a request");
+    assert_eq!(told.chars().count(), MAX_SUMMARY + ", Connection: ".len() + 40);
+}
+
+#[test]
+fn flags_are_named_in_the_field_s_order() {
+    assert_eq!(flag_names(Flags(0x12)), "SYN,ACK");
+    assert_eq!(flag_names(Flags(0x19)), "FIN,PSH,ACK");
+    assert_eq!(flag_names(Flags(0x14)), "RST,ACK");
+    assert_eq!(flag_names(Flags(0)), "");
+}
+
+/// An Ethernet frame with the segment of `index`: one byte from 10.0.0.1:40000 to 10.0.0.2:80.
+fn frame(index: u32) -> Vec<u8> {
+    let ip = [0x45, 0, 0, 41, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+    let ports = [0x9c, 0x40, 0, 80];
+    let rest = [0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0, b'x'];
+    [&[0; 12][..], &[8, 0], &ip, &ports, &index.to_be_bytes(), &rest].concat()
+}
+
+#[test]
+fn a_long_connection_keeps_its_first_rows_and_counts_the_rest() {
+    let frames: Vec<Vec<u8>> = (0..MAX_ROWS as u32 + 50).map(frame).collect();
+    let packets: Vec<(u32, &[u8])> = frames.iter().map(|bytes| (1, &bytes[..])).collect();
+    let settings = Settings { keep_connections: true, batch_packets: 7, ..Settings::default() };
+    let stream = std::io::Cursor::new(crate::capture::forge::pcap(&packets));
+    let mut set = CaptureSet::from_reader("-", stream, &settings).expect("a capture");
+    let outcome = read_all(&mut set, &settings, None).expect("a capture").expect("nobody stops it");
+    let [record] = &outcome.connections[..] else { panic!("one connection") };
+    let ends = [record.client, record.server];
+    let target = Target { ordinal: 0, connection: 1, ends, tunnel: record.tunnel, end_ns: record.last.ts_ns };
+    let mut again = set.replay(&settings).expect("what was kept");
+    let ladder = draw(&mut again, &[target], &outcome, &settings).expect("a ladder").remove(0);
+    assert_eq!((ladder.rows.len(), ladder.omitted), (MAX_ROWS, 50));
+    assert_eq!(ladder.rows[MAX_ROWS - 1].seq, MAX_ROWS as u32 - 1);
+    assert_eq!((ladder.client.as_str(), ladder.server.as_str()), ("10.0.0.1:40000", "10.0.0.2:80"));
+}
