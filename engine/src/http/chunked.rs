@@ -94,10 +94,8 @@ impl Chunked {
     fn step(&mut self, byte: u8) -> Progress {
         let next = match (self.0, byte) {
             (At::Size { value, digits }, _) if byte.is_ascii_hexdigit() => add_digit(value, digits, byte),
-            (At::Size { value, digits: 1.. }, b'\n') => Some(after_size(value)),
-            (At::Size { value, digits: 1.. }, b'\r' | b';' | b' ' | b'\t') => {
-                Some(At::Extension { value, skipped: 0 })
-            }
+            (At::Size { value, digits: 1.. }, b'\n') => after_size(value),
+            (At::Size { value, digits: 1.. }, b'\r' | b';' | b' ' | b'\t') => Some(At::Extension { value, skipped: 0 }),
             (At::DataEnd { cr: false }, b'\r') => Some(At::DataEnd { cr: true }),
             (At::DataEnd { .. }, b'\n') => Some(At::Size { value: 0, digits: 0 }),
             (At::Trailer { line: 0, .. }, b'\n') => return Progress::Done,
@@ -121,8 +119,8 @@ fn add_digit(value: u64, digits: u8, byte: u8) -> Option<At> {
     (digits < 64).then_some(At::Size { value, digits: digits.saturating_add(1) })
 }
 
-fn after_size(value: u64) -> At {
-    if value == 0 { At::Trailer { line: 0, total: 0 } } else { At::Data { left: value } }
+fn after_size(value: u64) -> Option<At> {
+    Some(if value == 0 { At::Trailer { line: 0, total: 0 } } else { At::Data { left: value } })
 }
 
 #[cfg(test)]
@@ -150,9 +148,9 @@ mod tests {
             (b"0\r\n\r\nHTTP", 5, 0),
             (b"5\r\nhello\r\n0\r\n\r\nX", 15, 5),
             (b"A\r\n0123456789\r\n00\r\n\r\n", 21, 10),
-            (b"1 ; a=\"b;c\"\r\nx\r\n0;last\r\n\r\n", 27, 1),
+            (b"1 ; a=\"b;c\"\r\nx\r\n0;last\r\n\r\n", 26, 1),
             (b"1\nx\n0\n\n", 7, 1),
-            (b"0\r\nX: y\r\nZ:\r\n\r\nHTTP", 16, 0),
+            (b"0\r\nX: y\r\nZ:\r\n\r\nHTTP", 15, 0),
             (b"3\r\n\r\n\r\r\n0\r\n\r\n", 13, 3),
             (b"0\r\nX: y\n\n", 9, 0),
         ];
@@ -163,14 +161,17 @@ mod tests {
 
     #[test]
     fn unfinished_bodies_want_more() {
-        for body in [&b""[..], b"5", b"5\r", b"5\r\nhel", b"5\r\nhello", b"5\r\nhello\r\n", b"0\r\n", b"0\r\nX: y\r\n"] {
+        for body in [&b""[..], b"5", b"5\r", b"5\r\nhel", b"5\r\nhello", b"5\r\nhello\r\n", b"0\r\n", b"0\r\nX: y\r\n"]
+        {
             assert_eq!(read(body).2, Progress::More, "{}", body.escape_ascii());
         }
     }
 
     #[test]
     fn what_is_not_chunked_is_said_so() {
-        for body in [&b"x"[..], b"\r\n", b"-5\r\n", b"5x", b"1\r\nxy", b"fffffffffffffffff\r\n", b"1\r\nx\r\r", b";\r\n"] {
+        for body in
+            [&b"x"[..], b"\r\n", b"-5\r\n", b"5x", b"1\r\nxy", b"fffffffffffffffff\r\n", b"1\r\nx\r\r", b";\r\n"]
+        {
             assert_eq!(read(body).2, Progress::Broken, "{}", body.escape_ascii());
         }
     }
