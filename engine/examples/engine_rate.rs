@@ -13,10 +13,7 @@ use std::time::Instant;
 
 fn main() {
     let paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let settings = Settings {
-        threads: 1,
-        ..Settings::default()
-    };
+    let settings = Settings { threads: 1, ..Settings::default() };
     let begun = Instant::now();
     let outcome = match analyze(&paths, &settings, None) {
         Ok(Some((outcome, _))) => outcome,

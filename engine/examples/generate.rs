@@ -44,13 +44,7 @@ struct Arguments {
 
 impl Arguments {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut a = Arguments {
-            connections: 200_000,
-            requests: 1,
-            response_bytes: 120,
-            seed: 1,
-            out: String::new(),
-        };
+        let mut a = Arguments { connections: 200_000, requests: 1, response_bytes: 120, seed: 1, out: String::new() };
         while let Some(name) = words.next() {
             let value = words.next().ok_or(format!("{name} needs a value"))?;
             let wrong = |e: std::num::ParseIntError| format!("{name} {value}: {e}");
@@ -132,19 +126,14 @@ struct Messages {
 
 impl Messages {
     fn new(a: &Arguments) -> Self {
-        let (version, keep) = if a.requests == 1 {
-            ("1.0", "")
-        } else {
-            ("1.1", "Connection: keep-alive\r\n")
-        };
+        let (version, keep) = if a.requests == 1 { ("1.0", "") } else { ("1.1", "Connection: keep-alive\r\n") };
         let request = |option: &str| {
-            format!("GET /item HTTP/{version}\r\nHost: origin.example\r\n{option}User-Agent: generate\r\n\r\n").into_bytes()
+            format!("GET /item HTTP/{version}\r\nHost: origin.example\r\n{option}User-Agent: generate\r\n\r\n")
+                .into_bytes()
         };
         let response = |option: &str| {
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nServer: generate\r\nContent-Length: {}\r\n{option}\r\n",
-                a.response_bytes
-            );
+            let head =
+                format!("HTTP/1.1 200 OK\r\nServer: generate\r\nContent-Length: {}\r\n{option}\r\n", a.response_bytes);
             [head.into_bytes(), vec![b'x'; a.response_bytes]].concat()
         };
         Messages {
@@ -155,18 +144,10 @@ impl Messages {
         }
     }
     fn request(&self, flow: &Flow) -> &[u8] {
-        if flow.requests_left == 1 {
-            &self.last_request
-        } else {
-            &self.request
-        }
+        if flow.requests_left == 1 { &self.last_request } else { &self.request }
     }
     fn response(&self, flow: &Flow) -> &[u8] {
-        if flow.requests_left == 1 {
-            &self.last_response
-        } else {
-            &self.response
-        }
+        if flow.requests_left == 1 { &self.last_response } else { &self.response }
     }
 }
 
@@ -183,18 +164,9 @@ impl Flow {
             Step::ServerFin => (false, FIN | ACK, &[]),
             Step::ClientFin => (true, FIN | ACK, &[]),
         };
-        let (seq, ack) = if from_client {
-            (self.client_next, self.server_next)
-        } else {
-            (self.server_next, self.client_next)
-        };
-        Segment {
-            from_client,
-            flags,
-            seq,
-            ack: if self.step == Step::Syn { 0 } else { ack },
-            payload,
-        }
+        let (seq, ack) =
+            if from_client { (self.client_next, self.server_next) } else { (self.server_next, self.client_next) };
+        Segment { from_client, flags, seq, ack: if self.step == Step::Syn { 0 } else { ack }, payload }
     }
 
     /// The part of the response that goes out now.
@@ -206,11 +178,7 @@ impl Flow {
     /// Moves on after `segment` was sent; `false` after the last one.
     fn advance(&mut self, segment: &Segment<'_>, messages: &Messages) -> bool {
         let occupied = segment.payload.len() as u32 + u32::from(segment.flags & (SYN | FIN) != 0);
-        let next = if segment.from_client {
-            &mut self.client_next
-        } else {
-            &mut self.server_next
-        };
+        let next = if segment.from_client { &mut self.client_next } else { &mut self.server_next };
         *next = next.wrapping_add(occupied);
         self.step = match self.step {
             Step::Syn => Step::SynAck,
@@ -231,11 +199,7 @@ impl Flow {
     fn after_piece(&mut self, len: usize) -> Step {
         let odd = (self.sent / MSS_PAYLOAD).is_multiple_of(2);
         self.sent += len;
-        if odd && len == MSS_PAYLOAD {
-            Step::Response
-        } else {
-            Step::ResponseAck
-        }
+        if odd && len == MSS_PAYLOAD { Step::Response } else { Step::ResponseAck }
     }
 
     fn after_response_ack(&mut self, messages: &Messages) -> Step {
@@ -244,20 +208,13 @@ impl Flow {
         }
         self.sent = 0;
         self.requests_left -= 1;
-        if self.requests_left == 0 {
-            Step::ServerFin
-        } else {
-            Step::Request
-        }
+        if self.requests_left == 0 { Step::ServerFin } else { Step::Request }
     }
 }
 
 /// The one's complement sum of RFC 1071, not yet folded.
 fn sum(bytes: &[u8]) -> u32 {
-    bytes
-        .chunks(2)
-        .map(|pair| (u32::from(pair[0]) << 8) + u32::from(*pair.get(1).unwrap_or(&0)))
-        .sum()
+    bytes.chunks(2).map(|pair| (u32::from(pair[0]) << 8) + u32::from(*pair.get(1).unwrap_or(&0))).sum()
 }
 
 fn fold(mut sum: u32) -> u16 {
@@ -279,11 +236,7 @@ impl<W: Write> Capture<W> {
         for word in [0xa1b2_c3d4_u32, 2 | 4 << 16, 0, 0, 262_144, 1] {
             out.write_all(&word.to_le_bytes())?;
         }
-        Ok(Capture {
-            out,
-            frame: Vec::with_capacity(2048),
-            packets: 0,
-        })
+        Ok(Capture { out, frame: Vec::with_capacity(2048), packets: 0 })
     }
 
     fn write(&mut self, ts_us: u64, port: u16, segment: &Segment<'_>) -> io::Result<()> {
@@ -305,16 +258,8 @@ impl<W: Write> Capture<W> {
         f.clear();
         let (to, from) = if s.from_client { (20, 1) } else { (1, 20) };
         f.extend([2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, from, 8, 0]);
-        let (src, dst) = if s.from_client {
-            (CLIENT, SERVER)
-        } else {
-            (SERVER, CLIENT)
-        };
-        let ports = if s.from_client {
-            (port, SERVER_PORT)
-        } else {
-            (SERVER_PORT, port)
-        };
+        let (src, dst) = if s.from_client { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
+        let ports = if s.from_client { (port, SERVER_PORT) } else { (SERVER_PORT, port) };
         ipv4_header(f, tcp_len as u16 + 20, self.packets as u16, src, dst);
         let tcp_start = f.len();
         f.extend(ports.0.to_be_bytes());
@@ -382,10 +327,7 @@ impl Traffic {
         let offset = u32::from(port).wrapping_mul(0x9e37_79b1);
         let clock = (now_us * 1_000 / 64) as u32;
         let fresh = clock.wrapping_add(offset.rotate_left(16));
-        let reused = self
-            .last_server_next
-            .get(&port)
-            .map(|next| next.wrapping_add(65_537));
+        let reused = self.last_server_next.get(&port).map(|next| next.wrapping_add(65_537));
         let server_next = reused.unwrap_or(fresh);
         let flow = Flow {
             port,
@@ -414,8 +356,7 @@ impl Traffic {
         let segment = flow.segment(&self.messages);
         capture.write(now_us, flow.port, &segment)?;
         if flow.advance(&segment, &self.messages) {
-            self.due
-                .push(Reverse((now_us + self.random.within(20, 300), index)));
+            self.due.push(Reverse((now_us + self.random.within(20, 300), index)));
         } else {
             self.last_server_next.insert(flow.port, flow.server_next);
             self.flows.remove(&index);
@@ -445,8 +386,8 @@ fn generate(a: &Arguments) -> io::Result<u64> {
 }
 
 fn main() {
-    let done = Arguments::parse(std::env::args().skip(1))
-        .and_then(|a| generate(&a).map_err(|e| format!("{}: {e}", a.out)));
+    let done =
+        Arguments::parse(std::env::args().skip(1)).and_then(|a| generate(&a).map_err(|e| format!("{}: {e}", a.out)));
     match done {
         Ok(packets) => println!("{packets} packets"),
         Err(problem) => {

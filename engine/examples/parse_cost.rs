@@ -28,39 +28,17 @@ fn main() {
     let pcap: &'static [u8] = pcap_file(&frames).leak();
     let pcapng: &'static [u8] = pcapng_file(&frames).leak();
     println!("{:<52} {:>9}", "best of several passes", "ns/packet");
-    report("read pcap, pcap-parser", || {
-        pcap_parser_records(LegacyPcapReader::new(BUFFER, Cursor::new(pcap)).unwrap())
-    });
-    report("read pcap, this engine", || {
-        records(pcap, |batch| batch.packets.len() as u32)
-    });
-    report("read pcapng, pcap-parser", || {
-        pcap_parser_records(PcapNGReader::new(BUFFER, Cursor::new(pcapng)).unwrap())
-    });
-    report("read pcapng, this engine", || {
-        records(pcapng, |batch| batch.packets.len() as u32)
-    });
+    report("read pcap, pcap-parser", || pcap_parser_records(LegacyPcapReader::new(BUFFER, Cursor::new(pcap)).unwrap()));
+    report("read pcap, this engine", || records(pcap, |batch| batch.packets.len() as u32));
+    report("read pcapng, pcap-parser", || pcap_parser_records(PcapNGReader::new(BUFFER, Cursor::new(pcapng)).unwrap()));
+    report("read pcapng, this engine", || records(pcapng, |batch| batch.packets.len() as u32));
     let batch = first_batch(pcap);
     let rounds = PACKETS / BATCH as u32;
-    let etherparse_batch = || {
-        batch
-            .packets
-            .iter()
-            .map(|packet| etherparse_segment(batch.bytes(packet)))
-            .sum::<u32>()
-    };
-    report("decode, etherparse LaxSlicedPacket", || {
-        (0..rounds).map(|_| etherparse_batch()).sum()
-    });
-    report("decode, this engine", || {
-        (0..rounds).map(|_| segments(&batch)).sum()
-    });
-    report("read and decode pcap, this engine", || {
-        records(pcap, segments)
-    });
-    report("read and decode pcapng, this engine", || {
-        records(pcapng, segments)
-    });
+    let etherparse_batch = || batch.packets.iter().map(|packet| etherparse_segment(batch.bytes(packet))).sum::<u32>();
+    report("decode, etherparse LaxSlicedPacket", || (0..rounds).map(|_| etherparse_batch()).sum());
+    report("decode, this engine", || (0..rounds).map(|_| segments(&batch)).sum());
+    report("read and decode pcap, this engine", || records(pcap, segments));
+    report("read and decode pcapng, this engine", || records(pcapng, segments));
 }
 
 /// Times `work`, which gives how many packets it saw.
@@ -102,14 +80,10 @@ fn pcap_parser_records(mut reader: impl PcapReaderIterator) -> u32 {
 
 fn pcap_parser_packet<'a>(block: &'a PcapBlockOwned<'_>) -> Option<(u64, &'a [u8])> {
     match block {
-        PcapBlockOwned::Legacy(b) => Some((
-            u64::from(b.ts_sec) * 1_000_000 + u64::from(b.ts_usec),
-            b.data,
-        )),
-        PcapBlockOwned::NG(Block::EnhancedPacket(b)) => Some((
-            u64::from(b.ts_high) << 32 | u64::from(b.ts_low),
-            b.data.get(..b.caplen as usize)?,
-        )),
+        PcapBlockOwned::Legacy(b) => Some((u64::from(b.ts_sec) * 1_000_000 + u64::from(b.ts_usec), b.data)),
+        PcapBlockOwned::NG(Block::EnhancedPacket(b)) => {
+            Some((u64::from(b.ts_high) << 32 | u64::from(b.ts_low), b.data.get(..b.caplen as usize)?))
+        }
         _ => None,
     }
 }
@@ -122,20 +96,8 @@ fn etherparse_segment(frame: &[u8]) -> u32 {
     let Some(TransportSlice::Tcp(tcp)) = &packet.transport else {
         return 0;
     };
-    black_box((
-        &packet.net,
-        tcp.source_port(),
-        tcp.destination_port(),
-        tcp.sequence_number(),
-    ));
-    black_box((
-        tcp.acknowledgment_number(),
-        tcp.fin(),
-        tcp.syn(),
-        tcp.rst(),
-        tcp.ack(),
-        tcp.window_size(),
-    ));
+    black_box((&packet.net, tcp.source_port(), tcp.destination_port(), tcp.sequence_number()));
+    black_box((tcp.acknowledgment_number(), tcp.fin(), tcp.syn(), tcp.rst(), tcp.ack(), tcp.window_size()));
     for option in tcp.options_iterator() {
         black_box(&option);
     }
@@ -145,10 +107,7 @@ fn etherparse_segment(frame: &[u8]) -> u32 {
 
 /// Reads a whole capture and gives the sum of what `each` counts in its batches.
 fn records(file: &'static [u8], each: impl Fn(&Batch) -> u32) -> u32 {
-    let settings = Settings {
-        replay_bytes: 0,
-        ..Settings::default()
-    };
+    let settings = Settings { replay_bytes: 0, ..Settings::default() };
     let mut set = CaptureSet::from_reader("memory", Cursor::new(file), &settings).unwrap();
     let mut batch = Batch::default();
     let mut count = 0;
@@ -160,28 +119,20 @@ fn records(file: &'static [u8], each: impl Fn(&Batch) -> u32) -> u32 {
 
 fn first_batch(file: &'static [u8]) -> Batch {
     let mut batch = Batch::default();
-    let mut set =
-        CaptureSet::from_reader("memory", Cursor::new(file), &Settings::default()).unwrap();
+    let mut set = CaptureSet::from_reader("memory", Cursor::new(file), &Settings::default()).unwrap();
     set.next_batch(&mut batch, BATCH).unwrap();
     batch
 }
 
 fn segments(batch: &Batch) -> u32 {
-    let decoded = batch
-        .packets
-        .iter()
-        .map(|packet| decode(packet, batch.bytes(packet), 0));
+    let decoded = batch.packets.iter().map(|packet| decode(packet, batch.bytes(packet), 0));
     decoded.filter(|result| black_box(result).is_ok()).count() as u32
 }
 
 /// An Ethernet frame of IPv4 and TCP; `number` varies ports, sequence, payload and options.
 fn frame(number: u32) -> Vec<u8> {
     let payload = if number.is_multiple_of(2) { 0 } else { 512 };
-    let options: &[u8] = if number % 4 < 2 {
-        &[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]
-    } else {
-        &[]
-    };
+    let options: &[u8] = if number % 4 < 2 { &[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2] } else { &[] };
     let total = (40 + options.len() + payload) as u16;
     let mut out = vec![2; 12];
     out.extend([8, 0, 0x45, 0]);
@@ -190,29 +141,14 @@ fn frame(number: u32) -> Vec<u8> {
     out.extend((number as u16).to_be_bytes());
     out.extend([0, 80]);
     out.extend(number.to_be_bytes());
-    out.extend([
-        0,
-        0,
-        0,
-        1,
-        ((20 + options.len()) << 2) as u8,
-        0x18,
-        1,
-        0,
-        0,
-        0,
-        0,
-        0,
-    ]);
+    out.extend([0, 0, 0, 1, ((20 + options.len()) << 2) as u8, 0x18, 1, 0, 0, 0, 0, 0]);
     out.extend(options);
     out.resize(out.len() + payload, b'x');
     out
 }
 
 fn pcap_file(frames: &[Vec<u8>]) -> Vec<u8> {
-    let mut out = [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 262_144, 1]
-        .map(u32::to_le_bytes)
-        .concat();
+    let mut out = [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 262_144, 1].map(u32::to_le_bytes).concat();
     for (second, frame) in (0u32..).zip(frames) {
         let length = frame.len() as u32;
         out.extend([second, 0, length, length].map(u32::to_le_bytes).concat());
@@ -222,19 +158,13 @@ fn pcap_file(frames: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn pcapng_file(frames: &[Vec<u8>]) -> Vec<u8> {
-    let mut out = [0x0a0d_0d0au32, 28, 0x1a2b_3c4d, 1, u32::MAX, u32::MAX, 28]
-        .map(u32::to_le_bytes)
-        .concat();
+    let mut out = [0x0a0d_0d0au32, 28, 0x1a2b_3c4d, 1, u32::MAX, u32::MAX, 28].map(u32::to_le_bytes).concat();
     out.extend([1u32, 20, 1, 262_144, 20].map(u32::to_le_bytes).concat());
     for (second, frame) in (0u32..).zip(frames) {
         let length = frame.len() as u32;
         let padded = frame.len().next_multiple_of(4);
         let block = 32 + padded as u32;
-        out.extend(
-            [6, block, 0, 0, second, length, length]
-                .map(u32::to_le_bytes)
-                .concat(),
-        );
+        out.extend([6, block, 0, 0, second, length, length].map(u32::to_le_bytes).concat());
         out.extend(frame);
         out.resize(out.len() + padded - frame.len(), 0);
         out.extend(block.to_le_bytes());

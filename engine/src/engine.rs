@@ -9,9 +9,7 @@ use crate::decode::{NotAnalysed, Segment, decode};
 use crate::http::{ExchangeSink, HttpFlow, HttpLimits, Sniff, sniff};
 use crate::ledger::summary::{CaptureFacts, Summary};
 use crate::ledger::{Finished, Ledger, Lengths, StateSpans};
-use crate::record::{
-    Address, ConnectionRecord, Exchange, HttpFacts, Quality, Role, RoleBasis, State, TimeWaitFacts,
-};
+use crate::record::{Address, ConnectionRecord, Exchange, HttpFacts, Quality, Role, RoleBasis, State, TimeWaitFacts};
 use crate::settings::Settings;
 use crate::tcp::connection::Connection;
 use crate::tcp::flow_table::{FlowKey, FlowTable, PARTITIONS};

@@ -106,7 +106,8 @@ pub fn draw(
     outcome: &Outcome,
     settings: &Settings,
 ) -> Result<Vec<Ladder>, SourceError> {
-    let settings = Settings { threads: 1, keep_connections: true, keep_exchanges: false, states: None, ..settings.clone() };
+    let settings =
+        Settings { threads: 1, keep_connections: true, keep_exchanges: false, states: None, ..settings.clone() };
     let keys: HashSet<FlowKey> = targets.iter().map(|t| FlowKey::new(t.ends[0], t.ends[1], t.tunnel)).collect();
     let first = targets.iter().map(|t| t.ordinal).min().unwrap_or(0);
     let until_ns = targets.iter().map(|t| t.end_ns).max().unwrap_or(0).saturating_add(EVIDENCE_NS);

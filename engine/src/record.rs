@@ -27,9 +27,7 @@ impl Address {
     /// From four IPv4 bytes.
     #[must_use]
     pub const fn v4(b: [u8; 4]) -> Self {
-        Address([
-            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3],
-        ])
+        Address([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3]])
     }
     /// As the standard library's address, v4-mapped shown as IPv4.
     #[must_use]
@@ -336,10 +334,7 @@ impl Quality {
 
     /// The words that apply, in the order of [`Self::WORDS`].
     pub fn words(self) -> impl Iterator<Item = &'static str> {
-        Self::WORDS
-            .iter()
-            .filter(move |(bit, _)| self.0 & bit != 0)
-            .map(|&(_, w)| w)
+        Self::WORDS.iter().filter(move |(bit, _)| self.0 & bit != 0).map(|&(_, w)| w)
     }
 }
 

@@ -126,8 +126,7 @@ fn read(path: &Path) -> (SetFacts, BTreeMap<String, u64>) {
     while set.next_batch(&mut batch, 1000).unwrap() {
         for (packet, ordinal) in batch.packets.iter().zip(batch.first_ordinal..) {
             let decoded = decode(packet, batch.bytes(packet), ordinal);
-            let kind =
-                decoded.map_or_else(|reason| reason.kind().into_owned(), |_| "tcp".to_owned());
+            let kind = decoded.map_or_else(|reason| reason.kind().into_owned(), |_| "tcp".to_owned());
             *kinds.entry(kind).or_default() += 1;
         }
     }
@@ -137,12 +136,7 @@ fn read(path: &Path) -> (SetFacts, BTreeMap<String, u64>) {
 fn packets(path: &Path) -> u64 {
     let (facts, kinds) = read(path);
     assert_eq!(facts.files.len(), 1);
-    assert_eq!(
-        kinds.values().sum::<u64>(),
-        facts.files[0].packets,
-        "{}",
-        path.display()
-    );
+    assert_eq!(kinds.values().sum::<u64>(), facts.files[0].packets, "{}", path.display());
     facts.files[0].packets
 }
 
@@ -159,11 +153,7 @@ fn the_pcapng_suite_reads_in_both_byte_orders() {
     let Some(folder) = captures() else { return };
     for order in ["output_le", "output_be"] {
         for (name, expected) in SUITE {
-            assert_eq!(
-                packets(&folder.join("pcapng-suite").join(order).join(name)),
-                *expected,
-                "{order} {name}"
-            );
+            assert_eq!(packets(&folder.join("pcapng-suite").join(order).join(name)), *expected, "{order} {name}");
         }
     }
     assert_eq!(packets(&folder.join("pcapng-suite/empty.pcap")), 0);
@@ -186,10 +176,7 @@ fn hostile_captures_give_their_packets() {
 fn a_file_that_ends_within_a_record_says_so() {
     let Some(folder) = captures() else { return };
     let (facts, _) = read(&folder.join("out-of-order.pcap"));
-    assert_eq!(
-        facts.files[0].problem.as_deref(),
-        Some("cut short in the record at offset 2235594")
-    );
+    assert_eq!(facts.files[0].problem.as_deref(), Some("cut short in the record at offset 2235594"));
 }
 
 #[test]
@@ -197,21 +184,14 @@ fn a_folder_is_one_set_in_order_of_time() {
     let Some(folder) = captures() else { return };
     let (facts, kinds) = read(&folder);
     assert_eq!(facts.files.len(), CAPTURES.len());
-    assert_eq!(
-        kinds.values().sum::<u64>(),
-        CAPTURES.iter().map(|(_, packets)| packets).sum::<u64>()
-    );
+    assert_eq!(kinds.values().sum::<u64>(), CAPTURES.iter().map(|(_, packets)| packets).sum::<u64>());
     assert!(facts.files.is_sorted_by_key(|file| file.first_ns));
 }
 
 #[test]
 fn a_capture_cut_at_every_byte_of_its_first_kilobyte_is_a_beginning() {
     let Some(folder) = captures() else { return };
-    for name in [
-        "sumstat.pcap",
-        "nanosecs_big_endian.pcap",
-        "pcapng-example.pcapng",
-    ] {
+    for name in ["sumstat.pcap", "nanosecs_big_endian.pcap", "pcapng-example.pcapng"] {
         let whole = std::fs::read(folder.join(name)).unwrap();
         let mut before = 0;
         for end in 0..1024.min(whole.len()) {
@@ -222,10 +202,7 @@ fn a_capture_cut_at_every_byte_of_its_first_kilobyte_is_a_beginning() {
             };
             while set.next_batch(&mut Batch::default(), 10).unwrap() {}
             let file = set.facts().files.remove(0);
-            assert!(
-                file.packets >= before && file.packets <= before + 1,
-                "{name} cut at {end}"
-            );
+            assert!(file.packets >= before && file.packets <= before + 1, "{name} cut at {end}");
             before = file.packets;
         }
         assert!(before > 0, "{name}");

@@ -18,11 +18,7 @@ pub struct SourceError {
 impl SourceError {
     /// A message about a path, without an offset.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        SourceError {
-            path: path.into(),
-            offset: None,
-            message: message.into(),
-        }
+        SourceError { path: path.into(), offset: None, message: message.into() }
     }
 
     /// The same, with the offset of the byte to blame.
@@ -36,8 +32,7 @@ impl SourceError {
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", OneLine(&self.path), OneLine(&self.message))?;
-        self.offset
-            .map_or(Ok(()), |offset| write!(f, " (offset {offset})"))
+        self.offset.map_or(Ok(()), |offset| write!(f, " (offset {offset})"))
     }
 }
 
@@ -48,13 +43,11 @@ struct OneLine<'a>(&'a str);
 
 impl fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| {
-            if c.is_control() {
-                write!(f, "{}", c.escape_default())
-            } else {
-                write!(f, "{c}")
-            }
-        })
+        self.0.chars().try_for_each(
+            |c| {
+                if c.is_control() { write!(f, "{}", c.escape_default()) } else { write!(f, "{c}") }
+            },
+        )
     }
 }
 
@@ -86,19 +79,14 @@ pub enum Stop {
 impl Stop {
     /// Shorthand for [`Stop::Corrupt`].
     pub fn corrupt(offset: u64, why: impl Into<String>) -> Self {
-        Stop::Corrupt {
-            offset,
-            why: why.into(),
-        }
+        Stop::Corrupt { offset, why: why.into() }
     }
 
     /// The offset to blame.
     #[must_use]
     pub fn offset(&self) -> u64 {
         match self {
-            Stop::CutShort { offset }
-            | Stop::Corrupt { offset, .. }
-            | Stop::Unreadable { offset, .. } => *offset,
+            Stop::CutShort { offset } | Stop::Corrupt { offset, .. } | Stop::Unreadable { offset, .. } => *offset,
         }
     }
 }
@@ -122,21 +110,12 @@ mod tests {
     #[test]
     fn an_error_is_one_line_that_names_path_and_offset() {
         let error = SourceError::new("a\nb.pcap", "not a packet capture").at(0);
-        assert_eq!(
-            error.to_string(),
-            "a\\nb.pcap: not a packet capture (offset 0)"
-        );
+        assert_eq!(error.to_string(), "a\\nb.pcap: not a packet capture (offset 0)");
     }
 
     #[test]
     fn a_stop_names_its_offset() {
-        assert_eq!(
-            Stop::CutShort { offset: 24 }.to_string(),
-            "cut short in the record at offset 24"
-        );
-        assert_eq!(
-            Stop::corrupt(40, "length 7").to_string(),
-            "corrupt record at offset 40: length 7"
-        );
+        assert_eq!(Stop::CutShort { offset: 24 }.to_string(), "cut short in the record at offset 24");
+        assert_eq!(Stop::corrupt(40, "length 7").to_string(), "corrupt record at offset 40: length 7");
     }
 }

@@ -59,19 +59,10 @@ impl CaptureFile {
     ///
     /// # Errors
     /// A [`Refusal`] if this is no capture, or ends within its header.
-    pub fn open(
-        path: &str,
-        stream: Stream,
-        count: &Arc<AtomicU64>,
-        kept: Option<Arc<Kept>>,
-    ) -> Result<Self, Refusal> {
-        let counted = Box::new(Counted {
-            stream,
-            count: Arc::clone(count),
-        });
-        let (stream, compression) = decompressed(counted).map_err(|error| {
-            Refusal::Unreadable(SourceError::new(path, format!("cannot be read: {error}")))
-        })?;
+    pub fn open(path: &str, stream: Stream, count: &Arc<AtomicU64>, kept: Option<Arc<Kept>>) -> Result<Self, Refusal> {
+        let counted = Box::new(Counted { stream, count: Arc::clone(count) });
+        let (stream, compression) = decompressed(counted)
+            .map_err(|error| Refusal::Unreadable(SourceError::new(path, format!("cannot be read: {error}"))))?;
         let stream = match kept {
             Some(kept) => Box::new(Keeping { stream, kept }),
             None => stream,
@@ -82,20 +73,8 @@ impl CaptureFile {
             Format::Pcap(reader) => reader.format,
             Format::Pcapng(_) => "pcapng",
         };
-        let facts = FileFacts {
-            path: path.to_owned(),
-            format: word,
-            compression,
-            ..FileFacts::default()
-        };
-        Ok(CaptureFile {
-            input,
-            format,
-            ending: Ending::default(),
-            facts,
-            clock_steps_back: 0,
-            last_ns: 0,
-        })
+        let facts = FileFacts { path: path.to_owned(), format: word, compression, ..FileFacts::default() };
+        Ok(CaptureFile { input, format, ending: Ending::default(), facts, clock_steps_back: 0, last_ns: 0 })
     }
 
     /// Time of the first packet, which is left to be read; `None` if there is none, or it has no time.
@@ -112,8 +91,7 @@ impl CaptureFile {
     pub fn next(&mut self) -> Option<(Packet, &[u8])> {
         let record = read(&mut self.format, &mut self.input, &mut self.ending)?;
         if let Some(ts_ns) = record.ts_ns {
-            self.clock_steps_back +=
-                u64::from(ts_ns < self.last_ns && self.facts.last_ns.is_some());
+            self.clock_steps_back += u64::from(ts_ns < self.last_ns && self.facts.last_ns.is_some());
             self.facts.first_ns.get_or_insert(ts_ns);
             self.facts.last_ns = Some(ts_ns);
             self.last_ns = ts_ns;
@@ -139,11 +117,7 @@ impl CaptureFile {
             Format::Pcap(reader) => vec![reader.interface.clone()],
             Format::Pcapng(reader) => reader.interfaces.clone(),
         };
-        FileFacts {
-            interfaces,
-            problem: self.ending.problem.clone(),
-            ..self.facts.clone()
-        }
+        FileFacts { interfaces, problem: self.ending.problem.clone(), ..self.facts.clone() }
     }
 
     /// Packets so far that were older than the one before them.
@@ -178,14 +152,10 @@ fn open_format(path: &str, input: &mut Window, compression: &str) -> Result<Form
     let refuse = |stop: &Stop| Refusal::Unreadable(header_error(path, stop));
     let head = input.peek(HEAD).map_err(|stop| refuse(&stop))?;
     if pcap::is_pcap(head) {
-        return Pcap::open(input)
-            .map(Format::Pcap)
-            .map_err(|stop| refuse(&stop));
+        return Pcap::open(input).map(Format::Pcap).map_err(|stop| refuse(&stop));
     }
     if pcapng::is_pcapng(head) {
-        return Pcapng::open(input)
-            .map(Format::Pcapng)
-            .map_err(|stop| refuse(&stop));
+        return Pcapng::open(input).map(Format::Pcapng).map_err(|stop| refuse(&stop));
     }
     Err(Refusal::NotACapture(not_a_capture(path, head, compression)))
 }
@@ -203,11 +173,7 @@ fn header_error(path: &str, stop: &Stop) -> SourceError {
 
 /// Says what the file looks like instead, and what to give.
 fn not_a_capture(path: &str, head: &[u8], compression: &str) -> SourceError {
-    let inside = if compression == "none" {
-        ""
-    } else {
-        " once decompressed"
-    };
+    let inside = if compression == "none" { "" } else { " once decompressed" };
     let message = if head.is_empty() {
         format!("empty{inside}, 0 bytes; give a pcap or pcapng file, as `tcpdump -w` writes")
     } else {
@@ -221,34 +187,19 @@ fn not_a_capture(path: &str, head: &[u8], compression: &str) -> SourceError {
 
 /// Formats that are taken for captures by mistake, by their magic.
 const OTHERS: &[(&[u8], &str)] = &[
-    (
-        b"snoop\0\0\0",
-        "it is a snoop file (convert it with `editcap -F pcap`)",
-    ),
-    (
-        b"\xfd7zXZ\0",
-        "it is compressed with xz (decompress it first)",
-    ),
+    (b"snoop\0\0\0", "it is a snoop file (convert it with `editcap -F pcap`)"),
+    (b"\xfd7zXZ\0", "it is compressed with xz (decompress it first)"),
     (b"BZh", "it is compressed with bzip2 (decompress it first)"),
-    (
-        b"\x04\x22\x4d\x18",
-        "it is compressed with lz4 (decompress it first)",
-    ),
+    (b"\x04\x22\x4d\x18", "it is compressed with lz4 (decompress it first)"),
     (b"PK\x03\x04", "it is a zip archive (extract it first)"),
     (b"\x1f\x8b", "it is compressed twice (decompress it first)"),
-    (
-        b"\x28\xb5\x2f\xfd",
-        "it is compressed twice (decompress it first)",
-    ),
+    (b"\x28\xb5\x2f\xfd", "it is compressed twice (decompress it first)"),
     (b"\x7fELF", "it is a program"),
 ];
 
 fn looks_like(head: &[u8]) -> &'static str {
     let known = OTHERS.iter().find(|(magic, _)| head.starts_with(magic));
-    let is_text = || {
-        head.iter()
-            .all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
-    };
+    let is_text = || head.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
     match known {
         Some((_, what)) => what,
         None if is_text() => "it looks like text",

@@ -33,11 +33,7 @@ pub struct BadProgram {
 
 impl fmt::Display for BadProgram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "filter for link type {}: instruction {}: {}",
-            self.link, self.at, self.why
-        )
+        write!(f, "filter for link type {}: instruction {}: {}", self.link, self.at, self.why)
     }
 }
 
@@ -110,21 +106,13 @@ impl Filter {
     #[must_use]
     pub fn matches(&self, link: LinkType, bytes: &[u8], original_len: u32) -> bool {
         self.programs.is_empty()
-            || self
-                .program(link)
-                .is_some_and(|program| run(program, bytes, original_len).unwrap_or(0) != 0)
+            || self.program(link).is_some_and(|program| run(program, bytes, original_len).unwrap_or(0) != 0)
     }
 
     fn program(&self, link: LinkType) -> Option<&[Instruction]> {
-        let raw = if link.0 == LINKTYPE_RAW {
-            &DLT_RAW[..]
-        } else {
-            &[]
-        };
+        let raw = if link.0 == LINKTYPE_RAW { &DLT_RAW[..] } else { &[] };
         let mut names = std::iter::once(&link.0).chain(raw);
-        names
-            .find_map(|name| self.programs.get(name))
-            .map(Vec::as_slice)
+        names.find_map(|name| self.programs.get(name)).map(Vec::as_slice)
     }
 }
 
@@ -138,35 +126,21 @@ fn check(program: &[Instruction]) -> Result<(), (usize, &'static str)> {
     }
     match program.last() {
         Some((code, ..)) if code & 0x07 == RET => Ok(()),
-        _ => Err((
-            program.len().saturating_sub(1),
-            "the program does not end with a return",
-        )),
+        _ => Err((program.len().saturating_sub(1), "the program does not end with a return")),
     }
 }
 
 /// `after` is how many instructions follow.
-fn check_instruction(
-    (code, jump_true, jump_false, k): Instruction,
-    after: usize,
-) -> Result<(), &'static str> {
+fn check_instruction((code, jump_true, jump_false, k): Instruction, after: usize) -> Result<(), &'static str> {
     let in_range = |jump: u32| (jump as usize) < after;
     match code & 0x07 {
         _ if !is_known(code) => Err("unknown code"),
-        ALU if matches!(code & 0xf0, DIV | MOD) && code & X == 0 && k == 0 => {
-            Err("division by zero")
-        }
-        ALU if matches!(code & 0xf0, LSH | RSH) && code & X == 0 && k >= 32 => {
-            Err("shift beyond 31 bits")
-        }
+        ALU if matches!(code & 0xf0, DIV | MOD) && code & X == 0 && k == 0 => Err("division by zero"),
+        ALU if matches!(code & 0xf0, LSH | RSH) && code & X == 0 && k >= 32 => Err("shift beyond 31 bits"),
         ST | STX if k as usize >= MEMORY_WORDS => Err("no such scratch memory"),
-        LD | LDX if code & 0xe0 == MEM && k as usize >= MEMORY_WORDS => {
-            Err("no such scratch memory")
-        }
+        LD | LDX if code & 0xe0 == MEM && k as usize >= MEMORY_WORDS => Err("no such scratch memory"),
         JMP if code & 0xf0 == JA && !in_range(k) => Err("jump out of the program"),
-        JMP if code & 0xf0 != JA
-            && !(in_range(jump_true.into()) && in_range(jump_false.into())) =>
-        {
+        JMP if code & 0xf0 != JA && !(in_range(jump_true.into()) && in_range(jump_false.into())) => {
             Err("jump out of the program")
         }
         _ => Ok(()),
@@ -175,17 +149,7 @@ fn check_instruction(
 
 /// The codes of `chk_code_allowed` in the kernel.
 fn is_known(code: u16) -> bool {
-    const LOADS: &[u16] = &[
-        IMM | W,
-        ABS | W,
-        ABS | H,
-        ABS | B,
-        IND | W,
-        IND | H,
-        IND | B,
-        MEM | W,
-        LEN | W,
-    ];
+    const LOADS: &[u16] = &[IMM | W, ABS | W, ABS | H, ABS | B, IND | W, IND | H, IND | B, MEM | W, LEN | W];
     const INDEX_LOADS: &[u16] = &[IMM | W, MEM | W, LEN | W, MSH | B];
     let class = code & 0x07;
     let rest = code & !0x07;
@@ -247,9 +211,7 @@ fn load_index(code: u16, k: u32, bytes: &[u8], original_len: u32, memory: &[u32]
         LEN => Some(original_len),
         MEM => memory.get(k as usize).copied(),
         // The IPv4 header length idiom, `4 * ([k] & 0xf)`.
-        _ => bytes
-            .get(k as usize)
-            .map(|byte| u32::from(byte & 0x0f) << 2),
+        _ => bytes.get(k as usize).map(|byte| u32::from(byte & 0x0f) << 2),
     }
 }
 

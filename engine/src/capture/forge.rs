@@ -40,16 +40,8 @@ pub fn pcap_header(order: Order, magic: u32, snaplen: u32, link: u32) -> Vec<u8>
 }
 
 /// A pcap record at (seconds, fraction), with `extra` bytes more of header.
-pub fn pcap_record(
-    order: Order,
-    at: (u32, u32),
-    bytes: &[u8],
-    original: u32,
-    extra: usize,
-) -> Vec<u8> {
-    let mut out = [at.0, at.1, bytes.len() as u32, original]
-        .map(|v| order.put32(v))
-        .concat();
+pub fn pcap_record(order: Order, at: (u32, u32), bytes: &[u8], original: u32, extra: usize) -> Vec<u8> {
+    let mut out = [at.0, at.1, bytes.len() as u32, original].map(|v| order.put32(v)).concat();
     out.extend(vec![0; extra]);
     out.extend(bytes);
     out
@@ -59,13 +51,7 @@ pub fn pcap_record(
 pub fn pcap(packets: &[(u32, &[u8])]) -> Vec<u8> {
     let mut out = pcap_header(Order::Little, 0xa1b2_c3d4, 262_144, 1);
     for (seconds, bytes) in packets {
-        out.extend(pcap_record(
-            Order::Little,
-            (*seconds, 0),
-            bytes,
-            bytes.len() as u32,
-            0,
-        ));
+        out.extend(pcap_record(Order::Little, (*seconds, 0), bytes, bytes.len() as u32, 0));
     }
     out
 }
@@ -114,13 +100,7 @@ pub fn interface(order: Order, link: u16, snaplen: u32, list: &[(u16, &[u8])]) -
 
 /// An enhanced packet block.
 pub fn enhanced(order: Order, interface: u32, ticks: u64, bytes: &[u8], original: u32) -> Vec<u8> {
-    let fields = [
-        interface,
-        (ticks >> 32) as u32,
-        ticks as u32,
-        bytes.len() as u32,
-        original,
-    ];
+    let fields = [interface, (ticks >> 32) as u32, ticks as u32, bytes.len() as u32, original];
     let mut body = fields.map(|v| order.put32(v)).concat();
     body.extend(bytes);
     block(order, 6, &body)

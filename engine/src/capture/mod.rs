@@ -77,10 +77,7 @@ impl Batch {
     #[inline]
     #[must_use]
     pub fn bytes(&self, packet: &Packet) -> &[u8] {
-        self.data
-            .get(packet.start..)
-            .and_then(|rest| rest.get(..packet.captured_len as usize))
-            .unwrap_or_default()
+        self.data.get(packet.start..).and_then(|rest| rest.get(..packet.captured_len as usize)).unwrap_or_default()
     }
 
     /// Empties the batch and keeps its buffers.
@@ -91,10 +88,7 @@ impl Batch {
 
     #[inline]
     fn push(&mut self, packet: Packet, bytes: &[u8]) {
-        self.packets.push(Packet {
-            start: self.data.len(),
-            ..packet
-        });
+        self.packets.push(Packet { start: self.data.len(), ..packet });
         self.data.extend_from_slice(bytes);
     }
 }

@@ -47,11 +47,7 @@ impl Order {
 /// `N` bytes at `at`, zeros where `bytes` ends before.
 #[inline]
 fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    bytes
-        .get(at..)
-        .and_then(<[u8]>::first_chunk)
-        .copied()
-        .unwrap_or([0; N])
+    bytes.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
 }
 
 #[cfg(test)]
@@ -61,14 +57,8 @@ mod tests {
     #[test]
     fn fields_are_read_in_both_orders() {
         let bytes = [1, 2, 3, 4, 5, 6, 7, 8, 9];
-        assert_eq!(
-            (Order::Little.u16(&bytes, 1), Order::Big.u16(&bytes, 1)),
-            (0x0302, 0x0203)
-        );
-        assert_eq!(
-            (Order::Little.u32(&bytes, 1), Order::Big.u32(&bytes, 1)),
-            (0x0504_0302, 0x0203_0405)
-        );
+        assert_eq!((Order::Little.u16(&bytes, 1), Order::Big.u16(&bytes, 1)), (0x0302, 0x0203));
+        assert_eq!((Order::Little.u32(&bytes, 1), Order::Big.u32(&bytes, 1)), (0x0504_0302, 0x0203_0405));
         assert_eq!(Order::Big.u64(&bytes, 1), 0x0203_0405_0607_0809);
         assert_eq!(Order::Little.u64(&bytes, 1), 0x0908_0706_0504_0302);
     }

@@ -48,12 +48,7 @@ impl Layout {
                 0xa1b2_cd34 => ("pcap-modified", 1000, MODIFIED_RECORD_HEADER),
                 _ => return None,
             };
-            Some(Layout {
-                order,
-                format,
-                fraction_ns,
-                record_header,
-            })
+            Some(Layout { order, format, fraction_ns, record_header })
         })
     }
 }
@@ -82,24 +77,12 @@ impl Pcap {
     /// # Errors
     /// A [`Stop`] if the header is cut short or is none of pcap.
     pub fn open(input: &mut Window) -> Result<Pcap, Stop> {
-        let header = input
-            .take(FILE_HEADER)?
-            .ok_or(Stop::CutShort { offset: 0 })?;
+        let header = input.take(FILE_HEADER)?.ok_or(Stop::CutShort { offset: 0 })?;
         let layout = Layout::recognise(header).ok_or_else(|| Stop::corrupt(0, "no pcap magic"))?;
         let snaplen = layout.order.u32(header, SNAPLEN);
         let link = LinkType(layout.order.u32(header, LINK_TYPE) & LINK_TYPE_BITS);
-        let interface = InterfaceFacts {
-            link_type: link.0,
-            snaplen,
-            ..InterfaceFacts::default()
-        };
-        Ok(Pcap {
-            layout,
-            link,
-            longest: sane_length(snaplen),
-            format: layout.format,
-            interface,
-        })
+        let interface = InterfaceFacts { link_type: link.0, snaplen, ..InterfaceFacts::default() };
+        Ok(Pcap { layout, link, longest: sane_length(snaplen), format: layout.format, interface })
     }
 
     /// The next record; `None` at the end of the file.
@@ -108,20 +91,11 @@ impl Pcap {
     /// A [`Stop`] where the file ends within a record or a record is corrupt.
     #[inline]
     pub fn next<'w>(&mut self, input: &'w mut Window) -> Result<Option<Record<'w>>, Stop> {
-        let Layout {
-            order,
-            fraction_ns,
-            record_header,
-            ..
-        } = self.layout;
+        let Layout { order, fraction_ns, record_header, .. } = self.layout;
         let offset = input.offset();
         let header = input.peek(record_header)?;
         if header.len() < record_header {
-            return if header.is_empty() {
-                Ok(None)
-            } else {
-                Err(Stop::CutShort { offset })
-            };
+            return if header.is_empty() { Ok(None) } else { Err(Stop::CutShort { offset }) };
         }
         let ts_ns = i64::from(order.u32(header, SECONDS)) * 1_000_000_000
             + i64::from(order.u32(header, FRACTION)) * fraction_ns;
@@ -130,27 +104,16 @@ impl Pcap {
         if captured > self.longest {
             return Err(too_long(offset, captured, self.longest));
         }
-        let record = input
-            .take(record_header + captured as usize)?
-            .ok_or(Stop::CutShort { offset })?;
+        let record = input.take(record_header + captured as usize)?.ok_or(Stop::CutShort { offset })?;
         let bytes = record.get(record_header..).unwrap_or_default();
-        Ok(Some(Record {
-            ts_ns: Some(ts_ns),
-            bytes,
-            original_len,
-            interface: 0,
-            link: self.link,
-        }))
+        Ok(Some(Record { ts_ns: Some(ts_ns), bytes, original_len, interface: 0, link: self.link }))
     }
 }
 
 /// A captured length that no interface gives: the file is damaged, and so is everything after.
 #[cold]
 pub fn too_long(offset: u64, captured: u32, longest: u32) -> Stop {
-    Stop::corrupt(
-        offset,
-        format!("captured length {captured} is above {longest}"),
-    )
+    Stop::corrupt(offset, format!("captured length {captured} is above {longest}"))
 }
 
 #[cfg(test)]
@@ -178,11 +141,7 @@ mod tests {
     #[test]
     fn every_magic_in_both_orders() {
         for order in [Order::Little, Order::Big] {
-            for (magic, extra, unit) in [
-                (0xa1b2_c3d4, 0, 1000),
-                (0xa1b2_3c4d, 0, 1),
-                (0xa1b2_cd34, 8, 1000),
-            ] {
+            for (magic, extra, unit) in [(0xa1b2_c3d4, 0, 1000), (0xa1b2_3c4d, 0, 1), (0xa1b2_cd34, 8, 1000)] {
                 let mut file = pcap_header(order, magic, 65535, 113);
                 file.extend(pcap_record(order, (7, 5), b"abc", 60, extra));
                 file.extend(pcap_record(order, (4_000_000_000, 999_999), b"", 0, extra));
@@ -199,14 +158,7 @@ mod tests {
     fn the_file_header_names_link_and_snaplen_without_the_fcs_flags() {
         let file = pcap_header(Order::Big, 0xa1b2_c3d4, 96, 0x5400_0001);
         let pcap = Pcap::open(&mut Window::new(Box::new(std::io::Cursor::new(file)))).unwrap();
-        assert_eq!(
-            (
-                pcap.interface.link_type,
-                pcap.interface.snaplen,
-                pcap.format
-            ),
-            (1, 96, "pcap")
-        );
+        assert_eq!((pcap.interface.link_type, pcap.interface.snaplen, pcap.format), (1, 96, "pcap"));
     }
 
     #[test]
@@ -218,10 +170,7 @@ mod tests {
         for end in second + 1..whole.len() {
             let (packets, problem) = read(whole[..end].to_vec());
             assert_eq!(packets.len(), 1);
-            assert_eq!(
-                problem,
-                Some(format!("cut short in the record at offset {second}"))
-            );
+            assert_eq!(problem, Some(format!("cut short in the record at offset {second}")));
         }
         assert_eq!(read(whole[..second].to_vec()).1, None);
     }
@@ -235,9 +184,6 @@ mod tests {
         file.extend(bad);
         let (packets, problem) = read(file);
         assert_eq!(packets.len(), 1);
-        assert_eq!(
-            problem.unwrap(),
-            "corrupt record at offset 45: captured length 262145 is above 262144"
-        );
+        assert_eq!(problem.unwrap(), "corrupt record at offset 45: captured length 262145 is above 262144");
     }
 }

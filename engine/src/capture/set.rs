@@ -85,10 +85,7 @@ impl CaptureSet {
                 folders.push((path, candidates.len()..candidates.len() + files.len()));
                 candidates.extend(files);
             } else {
-                candidates.push(Candidate {
-                    path: path.clone(),
-                    in_folder: false,
-                });
+                candidates.push(Candidate { path: path.clone(), in_folder: false });
             }
         }
         let only = candidates.len() == 1;
@@ -97,21 +94,14 @@ impl CaptureSet {
             members.push(set.probe(candidate, only, settings)?);
         }
         for (folder, range) in folders {
-            let mut found = members
-                .get(range.clone())
-                .unwrap_or_default()
-                .iter()
-                .flatten();
+            let mut found = members.get(range.clone()).unwrap_or_default().iter().flatten();
             if !found.any(|member| !matches!(member.origin, Origin::Nothing)) {
                 return Err(no_captures(folder, range.len()));
             }
         }
         set.members = members.into_iter().flatten().collect();
         if set.members.is_empty() {
-            return Err(SourceError::new(
-                "",
-                "no capture was named; give a file, a folder or -",
-            ));
+            return Err(SourceError::new("", "no capture was named; give a file, a folder or -"));
         }
         set.members.sort_by(|a, b| a.turn().cmp(&b.turn()));
         Ok(set)
@@ -152,11 +142,7 @@ impl CaptureSet {
     ///
     /// # Errors
     /// [`SourceError`] if a file that was there when the set was opened cannot be opened again.
-    pub fn next_batch(
-        &mut self,
-        batch: &mut Batch,
-        max_packets: usize,
-    ) -> Result<bool, SourceError> {
+    pub fn next_batch(&mut self, batch: &mut Batch, max_packets: usize) -> Result<bool, SourceError> {
         batch.clear();
         batch.first_ordinal = self.next_ordinal;
         let mut room = true;
@@ -170,14 +156,10 @@ impl CaptureSet {
     /// What is known of the files so far; all there is to know once [`CaptureSet::next_batch`] gave `false`.
     #[must_use]
     pub fn facts(&self) -> SetFacts {
-        let open = self
-            .members
-            .iter()
-            .filter_map(|member| member.open.as_ref());
+        let open = self.members.iter().filter_map(|member| member.open.as_ref());
         SetFacts {
             files: self.members.iter().map(Member::facts).collect(),
-            clock_steps_back: self.clock_steps_back
-                + open.map(|file| file.clock_steps_back()).sum::<u64>(),
+            clock_steps_back: self.clock_steps_back + open.map(|file| file.clock_steps_back()).sum::<u64>(),
             filtered_packets: self.filtered_packets,
         }
     }
@@ -189,8 +171,7 @@ impl CaptureSet {
     }
 
     fn empty(settings: &Settings) -> Result<CaptureSet, SourceError> {
-        let filter = Filter::new(settings.filter.clone())
-            .map_err(|why| SourceError::new("filter", why.to_string()))?;
+        let filter = Filter::new(settings.filter.clone()).map_err(|why| SourceError::new("filter", why.to_string()))?;
         Ok(CaptureSet {
             members: Vec::new(),
             current: 0,
@@ -204,28 +185,16 @@ impl CaptureSet {
     }
 
     /// Looks at one file for its place in the order; `None` for what a folder holds beside captures.
-    fn probe(
-        &mut self,
-        from: &Candidate,
-        only: bool,
-        settings: &Settings,
-    ) -> Result<Option<Member>, SourceError> {
+    fn probe(&mut self, from: &Candidate, only: bool, settings: &Settings) -> Result<Option<Member>, SourceError> {
         let name = from.path.to_string_lossy();
-        let regular = fs::metadata(&from.path)
-            .ok()
-            .filter(fs::Metadata::is_file)
-            .filter(|_| name != "-");
+        let regular = fs::metadata(&from.path).ok().filter(fs::Metadata::is_file).filter(|_| name != "-");
         let result = match regular {
-            Some(_) if only => {
-                Member::from_path(&from.path, &self.bytes_read, from.in_folder, true)
-            }
+            Some(_) if only => Member::from_path(&from.path, &self.bytes_read, from.in_folder, true),
             // Its bytes are counted when it is read.
             Some(_) => Member::from_path(&from.path, &Arc::default(), from.in_folder, false),
             None => open_path(&from.path)
                 .map_err(Refusal::Unreadable)
-                .and_then(|stream| {
-                    Member::from_stream(&name, stream, &self.bytes_read, settings, !only)
-                }),
+                .and_then(|stream| Member::from_stream(&name, stream, &self.bytes_read, settings, !only)),
         };
         match result {
             Ok(member) => {
@@ -233,9 +202,7 @@ impl CaptureSet {
                 Ok(Some(member))
             }
             Err(Refusal::NotACapture(_)) if from.in_folder => Ok(None),
-            Err(Refusal::Unreadable(error)) if from.in_folder => {
-                Ok(Some(Member::unreadable(&name, error)))
-            }
+            Err(Refusal::Unreadable(error)) if from.in_folder => Ok(Some(Member::unreadable(&name, error))),
             Err(refusal) => Err(refusal.into()),
         }
     }
@@ -270,12 +237,7 @@ impl CaptureSet {
 
 impl Member {
     /// A file by its path, open from its start if `stay_open`.
-    fn from_path(
-        path: &Path,
-        count: &Arc<AtomicU64>,
-        in_folder: bool,
-        stay_open: bool,
-    ) -> Result<Member, Refusal> {
+    fn from_path(path: &Path, count: &Arc<AtomicU64>, in_folder: bool, stay_open: bool) -> Result<Member, Refusal> {
         let name = path.to_string_lossy().into_owned();
         let stream = open_path(path).map_err(Refusal::Unreadable)?;
         let mut file = Box::new(CaptureFile::open(&name, stream, count, None)?);
@@ -284,13 +246,7 @@ impl Member {
             facts.first_ns = file.first_ns();
         }
         let open = stay_open.then_some(file);
-        Ok(Member {
-            path: name,
-            origin: Origin::Path(path.to_owned()),
-            in_folder,
-            facts,
-            open,
-        })
+        Ok(Member { path: name, origin: Origin::Path(path.to_owned()), in_folder, facts, open })
     }
 
     /// A stream that comes once. Its first packet is waited for only if it must be put in `order`.
@@ -302,75 +258,39 @@ impl Member {
         order: bool,
     ) -> Result<Member, Refusal> {
         let kept = Kept::new(settings.replay_bytes);
-        let mut file = Box::new(CaptureFile::open(
-            name,
-            stream,
-            count,
-            Some(Arc::clone(&kept)),
-        )?);
+        let mut file = Box::new(CaptureFile::open(name, stream, count, Some(Arc::clone(&kept)))?);
         let mut facts = file.facts();
         if order {
             facts.first_ns = file.first_ns();
         }
-        Ok(Member {
-            path: name.to_owned(),
-            origin: Origin::Stream(kept),
-            in_folder: false,
-            facts,
-            open: Some(file),
-        })
+        Ok(Member { path: name.to_owned(), origin: Origin::Stream(kept), in_folder: false, facts, open: Some(file) })
     }
 
     /// A file of a folder that may be a capture and cannot be read.
     fn unreadable(name: &str, error: SourceError) -> Member {
-        let facts = FileFacts {
-            path: name.to_owned(),
-            problem: Some(error.message),
-            ..FileFacts::default()
-        };
-        Member {
-            path: name.to_owned(),
-            origin: Origin::Nothing,
-            in_folder: true,
-            facts,
-            open: None,
-        }
+        let facts = FileFacts { path: name.to_owned(), problem: Some(error.message), ..FileFacts::default() };
+        Member { path: name.to_owned(), origin: Origin::Nothing, in_folder: true, facts, open: None }
     }
 
     fn replay(&self, count: &Arc<AtomicU64>) -> Result<Member, SourceError> {
         let open = match &self.origin {
             Origin::Stream(kept) => {
-                let again = Box::new(Again {
-                    kept: Arc::clone(kept),
-                    at: 0,
-                });
+                let again = Box::new(Again { kept: Arc::clone(kept), at: 0 });
                 Some(Box::new(CaptureFile::open(&self.path, again, count, None)?))
             }
             Origin::Path(_) | Origin::Nothing => None,
         };
         let facts = self.facts();
-        Ok(Member {
-            path: self.path.clone(),
-            origin: self.origin.clone(),
-            in_folder: self.in_folder,
-            facts,
-            open,
-        })
+        Ok(Member { path: self.path.clone(), origin: self.origin.clone(), in_folder: self.in_folder, facts, open })
     }
 
     /// The key of the order; a file without packets comes last.
     fn turn(&self) -> (bool, Option<i64>, &str) {
-        (
-            self.facts.first_ns.is_none(),
-            self.facts.first_ns,
-            &self.path,
-        )
+        (self.facts.first_ns.is_none(), self.facts.first_ns, &self.path)
     }
 
     fn facts(&self) -> FileFacts {
-        self.open
-            .as_ref()
-            .map_or_else(|| self.facts.clone(), |file| file.facts())
+        self.open.as_ref().map_or_else(|| self.facts.clone(), |file| file.facts())
     }
 
     /// The file, opened if it is not yet; `None` if it is to be passed over.
@@ -410,18 +330,11 @@ fn files_of(folder: &Path) -> Result<Vec<Candidate>, SourceError> {
     let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
     let mut files: Vec<PathBuf> = paths.filter(|path| path.is_file()).collect();
     files.sort();
-    Ok(files
-        .into_iter()
-        .map(|path| Candidate {
-            path,
-            in_folder: true,
-        })
-        .collect())
+    Ok(files.into_iter().map(|path| Candidate { path, in_folder: true }).collect())
 }
 
 fn no_captures(folder: &Path, files: usize) -> SourceError {
-    let message =
-        format!("no capture among the {files} files of this folder; give a pcap or pcapng file");
+    let message = format!("no capture among the {files} files of this folder; give a pcap or pcapng file");
     SourceError::new(folder.to_string_lossy(), message)
 }
 

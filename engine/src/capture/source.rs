@@ -28,18 +28,13 @@ pub fn open_path(path: &Path) -> Result<Stream, SourceError> {
     if path.as_os_str() == "-" {
         return open_stdin();
     }
-    File::open(path)
-        .map(|file| Box::new(file) as Stream)
-        .map_err(|error| cannot_open(path, &error))
+    File::open(path).map(|file| Box::new(file) as Stream).map_err(|error| cannot_open(path, &error))
 }
 
 fn open_stdin() -> Result<Stream, SourceError> {
     let stdin = io::stdin();
     if io::IsTerminal::is_terminal(&stdin) {
-        return Err(SourceError::new(
-            "-",
-            "stdin is a terminal; pipe a capture in, as in `tcpdump -w - | …`",
-        ));
+        return Err(SourceError::new("-", "stdin is a terminal; pipe a capture in, as in `tcpdump -w - | …`"));
     }
     Ok(Box::new(stdin))
 }
@@ -49,9 +44,7 @@ fn open_stdin() -> Result<Stream, SourceError> {
 pub fn cannot_open(path: &Path, error: &io::Error) -> SourceError {
     let message = match error.kind() {
         io::ErrorKind::NotFound => "no such file or folder; check the path".to_owned(),
-        io::ErrorKind::PermissionDenied => {
-            "permission denied; run as a user who may read it".to_owned()
-        }
+        io::ErrorKind::PermissionDenied => "permission denied; run as a user who may read it".to_owned(),
         _ => format!("cannot be opened: {error}"),
     };
     SourceError::new(path.to_string_lossy(), message)
@@ -65,19 +58,12 @@ pub fn decompressed(mut stream: Stream) -> io::Result<(Stream, &'static str)> {
     let mut head = Vec::with_capacity(MAGIC);
     stream.by_ref().take(MAGIC as u64).read_to_end(&mut head)?;
     let gzip = head.starts_with(GZIP);
-    let zstd = head == ZSTD
-        || (head.ends_with(ZSTD_SKIPPABLE) && head.first().is_some_and(|b| b & 0xf0 == 0x50));
+    let zstd = head == ZSTD || (head.ends_with(ZSTD_SKIPPABLE) && head.first().is_some_and(|b| b & 0xf0 == 0x50));
     let whole = Cursor::new(head).chain(stream);
     let buffered = |whole| BufReader::with_capacity(COMPRESSED_CHUNK, whole);
     Ok(match (gzip, zstd) {
-        (true, _) => (
-            Box::new(flate2::bufread::MultiGzDecoder::new(buffered(whole))),
-            "gzip",
-        ),
-        (_, true) => (
-            Box::new(zstd::Decoder::with_buffer(buffered(whole))?),
-            "zstd",
-        ),
+        (true, _) => (Box::new(flate2::bufread::MultiGzDecoder::new(buffered(whole))), "gzip"),
+        (_, true) => (Box::new(zstd::Decoder::with_buffer(buffered(whole))?), "zstd"),
         _ => (Box::new(whole), "none"),
     })
 }
@@ -109,10 +95,7 @@ impl Kept {
     /// Keeps nothing yet, and never more than `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Arc<Kept> {
-        Arc::new(Kept {
-            bytes: Mutex::new(Vec::new()),
-            limit,
-        })
+        Arc::new(Kept { bytes: Mutex::new(Vec::new()), limit })
     }
 
     fn add(&self, bytes: &[u8]) {
@@ -124,10 +107,7 @@ impl Kept {
     fn copy(&self, at: usize, into: &mut [u8]) -> usize {
         let kept = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         let rest = kept.get(at..).unwrap_or_default();
-        into.iter_mut()
-            .zip(rest)
-            .map(|(to, from)| *to = *from)
-            .count()
+        into.iter_mut().zip(rest).map(|(to, from)| *to = *from).count()
     }
 }
 
@@ -185,15 +165,8 @@ mod tests {
     fn compression_is_recognised_by_magic_and_members_are_joined() {
         assert_eq!(unpack(b"plain".to_vec()), (b"plain".to_vec(), "none"));
         assert_eq!(unpack(vec![0x1f]), (vec![0x1f], "none"));
-        assert_eq!(
-            unpack([gzip(b"one "), gzip(b"two")].concat()),
-            (b"one two".to_vec(), "gzip")
-        );
-        let frames = [
-            zstd::encode_all(&b"one "[..], 1).unwrap(),
-            zstd::encode_all(&b"two"[..], 1).unwrap(),
-        ]
-        .concat();
+        assert_eq!(unpack([gzip(b"one "), gzip(b"two")].concat()), (b"one two".to_vec(), "gzip"));
+        let frames = [zstd::encode_all(&b"one "[..], 1).unwrap(), zstd::encode_all(&b"two"[..], 1).unwrap()].concat();
         assert_eq!(unpack(frames.clone()), (b"one two".to_vec(), "zstd"));
         let skippable = [&[0x51, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9][..], &frames].concat();
         assert_eq!(unpack(skippable), (b"one two".to_vec(), "zstd"));
@@ -203,10 +176,7 @@ mod tests {
     fn only_the_beginning_is_kept() {
         let kept = Kept::new(5);
         let mut out = Vec::new();
-        let mut stream = Keeping {
-            stream: Box::new(&b"abcdefgh"[..]),
-            kept: Arc::clone(&kept),
-        };
+        let mut stream = Keeping { stream: Box::new(&b"abcdefgh"[..]), kept: Arc::clone(&kept) };
         stream.read_to_end(&mut out).unwrap();
         let mut again = Vec::new();
         Again { kept, at: 0 }.read_to_end(&mut again).unwrap();

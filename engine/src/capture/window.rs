@@ -25,14 +25,7 @@ impl Window {
     /// A window at the start of `stream`.
     #[must_use]
     pub fn new(stream: Box<dyn Read + Send>) -> Self {
-        Window {
-            stream,
-            buffer: Vec::new(),
-            start: 0,
-            end: 0,
-            offset: 0,
-            last: 0,
-        }
+        Window { stream, buffer: Vec::new(), start: 0, end: 0, offset: 0, last: 0 }
     }
 
     /// Offset in the (decompressed) stream of the next byte.
@@ -104,8 +97,7 @@ impl Window {
         self.end -= self.start;
         self.start = 0;
         self.last = 0;
-        self.buffer
-            .resize(self.buffer.len().max(length).max(CHUNK), 0);
+        self.buffer.resize(self.buffer.len().max(length).max(CHUNK), 0);
         while self.end < length && self.read_some()? > 0 {}
         Ok(())
     }
@@ -120,10 +112,7 @@ impl Window {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    return Err(Stop::Unreadable {
-                        offset: self.offset + self.end as u64,
-                        error,
-                    });
+                    return Err(Stop::Unreadable { offset: self.offset + self.end as u64, error });
                 }
             }
         }
@@ -139,11 +128,7 @@ mod tests {
 
     impl Read for Dripping {
         fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-            Ok(into
-                .iter_mut()
-                .zip(self.0.by_ref().take(1))
-                .map(|(to, from)| *to = from)
-                .count())
+            Ok(into.iter_mut().zip(self.0.by_ref().take(1)).map(|(to, from)| *to = from).count())
         }
     }
 
@@ -154,16 +139,8 @@ mod tests {
         assert_eq!(window.peek(4).unwrap(), &[3, 4, 5, 6]);
         assert!(window.skip(5).unwrap());
         assert_eq!(window.offset(), 8);
-        assert_eq!(
-            window.peek(9).unwrap(),
-            &[8, 9],
-            "a peek past the end gives what there is"
-        );
-        assert_eq!(
-            window.take(3).unwrap(),
-            None,
-            "a take past the end takes nothing"
-        );
+        assert_eq!(window.peek(9).unwrap(), &[8, 9], "a peek past the end gives what there is");
+        assert_eq!(window.take(3).unwrap(), None, "a take past the end takes nothing");
         assert_eq!(window.take(2).unwrap(), Some(&[8, 9][..]));
         assert!(!window.skip(1).unwrap());
     }
@@ -174,9 +151,6 @@ mod tests {
         window.take(1).unwrap();
         window.take(2).unwrap();
         window.put_back();
-        assert_eq!(
-            (window.offset(), window.take(3).unwrap()),
-            (1, Some(&[2, 3, 4][..]))
-        );
+        assert_eq!((window.offset(), window.take(3).unwrap()), (1, Some(&[2, 3, 4][..])));
     }
 }

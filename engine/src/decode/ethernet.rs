@@ -38,11 +38,7 @@ pub fn parse_tags(mut ethertype: u16, mut rest: Span<'_>) -> Result<Frame<'_>, N
         rest = rest.after(TAG);
     }
     let [outer, inner] = ids;
-    Ok(Frame {
-        ethertype,
-        tunnel: Tunnel(outer << 16 | inner),
-        rest,
-    })
+    Ok(Frame { ethertype, tunnel: Tunnel(outer << 16 | inner), rest })
 }
 
 /// Id + 1, or 0 for none: id 0 marks a frame that has a priority and belongs to no VLAN (802.1Q §9.6), so that a

@@ -25,17 +25,11 @@ impl Datagram<'_> {
     /// The one's complement sum over the pseudo-header, folded, not complemented (RFC 9293 §3.1, RFC 8200 §8.1).
     #[must_use]
     pub fn pseudo_header_sum(&self) -> u16 {
-        let mut sum = u64::from(TCP)
-            + u64::from(self.rest.wire_len >> 16)
-            + u64::from(self.rest.wire_len & 0xffff);
+        let mut sum = u64::from(TCP) + u64::from(self.rest.wire_len >> 16) + u64::from(self.rest.wire_len & 0xffff);
         for address in [self.src, self.dst] {
             let skip = if self.ip_id.is_some() { 12 } else { 0 };
             let (words, _) = address.0.as_chunks::<2>();
-            sum += words
-                .iter()
-                .skip(skip / 2)
-                .map(|&word| u64::from(u16::from_be_bytes(word)))
-                .sum::<u64>();
+            sum += words.iter().skip(skip / 2).map(|&word| u64::from(u16::from_be_bytes(word))).sum::<u64>();
         }
         while sum > 0xffff {
             sum = (sum >> 16) + (sum & 0xffff);
@@ -50,10 +44,7 @@ mod tests {
 
     #[test]
     fn the_pseudo_header_is_that_of_the_version() {
-        let rest = Span {
-            bytes: &[],
-            wire_len: 40,
-        };
+        let rest = Span { bytes: &[], wire_len: 40 };
         let v4 = Datagram {
             src: Address::v4([10, 0, 0, 1]),
             dst: Address::v4([10, 0, 0, 2]),
@@ -62,16 +53,7 @@ mod tests {
             rest,
         };
         assert_eq!(v4.pseudo_header_sum(), 0x0a00 + 1 + 0x0a00 + 2 + 6 + 40);
-        let v6 = Datagram {
-            src: Address([0xff; 16]),
-            dst: Address([0; 16]),
-            ip_id: None,
-            ..v4
-        };
-        assert_eq!(
-            v6.pseudo_header_sum(),
-            6 + 40,
-            "eight words of ones are zero in one's complement"
-        );
+        let v6 = Datagram { src: Address([0xff; 16]), dst: Address([0; 16]), ip_id: None, ..v4 };
+        assert_eq!(v6.pseudo_header_sum(), 6 + 40, "eight words of ones are zero in one's complement");
     }
 }

@@ -59,11 +59,7 @@ fn skip_extensions(mut next: u8, mut rest: Span<'_>) -> Result<Span<'_>, NotAnal
             return Err(NotAnalysed::Fragment);
         }
         // A fragment header has no length: that byte is reserved.
-        let more = if next == FRAGMENT {
-            0
-        } else {
-            usize::from(u8_at(extension, EXTENSION_LENGTH))
-        };
+        let more = if next == FRAGMENT { 0 } else { usize::from(u8_at(extension, EXTENSION_LENGTH)) };
         next = u8_at(extension, 0);
         rest = rest.after(EXTENSION * (1 + more));
     }

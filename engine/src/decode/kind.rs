@@ -78,10 +78,7 @@ mod tests {
             (NotAnalysed::IpProtocol(253), "ip_protocol_253"),
             (NotAnalysed::Fragment, "fragment"),
             (NotAnalysed::Truncated, "truncated"),
-            (
-                NotAnalysed::Malformed("ip_header_length"),
-                "malformed_ip_header_length",
-            ),
+            (NotAnalysed::Malformed("ip_header_length"), "malformed_ip_header_length"),
         ];
         for (reason, word) in cases {
             assert_eq!(reason.kind(), word);

@@ -58,9 +58,5 @@ fn by_version(span: Span<'_>) -> Result<Frame<'_>, NotAnalysed> {
 
 /// A packet that has no tags.
 pub fn bare(ethertype: u16, rest: Span<'_>) -> Frame<'_> {
-    Frame {
-        ethertype,
-        tunnel: Tunnel::default(),
-        rest,
-    }
+    Frame { ethertype, tunnel: Tunnel::default(), rest }
 }

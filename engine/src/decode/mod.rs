@@ -42,11 +42,7 @@ mod ethertype {
 /// # Errors
 /// [`NotAnalysed`], to be counted: this is no whole TCP segment, or not readable as one.
 #[inline]
-pub fn decode<'a>(
-    packet: &Packet,
-    bytes: &'a [u8],
-    ordinal: u64,
-) -> Result<Segment<'a>, NotAnalysed> {
+pub fn decode<'a>(packet: &Packet, bytes: &'a [u8], ordinal: u64) -> Result<Segment<'a>, NotAnalysed> {
     // Some tools write an original length below the captured one.
     let wire_len = packet.original_len.max(bytes.len() as u32);
     let frame = parse_link(packet.link, Span { bytes, wire_len })?;

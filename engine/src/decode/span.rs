@@ -29,10 +29,7 @@ impl<'a> Span<'a> {
     #[must_use]
     pub fn after(self, length: usize) -> Span<'a> {
         let bytes = self.bytes.get(length..).unwrap_or_default();
-        Span {
-            bytes,
-            wire_len: self.wire_len.saturating_sub(length as u32),
-        }
+        Span { bytes, wire_len: self.wire_len.saturating_sub(length as u32) }
     }
 
     /// Exactly the first `wire_len` bytes as a header states it, which drops padding. It may state more than the file
@@ -49,11 +46,7 @@ impl<'a> Span<'a> {
 #[inline]
 #[must_use]
 pub fn field<const N: usize>(header: &[u8], at: usize) -> [u8; N] {
-    header
-        .get(at..)
-        .and_then(<[u8]>::first_chunk)
-        .copied()
-        .unwrap_or([0; N])
+    header.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
 }
 
 /// Two bytes of a header at `at`, in network order.

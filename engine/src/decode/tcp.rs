@@ -53,15 +53,9 @@ pub fn parse_tcp(span: Span<'_>) -> Result<Header<'_>, NotAnalysed> {
     if header_length < HEADER || header_length > span.wire_len as usize {
         return Err(NotAnalysed::Malformed("tcp_header_length"));
     }
-    let options = span
-        .bytes
-        .get(HEADER..header_length.min(span.bytes.len()))
-        .unwrap_or_default();
+    let options = span.bytes.get(HEADER..header_length.min(span.bytes.len())).unwrap_or_default();
     Ok(Header {
-        ports: (
-            u16_at(header, SOURCE_PORT),
-            u16_at(header, DESTINATION_PORT),
-        ),
+        ports: (u16_at(header, SOURCE_PORT), u16_at(header, DESTINATION_PORT)),
         seq: u32_at(header, SEQUENCE),
         ack: u32_at(header, ACKNOWLEDGMENT),
         flags: Flags(offset_and_flags & 0x0fff),
@@ -88,22 +82,14 @@ pub fn parse_options(mut list: &[u8]) -> Options {
         if kind == END_OF_OPTIONS {
             break;
         }
-        let value = if kind == NO_OPERATION {
-            Some(&[][..])
-        } else {
-            option_value(rest)
-        };
+        let value = if kind == NO_OPERATION { Some(&[][..]) } else { option_value(rest) };
         let Some(value) = value else { break };
         if count < ORDERED_KINDS {
             options.order |= u32::from(kind & 0x0f) << (4 * count);
             count += 1;
         }
         apply(&mut options, kind, value);
-        let length = if kind == NO_OPERATION {
-            0
-        } else {
-            value.len() + 1
-        };
+        let length = if kind == NO_OPERATION { 0 } else { value.len() + 1 };
         list = rest.get(length..).unwrap_or_default();
     }
     options
@@ -139,9 +125,7 @@ mod tests {
 
     #[test]
     fn the_options_of_a_linux_syn() {
-        let list = [
-            2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7,
-        ];
+        let list = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7];
         let options = parse_options(&list);
         let expected = Options {
             timestamps: Some((9, 0)),
@@ -185,11 +169,7 @@ mod tests {
         ];
         for (list, order) in cases {
             let options = parse_options(list);
-            assert_eq!(
-                (options.sack_permitted, options.mss, options.order),
-                (true, None, *order),
-                "{list:?}"
-            );
+            assert_eq!((options.sack_permitted, options.mss, options.order), (true, None, *order), "{list:?}");
         }
     }
 

@@ -9,9 +9,7 @@ const PAYLOAD: &[u8] = b"GET /";
 /// A TCP header with `options`, and [`PAYLOAD`].
 fn tcp(flags: u8, checksum: u16, options: &[u8]) -> Vec<u8> {
     let offset = (20 + options.len() as u8) << 2;
-    let mut out = vec![
-        0x82, 0x35, 0, 80, 1, 2, 3, 4, 5, 6, 7, 8, offset, flags, 0x10, 0x20,
-    ];
+    let mut out = vec![0x82, 0x35, 0, 80, 1, 2, 3, 4, 5, 6, 7, 8, offset, flags, 0x10, 0x20];
     out.extend(checksum.to_be_bytes());
     out.extend([0, 0]);
     out.extend(options);
@@ -24,9 +22,7 @@ fn ipv4(protocol: u8, options: usize, inside: &[u8]) -> Vec<u8> {
     let total = (20 + options + inside.len()) as u16;
     let mut out = vec![0x45 + (options / 4) as u8, 0];
     out.extend(total.to_be_bytes());
-    out.extend([
-        0xab, 0xcd, 0x40, 0, 63, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
-    ]);
+    out.extend([0xab, 0xcd, 0x40, 0, 63, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
     out.extend(vec![1; options]);
     out.extend(inside);
     out
@@ -68,28 +64,16 @@ fn whole(link: u32, bytes: &[u8]) -> Result<Segment<'_>, NotAnalysed> {
 }
 
 fn kind(link: u32, bytes: &[u8]) -> String {
-    whole(link, bytes)
-        .expect_err("not to be analysed")
-        .kind()
-        .into_owned()
+    whole(link, bytes).expect_err("not to be analysed").kind().into_owned()
 }
 
 #[test]
 fn every_field_of_a_segment() {
     let bytes = ethernet(&[0x0800], &ipv4(6, 8, &tcp(0x18, 0, &[2, 4, 5, 0xb4])));
     let s = whole(1, &bytes).unwrap();
-    assert_eq!(
-        (s.ordinal, s.ts_ns, s.frame, s.file, s.interface),
-        (77, 9, 3, 1, 2)
-    );
-    assert_eq!(
-        (s.src.to_string(), s.dst.to_string()),
-        ("10.0.0.1".into(), "10.0.0.2".into())
-    );
-    assert_eq!(
-        (s.src_port, s.dst_port, s.tunnel, s.ttl, s.ip_id),
-        (0x8235, 80, Tunnel(0), 63, Some(0xabcd))
-    );
+    assert_eq!((s.ordinal, s.ts_ns, s.frame, s.file, s.interface), (77, 9, 3, 1, 2));
+    assert_eq!((s.src.to_string(), s.dst.to_string()), ("10.0.0.1".into(), "10.0.0.2".into()));
+    assert_eq!((s.src_port, s.dst_port, s.tunnel, s.ttl, s.ip_id), (0x8235, 80, Tunnel(0), 63, Some(0xabcd)));
     assert_eq!((s.seq, s.ack, s.window), (0x0102_0304, 0x0506_0708, 0x1020));
     assert_eq!((s.flags, s.options.mss), (Flags(0x18), Some(1460)));
     assert_eq!((s.payload, s.payload_len), (PAYLOAD, 5));
@@ -123,13 +107,8 @@ fn every_link_type_reaches_the_segment() {
         (229, v6),
     ];
     for (link, bytes) in cases {
-        let segment =
-            whole(link, &bytes).unwrap_or_else(|reason| panic!("link {link}: {reason:?}"));
-        assert_eq!(
-            (segment.payload, segment.payload_len, segment.dst_port),
-            (PAYLOAD, 5, 80),
-            "link {link}"
-        );
+        let segment = whole(link, &bytes).unwrap_or_else(|reason| panic!("link {link}: {reason:?}"));
+        assert_eq!((segment.payload, segment.payload_len, segment.dst_port), (PAYLOAD, 5, 80), "link {link}");
     }
 }
 
@@ -144,11 +123,7 @@ fn tags_are_part_of_the_flow() {
         (&[0x8100, 0xe000, 0x0800], 0),
     ];
     for (types, tunnel) in cases {
-        assert_eq!(
-            whole(1, &ethernet(types, &v4)).unwrap().tunnel,
-            Tunnel(*tunnel),
-            "{types:x?}"
-        );
+        assert_eq!(whole(1, &ethernet(types, &v4)).unwrap().tunnel, Tunnel(*tunnel), "{types:x?}");
     }
     let mut sll = vec![0; 14];
     sll.extend([0x8100u16, 7, 0x0800].map(u16::to_be_bytes).concat());
@@ -211,15 +186,7 @@ fn extension_headers_are_passed_over() {
     inside.extend(tcp(0x10, 0, &[]));
     let segment = ipv6(0, &inside);
     let segment = whole(229, &segment).unwrap();
-    assert_eq!(
-        (
-            segment.payload,
-            segment.payload_len,
-            segment.ttl,
-            segment.ip_id
-        ),
-        (PAYLOAD, 5, 62, None)
-    );
+    assert_eq!((segment.payload, segment.payload_len, segment.ttl, segment.ip_id), (PAYLOAD, 5, 62, None));
 }
 
 #[test]
@@ -256,15 +223,8 @@ fn a_cut_packet_keeps_its_length_on_the_wire() {
             continue;
         }
         let segment = result.unwrap();
-        assert_eq!(
-            (segment.payload_len, segment.seq),
-            (5, 0x0102_0304),
-            "cut at {end}"
-        );
-        assert_eq!(
-            segment.payload,
-            &PAYLOAD[..end.saturating_sub(headers + 12)]
-        );
+        assert_eq!((segment.payload_len, segment.seq), (5, 0x0102_0304), "cut at {end}");
+        assert_eq!(segment.payload, &PAYLOAD[..end.saturating_sub(headers + 12)]);
         let stamps = (end >= headers + 12).then_some((1, 2));
         assert_eq!(segment.options.timestamps, stamps, "cut at {end}");
     }
@@ -274,11 +234,7 @@ fn a_cut_packet_keeps_its_length_on_the_wire() {
 fn an_original_length_that_is_too_small_harms_nothing() {
     let bytes = ethernet(&[0x0800], &ipv4(6, 0, &tcp(0x10, 0, &[])));
     assert_eq!(decode(&packet(1, 0), &bytes, 0).unwrap().payload_len, 5);
-    assert_eq!(
-        decode(&packet(1, 56), &bytes[..56], 0).unwrap().payload_len,
-        5,
-        "a tool that cut both"
-    );
+    assert_eq!(decode(&packet(1, 56), &bytes[..56], 0).unwrap().payload_len, 5, "a tool that cut both");
 }
 
 #[test]
@@ -294,11 +250,7 @@ fn offload_is_seen_on_syn_and_fin_only() {
         (0x02, 0, false),
     ] {
         let bytes = ipv4(6, 0, &tcp(flags, checksum, &[]));
-        assert_eq!(
-            whole(228, &bytes).unwrap().checksum_offloaded,
-            expected,
-            "{flags:x} {checksum:x}"
-        );
+        assert_eq!(whole(228, &bytes).unwrap().checksum_offloaded, expected, "{flags:x} {checksum:x}");
     }
     // 8 × 0x2020 + 8 × 0x3030 = 0x28280, folded, + 6 + 25.
     let bytes = ipv6(6, &tcp(0x02, 0x8282 + 6 + 25, &[]));

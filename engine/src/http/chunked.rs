@@ -94,7 +94,7 @@ impl Chunked {
     fn step(&mut self, byte: u8) -> Progress {
         let next = match (self.0, byte) {
             (At::Size { value, digits }, _) if byte.is_ascii_hexdigit() => add_digit(value, digits, byte),
-            (At::Size { value, digits: 1.. }, b'\n') => after_size(value),
+            (At::Size { value, digits: 1.. }, b'\n') => Some(after_size(value)),
             (At::Size { value, digits: 1.. }, b'\r' | b';' | b' ' | b'\t') => Some(At::Extension { value, skipped: 0 }),
             (At::DataEnd { cr: false }, b'\r') => Some(At::DataEnd { cr: true }),
             (At::DataEnd { .. }, b'\n') => Some(At::Size { value: 0, digits: 0 }),
@@ -119,8 +119,8 @@ fn add_digit(value: u64, digits: u8, byte: u8) -> Option<At> {
     (digits < 64).then_some(At::Size { value, digits: digits.saturating_add(1) })
 }
 
-fn after_size(value: u64) -> Option<At> {
-    Some(if value == 0 { At::Trailer { line: 0, total: 0 } } else { At::Data { left: value } })
+fn after_size(value: u64) -> At {
+    if value == 0 { At::Trailer { line: 0, total: 0 } } else { At::Data { left: value } }
 }
 
 #[cfg(test)]

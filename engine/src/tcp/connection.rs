@@ -150,8 +150,7 @@ impl<P: Payload> Connection<P> {
                 self.take_ack(segment, role, mark, sink);
             }
         }
-        self.said[role as usize] =
-            Some(Provocation { ack: segment.ack, flags: segment.flags });
+        self.said[role as usize] = Some(Provocation { ack: segment.ack, flags: segment.flags });
         self.settle(mark, role, sink);
     }
 
@@ -331,11 +330,10 @@ impl<P: Payload> Connection<P> {
         let payload = self.payload.get_or_insert_with(|| P::new(settings, self.ordinal));
         let quality = &mut self.quality.0;
         let (end, peer) = pair(&mut self.ends, role);
-        let pushed =
-            end.stream.push(seq, segment.payload, segment.payload_len, mark, segment.ack, &mut |piece| {
-                *quality |= gap_quality(&piece, peer, *quality);
-                payload.feed(role, piece, sink);
-            });
+        let pushed = end.stream.push(seq, segment.payload, segment.payload_len, mark, segment.ack, &mut |piece| {
+            *quality |= gap_quality(&piece, peer, *quality);
+            payload.feed(role, piece, sink);
+        });
         end.bytes += u64::from(pushed.new_bytes);
         if pushed.retransmitted {
             end.retransmits += 1;
@@ -441,9 +439,8 @@ impl<P: Payload> Connection<P> {
         if effect == ResetEffect::Ineffective {
             self.ineffective_resets += 1;
         }
-        let better = self.reset.is_none_or(|old| {
-            old.effect == ResetEffect::Ineffective && effect != ResetEffect::Ineffective
-        });
+        let better =
+            self.reset.is_none_or(|old| old.effect == ResetEffect::Ineffective && effect != ResetEffect::Ineffective);
         if is_over {
             return;
         }
@@ -572,7 +569,9 @@ fn report<S: Sink>(sink: &mut S, result: Result<(), Anomaly>) {
 /// GAP for bytes that the peer acknowledged and the capture does not hold; not where the snaplen cut them.
 pub(super) fn gap_quality(piece: &Piece<'_>, peer: &Endpoint, quality: u8) -> u8 {
     match piece {
-        Piece::Gap { len, seq, .. } if quality & Quality::TRUNCATED == 0 && peer.has_acked(seq::add(*seq, *len as u32)) => {
+        Piece::Gap { len, seq, .. }
+            if quality & Quality::TRUNCATED == 0 && peer.has_acked(seq::add(*seq, *len as u32)) =>
+        {
             Quality::GAP
         }
         _ => 0,
@@ -638,7 +637,11 @@ fn begin_time_wait(end: &mut Endpoint, peer: &Endpoint, mark: Mark, sent_now: bo
 /// The sender's role, as far as the first segment tells.
 fn sender_role<P: Payload>(segment: &Segment<'_>) -> (Role, RoleBasis) {
     if segment.flags.has(Flags::SYN) {
-        return if segment.flags.has(Flags::ACK) { (Role::Server, RoleBasis::SynAck) } else { (Role::Client, RoleBasis::Syn) };
+        return if segment.flags.has(Flags::ACK) {
+            (Role::Server, RoleBasis::SynAck)
+        } else {
+            (Role::Client, RoleBasis::Syn)
+        };
     }
     if let Some(told) = P::role_of(segment.payload) {
         return told;

@@ -132,11 +132,8 @@ impl<P: Payload> Connection<P> {
             }
             _ => None,
         };
-        let handshake_rtt_ns = self
-            .established
-            .zip(self.ends[0].syn)
-            .map(|(done, syn)| done.ts_ns - syn.ts_ns)
-            .filter(|&rtt| rtt >= 0);
+        let handshake_rtt_ns =
+            self.established.zip(self.ends[0].syn).map(|(done, syn)| done.ts_ns - syn.ts_ns).filter(|&rtt| rtt >= 0);
         ConnectionRecord {
             ordinal: self.ordinal,
             client: self.names[0],

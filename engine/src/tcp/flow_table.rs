@@ -169,7 +169,8 @@ impl<P: Payload> FlowTable<P> {
         if self.index.len() >= self.limit {
             self.evict(sink);
         }
-        let slot = Slot { key, connection: Some(Box::new(Connection::open(segment, settings))), newer: NONE, older: NONE };
+        let slot =
+            Slot { key, connection: Some(Box::new(Connection::open(segment, settings))), newer: NONE, older: NONE };
         let at = if let Some(at) = self.free.pop() {
             self.slots[at as usize] = slot;
             at

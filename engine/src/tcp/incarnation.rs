@@ -67,8 +67,7 @@ pub fn belongs<P: Payload>(connection: &Connection<P>, segment: &Segment<'_>) ->
 
 /// Whether a SYN-ACK acknowledges the peer's SYN (and no more than it sent with it).
 fn answers(syn_ack: &Segment<'_>, peer_isn: Option<u32>, peer_next: Option<u32>) -> bool {
-    peer_isn.is_some_and(|isn| seq::lt(isn, syn_ack.ack))
-        && peer_next.is_some_and(|next| seq::leq(syn_ack.ack, next))
+    peer_isn.is_some_and(|isn| seq::lt(isn, syn_ack.ack)) && peer_next.is_some_and(|next| seq::leq(syn_ack.ack, next))
 }
 
 /// A SYN or SYN-ACK of a side whose own was not captured yet: the answer, a crossing SYN, or one that the tap shows late.

@@ -71,11 +71,11 @@ pub const TRANSITIONS: &[(State, Event, State)] = &[
     (Listen, Found, Established),
     (Listen, SendRst, Closed), // refused: nobody listened
     (SynSent, RecvSynAck, Established),
-    (SynSent, RecvSyn, SynReceived), // simultaneous open: SYNs crossed
-    (SynSent, SendSynAck, SynReceived), // it answers a crossing SYN, so it has received it
-    (Established, SendSyn, SynSent),    // a SYN repeated: the SYN-ACK did not arrive, or not yet
+    (SynSent, RecvSyn, SynReceived),      // simultaneous open: SYNs crossed
+    (SynSent, SendSynAck, SynReceived),   // it answers a crossing SYN, so it has received it
+    (Established, SendSyn, SynSent),      // a SYN repeated: the SYN-ACK did not arrive, or not yet
     (SynSent, RecvAckOfSyn, Established), // the SYN-ACK was not captured
-    (SynSent, SendFin, FinWait1),    // likewise, and the first thing seen is the close
+    (SynSent, SendFin, FinWait1),         // likewise, and the first thing seen is the close
     (SynSent, RecvFin, CloseWait),
     (SynReceived, RecvAckOfSyn, Established),
     (SynReceived, RecvSynAck, Established), // simultaneous open: the SYN-ACK acknowledges ours
@@ -123,23 +123,23 @@ pub const TRANSITIONS: &[(State, Event, State)] = &[
 
 /// Legal pairs that change nothing: repetitions, and what the state has already taken into account.
 pub const NO_OPS: &[(State, Event)] = &[
-    (SynSent, SendSyn),      // retransmission
-    (Listen, RecvSyn),       // the answer decides
-    (Listen, RecvRst),       // ignored (§3.10.7.2)
-    (Closed, SendRst),       // the answer of no socket
-    (Closed, RecvRst),       // already gone
-    (Closed, RecvSyn),       // the answer decides
-    (SynReceived, SendSynAck), // retransmission, and the second half of a simultaneous open
-    (SynReceived, RecvSyn),  // retransmission
-    (Established, RecvSynAck), // retransmitted SYN-ACK
-    (Established, SendSynAck), // the handshake's ACK was seen before, or lost on its way
+    (SynSent, SendSyn),          // retransmission
+    (Listen, RecvSyn),           // the answer decides
+    (Listen, RecvRst),           // ignored (§3.10.7.2)
+    (Closed, SendRst),           // the answer of no socket
+    (Closed, RecvRst),           // already gone
+    (Closed, RecvSyn),           // the answer decides
+    (SynReceived, SendSynAck),   // retransmission, and the second half of a simultaneous open
+    (SynReceived, RecvSyn),      // retransmission
+    (Established, RecvSynAck),   // retransmitted SYN-ACK
+    (Established, SendSynAck),   // the handshake's ACK was seen before, or lost on its way
     (Established, RecvAckOfSyn), // already counted
-    (Established, RecvSyn),  // the peer's SYN, captured late or answered by a challenge ACK (RFC 5961 §4)
+    (Established, RecvSyn),      // the peer's SYN, captured late or answered by a challenge ACK (RFC 5961 §4)
     (Established, Found),
-    (TimeWait, RecvFin),     // the peer repeats its FIN: the timer restarts (§3.10.7.4)
-    (CloseWait, RecvFin),    // retransmission
-    (Closing, RecvFin),      // retransmission
-    (LastAck, RecvFin),      // retransmission
+    (TimeWait, RecvFin),  // the peer repeats its FIN: the timer restarts (§3.10.7.4)
+    (CloseWait, RecvFin), // retransmission
+    (Closing, RecvFin),   // retransmission
+    (LastAck, RecvFin),   // retransmission
 ];
 
 const STATES: usize = State::ALL.len();

@@ -220,9 +220,7 @@ mod tests {
 
     #[test]
     fn a_bare_reset_shows_it_gone_only_in_answer_and_only_from_the_endpoint() {
-        for (ack, seq, own, gone) in
-            [(1000, 1000, true, true), (1000, 1001, true, false), (1000, 1000, false, false)]
-        {
+        for (ack, seq, own, gone) in [(1000, 1000, true, true), (1000, 1001, true, false), (1000, 1000, false, false)] {
             let mut tw = waiting();
             tw.probed(at(70), ack);
             tw.answered_by_reset(at(70), seq, own);

@@ -25,12 +25,7 @@ const PORT_80_OF_HOST: &[Instruction] = &[
     (0x6, 0, 0, 0x0000_0000),
 ];
 /// `greater 100`.
-const GREATER_100: &[Instruction] = &[
-    (0x80, 0, 0, 0),
-    (0x35, 0, 1, 100),
-    (0x6, 0, 0, 0x0004_0000),
-    (0x6, 0, 0, 0),
-];
+const GREATER_100: &[Instruction] = &[(0x80, 0, 0, 0), (0x35, 0, 1, 100), (0x6, 0, 0, 0x0004_0000), (0x6, 0, 0, 0)];
 
 fn filter(link: u32, program: &[Instruction]) -> Filter {
     Filter::new(BTreeMap::from([(link, program.to_vec())])).unwrap()
@@ -62,11 +57,7 @@ fn a_compiled_expression_matches_what_it_says() {
         (Vec::new(), false),
     ];
     for (bytes, expected) in cases {
-        assert_eq!(
-            filter.matches(LinkType(1), &bytes, 60),
-            expected,
-            "{bytes:?}"
-        );
+        assert_eq!(filter.matches(LinkType(1), &bytes, 60), expected, "{bytes:?}");
     }
 }
 
@@ -109,14 +100,8 @@ fn every_instruction_computes() {
         (&[(0x48, 0, 0, 1)], Some(0x0607)),
         (&[(0x50, 0, 0, 1)], Some(6)),
         (&[(0xb1, 0, 0, 0x4f), (0x87, 0, 0, 0)], Some(60)),
-        (
-            &[(0x02, 0, 0, 15), (0x00, 0, 0, 1), (0x60, 0, 0, 15)],
-            Some(12),
-        ),
-        (
-            &[(0x03, 0, 0, 3), (0x61, 0, 0, 3), (0x87, 0, 0, 0)],
-            Some(5),
-        ),
+        (&[(0x02, 0, 0, 15), (0x00, 0, 0, 1), (0x60, 0, 0, 15)], Some(12)),
+        (&[(0x03, 0, 0, 3), (0x61, 0, 0, 3), (0x87, 0, 0, 0)], Some(5)),
         (&[(0x81, 0, 0, 0), (0x87, 0, 0, 0)], Some(999)),
         (&[(0x05, 0, 0, 1), (0x6, 0, 0, 1)], Some(12)),
         (&[(0x1d, 0, 1, 0), (0x6, 0, 0, 1)], Some(12)),

@@ -27,10 +27,7 @@ const BASE_2: u8 = 0x80;
 
 impl Clock {
     /// The clock of an interface without options: microseconds since 1970.
-    pub const DEFAULT: Clock = Clock {
-        tick: Tick::Nanoseconds(1000),
-        offset_s: 0,
-    };
+    pub const DEFAULT: Clock = Clock { tick: Tick::Nanoseconds(1000), offset_s: 0 };
 
     /// Sets the resolution from the one byte of `if_tsresol`.
     #[must_use]
@@ -57,9 +54,7 @@ impl Clock {
     pub fn ns(self, ticks: u64) -> i64 {
         match (self.tick, self.offset_s) {
             // What every capture has: a product of at most 62 bits.
-            (Tick::Nanoseconds(each), 0) if ticks.leading_zeros() + each.leading_zeros() > 65 => {
-                (ticks * each) as i64
-            }
+            (Tick::Nanoseconds(each), 0) if ticks.leading_zeros() + each.leading_zeros() > 65 => (ticks * each) as i64,
             _ => self.wide_ns(ticks),
         }
     }
@@ -67,9 +62,7 @@ impl Clock {
     fn wide_ns(self, ticks: u64) -> i64 {
         let ns = match self.tick {
             Tick::Nanoseconds(each) => i128::from(ticks) * i128::from(each),
-            Tick::PerNanosecond(count) => {
-                count.map_or(0, |count| (u128::from(ticks) / count) as i128)
-            }
+            Tick::PerNanosecond(count) => count.map_or(0, |count| (u128::from(ticks) / count) as i128),
             Tick::BinaryFraction(n) => ((u128::from(ticks) * 1_000_000_000) >> n) as i128,
         };
         let offset_ns = i128::from(self.offset_s) * 1_000_000_000;
@@ -97,11 +90,7 @@ mod tests {
             (BASE_2 | 0x7f, u64::MAX, 0),
         ];
         for (resolution, ticks, ns) in cases {
-            assert_eq!(
-                Clock::DEFAULT.with_resolution(resolution).ns(ticks),
-                ns,
-                "{resolution}"
-            );
+            assert_eq!(Clock::DEFAULT.with_resolution(resolution).ns(ticks), ns, "{resolution}");
         }
         assert_eq!(Clock::DEFAULT.ns(1), 1000);
     }

@@ -41,11 +41,7 @@ impl Interface {
         let list = body.get(DESCRIPTION..)?;
         let link = LinkType(u32::from(order.u16(body, LINK_TYPE)));
         let snaplen = order.u32(body, SNAPLEN);
-        let mut facts = InterfaceFacts {
-            link_type: link.0,
-            snaplen,
-            ..InterfaceFacts::default()
-        };
+        let mut facts = InterfaceFacts { link_type: link.0, snaplen, ..InterfaceFacts::default() };
         let mut clock = Clock::DEFAULT;
         for (code, value) in Options::new(order, list) {
             match (code, value) {
@@ -57,14 +53,7 @@ impl Interface {
                 _ => {}
             }
         }
-        Some((
-            Interface {
-                link,
-                snaplen,
-                clock,
-            },
-            facts,
-        ))
+        Some((Interface { link, snaplen, clock }, facts))
     }
 
     /// Longest packet believed.
@@ -87,19 +76,11 @@ pub fn add_statistics(order: Order, body: &[u8], facts: &mut InterfaceFacts) {
             _ => {}
         }
     }
-    facts.dropped = drops
-        .into_iter()
-        .flatten()
-        .reduce(u64::saturating_add)
-        .or(facts.dropped);
+    facts.dropped = drops.into_iter().flatten().reduce(u64::saturating_add).or(facts.dropped);
 }
 
 /// The file's text up to a NUL or [`NAME_BYTES`], whatever its bytes.
 fn text(value: &[u8]) -> String {
-    let end = value
-        .iter()
-        .take(NAME_BYTES)
-        .take_while(|&&byte| byte != 0)
-        .count();
+    let end = value.iter().take(NAME_BYTES).take_while(|&&byte| byte != 0).count();
     String::from_utf8_lossy(value.get(..end).unwrap_or_default()).into_owned()
 }

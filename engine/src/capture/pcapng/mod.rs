@@ -67,11 +67,7 @@ impl Pcapng {
     /// # Errors
     /// A [`Stop`] if it is cut short or is none of pcapng.
     pub fn open(input: &mut Window) -> Result<Pcapng, Stop> {
-        let mut reader = Pcapng {
-            order: Order::Little,
-            section: Vec::new(),
-            interfaces: Vec::new(),
-        };
+        let mut reader = Pcapng { order: Order::Little, section: Vec::new(), interfaces: Vec::new() };
         reader.begin_section(input)?;
         Ok(reader)
     }
@@ -86,11 +82,7 @@ impl Pcapng {
             let offset = input.offset();
             let start = input.peek(BLOCK_START)?;
             if start.len() < BLOCK_START {
-                return if start.is_empty() {
-                    Ok(None)
-                } else {
-                    Err(Stop::CutShort { offset })
-                };
+                return if start.is_empty() { Ok(None) } else { Err(Stop::CutShort { offset }) };
             }
             let kind = self.order.u32(start, 0);
             let length = self.order.u32(start, 4);
@@ -123,16 +115,10 @@ impl Pcapng {
         let major = self.order.u16(start, BLOCK_START + 4);
         let length = self.order.u32(start, 4);
         if major != 1 {
-            return Err(Stop::corrupt(
-                offset,
-                format!("pcapng version {major} is not known"),
-            ));
+            return Err(Stop::corrupt(offset, format!("pcapng version {major} is not known")));
         }
         if (length as usize) < SECTION_START + BLOCK_END {
-            return Err(Stop::corrupt(
-                offset,
-                format!("section header of {length} bytes"),
-            ));
+            return Err(Stop::corrupt(offset, format!("section header of {length} bytes")));
         }
         self.section.clear();
         take_block(self.order, input, offset, length).map(|_| ())
@@ -143,14 +129,9 @@ impl Pcapng {
             return self.add_interface(offset, body);
         }
         if body.len() < STATISTICS {
-            return Err(Stop::corrupt(
-                offset,
-                "interface statistics without an interface",
-            ));
+            return Err(Stop::corrupt(offset, "interface statistics without an interface"));
         }
-        let index = self
-            .first_of_section()
-            .saturating_add(self.order.u32(body, 0) as usize);
+        let index = self.first_of_section().saturating_add(self.order.u32(body, 0) as usize);
         // Statistics of an interface that was never described say nothing of any packet.
         if let Some(facts) = self.interfaces.get_mut(index) {
             add_statistics(self.order, body, facts);
@@ -160,10 +141,7 @@ impl Pcapng {
 
     fn add_interface(&mut self, offset: u64, body: &[u8]) -> Result<(), Stop> {
         if self.interfaces.len() >= MOST_INTERFACES {
-            return Err(Stop::corrupt(
-                offset,
-                format!("more than {MOST_INTERFACES} interfaces"),
-            ));
+            return Err(Stop::corrupt(offset, format!("more than {MOST_INTERFACES} interfaces")));
         }
         let (interface, facts) = Interface::parse(self.order, body)
             .ok_or_else(|| Stop::corrupt(offset, "interface description without a link type"))?;
@@ -184,26 +162,14 @@ impl Pcapng {
             _ => self.simple(body),
         };
         let Some(interface) = self.section.get(fields.interface as usize) else {
-            return Err(Stop::corrupt(
-                offset,
-                format!("packet of interface {}, not described", fields.interface),
-            ));
+            return Err(Stop::corrupt(offset, format!("packet of interface {}, not described", fields.interface)));
         };
         if fields.captured > interface.longest() {
             return Err(too_long(offset, fields.captured, interface.longest()));
         }
-        let bytes = body
-            .get(fields.header..)
-            .and_then(|data| data.get(..fields.captured as usize))
-            .ok_or_else(|| {
-                Stop::corrupt(
-                    offset,
-                    format!(
-                        "packet of {} bytes in a block of {}",
-                        fields.captured,
-                        body.len()
-                    ),
-                )
+        let bytes =
+            body.get(fields.header..).and_then(|data| data.get(..fields.captured as usize)).ok_or_else(|| {
+                Stop::corrupt(offset, format!("packet of {} bytes in a block of {}", fields.captured, body.len()))
             })?;
         Ok(Record {
             ts_ns: fields.ticks.map(|ticks| interface.clock.ns(ticks)),
@@ -230,31 +196,15 @@ impl Pcapng {
 
     /// Appendix A: as enhanced, but the interface shares its 32 bits with a drop count.
     fn obsolete(&self, body: &[u8]) -> PacketFields {
-        PacketFields {
-            interface: u32::from(self.order.u16(body, 0)),
-            ..self.enhanced(body)
-        }
+        PacketFields { interface: u32::from(self.order.u16(body, 0)), ..self.enhanced(body) }
     }
 
     /// §4.4: the original length only; the packet is of interface 0, cut to its snaplen, and has no time.
     fn simple(&self, body: &[u8]) -> PacketFields {
         let original_len = self.order.u32(body, 0);
-        let snaplen = self
-            .section
-            .first()
-            .map_or(0, |interface| interface.snaplen);
-        let captured = if snaplen == 0 {
-            original_len
-        } else {
-            original_len.min(snaplen)
-        };
-        PacketFields {
-            interface: 0,
-            ticks: None,
-            captured,
-            original_len,
-            header: 4,
-        }
+        let snaplen = self.section.first().map_or(0, |interface| interface.snaplen);
+        let captured = if snaplen == 0 { original_len } else { original_len.min(snaplen) };
+        PacketFields { interface: 0, ticks: None, captured, original_len, header: 4 }
     }
 }
 
@@ -264,16 +214,11 @@ fn take_block(order: Order, input: &mut Window, offset: u64, length: u32) -> Res
     if !(LEAST_BLOCK..=LARGEST_BLOCK).contains(&length) || !length.is_multiple_of(4) {
         return Err(bad_length(offset, length));
     }
-    let block = input
-        .take(length as usize)?
-        .ok_or(Stop::CutShort { offset })?;
+    let block = input.take(length as usize)?.ok_or(Stop::CutShort { offset })?;
     let end = block.len().saturating_sub(BLOCK_END);
     let again = order.u32(block, end);
     if again != length {
-        return Err(Stop::corrupt(
-            offset,
-            format!("block length {length} at its start, {again} at its end"),
-        ));
+        return Err(Stop::corrupt(offset, format!("block length {length} at its start, {again} at its end")));
     }
     Ok(block.get(BLOCK_START..end).unwrap_or_default())
 }
@@ -283,11 +228,7 @@ fn skip_block(input: &mut Window, offset: u64, length: u32) -> Result<(), Stop> 
     if length < LEAST_BLOCK || !length.is_multiple_of(4) {
         return Err(bad_length(offset, length));
     }
-    if input.skip(u64::from(length))? {
-        Ok(())
-    } else {
-        Err(Stop::CutShort { offset })
-    }
+    if input.skip(u64::from(length))? { Ok(()) } else { Err(Stop::CutShort { offset }) }
 }
 
 #[cold]

@@ -50,10 +50,7 @@ mod tests {
 
     #[test]
     fn an_option_beyond_the_block_is_not_read() {
-        assert_eq!(
-            Options::new(Order::Big, &[0, 2, 0, 5, 1, 2, 3, 4]).count(),
-            0
-        );
+        assert_eq!(Options::new(Order::Big, &[0, 2, 0, 5, 1, 2, 3, 4]).count(), 0);
         assert_eq!(Options::new(Order::Big, &[0, 2, 0]).count(), 0);
     }
 }

@@ -13,13 +13,7 @@ fn read(file: Vec<u8>) -> (Vec<Read>, Vec<InterfaceFacts>, Option<String>) {
     let mut packets = Vec::new();
     let problem = loop {
         match reader.next(&mut input) {
-            Ok(Some(r)) => packets.push((
-                r.ts_ns,
-                r.bytes.to_vec(),
-                r.original_len,
-                r.interface,
-                r.link.0,
-            )),
+            Ok(Some(r)) => packets.push((r.ts_ns, r.bytes.to_vec(), r.original_len, r.interface, r.link.0)),
             Ok(None) => break None,
             Err(stop) => break Some(stop.to_string()),
         }
@@ -51,40 +45,18 @@ fn sections_differ_in_byte_order_interfaces_and_resolution() {
         (Some(7), Vec::new(), 3, 2, 113),
     ];
     assert_eq!((packets, problem), (expected, None));
-    let facts: Vec<_> = interfaces
-        .iter()
-        .map(|i| (i.name.as_deref(), i.link_type, i.snaplen))
-        .collect();
-    assert_eq!(
-        facts,
-        [
-            (Some("eth0"), 1, 0),
-            (None, 101, 96),
-            (Some("eth0"), 113, 0),
-            (None, 101, 96)
-        ]
-    );
+    let facts: Vec<_> = interfaces.iter().map(|i| (i.name.as_deref(), i.link_type, i.snaplen)).collect();
+    assert_eq!(facts, [(Some("eth0"), 1, 0), (None, 101, 96), (Some("eth0"), 113, 0), (None, 101, 96)]);
 }
 
 #[test]
 fn simple_packets_are_cut_to_the_snaplen_and_have_no_time() {
     for order in [Order::Little, Order::Big] {
         let mut file = [section(order), interface(order, 1, 6, &[])].concat();
-        file.extend(block(
-            order,
-            SIMPLE_PACKET,
-            &[&order.put32(99)[..], b"abcdef"].concat(),
-        ));
-        file.extend(block(
-            order,
-            SIMPLE_PACKET,
-            &[&order.put32(3)[..], b"xyz"].concat(),
-        ));
+        file.extend(block(order, SIMPLE_PACKET, &[&order.put32(99)[..], b"abcdef"].concat()));
+        file.extend(block(order, SIMPLE_PACKET, &[&order.put32(3)[..], b"xyz"].concat()));
         let (packets, _, problem) = read(file);
-        let expected = vec![
-            (None, b"abcdef".to_vec(), 99, 0, 1),
-            (None, b"xyz".to_vec(), 3, 0, 1),
-        ];
+        let expected = vec![(None, b"abcdef".to_vec(), 99, 0, 1), (None, b"xyz".to_vec(), 3, 0, 1)];
         assert_eq!((packets, problem), (expected, None));
     }
 }
@@ -93,37 +65,21 @@ fn simple_packets_are_cut_to_the_snaplen_and_have_no_time() {
 fn obsolete_packets_are_read() {
     let order = Order::Big;
     let fields = [0x0000_0042, 0, 9, 2, 60].map(|v| order.put32(v)).concat();
-    let file = [
-        start(order),
-        block(order, OBSOLETE_PACKET, &[&fields[..], b"hi"].concat()),
-    ]
-    .concat();
+    let file = [start(order), block(order, OBSOLETE_PACKET, &[&fields[..], b"hi"].concat())].concat();
     assert_eq!(read(file).0, vec![(Some(9000), b"hi".to_vec(), 60, 0, 1)]);
 }
 
 #[test]
 fn statistics_reach_their_interface() {
     let order = Order::Little;
-    let statistics = |list: &[(u16, &[u8])]| {
-        block(
-            order,
-            INTERFACE_STATISTICS,
-            &[vec![0; 12], options(order, list)].concat(),
-        )
-    };
+    let statistics =
+        |list: &[(u16, &[u8])]| block(order, INTERFACE_STATISTICS, &[vec![0; 12], options(order, list)].concat());
     let count = |n: u64| n.to_le_bytes();
     let mut file = start(order);
     file.extend(statistics(&[(4, &count(10)), (5, &count(1))]));
-    file.extend(statistics(&[
-        (4, &count(20)),
-        (5, &count(2)),
-        (7, &count(3)),
-    ]));
+    file.extend(statistics(&[(4, &count(20)), (5, &count(2)), (7, &count(3))]));
     let (_, interfaces, problem) = read(file);
-    assert_eq!(
-        (interfaces[0].received, interfaces[0].dropped, problem),
-        (Some(20), Some(5), None)
-    );
+    assert_eq!((interfaces[0].received, interfaces[0].dropped, problem), (Some(20), Some(5), None));
 }
 
 #[test]
@@ -149,18 +105,9 @@ fn nonsense_stops_the_file_and_keeps_what_was_read() {
         (twisted, "block length 36 at its start, 16777252 at its end"),
         (long, "captured length 300000 is above 262144"),
         (beyond, "packet of 200 bytes in a block of 24"),
-        (
-            enhanced(order, 1, 1, b"x", 1),
-            "packet of interface 1, not described",
-        ),
-        (
-            [0x0bad_u32.to_le_bytes(), 8u32.to_le_bytes()].concat(),
-            "block length 8",
-        ),
-        (
-            [6u32.to_le_bytes(), u32::MAX.to_le_bytes()].concat(),
-            "block length 4294967295",
-        ),
+        (enhanced(order, 1, 1, b"x", 1), "packet of interface 1, not described"),
+        ([0x0bad_u32.to_le_bytes(), 8u32.to_le_bytes()].concat(), "block length 8"),
+        ([6u32.to_le_bytes(), u32::MAX.to_le_bytes()].concat(), "block length 4294967295"),
     ];
     for (bad, why) in cases {
         let mut file = start(order);
@@ -168,10 +115,7 @@ fn nonsense_stops_the_file_and_keeps_what_was_read() {
         let offset = file.len();
         file.extend(bad);
         let (packets, _, problem) = read(file);
-        assert_eq!(
-            (packets.len(), problem),
-            (1, Some(format!("corrupt record at offset {offset}: {why}")))
-        );
+        assert_eq!((packets.len(), problem), (1, Some(format!("corrupt record at offset {offset}: {why}"))));
     }
 }
 
@@ -180,10 +124,7 @@ fn a_skipped_block_may_be_cut_short_too() {
     let mut file = start(Order::Big);
     let offset = file.len();
     file.extend([0x0bad_u32.to_be_bytes(), 0xffff_fff0_u32.to_be_bytes()].concat());
-    assert_eq!(
-        read(file).2,
-        Some(format!("cut short in the record at offset {offset}"))
-    );
+    assert_eq!(read(file).2, Some(format!("cut short in the record at offset {offset}")));
 }
 
 #[test]

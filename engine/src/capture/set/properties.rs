@@ -1,9 +1,7 @@
 //! What must hold of any bytes at all, in pieces of any length.
 
 use super::*;
-use crate::capture::forge::{
-    Pieces, block, enhanced, interface, options, pcap_header, pcap_record, section,
-};
+use crate::capture::forge::{Pieces, block, enhanced, interface, options, pcap_header, pcap_record, section};
 use crate::capture::order::Order;
 use crate::decode::decode;
 use proptest::collection::vec;
@@ -14,17 +12,11 @@ use std::io::Cursor;
 type Seen = (i64, Vec<u8>, u32);
 
 /// Everything read, decoded on the way, and how it ended; `None` if refused.
-fn read(
-    stream: impl Read + Send + 'static,
-    max_packets: usize,
-) -> Option<(Vec<Seen>, Option<String>)> {
+fn read(stream: impl Read + Send + 'static, max_packets: usize) -> Option<(Vec<Seen>, Option<String>)> {
     let mut set = CaptureSet::from_reader("x", stream, &Settings::default()).ok()?;
     let mut batch = Batch::default();
     let mut packets = Vec::new();
-    while set
-        .next_batch(&mut batch, max_packets)
-        .expect("only opening a file can fail")
-    {
+    while set.next_batch(&mut batch, max_packets).expect("only opening a file can fail") {
         for packet in &batch.packets {
             let bytes = batch.bytes(packet);
             assert_eq!(bytes.len(), packet.captured_len as usize);
@@ -42,11 +34,7 @@ fn order() -> impl Strategy<Value = Order> {
 
 /// A well-formed pcap of any layout.
 fn any_pcap() -> impl Strategy<Value = Vec<u8>> {
-    let magic = prop_oneof![
-        Just((0xa1b2_c3d4, 0)),
-        Just((0xa1b2_3c4d, 0)),
-        Just((0xa1b2_cd34, 8))
-    ];
+    let magic = prop_oneof![Just((0xa1b2_c3d4, 0)), Just((0xa1b2_3c4d, 0)), Just((0xa1b2_cd34, 8))];
     let packets = vec((any::<u32>(), vec(any::<u8>(), 0..90), any::<u32>()), 0..12);
     (order(), magic, any::<u32>(), packets).prop_map(|(order, (magic, extra), snaplen, packets)| {
         let mut file = pcap_header(order, magic, snaplen, 1);
@@ -60,12 +48,9 @@ fn any_pcap() -> impl Strategy<Value = Vec<u8>> {
 /// A pcapng of any blocks in well-formed frames; what is in them may be nonsense.
 fn any_pcapng() -> impl Strategy<Value = Vec<u8>> {
     let body = prop_oneof![
-        (any::<u16>(), 0u32..2000, vec(any::<u8>(), 0..9))
-            .prop_map(|(link, snaplen, value)| (0, link, snaplen, value)),
-        (any::<u16>(), any::<u32>(), vec(any::<u8>(), 0..60))
-            .prop_map(|(a, b, bytes)| (1, a, b, bytes)),
-        (0u16..8, any::<u32>(), vec(any::<u8>(), 0..60))
-            .prop_map(|(kind, _, bytes)| (2, kind, 0, bytes)),
+        (any::<u16>(), 0u32..2000, vec(any::<u8>(), 0..9)).prop_map(|(link, snaplen, value)| (0, link, snaplen, value)),
+        (any::<u16>(), any::<u32>(), vec(any::<u8>(), 0..60)).prop_map(|(a, b, bytes)| (1, a, b, bytes)),
+        (0u16..8, any::<u32>(), vec(any::<u8>(), 0..60)).prop_map(|(kind, _, bytes)| (2, kind, 0, bytes)),
         Just((3, 0, 0, Vec::new())),
     ];
     (order(), vec(body, 0..12)).prop_map(|(order, blocks)| {
@@ -74,11 +59,7 @@ fn any_pcapng() -> impl Strategy<Value = Vec<u8>> {
             file.extend(match kind {
                 0 => interface(order, a, b, &[(9, &bytes), (2, &bytes)]),
                 1 => enhanced(order, u32::from(a) % 3, u64::from(b) << 20, &bytes, b),
-                2 => block(
-                    order,
-                    u32::from(a),
-                    &[&bytes[..], &options(order, &[(4, &[1; 8])])].concat(),
-                ),
+                2 => block(order, u32::from(a), &[&bytes[..], &options(order, &[(4, &[1; 8])])].concat()),
                 _ => section(order),
             });
         }

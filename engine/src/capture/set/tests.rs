@@ -16,14 +16,7 @@ fn drain(set: &mut CaptureSet, max_packets: usize) -> Vec<Seen> {
         assert_eq!(batch.first_ordinal, seen.len() as u64);
         assert!(batch.packets.len() <= max_packets);
         let packets = batch.packets.iter();
-        seen.extend(packets.map(|p| {
-            (
-                p.file,
-                p.frame,
-                p.ts_ns / 1_000_000_000,
-                batch.bytes(p).to_vec(),
-            )
-        }));
+        seen.extend(packets.map(|p| (p.file, p.frame, p.ts_ns / 1_000_000_000, batch.bytes(p).to_vec())));
     }
     seen
 }
@@ -39,18 +32,8 @@ fn refusal(paths: &[&Path]) -> String {
 }
 
 fn names(set: &CaptureSet) -> Vec<String> {
-    let name = |path: &str| {
-        Path::new(path)
-            .file_name()
-            .unwrap()
-            .to_string_lossy()
-            .into_owned()
-    };
-    set.facts()
-        .files
-        .iter()
-        .map(|file| name(&file.path))
-        .collect()
+    let name = |path: &str| Path::new(path).file_name().unwrap().to_string_lossy().into_owned();
+    set.facts().files.iter().map(|file| name(&file.path)).collect()
 }
 
 #[test]
@@ -69,23 +52,10 @@ fn files_are_ordered_by_their_first_packet_then_by_path() {
         (2, 1, 30, b"late".to_vec()),
     ];
     assert_eq!(drain(&mut set, 1), expected);
-    assert_eq!(
-        drain(&mut open(&[&none, &late, &tie, &early]).unwrap(), 100),
-        expected
-    );
+    assert_eq!(drain(&mut open(&[&none, &late, &tie, &early]).unwrap(), 100), expected);
     let facts = set.facts();
-    assert_eq!(
-        facts
-            .files
-            .iter()
-            .map(|file| file.packets)
-            .collect::<Vec<_>>(),
-        [2, 1, 1, 0]
-    );
-    assert_eq!(
-        (facts.files[0].first_ns, facts.files[0].last_ns),
-        (Some(10_000_000_000), Some(20_000_000_000))
-    );
+    assert_eq!(facts.files.iter().map(|file| file.packets).collect::<Vec<_>>(), [2, 1, 1, 0]);
+    assert_eq!((facts.files[0].first_ns, facts.files[0].last_ns), (Some(10_000_000_000), Some(20_000_000_000)));
     let (read, total) = set.progress();
     assert_eq!(read, total);
 }
@@ -102,10 +72,7 @@ fn a_folder_is_its_captures_by_magic() {
     assert_eq!(drain(&mut set, 10).len(), 1);
     assert_eq!(names(&set), ["one.whatever", "broken"]);
     let problem = set.facts().files[1].problem.clone().unwrap();
-    assert_eq!(
-        problem,
-        "the file header is cut short; copy the capture again"
-    );
+    assert_eq!(problem, "the file header is cut short; copy the capture again");
 }
 
 #[test]
@@ -119,44 +86,26 @@ fn what_is_no_capture_is_refused_in_one_line() {
             folder.write("text", b"hello\n"),
             format!("PATH: not a packet capture: it looks like text; {advice} (offset 0)"),
         ),
-        (
-            folder.write("empty", b""),
-            format!("PATH: empty, 0 bytes; {advice} (offset 0)"),
-        ),
+        (folder.write("empty", b""), format!("PATH: empty, 0 bytes; {advice} (offset 0)")),
         (
             folder.write("bytes", &[0, 1, 2]),
-            format!(
-                "PATH: not a packet capture: its first bytes are no known magic; {advice} (offset 0)"
-            ),
+            format!("PATH: not a packet capture: its first bytes are no known magic; {advice} (offset 0)"),
         ),
         (
             folder.write("xz", b"\xfd7zXZ\0\0"),
-            format!(
-                "PATH: not a packet capture: it is compressed with xz (decompress it first); {advice} (offset 0)"
-            ),
+            format!("PATH: not a packet capture: it is compressed with xz (decompress it first); {advice} (offset 0)"),
         ),
         (
             folder.write("cut", &pcap(&[])[..23]),
             "PATH: the file header is cut short; copy the capture again (offset 0)".to_owned(),
         ),
-        (
-            folder.0.join("absent"),
-            "PATH: no such file or folder; check the path".to_owned(),
-        ),
-        (
-            other.0.clone(),
-            "PATH: no capture among the 1 files of this folder; give a pcap or pcapng file"
-                .to_owned(),
-        ),
+        (folder.0.join("absent"), "PATH: no such file or folder; check the path".to_owned()),
+        (other.0.clone(), "PATH: no capture among the 1 files of this folder; give a pcap or pcapng file".to_owned()),
     ];
     let good = folder.write("good", &pcap(&[(1, b"x")]));
     for (path, line) in cases {
         assert_eq!(refusal(&[&path]), line);
-        assert_eq!(
-            refusal(&[&good, &path]),
-            line,
-            "one bad file among good ones is the user's mistake too"
-        );
+        assert_eq!(refusal(&[&good, &path]), line, "one bad file among good ones is the user's mistake too");
     }
     assert_eq!(refusal(&[]).matches('\n').count(), 0);
 }
@@ -168,14 +117,8 @@ fn a_cut_file_gives_what_came_before_and_the_next_file_goes_on() {
     let cut = folder.write("cut", &whole[..whole.len() - 1]);
     let next = folder.write("next", &pcap(&[(3, b"third")]));
     let mut set = open(&[&cut, &next]).unwrap();
-    assert_eq!(
-        drain(&mut set, 10),
-        vec![(0, 1, 1, b"first".to_vec()), (1, 1, 3, b"third".to_vec())]
-    );
-    assert_eq!(
-        set.facts().files[0].problem.as_deref(),
-        Some("cut short in the record at offset 45")
-    );
+    assert_eq!(drain(&mut set, 10), vec![(0, 1, 1, b"first".to_vec()), (1, 1, 3, b"third".to_vec())]);
+    assert_eq!(set.facts().files[0].problem.as_deref(), Some("cut short in the record at offset 45"));
     assert_eq!(set.facts().files[1].problem, None);
 }
 
@@ -188,16 +131,9 @@ fn compressed_files_read_as_plain_and_may_be_cut_too() {
     let zstd = zstd::encode_all(&plain[..], 1).unwrap();
     for (word, packed) in [("gzip", gzip), ("zstd", zstd)] {
         let cut = packed[..packed.len() - 12].to_vec();
-        let mut set =
-            CaptureSet::from_reader("x", Cursor::new(packed), &Settings::default()).unwrap();
+        let mut set = CaptureSet::from_reader("x", Cursor::new(packed), &Settings::default()).unwrap();
         assert_eq!(drain(&mut set, 10).len(), 2);
-        assert_eq!(
-            (
-                set.facts().files[0].compression,
-                set.facts().files[0].problem.as_deref()
-            ),
-            (word, None)
-        );
+        assert_eq!((set.facts().files[0].compression, set.facts().files[0].problem.as_deref()), (word, None));
         if let Ok(mut set) = CaptureSet::from_reader("x", Cursor::new(cut), &Settings::default()) {
             drain(&mut set, 10);
             assert!(set.facts().files[0].problem.is_some(), "{word}");
@@ -213,18 +149,12 @@ fn a_stream_can_be_read_again_as_far_as_it_was_kept() {
     let seen = drain(&mut set, 10);
     assert_eq!(drain(&mut set.replay(&whole).unwrap(), 10), seen);
 
-    let partly = Settings {
-        replay_bytes: 50,
-        ..Settings::default()
-    };
+    let partly = Settings { replay_bytes: 50, ..Settings::default() };
     let mut set = CaptureSet::from_reader("-", Cursor::new(bytes), &partly).unwrap();
     assert_eq!(drain(&mut set, 10), seen);
     let mut again = set.replay(&partly).unwrap();
     assert_eq!(drain(&mut again, 10), seen[..1]);
-    assert_eq!(
-        again.facts().files[0].problem.as_deref(),
-        Some("cut short in the record at offset 45")
-    );
+    assert_eq!(again.facts().files[0].problem.as_deref(), Some("cut short in the record at offset 45"));
 }
 
 #[cfg(target_os = "linux")]
@@ -233,22 +163,14 @@ fn a_pipe_named_by_a_path_is_read_once_and_kept() {
     let folder = Folder::new("pipe");
     let file = folder.write("later", &pcap(&[(9, b"later")]));
     let (reader, mut writer) = std::io::pipe().unwrap();
-    writer
-        .write_all(&pcap(&[(1, b"first"), (2, b"second")]))
-        .unwrap();
+    writer.write_all(&pcap(&[(1, b"first"), (2, b"second")])).unwrap();
     drop(writer);
     let descriptor = std::os::fd::AsRawFd::as_raw_fd(&reader);
     let path = PathBuf::from(format!("/dev/fd/{descriptor}"));
     let mut set = open(&[&file, &path]).unwrap();
     let seen = drain(&mut set, 10);
-    assert_eq!(
-        seen.iter().map(|packet| packet.2).collect::<Vec<_>>(),
-        [1, 2, 9]
-    );
-    assert_eq!(
-        drain(&mut set.replay(&Settings::default()).unwrap(), 10),
-        seen
-    );
+    assert_eq!(seen.iter().map(|packet| packet.2).collect::<Vec<_>>(), [1, 2, 9]);
+    assert_eq!(drain(&mut set.replay(&Settings::default()).unwrap(), 10), seen);
 }
 
 #[test]
@@ -258,50 +180,27 @@ fn files_are_read_again_in_the_same_order() {
     let a = folder.write("a", &pcap(&[(2, b"second")]));
     let mut set = open(&[&a, &b]).unwrap();
     let seen = drain(&mut set, 10);
-    assert_eq!(
-        drain(&mut set.replay(&Settings::default()).unwrap(), 10),
-        seen
-    );
+    assert_eq!(drain(&mut set.replay(&Settings::default()).unwrap(), 10), seen);
 }
 
 #[test]
 fn a_filter_holds_packets_back_and_counts_them() {
     // `ld [0]; jeq 'b', 1, 0; ret 0; ret 1` on the first byte.
-    let program = vec![
-        (0x30, 0, 0, 0),
-        (0x15, 1, 0, u32::from(b'b')),
-        (0x6, 0, 0, 0),
-        (0x6, 0, 0, 1),
-    ];
-    let settings = Settings {
-        filter: [(1, program)].into(),
-        ..Settings::default()
-    };
+    let program = vec![(0x30, 0, 0, 0), (0x15, 1, 0, u32::from(b'b')), (0x6, 0, 0, 0), (0x6, 0, 0, 1)];
+    let settings = Settings { filter: [(1, program)].into(), ..Settings::default() };
     let bytes = pcap(&[(1, b"a"), (2, b"b"), (3, b"c"), (4, b"b")]);
     let mut set = CaptureSet::from_reader("x", Cursor::new(bytes), &settings).unwrap();
-    let frames: Vec<_> = drain(&mut set, 10)
-        .into_iter()
-        .map(|(_, frame, ..)| frame)
-        .collect();
+    let frames: Vec<_> = drain(&mut set, 10).into_iter().map(|(_, frame, ..)| frame).collect();
     assert_eq!(frames, [2, 4], "frame numbers are those of the file");
-    assert_eq!(
-        (set.facts().filtered_packets, set.facts().files[0].packets),
-        (2, 4)
-    );
-    let bad = Settings {
-        filter: [(1, Vec::new())].into(),
-        ..Settings::default()
-    };
+    assert_eq!((set.facts().filtered_packets, set.facts().files[0].packets), (2, 4));
+    let bad = Settings { filter: [(1, Vec::new())].into(), ..Settings::default() };
     assert!(CaptureSet::from_reader("x", Cursor::new(pcap(&[])), &bad).is_err());
 }
 
 #[test]
 fn clock_steps_back_are_counted_within_files_only() {
     let folder = Folder::new("clock");
-    let one = folder.write(
-        "one",
-        &pcap(&[(5, b"a"), (4, b"b"), (4, b"c"), (9, b"d"), (8, b"e")]),
-    );
+    let one = folder.write("one", &pcap(&[(5, b"a"), (4, b"b"), (4, b"c"), (9, b"d"), (8, b"e")]));
     let two = folder.write("two", &pcap(&[(6, b"f")]));
     let mut set = open(&[&one, &two]).unwrap();
     drain(&mut set, 10);
@@ -313,32 +212,21 @@ fn a_packet_without_a_time_takes_the_one_before() {
     let order = Order::Little;
     let mut bytes = [section(order), interface(order, 1, 0, &[])].concat();
     bytes.extend(enhanced(order, 0, 7_000_000, b"timed", 5));
-    bytes.extend(crate::capture::forge::block(
-        order,
-        3,
-        &[&order.put32(4)[..], b"none"].concat(),
-    ));
+    bytes.extend(crate::capture::forge::block(order, 3, &[&order.put32(4)[..], b"none"].concat()));
     let mut set = CaptureSet::from_reader("x", Cursor::new(bytes), &Settings::default()).unwrap();
-    assert_eq!(
-        drain(&mut set, 10),
-        vec![(0, 1, 7, b"timed".to_vec()), (0, 2, 7, b"none".to_vec())]
-    );
+    assert_eq!(drain(&mut set, 10), vec![(0, 1, 7, b"timed".to_vec()), (0, 2, 7, b"none".to_vec())]);
 }
 
 #[test]
 fn a_batch_is_bounded_in_bytes_and_keeps_its_buffers() {
     let large = vec![7; 200_000];
     let packets: Vec<(u32, &[u8])> = (0..100).map(|second| (second, &large[..])).collect();
-    let mut set =
-        CaptureSet::from_reader("x", Cursor::new(pcap(&packets)), &Settings::default()).unwrap();
+    let mut set = CaptureSet::from_reader("x", Cursor::new(pcap(&packets)), &Settings::default()).unwrap();
     let mut batch = Batch::default();
     assert!(set.next_batch(&mut batch, 1000).unwrap());
     assert_eq!(batch.packets.len(), BATCH_BYTES.div_ceil(large.len()));
     let capacity = batch.data.capacity();
     assert!(set.next_batch(&mut batch, 1000).unwrap());
-    assert_eq!(
-        (batch.packets.len(), batch.data.capacity()),
-        (100 - BATCH_BYTES.div_ceil(large.len()), capacity)
-    );
+    assert_eq!((batch.packets.len(), batch.data.capacity()), (100 - BATCH_BYTES.div_ceil(large.len()), capacity));
     assert!(!set.next_batch(&mut batch, 1000).unwrap());
 }

@@ -7,7 +7,10 @@ use crate::record::{ActiveCloser, Close, CloserBasis, Quality, ResetBy, ResetEff
 fn vector_01_client_closes_and_waits_from_its_last_ack() {
     situation(&closed(&CLIENT_CLOSE, &[]), |records| {
         let [r] = records else { panic!("one connection") };
-        assert_eq!((r.close, r.active_closer, r.closer_basis), (Close::Fin, ActiveCloser::Client, CloserBasis::Acknowledged));
+        assert_eq!(
+            (r.close, r.active_closer, r.closer_basis),
+            (Close::Fin, ActiveCloser::Client, CloserBasis::Acknowledged)
+        );
         assert_eq!(r.closer.map(|m| m.frame), Some(4));
         let wait = wait_of(r, Role::Client);
         assert_eq!((wait.start.frame, wait.start_uncertainty_ns, wait.restarts), (7, 0, 0));
@@ -19,8 +22,7 @@ fn vector_01_client_closes_and_waits_from_its_last_ack() {
 
 #[test]
 fn three_segment_close_is_the_same() {
-    let lines =
-        after_open(&[(1.0, 's', F, 1, 1, 0), (1.1, 'c', F, 1, 2, 0), (1.2, 's', A, 2, 2, 0)]);
+    let lines = after_open(&[(1.0, 's', F, 1, 1, 0), (1.1, 'c', F, 1, 2, 0), (1.2, 's', A, 2, 2, 0)]);
     situation(&lines, |records| {
         assert_eq!(records[0].active_closer, ActiveCloser::Server);
         assert_eq!(wait_of(&records[0], Role::Server).start.frame, 6);
@@ -38,7 +40,10 @@ fn vector_02_crossing_fins_make_both_wait() {
     ]);
     situation(&lines, |records| {
         let [r] = records else { panic!("one connection") };
-        assert_eq!((r.close, r.active_closer, r.closer_basis), (Close::Simultaneous, ActiveCloser::Both, CloserBasis::Crossed));
+        assert_eq!(
+            (r.close, r.active_closer, r.closer_basis),
+            (Close::Simultaneous, ActiveCloser::Both, CloserBasis::Crossed)
+        );
         assert_eq!(r.sides.each_ref().map(|s| s.state), [State::TimeWait, State::TimeWait]);
         // From CLOSING it starts when the ACK of the own FIN arrives: not before the tap saw it.
         assert_eq!(wait_of(r, Role::Client).start.frame, 7);
@@ -77,7 +82,12 @@ fn only_a_retransmitted_fin_is_ambiguous() {
 
 #[test]
 fn one_fin_leaves_the_connection_half_closed() {
-    let lines = after_open(&[(1.0, 'c', F, 1, 1, 0), (1.1, 's', A, 1, 2, 0), (1.2, 's', P, 1, 2, 100), (1.3, 'c', A, 2, 101, 0)]);
+    let lines = after_open(&[
+        (1.0, 'c', F, 1, 1, 0),
+        (1.1, 's', A, 1, 2, 0),
+        (1.2, 's', P, 1, 2, 100),
+        (1.3, 'c', A, 2, 101, 0),
+    ]);
     situation(&lines, |records| {
         let r = &records[0];
         assert_eq!((r.close, r.closer_basis), (Close::HalfClosed, CloserBasis::SingleFin));
@@ -107,7 +117,10 @@ fn vector_08_reset_on_late_data() {
     situation(&lines, |records| {
         let r = &records[0];
         let reset = r.reset.expect("a reset");
-        assert_eq!((reset.kind, reset.by, reset.effect), (ResetKind::LateData, ResetBy::Client, ResetEffect::Effective));
+        assert_eq!(
+            (reset.kind, reset.by, reset.effect),
+            (ResetKind::LateData, ResetBy::Client, ResetEffect::Effective)
+        );
         assert_eq!(reset.provoked_by, Some(Role::Server));
         assert_eq!((r.close, r.active_closer), (Close::ResetAfterFin, ActiveCloser::Client));
         assert!(r.sides.iter().all(|s| s.time_wait.is_none() && s.state == State::Closed));
@@ -143,7 +156,10 @@ fn a_forged_reset_that_hits_is_refuted_by_the_flow_going_on() {
     situation(&lines, |records| {
         let r = &records[0];
         let reset = r.reset.expect("a reset");
-        assert_eq!((reset.kind, reset.by, reset.effect), (ResetKind::Injected, ResetBy::Middlebox, ResetEffect::Ineffective));
+        assert_eq!(
+            (reset.kind, reset.by, reset.effect),
+            (ResetKind::Injected, ResetBy::Middlebox, ResetEffect::Ineffective)
+        );
         assert_eq!(r.close, Close::Open);
     });
 }
@@ -153,7 +169,10 @@ fn an_abort_names_its_sender() {
     let lines = after_open(&[(1.0, 'c', P, 1, 1, 100), (1.1, 's', RA, 1, 101, 0)]);
     situation(&lines, |records| {
         let r = &records[0];
-        assert_eq!((r.close, r.active_closer, r.closer_basis), (Close::Reset, ActiveCloser::Server, CloserBasis::Abort));
+        assert_eq!(
+            (r.close, r.active_closer, r.closer_basis),
+            (Close::Reset, ActiveCloser::Server, CloserBasis::Abort)
+        );
         assert_eq!(r.idle_before_close_ns, Some(ns(0.1)));
         assert!(r.sides.iter().all(|s| s.time_wait.is_none()));
     });

@@ -90,10 +90,10 @@ fn vector_07_challenged_killed_and_accepted_is_one_new_incarnation() {
     let lines = closed(
         &SERVER_CLOSE,
         &[
-            (5.0, 'c', S, -500, 0, 0),       // an ISN below RCV.NXT: not acceptable
-            (5.001, 's', A, 2, 2, 0),        // the challenge, with the old numbers
-            (5.002, 'c', R, 2, 0, 0),        // no such connection here
-            (5.010, 'c', S, -500, 0, 0),     // the same SYN
+            (5.0, 'c', S, -500, 0, 0),   // an ISN below RCV.NXT: not acceptable
+            (5.001, 's', A, 2, 2, 0),    // the challenge, with the old numbers
+            (5.002, 'c', R, 2, 0, 0),    // no such connection here
+            (5.010, 'c', S, -500, 0, 0), // the same SYN
             (5.011, 's', SA, 9_999_999, -499, 0),
             (5.012, 'c', A, -499, 10_000_000, 0),
         ],

@@ -43,12 +43,7 @@ fn a_silent_client_leaves_it_half_open() {
 
 #[test]
 fn crossing_syns_open_one_connection() {
-    let lines = [
-        (0.0, 'c', S, 0, 0, 0),
-        (0.01, 's', S, 0, 0, 0),
-        (0.05, 'c', SA, 0, 1, 0),
-        (0.06, 's', SA, 0, 1, 0),
-    ];
+    let lines = [(0.0, 'c', S, 0, 0, 0), (0.01, 's', S, 0, 0, 0), (0.05, 'c', SA, 0, 1, 0), (0.06, 's', SA, 0, 1, 0)];
     situation(&lines, |records| {
         let [r] = records else { panic!("one connection, not {}", records.len()) };
         assert_eq!(r.sides.each_ref().map(|s| s.state), [State::Established; 2]);
@@ -57,12 +52,8 @@ fn crossing_syns_open_one_connection() {
 
 #[test]
 fn data_before_the_syn_in_the_capture_is_the_same_connection() {
-    let lines = [
-        (0.0, 's', SA, 0, 1, 0),
-        (0.0001, 'c', S, 0, 0, 0),
-        (0.001, 'c', P, 1, 1, 10),
-        (0.0011, 'c', A, 1, 1, 0),
-    ];
+    let lines =
+        [(0.0, 's', SA, 0, 1, 0), (0.0001, 'c', S, 0, 0, 0), (0.001, 'c', P, 1, 1, 10), (0.0011, 'c', A, 1, 1, 0)];
     situation(&lines, |records| {
         let [r] = records else { panic!("one connection, not {}", records.len()) };
         assert_eq!((r.sides[0].bytes, r.role_basis), (10, RoleBasis::Syn));
@@ -80,12 +71,7 @@ fn a_capture_that_begins_midway_knows_the_service_by_its_port() {
 
 #[test]
 fn a_syn_with_data_that_is_not_accepted_is_sent_again() {
-    let lines = [
-        (0.0, 'c', S, 0, 0, 20),
-        (0.1, 's', SA, 0, 1, 0),
-        (0.2, 'c', P, 1, 1, 20),
-        (0.3, 's', A, 1, 21, 0),
-    ];
+    let lines = [(0.0, 'c', S, 0, 0, 20), (0.1, 's', SA, 0, 1, 0), (0.2, 'c', P, 1, 1, 20), (0.3, 's', A, 1, 21, 0)];
     situation(&lines, |records| {
         assert_eq!((records[0].sides[0].bytes, records[0].sides[0].retransmits), (20, 1));
         assert_eq!(records.len(), 1);
