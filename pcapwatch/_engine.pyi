@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import final
+from typing import Final, final
 
 from typing_extensions import CapsuleType
 
@@ -20,7 +20,7 @@ __all__ = [
     "transitions_json",
 ]
 
-__version__: str
+__version__: Final[str]
 """The version of the Rust crate, which is the version of the package."""
 
 class SourceError(Exception):
@@ -34,24 +34,24 @@ class Table:
     """Rows that speak the Arrow PyCapsule interface; pyarrow, pandas, polars and DuckDB read them without a copy.
 
     Columns are those of `columns_json()`, in that order, each with its meaning as metadata `description`. Types:
-    text `utf8`, whole numbers `int64`, `*_s` seconds as `float64`, instants `timestamp[ns, UTC]`, yes/no `bool`,
-    sets of words `list<utf8>`. Every column may be null: unknown.
+    text `utf8` (bytes from the wire that are no UTF-8 are replaced), whole numbers `int64`, `*_s` seconds as `float64`
+    (`keep_alive_timeout_s` as `int64`), instants `timestamp[ns, UTC]`, yes/no `bool`, sets of words `list<utf8>`. Every
+    column may be null: unknown.
     """
 
     def __len__(self) -> int:
         """Rows."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> CapsuleType:
-        """The rows as a stream of record batches of at most 65,536 rows, made without the GIL.
+        """The rows as a stream of record batches of at most 65,536 rows, each made when it is asked for.
+
+        Every call is a new pass over the rows.
 
         Args:
             requested_schema: Taken, as the interface demands, and ignored, as it allows.
 
         Returns:
-            A capsule named `arrow_array_stream`, with the reader's schema as above.
-
-        Raises:
-            ValueError: A batch cannot be made; the text is Arrow's.
+            A capsule named `arrow_array_stream`; its schema is described at the class.
         """
 
 @final

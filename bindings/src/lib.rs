@@ -162,6 +162,7 @@ fn source_error(error: pcapwatch_engine::capture::SourceError) -> PyErr {
 /// with bytes read and bytes in all (0 if unknown), and what it raises ends the analysis.
 #[pyfunction]
 #[pyo3(signature = (paths, settings_json, progress=None))]
+#[allow(clippy::needless_pass_by_value, reason = "as the call from Python hands them")]
 fn analyze(
     py: Python<'_>,
     paths: Vec<PathBuf>,

@@ -85,8 +85,7 @@ impl Chunked {
         let skipped = skipped.saturating_add(u32::try_from(used).unwrap_or(u32::MAX));
         self.0 = match (newline, value) {
             (None, _) => At::Extension { value, skipped },
-            (Some(_), 0) => At::Trailer { line: 0, total: 0 },
-            (Some(_), left) => At::Data { left },
+            (Some(_), value) => after_size(value),
         };
         (used, if skipped > MAX_LINE_BYTES { Progress::Broken } else { Progress::More })
     }

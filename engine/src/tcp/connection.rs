@@ -1,15 +1,19 @@
 //! One connection (one incarnation of a 4-tuple): segments in, facts out.
 
+mod ending;
+mod opening;
+
+use self::ending::{begin_time_wait, take_fin};
+use self::opening::{acknowledge_syn, sender_role};
 use super::close;
-use super::endpoint::{Endpoint, Fin};
+use super::endpoint::Endpoint;
 use super::history::History;
 use super::payload::{Payload, Sink};
-use super::reset::{self, Provocation};
+use super::reset::Provocation;
 use super::seq;
 use super::stack;
 use super::state::{Anomaly, Event};
 use super::stream::Piece;
-use super::time_wait::TimeWait;
 use crate::decode::{Flags, Segment};
 use crate::record::{
     Address, Mark, Quality, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, RoleBasis, State, Tunnel,
@@ -234,49 +238,6 @@ impl<P: Payload> Connection<P> {
         }
     }
 
-    /// SYN or SYN-ACK.
-    fn take_syn(&mut self, segment: &Segment<'_>, role: Role, mark: Mark, sink: &mut P::Sink) {
-        let has_ack = segment.flags.has(Flags::ACK);
-        let (end, peer) = pair(&mut self.ends, role);
-        end.syn_count += 1;
-        if end.isn.is_some_and(|isn| isn == segment.seq) {
-            end.retransmits += 1;
-        }
-        let again = has_ack && self.established.is_none() && end.bytes == 0 && peer.acked.is_none();
-        if end.isn.is_none() || (again && end.isn != Some(segment.seq)) {
-            // The first, or a SYN-ACK with another ISN: the last one before the client answers is the one it may take up.
-            end.next = None;
-            end.isn = Some(segment.seq);
-            end.window_scale = segment.options.window_scale.unwrap_or(0).min(14);
-            end.since_ns = segment.ts_ns;
-            if end.bytes == 0 {
-                end.stream.start(seq::add(segment.seq, 1));
-            }
-            self.quality.0 &= !Quality::MIDSTREAM;
-            if !has_ack && self.role_basis != RoleBasis::Syn && role == Role::Client {
-                self.role_basis = RoleBasis::Syn;
-            }
-        }
-        if end.isn == Some(segment.seq) {
-            end.syn = Some(mark);
-        }
-        end.sent_to(seq::add(segment.seq, 1));
-        let (sent, received) =
-            if has_ack { (Event::SendSynAck, Event::RecvSynAck) } else { (Event::SendSyn, Event::RecvSyn) };
-        if has_ack {
-            if let Some(syn) = peer.syn {
-                end.rtt_ns = (segment.ts_ns - syn.ts_ns).max(0);
-            }
-            end.acknowledge(segment.ack);
-        }
-        if self.established.is_some() {
-            return; // a copy that comes too late to change anything
-        }
-        report(sink, end.open_event(sent));
-        // The peer has it for certain only once it answers.
-        report(sink, peer.open_assumed(received));
-    }
-
     /// Payload and FIN: what occupies sequence space.
     fn take_sequence(
         &mut self,
@@ -357,24 +318,6 @@ impl<P: Payload> Connection<P> {
         }
     }
 
-    /// The payload tells the roles of a connection whose opening was not captured: turn it round if they were guessed wrong.
-    fn orient(&mut self, segment: &Segment<'_>, role: Role) {
-        if matches!(self.role_basis, RoleBasis::Syn | RoleBasis::SynAck) {
-            return;
-        }
-        let Some((sender, basis)) = P::role_of(segment.payload) else { return };
-        if sender != role {
-            self.names.swap(0, 1);
-            self.ends.swap(0, 1);
-            self.said.swap(0, 1);
-            self.history.flip();
-            if let Some(reset) = &mut self.reset {
-                reset.role = reset.role.peer();
-            }
-        }
-        self.role_basis = basis;
-    }
-
     fn take_ack(&mut self, segment: &Segment<'_>, role: Role, mark: Mark, sink: &mut P::Sink) {
         let is_syn = segment.flags.has(Flags::SYN);
         let (end, peer) = pair(&mut self.ends, role);
@@ -397,132 +340,6 @@ impl<P: Payload> Connection<P> {
         {
             fin.acked = Some(mark);
             fin.peer_next_when_acked = sent;
-        }
-    }
-
-    /// The first FIN or reset: how long there had been silence.
-    fn note_close(&mut self, mark: Mark) {
-        if !std::mem::replace(&mut self.has_close, true) {
-            self.idle_before_close_ns = self.last_payload_ns.map(|last| mark.ts_ns - last);
-        }
-    }
-
-    fn establish(&mut self, segment: &Segment<'_>, mark: Mark) {
-        let [client, server] = &mut self.ends;
-        if server.isn.is_some_and(|isn| seq::lt(isn, segment.ack)) {
-            self.established = Some(mark);
-            if let Some(syn_ack) = server.syn {
-                client.rtt_ns = (mark.ts_ns - syn_ack.ts_ns).max(0);
-            }
-        }
-    }
-
-    pub(super) fn take_reset(&mut self, segment: &Segment<'_>, role: Role, mark: Mark) {
-        let (end, peer) = pair(&mut self.ends, role);
-        let kind = reset::kind(segment, end, peer, self.said[role.peer() as usize]);
-        let both_seen = peer.packets > 0 || end.packets > 1;
-        let effect = reset::effect(segment, end, peer, both_seen);
-        let is_over = end.is_over() && peer.is_over() && end.packets + peer.packets > 1;
-        let facts = ResetFacts {
-            mark,
-            by: match (kind, role) {
-                (ResetKind::Injected, _) => ResetBy::Middlebox,
-                (_, Role::Client) => ResetBy::Client,
-                (_, Role::Server) => ResetBy::Server,
-            },
-            role,
-            kind,
-            effect,
-            provoked_by: reset::provoked_by(kind, role),
-            flags: segment.flags,
-        };
-        if effect == ResetEffect::Ineffective {
-            self.ineffective_resets += 1;
-        }
-        let better =
-            self.reset.is_none_or(|old| old.effect == ResetEffect::Ineffective && effect != ResetEffect::Ineffective);
-        if is_over {
-            return;
-        }
-        // A stack that resets uses its own numbers: one that misses was not sent by it, or came too late to matter.
-        let missed = effect == ResetEffect::Ineffective;
-        if end.time_wait.is_some() || peer.time_wait.is_some() {
-            // The close is complete: a late answer ends the side that still repeats its FIN, not the connection.
-            if !missed && peer.time_wait.is_none() {
-                peer.reset.get_or_insert(Event::RecvRst);
-            }
-            return;
-        }
-        if !missed && kind != ResetKind::Injected {
-            end.reset.get_or_insert(Event::SendRst);
-        }
-        if !missed && peer.state != State::TimeWait {
-            peer.reset.get_or_insert(Event::RecvRst);
-        }
-        if better {
-            self.sent_before_reset = end.next.unwrap_or(segment.seq);
-            self.reset = Some(facts);
-            if !missed {
-                self.note_close(mark);
-            }
-        }
-    }
-
-    /// The flow goes on after a reset that looked effective: it was not (an injected one, or one that never arrived).
-    fn contradict_reset(&mut self, segment: &Segment<'_>, role: Role) {
-        let Some(reset) = self.reset else { return };
-        let (end, peer) = pair(&mut self.ends, role);
-        let advances = segment.payload_len > 0 || segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0) != 0;
-        let goes_on = if role == reset.role {
-            // Its own sender still talks.
-            advances && end.next.is_none_or(|next| seq::leq(next, segment.seq))
-        } else {
-            // The receiver acknowledges what was sent after it.
-            segment.flags.has(Flags::ACK)
-                && peer.next.is_some_and(|next| seq::leq(segment.ack, next))
-                && seq::lt(self.sent_before_reset, segment.ack)
-        };
-        if goes_on {
-            self.ineffective_resets += u32::from(reset.effect != ResetEffect::Ineffective);
-            self.reset = Some(ResetFacts { effect: ResetEffect::Ineffective, ..reset });
-            end.reset = None;
-            peer.reset = None;
-        }
-    }
-
-    /// What a segment says of a TIME_WAIT of either side, before it changes anything else.
-    fn observe_time_wait(&mut self, segment: &Segment<'_>, role: Role, mark: Mark) {
-        let (end, peer) = pair(&mut self.ends, role);
-        if end.time_wait.is_none() && peer.time_wait.is_none() {
-            return;
-        }
-        let flags = segment.flags;
-        let own_ttl = reset::has_ttl_of(end, segment);
-        let is_bare = !flags.has(Flags::ACK);
-        if let Some(wait) = &mut end.time_wait {
-            if flags.has(Flags::RST) {
-                if is_bare {
-                    wait.answered_by_reset(mark, segment.seq, own_ttl);
-                }
-            } else if flags.has(Flags::FIN) && wait.is_refuted_by(seq::add(segment.seq, segment.payload_len + 1)) {
-                end.time_wait = None;
-                if let Some(fin) = &mut end.fin {
-                    fin.acked = None;
-                }
-            } else if flags.has(Flags::ACK) && segment.payload_len == 0 && !flags.has(Flags::SYN) {
-                wait.acknowledged(mark);
-            }
-        }
-        if let Some(wait) = &mut peer.time_wait {
-            if flags.has(Flags::RST) {
-                wait.reset_by_peer(mark, segment.seq);
-            } else if flags.has(Flags::FIN) || segment.payload_len > 0 || flags.has(Flags::SYN) {
-                wait.probed(mark, segment.ack);
-            } else if seq::lt(segment.seq, wait.rcv_nxt) {
-                wait.probed(mark, segment.ack); // a keepalive: below the window, so an ACK is due
-            } else if segment.seq == wait.rcv_nxt {
-                wait.may_restart(mark);
-            }
         }
     }
 
@@ -575,85 +392,5 @@ pub(super) fn gap_quality(piece: &Piece<'_>, peer: &Endpoint, quality: u8) -> u8
             Quality::GAP
         }
         _ => 0,
-    }
-}
-
-/// First FIN, or one more.
-fn take_fin(end: &mut Endpoint, peer: &Endpoint, segment: &Segment<'_>, seq: u32, mark: Mark) {
-    let fin_end = seq::add(seq, 1);
-    match &mut end.fin {
-        Some(fin) if fin.seq == seq => {
-            fin.repeats += 1;
-            fin.acked = None; // so its acknowledgment did not arrive, or not yet
-            end.retransmits += u32::from(segment.payload_len == 0);
-        }
-        Some(_) => {}
-        None => {
-            let seen = peer.has_acked(fin_end);
-            end.fin = Some(Fin {
-                mark,
-                seq,
-                ack: if segment.flags.has(Flags::ACK) { segment.ack } else { end.acked.unwrap_or_default() },
-                acked: seen.then_some(mark),
-                peer_next_when_acked: peer.next.unwrap_or_default(),
-                acked_before_seen: seen,
-                repeats: 0,
-            });
-        }
-    }
-    end.sent_to(fin_end);
-}
-
-/// The first segment that acknowledges the peer's SYN and is no SYN-ACK itself: the peer is open if it arrives.
-fn acknowledge_syn<S: Sink>(end: &mut Endpoint, peer: &mut Endpoint, isn: u32, segment: &Segment<'_>, sink: &mut S) {
-    if seq::leq(segment.ack, isn) {
-        return;
-    }
-    if matches!(peer.opened().0, State::SynReceived | State::SynSent) {
-        report(sink, peer.open_assumed(Event::RecvAckOfSyn));
-    }
-    if end.opened().0 == State::SynSent {
-        report(sink, end.open_assumed(Event::RecvSynAck));
-    }
-    // Its sender proves that it had the SYN-ACK; and the peer proves this ACK by whatever it sends on top of it.
-    if end.opened().1 == State::SynSent {
-        report(sink, end.open_proved(Event::RecvSynAck));
-    }
-    if end.opened().1 == State::SynReceived && end.isn.is_some_and(|mine| peer.has_acked(seq::add(mine, 1))) {
-        report(sink, end.open_proved(Event::RecvAckOfSyn));
-    }
-}
-
-/// TIME_WAIT starts when the endpoint acknowledges the peer's FIN; from CLOSING, when the ACK of its own arrives.
-fn begin_time_wait(end: &mut Endpoint, peer: &Endpoint, mark: Mark, sent_now: bool) {
-    let (Some(mine), Some(theirs)) = (end.fin, peer.fin) else { return };
-    if !end.has_acked(theirs.end()) {
-        return;
-    }
-    let uncertainty_ns = if sent_now { 0 } else { end.rtt_ns };
-    end.time_wait = Some(Box::new(TimeWait::new(mark, uncertainty_ns, mine.end(), theirs.end())));
-}
-
-/// The sender's role, as far as the first segment tells.
-fn sender_role<P: Payload>(segment: &Segment<'_>) -> (Role, RoleBasis) {
-    if segment.flags.has(Flags::SYN) {
-        return if segment.flags.has(Flags::ACK) {
-            (Role::Server, RoleBasis::SynAck)
-        } else {
-            (Role::Client, RoleBasis::Syn)
-        };
-    }
-    if let Some(told) = P::role_of(segment.payload) {
-        return told;
-    }
-    let (from, to) = (segment.src_port, segment.dst_port);
-    // A service port is registered (below 1024) or below every stack's ephemeral range, and the other one is not.
-    let is_service = |port: u16, other: u16| (port < 1024 && other >= 1024) || (port < 10_000 && other >= 32_768);
-    if is_service(from, to) {
-        (Role::Server, RoleBasis::Port)
-    } else if is_service(to, from) {
-        (Role::Client, RoleBasis::Port)
-    } else {
-        (Role::Client, RoleBasis::FirstPacket)
     }
 }

@@ -1,0 +1,174 @@
+//! How a connection ends: FINs, resets, and what later segments say of a TIME_WAIT.
+
+use super::{Connection, pair};
+use crate::decode::{Flags, Segment};
+use crate::record::{Mark, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, State};
+use crate::tcp::endpoint::{Endpoint, Fin};
+use crate::tcp::payload::Payload;
+use crate::tcp::reset;
+use crate::tcp::seq;
+use crate::tcp::state::Event;
+use crate::tcp::time_wait::TimeWait;
+
+impl<P: Payload> Connection<P> {
+    /// The first FIN or reset: how long there had been silence.
+    pub(super) fn note_close(&mut self, mark: Mark) {
+        if !std::mem::replace(&mut self.has_close, true) {
+            self.idle_before_close_ns = self.last_payload_ns.map(|last| mark.ts_ns - last);
+        }
+    }
+
+    pub(in crate::tcp) fn take_reset(&mut self, segment: &Segment<'_>, role: Role, mark: Mark) {
+        let (end, peer) = pair(&mut self.ends, role);
+        let kind = reset::kind(segment, end, peer, self.said[role.peer() as usize]);
+        let both_seen = peer.packets > 0 || end.packets > 1;
+        let effect = reset::effect(segment, end, peer, both_seen);
+        let is_over = end.is_over() && peer.is_over() && end.packets + peer.packets > 1;
+        let facts = ResetFacts {
+            mark,
+            by: match (kind, role) {
+                (ResetKind::Injected, _) => ResetBy::Middlebox,
+                (_, Role::Client) => ResetBy::Client,
+                (_, Role::Server) => ResetBy::Server,
+            },
+            role,
+            kind,
+            effect,
+            provoked_by: reset::provoked_by(kind, role),
+            flags: segment.flags,
+        };
+        if effect == ResetEffect::Ineffective {
+            self.ineffective_resets += 1;
+        }
+        let better = self.reset.is_none_or(|old| {
+            old.effect == ResetEffect::Ineffective && effect != ResetEffect::Ineffective
+        });
+        if is_over {
+            return;
+        }
+        // A stack that resets uses its own numbers: one that misses was not sent by it, or came too late to matter.
+        let missed = effect == ResetEffect::Ineffective;
+        if end.time_wait.is_some() || peer.time_wait.is_some() {
+            // The close is complete: a late answer ends the side that still repeats its FIN, not the connection.
+            if !missed && peer.time_wait.is_none() {
+                peer.reset.get_or_insert(Event::RecvRst);
+            }
+            return;
+        }
+        if end.time_wait.is_some() || peer.time_wait.is_some() {
+            // The close is complete: a late answer ends the side that still repeats its FIN, not the connection.
+            if !missed && peer.time_wait.is_none() {
+                peer.reset.get_or_insert(Event::RecvRst);
+            }
+            return;
+        }
+        if !missed && kind != ResetKind::Injected {
+            end.reset.get_or_insert(Event::SendRst);
+        }
+        if !missed && peer.state != State::TimeWait {
+            peer.reset.get_or_insert(Event::RecvRst);
+        }
+        if better {
+            self.sent_before_reset = end.next.unwrap_or(segment.seq);
+            self.reset = Some(facts);
+            if !missed {
+                self.note_close(mark);
+            }
+        }
+    }
+
+    /// The flow goes on after a reset that looked effective: it was not (an injected one, or one that never arrived).
+    pub(super) fn contradict_reset(&mut self, segment: &Segment<'_>, role: Role) {
+        let Some(reset) = self.reset else { return };
+        let (end, peer) = pair(&mut self.ends, role);
+        let advances = segment.payload_len > 0 || segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0) != 0;
+        let goes_on = if role == reset.role {
+            // Its own sender still talks.
+            advances && end.next.is_none_or(|next| seq::leq(next, segment.seq))
+        } else {
+            // The receiver acknowledges what was sent after it.
+            segment.flags.has(Flags::ACK)
+                && peer.next.is_some_and(|next| seq::leq(segment.ack, next))
+                && seq::lt(self.sent_before_reset, segment.ack)
+        };
+        if goes_on {
+            self.ineffective_resets += u32::from(reset.effect != ResetEffect::Ineffective);
+            self.reset = Some(ResetFacts { effect: ResetEffect::Ineffective, ..reset });
+            end.reset = None;
+            peer.reset = None;
+        }
+    }
+
+    /// What a segment says of a TIME_WAIT of either side, before it changes anything else.
+    pub(super) fn observe_time_wait(&mut self, segment: &Segment<'_>, role: Role, mark: Mark) {
+        let (end, peer) = pair(&mut self.ends, role);
+        if end.time_wait.is_none() && peer.time_wait.is_none() {
+            return;
+        }
+        let flags = segment.flags;
+        let own_ttl = reset::has_ttl_of(end, segment);
+        let is_bare = !flags.has(Flags::ACK);
+        if let Some(wait) = &mut end.time_wait {
+            if flags.has(Flags::RST) {
+                if is_bare {
+                    wait.answered_by_reset(mark, segment.seq, own_ttl);
+                }
+            } else if flags.has(Flags::FIN) && wait.is_refuted_by(seq::add(segment.seq, segment.payload_len + 1)) {
+                end.time_wait = None;
+                if let Some(fin) = &mut end.fin {
+                    fin.acked = None;
+                }
+            } else if flags.has(Flags::ACK) && segment.payload_len == 0 && !flags.has(Flags::SYN) {
+                wait.acknowledged(mark);
+            }
+        }
+        if let Some(wait) = &mut peer.time_wait {
+            if flags.has(Flags::RST) {
+                wait.reset_by_peer(mark, segment.seq);
+            } else if flags.has(Flags::FIN) || segment.payload_len > 0 || flags.has(Flags::SYN) {
+                wait.probed(mark, segment.ack);
+            } else if seq::lt(segment.seq, wait.rcv_nxt) {
+                wait.probed(mark, segment.ack); // a keepalive: below the window, so an ACK is due
+            } else if segment.seq == wait.rcv_nxt {
+                wait.may_restart(mark);
+            }
+        }
+    }
+}
+
+/// First FIN, or one more.
+pub(super) fn take_fin(end: &mut Endpoint, peer: &Endpoint, segment: &Segment<'_>, seq: u32, mark: Mark) {
+    let fin_end = seq::add(seq, 1);
+    match &mut end.fin {
+        Some(fin) if fin.seq == seq => {
+            fin.repeats += 1;
+            fin.acked = None; // so its acknowledgment did not arrive, or not yet
+            fin.acked = None; // so its acknowledgment did not arrive, or not yet
+            end.retransmits += u32::from(segment.payload_len == 0);
+        }
+        Some(_) => {}
+        None => {
+            let seen = peer.has_acked(fin_end);
+            end.fin = Some(Fin {
+                mark,
+                seq,
+                ack: if segment.flags.has(Flags::ACK) { segment.ack } else { end.acked.unwrap_or_default() },
+                acked: seen.then_some(mark),
+                peer_next_when_acked: peer.next.unwrap_or_default(),
+                acked_before_seen: seen,
+                repeats: 0,
+            });
+        }
+    }
+    end.sent_to(fin_end);
+}
+
+/// TIME_WAIT starts when the endpoint acknowledges the peer's FIN; from CLOSING, when the ACK of its own arrives.
+pub(super) fn begin_time_wait(end: &mut Endpoint, peer: &Endpoint, mark: Mark, sent_now: bool) {
+    let (Some(mine), Some(theirs)) = (end.fin, peer.fin) else { return };
+    if !end.has_acked(theirs.end()) {
+        return;
+    }
+    let uncertainty_ns = if sent_now { 0 } else { end.rtt_ns };
+    end.time_wait = Some(Box::new(TimeWait::new(mark, uncertainty_ns, mine.end(), theirs.end())));
+}
