@@ -82,8 +82,9 @@ impl<P: Payload> Connection<P> {
                 self.history.counted(role, Counted::Gap);
             }
         }
-        let talks = |end: &Endpoint| end.acked.is_some() || end.bytes > 0;
-        if (client.packets == 0 && talks(server)) || (server.packets == 0 && talks(client)) {
+        // Whoever acknowledges has heard the other side. (Payload alone may be a Fast Open SYN's.)
+        let has_heard = |end: &Endpoint| end.acked.is_some();
+        if (client.packets == 0 && has_heard(server)) || (server.packets == 0 && has_heard(client)) {
             self.quality.0 |= Quality::ONE_SIDED;
         }
     }
