@@ -61,6 +61,8 @@ def idle_before_close(c: Incarnation, ending: Ending) -> float | None:
     """Last payload byte to the first FIN, or to the reset that counts: one that missed closed nothing (A7)."""
     live = [p for p in c.packets if not p.stale]
     reset = ending.reset.packet if ending.reset is not None and ending.reset.effect != "ineffective" else None
+    if reset is not None and not any(p is reset for p in live):
+        live.append(reset)  # it came with the next incarnation
     for i, p in enumerate(live):
         if p.has(FIN) or p is reset:
             carried = [q for q in live[: i + 1] if q.payload_len and not q.has(RST) and not probe(q, live)]
