@@ -32,14 +32,15 @@ _LONGEST_NS = 365 * 24 * 3600 * SECOND_NS
 class Settings:
     """Choices of one analysis. Fields that are ``None`` keep the engine's default.
 
-    threads: workers, the answer does not depend on it (``None``: one per CPU this process may use); filter: a BPF
-    expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or ``10.0.0.0/8=60s``, the most specific prefix
+    threads: workers (``None``: one per CPU this process may use), batch_packets: packets handed to them at once; the
+    answer depends on neither; filter: a BPF expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or ``10.0.0.0/8=60s``, the most specific prefix
     wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports; full_urls: show query strings; max_connections,
     max_pairs: limits on memory, what they cost is counted in the report; idle_expiry: a connection silent this long is
     finished; states_at_ns, states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and a grid's step.
     """
 
     threads: int | None = None
+    batch_packets: int | None = None
     filter: str | None = None
     time_wait: str | tuple[str, ...] | list[str] = ()
     port_range: str | None = None
@@ -59,6 +60,7 @@ class Settings:
 
         chosen: dict[str, Any] = {
             "threads": self.threads or available_cpus(),
+            "batch_packets": self.batch_packets,
             "keep_connections": self.keep_connections,
             "keep_exchanges": self.keep_exchanges,
             "max_connections": self.max_connections,

@@ -143,11 +143,23 @@ def contiguous_end(packets: list[Segment]) -> int:
     return end
 
 
-def handshake_only(connection: Incarnation, client: Endpoint, server: Endpoint) -> str | None:
-    """`refused`, `unanswered` or `half_open` where the handshake never completed."""
+def resets_of_next(connection: Incarnation, later: list[Segment], client: Endpoint) -> list[Reset]:
+    """Resets in the next incarnation that answer a challenge of this one's socket with its own numbers (A2, last row)."""
+    found = []
+    for p in later:
+        if p.stale and p.has(RST):
+            own = [q for q in connection.sent(p.src) if not q.has(RST)]
+            reached = max(own, key=lambda q: q.end_offset, default=None)
+            if reached is not None and p.seq == (reached.seq + reached.space) % 2**32:
+                found.append(Reset(p, "client" if p.src == client else "server", "no_state", "effective", p.dst))
+    return found
+
+
+def handshake_only(connection: Incarnation, client: Endpoint, server: Endpoint, *, killed: bool) -> str | None:
+    """`refused`, `unanswered` or `half_open` where the handshake never completed; `killed` by a later reset."""
     own = connection.sent(client)
     theirs = connection.sent(server)
-    if any(not p.has(SYN) and not p.has(RST) for p in own + theirs):
+    if killed or any(not p.has(SYN) and not p.has(RST) for p in own + theirs):
         return None
     resets = [p for p in own + theirs if p.has(RST)]
     if any(p.syn_ack for p in theirs):
@@ -157,16 +169,21 @@ def handshake_only(connection: Incarnation, client: Endpoint, server: Endpoint) 
     return None if resets or any(p.pure_syn for p in theirs) else "unanswered"
 
 
-def read_ending(connection: Incarnation, client: Endpoint, server: Endpoint) -> Ending:
-    """How it ended and who closed."""
+def read_ending(
+    connection: Incarnation, client: Endpoint, server: Endpoint, later: list[Segment] | None = None
+) -> Ending:
+    """How it ended and who closed; `later` are the packets of the 4-tuple's following incarnations."""
     done = finished(connection, client, server)
     resets = [
         stale_reset(p, client) if p.stale else read_reset(connection, p, client)
         for p in connection.packets
         if p.has(RST) and (done is None or p.ts_ns < done.ts_ns)
     ]
+    over = done is not None or any(r.effect == "effective" for r in resets)
+    killing = [] if over else resets_of_next(connection, later or [], client)
+    resets += killing
     reset = next((r for r in resets if r.effect == "effective"), resets[0] if resets else None)
-    shape = handshake_only(connection, client, server)
+    shape = handshake_only(connection, client, server, killed=bool(killing))
     if shape is not None:
         return Ending(shape, "none", "no_close", None, reset)
     active, basis, closer = closer_by_fin(connection, client, server)

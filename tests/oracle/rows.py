@@ -57,7 +57,7 @@ def read_row(c: Incarnation, later: list[Segment], capture_end: int) -> Row:
         row[f"{name}_packets"] = sum(p.src == side for p in seen)
         row[f"{name}_bytes"] = distinct_bytes(c, side)
         row[f"{name}_retransmits"] = retransmits(c, side)
-    ending = read_ending(c, client, server)
+    ending = read_ending(c, client, server, later)
     row |= closing_columns(ending)
     row |= time_wait_columns(c, client, server, later, capture_end)
     row |= http_columns(c, client, server)

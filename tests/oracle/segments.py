@@ -86,7 +86,7 @@ def read_segments(packets: list[RawPacket], file: str) -> list[Segment]:
 
 
 def read_segment(packet: RawPacket, file: str) -> Segment | None:
-    """One packet's TCP segment, if it holds one whole TCP header."""
+    """One packet's TCP segment, if it holds the twenty bytes that every TCP header has; its options may be cut."""
     found = strip_link(packet)
     if found is None:
         return None
@@ -97,7 +97,7 @@ def read_segment(packet: RawPacket, file: str) -> Segment | None:
         return None
     src, dst, ttl, ip_id, transport, wire_len = network
     header_len = (transport[12] >> 4) * 4
-    if header_len < 20 or len(transport) < header_len or wire_len < header_len:
+    if header_len < 20 or len(transport) < 20 or wire_len < header_len:
         return None
     tcp = dpkt.tcp.TCP(transport)
     try:

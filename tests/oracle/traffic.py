@@ -58,10 +58,13 @@ def retransmits(c: Incarnation, side: Endpoint) -> int:
 
 
 def idle_before_close(c: Incarnation, ending: Ending) -> float | None:
-    """Last payload byte to the first FIN, or to the reset that counts."""
+    """Last payload byte to the first FIN, or to the reset that counts: one that missed closed nothing (A7)."""
     live = [p for p in c.packets if not p.stale]
+    reset = ending.reset.packet if ending.reset is not None and ending.reset.effect != "ineffective" else None
+    if reset is not None and not any(p is reset for p in live):
+        live.append(reset)  # it came with the next incarnation
     for i, p in enumerate(live):
-        if p.has(FIN) or (ending.reset is not None and p is ending.reset.packet):
+        if p.has(FIN) or p is reset:
             carried = [q for q in live[: i + 1] if q.payload_len and not q.has(RST) and not probe(q, live)]
             return seconds(p.ts_ns - carried[-1].ts_ns) if carried else None
     return None
@@ -74,9 +77,14 @@ def quality(c: Incarnation) -> set[str]:
         "midstream": not c.isn,
         "truncated": any(p.cut for p in c.packets),
         "gap": any(has_gap(c, side) for side in sides),
-        "one_sided": not all(c.sent(side) for side in sides) and any(p.space and not p.has(SYN) for p in c.packets),
+        "one_sided": not all(c.sent(side) for side in sides) and any(acknowledges(p) for p in c.packets),
     }
     return {word for word, holds in words.items() if holds}
+
+
+def acknowledges(p: Segment) -> bool:
+    """Whether a packet shows that its sender had heard the other side."""
+    return p.has(ACK) and not p.has(RST) and not p.stale
 
 
 def has_gap(c: Incarnation, side: Endpoint) -> bool:

@@ -7,7 +7,7 @@ use self::ending::{begin_time_wait, take_fin};
 use self::opening::{acknowledge_syn, sender_role};
 use super::close;
 use super::endpoint::Endpoint;
-use super::history::History;
+use super::history::{Counted, History};
 use super::payload::{Payload, Sink};
 use super::reset::Provocation;
 use super::seq;
@@ -93,7 +93,7 @@ impl<P: Payload> Connection<P> {
             established: None,
             reset: None,
             ineffective_resets: 0,
-            history: History::default(),
+            history: History::begun_by(sender),
             last_payload_ns: None,
             idle_before_close_ns: None,
             has_close: false,
@@ -214,27 +214,13 @@ impl<P: Payload> Connection<P> {
         self.ends[role as usize].window = segment.window;
     }
 
-    /// Zeek's letters for a segment (its `TCP.cc`).
+    /// Zeek's letters for a segment.
     fn note_history(&mut self, segment: &Segment<'_>, role: Role) {
-        let flags = segment.flags;
-        let any = |f: Flags| flags.has(f);
-        if any(Flags::SYN) && (any(Flags::RST) || any(Flags::FIN)) {
-            self.history.note(role, b'i');
-        } else if any(Flags::SYN) {
-            self.history.note(role, if any(Flags::ACK) { b'h' } else { b's' });
-        } else if segment.payload_len == 0 && !any(Flags::FIN) && !any(Flags::RST) && any(Flags::ACK) {
-            self.history.note(role, b'a');
-        }
-        if segment.payload_len > 0 {
-            self.history.note(role, b'd');
-        }
-        if any(Flags::FIN) {
-            self.history.note(role, b'f');
-        }
-        if any(Flags::RST) {
-            self.history.note(role, b'r');
-        } else if segment.window == 0 && !any(Flags::SYN) {
-            self.history.note(role, b'w');
+        let gone = self.history.has_reset(role) || self.ends[role.peer() as usize].fin.is_some();
+        self.history.packet(role, segment);
+        // A window of zero means nothing with or after a reset, and once the peer will send no more.
+        if segment.window == 0 && !segment.flags.has(Flags::RST) && !gone {
+            self.history.counted(role, Counted::ZeroWindow);
         }
     }
 
@@ -289,19 +275,19 @@ impl<P: Payload> Connection<P> {
         }
         let role = self.role_of((segment.src, segment.src_port));
         let payload = self.payload.get_or_insert_with(|| P::new(settings, self.ordinal));
-        let quality = &mut self.quality.0;
+        let (quality, history) = (&mut self.quality, &mut self.history);
         let (end, peer) = pair(&mut self.ends, role);
         let pushed = end.stream.push(seq, segment.payload, segment.payload_len, mark, segment.ack, &mut |piece| {
-            *quality |= gap_quality(&piece, peer, *quality);
+            note_gap(&piece, role, peer, quality, history);
             payload.feed(role, piece, sink);
         });
         end.bytes += u64::from(pushed.new_bytes);
         if pushed.retransmitted {
             end.retransmits += 1;
-            self.history.note(role, b't');
+            self.history.counted(role, Counted::Retransmission);
         }
         if pushed.out_of_order {
-            *quality |= Quality::REORDERED;
+            self.quality.0 |= Quality::REORDERED;
         }
         if pushed.overflow_bytes > 0 {
             sink.overflow(pushed.overflow_bytes);
@@ -383,14 +369,13 @@ fn report<S: Sink>(sink: &mut S, result: Result<(), Anomaly>) {
     }
 }
 
-/// GAP for bytes that the peer acknowledged and the capture does not hold; not where the snaplen cut them.
-pub(super) fn gap_quality(piece: &Piece<'_>, peer: &Endpoint, quality: u8) -> u8 {
-    match piece {
-        Piece::Gap { len, seq, .. }
-            if quality & Quality::TRUNCATED == 0 && peer.has_acked(seq::add(*seq, *len as u32)) =>
-        {
-            Quality::GAP
-        }
-        _ => 0,
+/// Notes bytes that the peer acknowledged and the capture does not hold; not where the snaplen cut them.
+pub(super) fn note_gap(piece: &Piece<'_>, role: Role, peer: &Endpoint, quality: &mut Quality, history: &mut History) {
+    if let Piece::Gap { len, seq, .. } = piece
+        && quality.0 & Quality::TRUNCATED == 0
+        && peer.has_acked(seq::add(*seq, *len as u32))
+    {
+        quality.0 |= Quality::GAP;
+        history.counted(role, Counted::Gap);
     }
 }

@@ -1,8 +1,9 @@
 //! A finished connection as plain facts.
 
 use super::close;
-use super::connection::{Connection, gap_quality, pair};
+use super::connection::{Connection, note_gap, pair};
 use super::endpoint::Endpoint;
+use super::history::Counted;
 use super::payload::{Payload, Sink};
 use super::seq;
 use super::stream::Piece;
@@ -49,12 +50,12 @@ impl<P: Payload> Connection<P> {
             self.note_acked_gap();
             return HttpFacts::default();
         };
-        let quality = &mut self.quality.0;
+        let (quality, history) = (&mut self.quality, &mut self.history);
         for role in [Role::Client, Role::Server] {
             let (end, peer) = pair(&mut self.ends, role);
             let reached = end.stream.next_seq();
             let mut deliver = |piece: Piece<'_>| {
-                *quality |= gap_quality(&piece, peer, *quality);
+                note_gap(&piece, role, peer, quality, history);
                 payload.feed(role, piece, sink);
             };
             match end.fin {
@@ -75,14 +76,15 @@ impl<P: Payload> Connection<P> {
     /// The peer acknowledged what was never captured.
     fn note_acked_gap(&mut self) {
         let [client, server] = &self.ends;
-        let beyond = |end: &Endpoint, peer: &Endpoint| {
-            end.next.is_some_and(|next| peer.acked.is_some_and(|acked| seq::lt(next, acked)))
-        };
-        if beyond(client, server) || beyond(server, client) {
-            self.quality.0 |= Quality::GAP;
+        for (role, end, peer) in [(Role::Client, client, server), (Role::Server, server, client)] {
+            if end.next.is_some_and(|next| peer.acked.is_some_and(|acked| seq::lt(next, acked))) {
+                self.quality.0 |= Quality::GAP;
+                self.history.counted(role, Counted::Gap);
+            }
         }
-        let talks = |end: &Endpoint| end.acked.is_some() || end.bytes > 0;
-        if (client.packets == 0 && talks(server)) || (server.packets == 0 && talks(client)) {
+        // Whoever acknowledges has heard the other side. (Payload alone may be a Fast Open SYN's.)
+        let has_heard = |end: &Endpoint| end.acked.is_some();
+        if (client.packets == 0 && has_heard(server)) || (server.packets == 0 && has_heard(client)) {
             self.quality.0 |= Quality::ONE_SIDED;
         }
     }

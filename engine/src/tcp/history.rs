@@ -1,68 +1,142 @@
 //! Zeek's `history` string: the life of a connection in letters, upper case for the originator (client).
 //!
-//! `S` SYN, `H` SYN-ACK, `A` pure ACK, `D` payload, `F` FIN, `R` RST, `I` SYN|RST and other contradictions: each the first
-//! time per direction. `G` gap, `T` retransmitted payload, `W` zero window: at the 1st, 10th, 100th … time, as Zeek does.
-//! `^` in front: the roles were turned round.
+//! A packet with at most one of SYN, FIN and RST: `S` SYN, `H` SYN-ACK, `F` FIN, `R` RST, each again when its sequence
+//! number differs from the last such packet's; or, with none of them, `D` payload or `A` pure ACK. `I` FIN|RST, `Q` any
+//! other pair of them. `A`, `D`, `I`, `Q`: the first time per direction. `G` gap, `T` retransmitted payload, `W` zero
+//! window: at the 1st, 10th, 100th … time. `^` in front: the first packet came from the responder.
+//! Source: Zeek's manual, `Conn::Info$history`, and `update_history`, `update_window` in its `TCPSessionAdapter.cc`.
+//! `C` (checksums) is never written: a wrong one is normal where the card computes it.
 
+use super::seq;
+use crate::decode::{Flags, Segment};
 use crate::record::Role;
 
-const LETTERS: &[u8; 9] = b"shadfrgtw";
-const ONCE: usize = 6;
+const SYN: u8 = 1;
+const FIN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 8;
+const DATA: u8 = 16;
+const FIN_RST: u8 = 32;
+const MULTI: u8 = 64;
 const CAPACITY: usize = 30;
+
+/// What happens more than once and is written at powers of ten.
+#[derive(Clone, Copy, Debug)]
+pub enum Counted {
+    /// Bytes that the peer acknowledged and the capture does not hold.
+    Gap,
+    /// A segment with payload sent before.
+    Retransmission,
+    /// A window of zero.
+    ZeroWindow,
+}
+
+/// What one side has done so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Past {
+    /// One bit for each kind of packet already written.
+    seen: u8,
+    /// Sequence numbers of the last SYN, FIN and RST.
+    last: [u32; 3],
+    /// How often each [`Counted`] happened.
+    counts: [u32; 3],
+}
 
 /// Letters in order, in place.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct History {
     text: [u8; CAPACITY],
     len: u8,
-    /// Per direction, one bit for each letter of the first six already written.
-    seen: [u8; 2],
-    /// Per direction, how often each counted letter happened.
-    counts: [[u32; 3]; 2],
-    flipped: bool,
+    past: [Past; 2],
+    turned: bool,
 }
 
 impl History {
-    /// Notes an event, by its lower-case letter, of the side `role`.
-    pub fn note(&mut self, role: Role, letter: u8) {
-        let Some(index) = LETTERS.iter().position(|&l| l == letter) else { return };
-        let side = role as usize;
-        let write = if index < ONCE {
-            let first = self.seen[side] & (1 << index) == 0;
-            self.seen[side] |= 1 << index;
-            first
-        } else {
-            let count = &mut self.counts[side][index - ONCE];
-            *count = count.saturating_add(1);
-            is_power_of_ten(*count)
-        };
-        if write {
-            self.push(if role == Role::Client { letter.to_ascii_uppercase() } else { letter });
+    /// Of a connection whose first packet this side sent.
+    #[must_use]
+    pub fn begun_by(role: Role) -> Self {
+        History { turned: role == Role::Server, ..History::default() }
+    }
+
+    /// Notes the flags and the payload of a packet that the side `role` sent.
+    pub fn packet(&mut self, role: Role, segment: &Segment<'_>) {
+        let has = |f: Flags| segment.flags.has(f);
+        match (has(Flags::SYN), has(Flags::FIN), has(Flags::RST)) {
+            (_, true, true) => self.once(role, FIN_RST, b'i'),
+            (true, true, false) | (true, false, true) => self.once(role, MULTI, b'q'),
+            (true, false, false) => {
+                self.each(role, SYN, if has(Flags::ACK) { b'h' } else { b's' }, segment.seq);
+            }
+            // A FIN lies after the packet's payload.
+            (false, true, false) => self.each(role, FIN, b'f', seq::add(segment.seq, segment.payload_len)),
+            (false, false, true) => self.each(role, RST, b'r', segment.seq),
+            (false, false, false) if segment.payload_len > 0 => self.once(role, DATA, b'd'),
+            (false, false, false) if has(Flags::ACK) => self.once(role, ACK, b'a'),
+            (false, false, false) => {}
         }
     }
 
-    fn push(&mut self, letter: u8) {
+    /// Notes something that is written at powers of ten.
+    pub fn counted(&mut self, role: Role, what: Counted) {
+        let (at, letter) = match what {
+            Counted::Gap => (0, b'g'),
+            Counted::Retransmission => (1, b't'),
+            Counted::ZeroWindow => (2, b'w'),
+        };
+        let count = &mut self.past[role as usize].counts[at];
+        *count = count.saturating_add(1);
+        if is_power_of_ten(*count) {
+            self.push(role, letter);
+        }
+    }
+
+    /// Whether this side has sent a reset.
+    #[must_use]
+    pub fn has_reset(&self, role: Role) -> bool {
+        self.past[role as usize].seen & RST != 0
+    }
+
+    /// Writes the letter the first time.
+    fn once(&mut self, role: Role, kind: u8, letter: u8) {
+        let seen = &mut self.past[role as usize].seen;
+        if *seen & kind == 0 {
+            *seen |= kind;
+            self.push(role, letter);
+        }
+    }
+
+    /// Writes the letter unless the packet repeats the last one of its kind.
+    fn each(&mut self, role: Role, kind: u8, letter: u8, seq: u32) {
+        let past = &mut self.past[role as usize];
+        let last = &mut past.last[kind.trailing_zeros() as usize];
+        let repeats = past.seen & kind != 0 && *last == seq;
+        (past.seen, *last) = (past.seen | kind, seq);
+        if !repeats {
+            self.push(role, letter);
+        }
+    }
+
+    fn push(&mut self, role: Role, letter: u8) {
         if let Some(slot) = self.text.get_mut(self.len as usize) {
-            *slot = letter;
+            *slot = if role == Role::Client { letter.to_ascii_uppercase() } else { letter };
             self.len += 1;
         }
     }
 
     /// The roles turn out to be the other way round.
     pub fn flip(&mut self) {
-        self.seen.swap(0, 1);
-        self.counts.swap(0, 1);
-        self.flipped = !self.flipped;
+        self.past.swap(0, 1);
+        self.turned = !self.turned;
         for letter in &mut self.text[..self.len as usize] {
             *letter ^= 0x20;
         }
     }
 
-    /// The string, with `^` in front if the roles were turned.
+    /// The string, with `^` in front if the responder spoke first.
     #[must_use]
     pub fn text(&self) -> Box<str> {
         let letters = std::str::from_utf8(&self.text[..self.len as usize]).unwrap_or_default();
-        if self.flipped { format!("^{letters}").into() } else { letters.into() }
+        if self.turned { format!("^{letters}").into() } else { letters.into() }
     }
 }
 
@@ -73,29 +147,99 @@ const fn is_power_of_ten(n: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::Options;
+    use crate::record::{Address, Tunnel};
+    use Role::{Client, Server};
+
+    fn packet(flags: u16, seq: u32, payload: &[u8]) -> Segment<'_> {
+        Segment {
+            ordinal: 0,
+            ts_ns: 0,
+            frame: 1,
+            file: 0,
+            interface: 0,
+            src: Address::v4([10, 0, 0, 1]),
+            dst: Address::v4([10, 0, 0, 2]),
+            src_port: 1,
+            dst_port: 2,
+            tunnel: Tunnel(0),
+            ttl: 64,
+            ip_id: None,
+            seq,
+            ack: 0,
+            flags: Flags(flags),
+            window: 1,
+            options: Options::default(),
+            checksum_offloaded: false,
+            payload,
+            payload_len: payload.len() as u32,
+        }
+    }
+
+    fn text(packets: &[(Role, u16, u32, &[u8])]) -> Box<str> {
+        let mut history = History::begun_by(packets[0].0);
+        for &(role, flags, seq, payload) in packets {
+            history.packet(role, &packet(flags, seq, payload));
+        }
+        history.text()
+    }
+
+    const A: u16 = Flags::ACK.0;
+    const S: u16 = Flags::SYN.0;
+    const F: u16 = Flags::FIN.0;
+    const R: u16 = Flags::RST.0;
 
     #[test]
-    fn a_letter_is_written_once_per_direction_and_counted_ones_at_powers_of_ten() {
-        let mut h = History::default();
-        for (role, letter) in [(Role::Client, b's'), (Role::Server, b'h'), (Role::Client, b'a'), (Role::Client, b's')] {
-            h.note(role, letter);
-        }
-        for _ in 0..11 {
-            h.note(Role::Server, b't');
-        }
-        assert_eq!(&*h.text(), "ShAtt");
-        h.flip();
-        assert_eq!(&*h.text(), "^sHaTT");
+    fn acks_and_payload_are_written_once_per_direction() {
+        let talk: &[(Role, u16, u32, &[u8])] = &[
+            (Client, S, 9, b""), (Server, S | A, 5, b""), (Client, A, 10, b""), (Client, A, 10, b"x"),
+            (Server, A, 6, b""), (Client, A, 11, b"y"), (Server, A, 6, b""), (Client, A, 12, b""),
+        ];
+        assert_eq!(&*text(talk), "ShADa");
+    }
+
+    #[test]
+    fn syn_fin_and_rst_are_written_again_with_another_sequence_number() {
+        assert_eq!(&*text(&[(Client, S, 9, b""), (Client, S, 9, b""), (Client, S, 8, b"")]), "SS");
+        assert_eq!(&*text(&[(Client, R, 9, b""), (Client, R, 9, b""), (Client, R, 8, b"")]), "RR");
+        // A FIN whose payload is repeated with it lies where it lay.
+        assert_eq!(&*text(&[(Client, F | A, 9, b"ab"), (Client, F | A, 11, b""), (Client, F | A, 12, b"")]), "FF");
+        // Simultaneous open: the SYN-ACK repeats the SYN.
+        assert_eq!(&*text(&[(Client, S, 9, b""), (Server, S, 5, b""), (Client, S | A, 9, b"")]), "Ss");
+    }
+
+    #[test]
+    fn a_packet_has_one_letter_and_contradictions_their_own() {
+        let talk: &[(Role, u16, u32, &[u8])] = &[
+            (Client, S, 9, b"early"), (Client, F | A, 20, b"x"), (Client, F | R, 1, b""), (Client, S | F, 2, b""),
+            (Client, S | R, 2, b""),
+        ];
+        assert_eq!(&*text(talk), "SFIQ");
+    }
+
+    #[test]
+    fn a_responder_that_speaks_first_is_marked_and_turning_changes_case() {
+        let mut history = History::begun_by(Server);
+        history.packet(Server, &packet(S | A, 5, b""));
+        assert_eq!(&*history.text(), "^h");
+        history.flip();
+        assert_eq!(&*history.text(), "H");
+    }
+
+    #[test]
+    fn what_is_counted_is_written_at_powers_of_ten() {
+        let mut history = History::default();
+        (0..99).for_each(|_| history.counted(Server, Counted::Retransmission));
+        history.counted(Client, Counted::Gap);
+        history.counted(Server, Counted::Retransmission);
+        history.counted(Server, Counted::ZeroWindow);
+        assert_eq!(&*history.text(), "ttGtw");
     }
 
     #[test]
     fn a_full_string_takes_no_more() {
-        let mut h = History::default();
-        for role in [Role::Client, Role::Server] {
-            for &letter in LETTERS {
-                (0..1_000_000).for_each(|_| h.note(role, letter));
-            }
-        }
-        assert_eq!(h.text().len(), CAPACITY);
+        let mut history = History::default();
+        (0..100).for_each(|seq| history.packet(Client, &packet(R, seq, b"")));
+        assert_eq!(history.text().len(), CAPACITY);
     }
 }

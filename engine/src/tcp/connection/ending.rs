@@ -96,6 +96,9 @@ impl<P: Payload> Connection<P> {
             self.reset = Some(ResetFacts { effect: ResetEffect::Ineffective, ..reset });
             end.reset = None;
             peer.reset = None;
+            if end.fin.is_none() && peer.fin.is_none() {
+                (self.has_close, self.idle_before_close_ns) = (false, None);
+            }
         }
     }
 
