@@ -150,9 +150,9 @@ mod tests {
             (b"0\r\n\r\nHTTP", 5, 0),
             (b"5\r\nhello\r\n0\r\n\r\nX", 15, 5),
             (b"A\r\n0123456789\r\n00\r\n\r\n", 21, 10),
-            (b"1 ; a=\"b;c\"\r\nx\r\n0;last\r\n\r\n", 27, 1),
+            (b"1 ; a=\"b;c\"\r\nx\r\n0;last\r\n\r\n", 26, 1),
             (b"1\nx\n0\n\n", 7, 1),
-            (b"0\r\nX: y\r\nZ:\r\n\r\nHTTP", 16, 0),
+            (b"0\r\nX: y\r\nZ:\r\n\r\nHTTP", 15, 0),
             (b"3\r\n\r\n\r\r\n0\r\n\r\n", 13, 3),
             (b"0\r\nX: y\n\n", 9, 0),
         ];
