@@ -95,9 +95,7 @@ impl Chunked {
         let next = match (self.0, byte) {
             (At::Size { value, digits }, _) if byte.is_ascii_hexdigit() => add_digit(value, digits, byte),
             (At::Size { value, digits: 1.. }, b'\n') => after_size(value),
-            (At::Size { value, digits: 1.. }, b'\r' | b';' | b' ' | b'\t') => {
-                Some(At::Extension { value, skipped: 0 })
-            }
+            (At::Size { value, digits: 1.. }, b'\r' | b';' | b' ' | b'\t') => Some(At::Extension { value, skipped: 0 }),
             (At::DataEnd { cr: false }, b'\r') => Some(At::DataEnd { cr: true }),
             (At::DataEnd { .. }, b'\n') => Some(At::Size { value: 0, digits: 0 }),
             (At::Trailer { line: 0, .. }, b'\n') => return Progress::Done,
@@ -163,14 +161,17 @@ mod tests {
 
     #[test]
     fn unfinished_bodies_want_more() {
-        for body in [&b""[..], b"5", b"5\r", b"5\r\nhel", b"5\r\nhello", b"5\r\nhello\r\n", b"0\r\n", b"0\r\nX: y\r\n"] {
+        for body in [&b""[..], b"5", b"5\r", b"5\r\nhel", b"5\r\nhello", b"5\r\nhello\r\n", b"0\r\n", b"0\r\nX: y\r\n"]
+        {
             assert_eq!(read(body).2, Progress::More, "{}", body.escape_ascii());
         }
     }
 
     #[test]
     fn what_is_not_chunked_is_said_so() {
-        for body in [&b"x"[..], b"\r\n", b"-5\r\n", b"5x", b"1\r\nxy", b"fffffffffffffffff\r\n", b"1\r\nx\r\r", b";\r\n"] {
+        for body in
+            [&b"x"[..], b"\r\n", b"-5\r\n", b"5x", b"1\r\nxy", b"fffffffffffffffff\r\n", b"1\r\nx\r\r", b";\r\n"]
+        {
             assert_eq!(read(body).2, Progress::Broken, "{}", body.escape_ascii());
         }
     }

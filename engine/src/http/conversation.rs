@@ -372,7 +372,8 @@ impl Conversation {
     /// Bodies that were under way are counted as far as they came.
     fn settle_bodies(&mut self) {
         let [client, server] = &self.directions;
-        let under_way = |d: &Direction| matches!(d.reading, Reading::Length(_) | Reading::Chunked(_) | Reading::UntilClose);
+        let under_way =
+            |d: &Direction| matches!(d.reading, Reading::Length(_) | Reading::Chunked(_) | Reading::UntilClose);
         if under_way(client) {
             self.pairing.end_request(Seen::Cut, client.body_bytes);
         }

@@ -119,7 +119,11 @@ mod tests {
     fn rule_1_responses_without_body_whatever_they_say() {
         for status in ["100", "102", "103", "199", "204", "304"] {
             for header in [CL, TE, "X: y"] {
-                assert_eq!(of_response(&format!("1.1 {status} x\r\n{header}"), Method::Other).0, Body::None, "{status}");
+                assert_eq!(
+                    of_response(&format!("1.1 {status} x\r\n{header}"), Method::Other).0,
+                    Body::None,
+                    "{status}"
+                );
             }
         }
         for header in [CL, TE, "X: y"] {

@@ -235,9 +235,8 @@ pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// `1*DIGIT` as a number; `None` for anything else or more than 64 bits.
 pub fn decimal(digits: &[u8]) -> Option<u64> {
-    let add = |n: u64, b: &u8| {
-        b.is_ascii_digit().then(|| n.checked_mul(10)?.checked_add(u64::from(b - b'0'))).flatten()
-    };
+    let add =
+        |n: u64, b: &u8| b.is_ascii_digit().then(|| n.checked_mul(10)?.checked_add(u64::from(b - b'0'))).flatten();
     if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
 }
 

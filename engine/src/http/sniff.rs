@@ -75,13 +75,8 @@ fn sniff_after_blank(payload: &[u8]) -> Sniff {
 
 /// `HTTP/1.x SP 3DIGIT`.
 fn sniff_status(payload: &[u8]) -> Sniff {
-    let wanted: [fn(u8) -> bool; 5] = [
-        |b| b.is_ascii_digit(),
-        |b| b == b' ',
-        |b| b.is_ascii_digit(),
-        |b| b.is_ascii_digit(),
-        |b| b.is_ascii_digit(),
-    ];
+    let wanted: [fn(u8) -> bool; 5] =
+        [|b| b.is_ascii_digit(), |b| b == b' ', |b| b.is_ascii_digit(), |b| b.is_ascii_digit(), |b| b.is_ascii_digit()];
     let rest = payload.get(b"HTTP/1.".len()..).unwrap_or_default();
     if rest.iter().zip(wanted).any(|(&b, is)| !is(b)) {
         Sniff::Other

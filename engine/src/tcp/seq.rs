@@ -53,19 +53,14 @@ mod tests {
         for base in BASES {
             for step in [1, 2, 1000, 0x7fff_ffff] {
                 let later = add(base, step);
-                assert!(
-                    lt(base, later) && leq(base, later) && !lt(later, base) && !leq(later, base)
-                );
+                assert!(lt(base, later) && leq(base, later) && !lt(later, base) && !leq(later, base));
                 assert_eq!(diff(later, base), step as i32);
                 assert_eq!(diff(base, later), -(step as i32));
                 assert_eq!((max(base, later), max(later, base)), (later, later));
                 assert_eq!((ahead(later, base), ahead(base, later)), (step, 0));
             }
             assert!(!lt(base, base) && leq(base, base));
-            assert_eq!(
-                (diff(base, base), max(base, base), ahead(base, base)),
-                (0, base, 0)
-            );
+            assert_eq!((diff(base, base), max(base, base), ahead(base, base)), (0, base, 0));
         }
     }
 

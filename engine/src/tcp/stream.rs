@@ -88,12 +88,7 @@ impl<'a> Run<'a> {
         let len = seq::ahead(to, from);
         let rest = self.bytes.get(skip..).unwrap_or_default();
         let bytes = rest.get(..len as usize).unwrap_or(rest);
-        Run {
-            seq: from,
-            len,
-            bytes,
-            ..*self
-        }
+        Run { seq: from, len, bytes, ..*self }
     }
 
     fn end(&self) -> u32 {
@@ -102,28 +97,13 @@ impl<'a> Run<'a> {
 
     /// Hands the run over: what was captured, then a gap for what was cut.
     fn deliver(&self, deliver: &mut impl FnMut(Piece<'_>)) {
-        let &Run {
-            seq,
-            len,
-            bytes,
-            ack,
-            mark,
-        } = self;
+        let &Run { seq, len, bytes, ack, mark } = self;
         if !bytes.is_empty() {
-            deliver(Piece::Data {
-                bytes,
-                seq,
-                ack,
-                mark,
-            });
+            deliver(Piece::Data { bytes, seq, ack, mark });
         }
         let captured = bytes.len() as u32;
         if captured < len {
-            deliver(Piece::Gap {
-                len: u64::from(len - captured),
-                seq: seq::add(seq, captured),
-                mark,
-            });
+            deliver(Piece::Gap { len: u64::from(len - captured), seq: seq::add(seq, captured), mark });
         }
     }
 }
@@ -144,23 +124,12 @@ impl Stream {
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
         let max_bytes = u32::try_from(max_bytes).unwrap_or(u32::MAX);
-        Stream {
-            next: 0,
-            acked: 0,
-            max_bytes,
-            started: false,
-            has_acked: false,
-            held: None,
-        }
+        Stream { next: 0, acked: 0, max_bytes, started: false, has_acked: false, held: None }
     }
 
     /// The first payload byte has this sequence number (ISN + 1). Without it the first segment pushed decides.
     pub fn start(&mut self, next_seq: u32) {
-        *self = Stream {
-            next: next_seq,
-            started: true,
-            ..Stream::new(self.max_bytes as usize)
-        };
+        *self = Stream { next: next_seq, started: true, ..Stream::new(self.max_bytes as usize) };
     }
 
     /// Sequence number of the next byte to deliver; `None` before the stream started.
@@ -194,20 +163,11 @@ impl Stream {
             self.start(seq);
         }
         let bytes = payload.get(..payload_len as usize).unwrap_or(payload);
-        let run = Run {
-            seq,
-            len: payload_len,
-            bytes,
-            ack,
-            mark,
-        };
+        let run = Run { seq, len: payload_len, bytes, ack, mark };
         if seq == self.next && self.held.is_none() {
             self.next = run.end();
             run.deliver(deliver);
-            return Pushed {
-                new_bytes: payload_len,
-                ..Pushed::default()
-            };
+            return Pushed { new_bytes: payload_len, ..Pushed::default() };
         }
         self.push_slow(run, deliver)
     }
@@ -215,11 +175,7 @@ impl Stream {
     /// The peer's acknowledgment number. It closes no hole by itself: a tap may show an ACK before the data it
     /// acknowledges, so only the next segment beyond the hole (or the end) does.
     pub fn acked(&mut self, ack: u32) {
-        self.acked = if self.has_acked {
-            seq::max(self.acked, ack)
-        } else {
-            ack
-        };
+        self.acked = if self.has_acked { seq::max(self.acked, ack) } else { ack };
         self.has_acked = true;
     }
 
@@ -231,27 +187,16 @@ impl Stream {
     /// The stream is known to reach `end` (the sequence number of a FIN): delivers what waits and a gap up to there.
     pub fn finish_at(&mut self, end: u32, mark: Mark, deliver: &mut impl FnMut(Piece<'_>)) {
         self.finish(deliver);
-        let len = if self.started {
-            seq::ahead(end, self.next)
-        } else {
-            0
-        };
+        let len = if self.started { seq::ahead(end, self.next) } else { 0 };
         if len > 0 {
-            deliver(Piece::Gap {
-                len: u64::from(len),
-                seq: self.next,
-                mark,
-            });
+            deliver(Piece::Gap { len: u64::from(len), seq: self.next, mark });
             self.next = end;
         }
     }
 
     /// Everything but "the next segment, nothing waiting".
     fn push_slow(&mut self, run: Run<'_>, deliver: &mut impl FnMut(Piece<'_>)) -> Pushed {
-        let mut pushed = Pushed {
-            out_of_order: seq::lt(self.next, run.seq),
-            ..Pushed::default()
-        };
+        let mut pushed = Pushed { out_of_order: seq::lt(self.next, run.seq), ..Pushed::default() };
         if seq::ahead(run.seq, self.next) > MAX_AHEAD {
             if !self.has_acked || seq::lt(self.acked, run.seq) {
                 return pushed;
@@ -273,19 +218,11 @@ impl Stream {
     /// Keeps the parts of `run` that no kept run covers; returns their length.
     fn keep(&mut self, run: &Run<'_>) -> u32 {
         let held = self.held.get_or_insert_default();
-        let mut at = held
-            .runs
-            .partition_point(|kept| seq::leq(seq::add(kept.seq, kept.len), run.seq));
+        let mut at = held.runs.partition_point(|kept| seq::leq(seq::add(kept.seq, kept.len), run.seq));
         let (mut from, end, mut new_bytes) = (run.seq, run.end(), 0);
         while seq::lt(from, end) {
-            let next = held
-                .runs
-                .get(at)
-                .map(|kept| (kept.seq, seq::add(kept.seq, kept.len)));
-            let until = next.map_or(
-                end,
-                |(start, _)| if seq::lt(start, end) { start } else { end },
-            );
+            let next = held.runs.get(at).map(|kept| (kept.seq, seq::add(kept.seq, kept.len)));
+            let until = next.map_or(end, |(start, _)| if seq::lt(start, end) { start } else { end });
             if seq::lt(from, until) {
                 let part = run.cut(from, until);
                 new_bytes += part.len;
@@ -310,21 +247,8 @@ impl Stream {
             };
             held.bytes = held.bytes.saturating_sub(kept.bytes.len());
             self.next = seq::add(kept.seq, kept.len);
-            let Kept {
-                seq,
-                len,
-                bytes,
-                ack,
-                mark,
-            } = kept;
-            Run {
-                seq,
-                len,
-                bytes: &bytes,
-                ack,
-                mark,
-            }
-            .deliver(deliver);
+            let Kept { seq, len, bytes, ack, mark } = kept;
+            Run { seq, len, bytes: &bytes, ack, mark }.deliver(deliver);
         }
         if held.runs.is_empty() {
             self.held = None;
@@ -348,19 +272,14 @@ impl Stream {
     }
 
     fn is_over_limit(&self) -> bool {
-        let over =
-            |held: &Held| held.bytes > self.max_bytes as usize || held.runs.len() > MAX_KEPT_PIECES;
+        let over = |held: &Held| held.bytes > self.max_bytes as usize || held.runs.len() > MAX_KEPT_PIECES;
         self.held.as_deref().is_some_and(over)
     }
 
     /// Declares the first hole a gap and delivers what follows it; the hole's length, or `None` without a hole.
     fn give_up_hole(&mut self, deliver: &mut impl FnMut(Piece<'_>)) -> Option<u64> {
         let first = self.held.as_ref()?.runs.front()?;
-        let (len, seq, mark) = (
-            u64::from(seq::ahead(first.seq, self.next)),
-            self.next,
-            first.mark,
-        );
+        let (len, seq, mark) = (u64::from(seq::ahead(first.seq, self.next)), self.next, first.mark);
         self.next = first.seq;
         if len > 0 {
             deliver(Piece::Gap { len, seq, mark });
@@ -372,24 +291,9 @@ impl Stream {
 
 impl Held {
     fn insert(&mut self, at: usize, part: &Run<'_>) {
-        let &Run {
-            seq,
-            len,
-            bytes,
-            ack,
-            mark,
-        } = part;
+        let &Run { seq, len, bytes, ack, mark } = part;
         self.bytes += bytes.len();
-        self.runs.insert(
-            at.min(self.runs.len()),
-            Kept {
-                seq,
-                len,
-                bytes: bytes.into(),
-                ack,
-                mark,
-            },
-        );
+        self.runs.insert(at.min(self.runs.len()), Kept { seq, len, bytes: bytes.into(), ack, mark });
     }
 }
 

@@ -4,11 +4,7 @@ use proptest::prelude::*;
 const START: u32 = 0xffff_fff0;
 
 fn mark(frame: u64) -> Mark {
-    Mark {
-        ts_ns: frame as i64 * 1000,
-        frame,
-        file: 0,
-    }
+    Mark { ts_ns: frame as i64 * 1000, frame, file: 0 }
 }
 
 /// What a stream delivered: bytes as `Some`, missing ones as `None`, checked to be contiguous.
@@ -34,10 +30,7 @@ impl Received {
     }
 
     fn text(&self) -> String {
-        self.bytes
-            .iter()
-            .map(|b| b.map_or('_', char::from))
-            .collect()
+        self.bytes.iter().map(|b| b.map_or('_', char::from)).collect()
     }
 }
 
@@ -50,10 +43,7 @@ impl Rig {
     fn new(max_bytes: usize) -> Rig {
         let mut stream = Stream::new(max_bytes);
         stream.start(START);
-        Rig {
-            stream,
-            received: Received::default(),
-        }
+        Rig { stream, received: Received::default() }
     }
 
     fn push(&mut self, offset: u32, payload: &[u8]) -> Pushed {
@@ -62,14 +52,7 @@ impl Rig {
 
     fn push_cut(&mut self, offset: u32, payload: &[u8], len: u32) -> Pushed {
         let received = &mut self.received;
-        self.stream.push(
-            START.wrapping_add(offset),
-            payload,
-            len,
-            mark(1),
-            7,
-            &mut |p| received.take(p),
-        )
+        self.stream.push(START.wrapping_add(offset), payload, len, mark(1), 7, &mut |p| received.take(p))
     }
 
     fn acked(&mut self, offset: u32) {
@@ -94,25 +77,11 @@ fn in_order_segments_pass_the_callers_own_bytes() {
     let payload = b"hello";
     let mut seen = Vec::new();
     let pushed = stream.push(9, payload, 5, mark(3), 4, &mut |p| {
-        let Piece::Data {
-            bytes,
-            seq,
-            ack,
-            mark,
-        } = p
-        else {
-            panic!("a gap")
-        };
+        let Piece::Data { bytes, seq, ack, mark } = p else { panic!("a gap") };
         seen.push((bytes.as_ptr(), seq, ack, mark.frame));
     });
     assert_eq!(seen, [(payload.as_ptr(), 9, 4, 3)]);
-    assert_eq!(
-        pushed,
-        Pushed {
-            new_bytes: 5,
-            ..Pushed::default()
-        }
-    );
+    assert_eq!(pushed, Pushed { new_bytes: 5, ..Pushed::default() });
     assert_eq!(stream.next_seq(), Some(14));
 }
 
@@ -122,10 +91,7 @@ fn a_hole_that_fills_across_the_wrap_is_invisible() {
     assert!(rig.push(10, b"klmnopqrst").out_of_order);
     assert_eq!(rig.received.text(), "");
     let filled = rig.push(0, b"abcdefghij");
-    assert_eq!(
-        (filled.new_bytes, filled.retransmitted, filled.out_of_order),
-        (10, false, true)
-    );
+    assert_eq!((filled.new_bytes, filled.retransmitted, filled.out_of_order), (10, false, true));
     assert_eq!(rig.finish(), "abcdefghijklmnopqrst");
 }
 
@@ -143,18 +109,9 @@ fn the_first_copy_of_overlapping_bytes_wins() {
 fn a_retransmission_is_trimmed_and_counted() {
     let mut rig = Rig::new(1000);
     rig.push(0, b"abcd");
-    assert_eq!(
-        rig.push(0, b"XXXX"),
-        Pushed {
-            retransmitted: true,
-            ..Pushed::default()
-        }
-    );
+    assert_eq!(rig.push(0, b"XXXX"), Pushed { retransmitted: true, ..Pushed::default() });
     let partly = rig.push(2, b"XXef");
-    assert_eq!(
-        (partly.new_bytes, partly.retransmitted, partly.out_of_order),
-        (2, true, false)
-    );
+    assert_eq!((partly.new_bytes, partly.retransmitted, partly.out_of_order), (2, true, false));
     assert_eq!(rig.finish(), "abcdef");
 }
 
@@ -195,8 +152,7 @@ fn finish_delivers_what_waits_and_names_the_end() {
     let mut rig = Rig::new(1000);
     rig.push(2, b"cd");
     let received = &mut rig.received;
-    rig.stream
-        .finish_at(START.wrapping_add(6), mark(2), &mut |p| received.take(p));
+    rig.stream.finish_at(START.wrapping_add(6), mark(2), &mut |p| received.take(p));
     assert_eq!(rig.received.text(), "__cd__");
 }
 
@@ -208,9 +164,7 @@ fn too_many_bytes_or_pieces_give_up_the_hole() {
     assert_eq!(rig.push(20, b"x").overflow_bytes, 5);
     assert_eq!(rig.received.text(), "_____0123456789");
     let mut rig = Rig::new(1 << 20);
-    let overflow: u64 = (0..2 * MAX_KEPT_PIECES as u32)
-        .map(|i| rig.push(2 * i + 1, b"x").overflow_bytes)
-        .sum();
+    let overflow: u64 = (0..2 * MAX_KEPT_PIECES as u32).map(|i| rig.push(2 * i + 1, b"x").overflow_bytes).sum();
     assert_eq!(overflow, MAX_KEPT_PIECES as u64);
 }
 
@@ -223,12 +177,11 @@ fn a_segment_beyond_any_window_is_ignored_unless_the_peer_acknowledged_it() {
     assert!(!rig.stream.waits());
     rig.acked(far + 2);
     let mut gap = 0;
-    rig.stream
-        .push(START.wrapping_add(far), b"zz", 2, mark(1), 0, &mut |p| {
-            if let Piece::Gap { len, .. } = p {
-                gap = len;
-            }
-        });
+    rig.stream.push(START.wrapping_add(far), b"zz", 2, mark(1), 0, &mut |p| {
+        if let Piece::Gap { len, .. } = p {
+            gap = len;
+        }
+    });
     assert_eq!(gap, u64::from(far) - 2);
 }
 
@@ -243,9 +196,7 @@ fn segments() -> impl Strategy<Value = (Vec<u8>, Vec<(usize, usize)>)> {
             edges.sort_unstable();
             edges.dedup();
             let whole = edges.windows(2).map(|w| (w[0], w[1]));
-            let all: Vec<_> = whole
-                .chain(extra.into_iter().map(|(a, l)| (a, (a + l).min(n))))
-                .collect();
+            let all: Vec<_> = whole.chain(extra.into_iter().map(|(a, l)| (a, (a + l).min(n)))).collect();
             (Just(data), Just(all).prop_shuffle())
         })
     })
