@@ -83,10 +83,9 @@ impl Chunked {
         let newline = rest.iter().position(|&b| b == b'\n');
         let used = newline.map_or(rest.len(), |n| n.saturating_add(1));
         let skipped = skipped.saturating_add(u32::try_from(used).unwrap_or(u32::MAX));
-        self.0 = match (newline, value) {
-            (None, _) => At::Extension { value, skipped },
-            (Some(_), 0) => At::Trailer { line: 0, total: 0 },
-            (Some(_), left) => At::Data { left },
+        self.0 = match newline {
+            None => At::Extension { value, skipped },
+            Some(_) => after_size(value),
         };
         (used, if skipped > MAX_LINE_BYTES { Progress::Broken } else { Progress::More })
     }
@@ -94,7 +93,7 @@ impl Chunked {
     fn step(&mut self, byte: u8) -> Progress {
         let next = match (self.0, byte) {
             (At::Size { value, digits }, _) if byte.is_ascii_hexdigit() => add_digit(value, digits, byte),
-            (At::Size { value, digits: 1.. }, b'\n') => after_size(value),
+            (At::Size { value, digits: 1.. }, b'\n') => Some(after_size(value)),
             (At::Size { value, digits: 1.. }, b'\r' | b';' | b' ' | b'\t') => Some(At::Extension { value, skipped: 0 }),
             (At::DataEnd { cr: false }, b'\r') => Some(At::DataEnd { cr: true }),
             (At::DataEnd { .. }, b'\n') => Some(At::Size { value: 0, digits: 0 }),
@@ -119,8 +118,8 @@ fn add_digit(value: u64, digits: u8, byte: u8) -> Option<At> {
     (digits < 64).then_some(At::Size { value, digits: digits.saturating_add(1) })
 }
 
-fn after_size(value: u64) -> Option<At> {
-    Some(if value == 0 { At::Trailer { line: 0, total: 0 } } else { At::Data { left: value } })
+fn after_size(value: u64) -> At {
+    if value == 0 { At::Trailer { line: 0, total: 0 } } else { At::Data { left: value } }
 }
 
 #[cfg(test)]

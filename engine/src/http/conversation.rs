@@ -329,11 +329,11 @@ impl Conversation {
             _ => {}
         }
         let direction = self.direction(role);
-        let lost = direction.reading == Reading::Lost && direction.attempts > 0;
+        let stayed_lost = direction.reading == Reading::Lost && direction.attempts > 0;
         if direction.reading != Reading::Broken {
             direction.stop(Reading::Ended);
         }
-        self.facts.broken |= lost;
+        self.facts.broken |= stayed_lost;
     }
 
     fn emit_finished(&mut self, sink: &mut impl ExchangeSink) {

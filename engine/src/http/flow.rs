@@ -112,7 +112,6 @@ impl HttpFlow {
     /// Takes what one direction's [`crate::tcp::stream::Stream`] delivers.
     pub fn feed(&mut self, role: Role, piece: Piece<'_>, sink: &mut impl ExchangeSink) {
         match (&mut self.stage, piece) {
-            (Stage::Settled(..), _) => {}
             (Stage::Http(http), Piece::Data { bytes, seq, ack, mark }) => {
                 http.data(role, bytes, Origin { seq, ack, mark }, sink);
             }
@@ -123,7 +122,7 @@ impl HttpFlow {
                 }
             }
             (Stage::Hello(_), Piece::Gap { .. }) if role == Role::Client => self.settle(Protocol::Tls),
-            (Stage::Hello(_), _) => {}
+            (Stage::Settled(..) | Stage::Hello(_), _) => {}
             (_, Piece::Data { bytes, seq, ack, mark }) => self.open(role, bytes, Origin { seq, ack, mark }, sink),
             (_, Piece::Gap { seq, .. }) => self.open_with_gap(role, seq),
         }
@@ -159,21 +158,22 @@ impl HttpFlow {
         self.stage = Stage::Settled(protocol, None);
     }
 
-    fn opening(&mut self) -> Box<Opening> {
+    /// What is known so far, to be put back unless it settles the matter.
+    fn take_opening(&mut self) -> Opening {
         match std::mem::replace(&mut self.stage, Stage::Unseen) {
-            Stage::Opening(opening) => opening,
-            _ => Box::default(),
+            Stage::Opening(opening) => *opening,
+            _ => Opening::default(),
         }
     }
 
     /// A direction whose beginning is missing is judged by the next segment.
     fn open_with_gap(&mut self, role: Role, seq: u32) {
-        let mut opening = self.opening();
+        let mut opening = self.take_opening();
         let (side, _) = opening.sides(role);
         side.is_other |= !side.bytes.is_empty();
         side.bytes = Vec::new();
         (side.is_cut, side.origin.seq) = (true, seq);
-        self.stage = Stage::Opening(opening);
+        self.stage = Stage::Opening(Box::new(opening));
     }
 
     /// Payload while it is not known what it is.
@@ -184,15 +184,15 @@ impl HttpFlow {
             self.stage = Stage::Http(http);
             return;
         }
-        let mut opening = self.opening();
+        let mut opening = self.take_opening();
         match opening.judge(role, bytes, origin) {
-            what if starts_http(role, what) => self.open_http(role, *opening, bytes, origin, sink),
+            what if starts_http(role, what) => self.open_http(role, opening, bytes, origin, sink),
             Sniff::H2Preface if role == Role::Client => self.settle(Protocol::H2c),
             Sniff::TlsClientHello if role == Role::Client => self.open_hello(&opening, bytes),
             Sniff::TlsClientHello | Sniff::TlsServerHello | Sniff::Tls => self.settle(Protocol::Tls),
-            Sniff::NeedMore => self.stage = Stage::Opening(opening),
+            Sniff::NeedMore => self.stage = Stage::Opening(Box::new(opening)),
             _ if opening.is_none_of_these(role) => self.settle(Protocol::Other),
-            _ => self.stage = Stage::Opening(opening),
+            _ => self.stage = Stage::Opening(Box::new(opening)),
         }
     }
 

@@ -92,15 +92,11 @@ pub enum Parsed<T> {
 
 /// A kind of head: how it is read from bytes.
 pub trait Head<'a>: Sized {
-    /// Reads it into `headers`.
-    fn read(bytes: &'a [u8], headers: &mut [MaybeUninit<Header<'a>>]) -> httparse::Result<(usize, Self)>
-    where
-        Self: Sized,
-    {
-        Self::read_lenient(&lenient(), bytes, headers)
-    }
-    /// Reads it as `config` allows.
-    fn read_lenient(
+    /// Reads it as `config` allows, its header lines into `headers`.
+    ///
+    /// # Errors
+    /// What is no such head, and [`Error::TooManyHeaders`] beyond `headers`.
+    fn read(
         config: &ParserConfig,
         bytes: &'a [u8],
         headers: &mut [MaybeUninit<Header<'a>>],
@@ -108,12 +104,14 @@ pub trait Head<'a>: Sized {
 }
 
 /// Reads a head from the start of `bytes`.
+#[must_use]
 pub fn parse<'a, T: Head<'a>>(bytes: &'a [u8]) -> Parsed<T> {
+    let config = lenient();
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
-    match T::read(bytes, &mut headers) {
+    match T::read(&config, bytes, &mut headers) {
         Err(Error::TooManyHeaders) => {
             let mut headers = vec![MaybeUninit::uninit(); MOST_HEADERS];
-            into_parsed(T::read(bytes, &mut headers))
+            into_parsed(T::read(&config, bytes, &mut headers))
         }
         result => into_parsed(result),
     }
@@ -140,7 +138,7 @@ fn lenient() -> ParserConfig {
 }
 
 impl<'a> Head<'a> for RequestHead<'a> {
-    fn read_lenient(
+    fn read(
         config: &ParserConfig,
         bytes: &'a [u8],
         headers: &mut [MaybeUninit<Header<'a>>],
@@ -157,7 +155,7 @@ impl<'a> Head<'a> for RequestHead<'a> {
 }
 
 impl<'a> Head<'a> for ResponseHead<'a> {
-    fn read_lenient(
+    fn read(
         config: &ParserConfig,
         bytes: &'a [u8],
         headers: &mut [MaybeUninit<Header<'a>>],
@@ -234,6 +232,7 @@ pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// `1*DIGIT` as a number; `None` for anything else or more than 64 bits.
+#[must_use]
 pub fn decimal(digits: &[u8]) -> Option<u64> {
     let add =
         |n: u64, b: &u8| b.is_ascii_digit().then(|| n.checked_mul(10)?.checked_add(u64::from(b - b'0'))).flatten();

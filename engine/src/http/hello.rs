@@ -16,7 +16,7 @@ const ALPN: u16 = 16;
 /// What a ClientHello says of who is asked for what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    /// First host name of the server_name extension.
+    /// First host name of the `server_name` extension.
     pub sni: Option<Box<str>>,
     /// First protocol of the ALPN extension.
     pub alpn: Option<Box<str>>,
@@ -162,19 +162,19 @@ pub(super) mod tests {
         (16, vector16(&[&[first.len() as u8][..], first.as_bytes(), b"\x08http/1.1"].concat()))
     }
 
-    fn some(sni: &str, alpn: &str) -> Option<Names> {
-        Some(Names { sni: Some(sni.into()), alpn: Some(alpn.into()) })
+    fn named(sni: &str, alpn: &str) -> Names {
+        Names { sni: Some(sni.into()), alpn: Some(alpn.into()) }
     }
 
     #[test]
     fn names_are_read_whole_cut_anywhere_and_over_records() {
         for record in [7, 60, 16_000] {
             let bytes = hello(&[(0x0a0a, vec![]), sni("a.example"), (51, vec![9; 1200]), alpn("h2")], record);
-            assert_eq!(HelloReader::default().read(&bytes), some("a.example", "h2"));
+            assert_eq!(HelloReader::default().read(&bytes), Some(named("a.example", "h2")));
             for cut in 1..bytes.len() {
                 let mut reader = HelloReader::default();
                 assert_eq!(reader.read(&bytes[..cut]), None, "{cut}");
-                assert_eq!(reader.read(&bytes[cut..]), some("a.example", "h2"), "{cut}");
+                assert_eq!(reader.read(&bytes[cut..]), Some(named("a.example", "h2")), "{cut}");
             }
         }
     }

@@ -79,8 +79,10 @@ mod tests {
     use ConnectionOption::{Close, KeepAlive, None as Absent, Upgrade};
     use Role::{Client, Server};
 
+    type Rule = (Role, u8, &'static [&'static str], bool, ConnectionOption, bool);
+
     /// RFC 9112 §9.3 as a table: sender, minor version, Connection lines, to a proxy → option, persists.
-    const TABLE: &[(Role, u8, &[&str], bool, ConnectionOption, bool)] = &[
+    const TABLE: &[Rule] = &[
         (Client, 1, &[], false, Absent, true),
         (Server, 1, &[], false, Absent, true),
         (Client, 0, &[], false, Absent, false),
@@ -109,7 +111,9 @@ mod tests {
     fn persistence_follows_rfc_9112_9_3() {
         for &(sender, version, lines, to_proxy, option, persistent) in TABLE {
             let mut options = Options::default();
-            lines.iter().for_each(|line| options.add(line.as_bytes()));
+            for line in lines {
+                options.add(line.as_bytes());
+            }
             let got = (options.effective(), persists(sender, version, options, to_proxy));
             assert_eq!(got, (option, persistent), "{sender:?} 1.{version} {lines:?} to_proxy={to_proxy}");
         }
