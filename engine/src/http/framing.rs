@@ -77,10 +77,9 @@ pub fn response_body(head: &ResponseHead<'_>, method: Method) -> Body {
         (101, ..) | (200..=299, Method::Connect, ..) => Body::Tunnel,
         (_, Method::Head, ..) | (100..=199 | 204 | 304, ..) => Body::None,
         (_, _, TransferEncoding::Chunked, _) => Body::Chunked,
-        (_, _, TransferEncoding::Other, _) => Body::UntilClose,
+        (_, _, TransferEncoding::Other, _) | (_, _, _, ContentLength::Absent) => Body::UntilClose,
         (_, _, _, ContentLength::Invalid) => Body::Unknowable,
         (_, _, _, ContentLength::Bytes(n)) => Body::Length(n),
-        (_, _, _, ContentLength::Absent) => Body::UntilClose,
     }
 }
 

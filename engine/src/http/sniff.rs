@@ -1,6 +1,6 @@
 //! What the first bytes of a payload look like: enough to tell client from server in a capture that starts midway.
 
-/// Longest method that is taken for one (WebDAV's longest registered is 17).
+/// Longest method that is taken for one (`WebDAV`'s longest registered is 17).
 const LONGEST_METHOD: usize = 32;
 /// Methods after which a target is believed before its `HTTP/1.` was seen (a target may fill a segment).
 const COMMON_METHODS: [&[u8]; 9] =
@@ -19,9 +19,9 @@ pub enum Sniff {
     Request,
     /// An HTTP/1.x status line.
     Response,
-    /// A TLS ClientHello.
+    /// A TLS `ClientHello`.
     TlsClientHello,
-    /// A TLS ServerHello.
+    /// A TLS `ServerHello`.
     TlsServerHello,
     /// Another TLS record.
     Tls,
