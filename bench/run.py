@@ -1,8 +1,8 @@
 """Time pcapwatch beside its neighbours on a generated capture: `make bench`.
 
 Every tool reads the same file, warm in the page cache, the tools taking turns within a round so that a busy moment of
-the machine hurts all of them alike; the figures are medians over the rounds. Wall time is from fork to exit, peak
-memory is the child's `ru_maxrss` (wait4). Prints the table and writes it to bench/RESULTS.md.
+the machine hurts all of them alike; the figures are medians over the rounds. Wall time is from fork to exit; CPU time
+and peak memory are the child's (wait4). Prints the table and writes it to bench/RESULTS.md.
 """
 
 import argparse
@@ -26,6 +26,8 @@ PACKETS_PER_CONNECTION = 10
 ENGINE_TARGET_PACKETS_PER_S = 3_000_000
 SMALL_PACKETS = 1_000
 SMALL_TARGET_S = 0.25
+#: How busy the machine was with other things: above 0.5 or so the walls are too long, and only their ratios tell.
+LOAD_BEFORE = os.getloadavg()[0]
 
 
 @dataclass
@@ -36,6 +38,7 @@ class Tool:
     command: list[str] | None
     version: str
     wall_s: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
     peak_bytes: list[int] = field(default_factory=list)
     output: str = ""
 
@@ -53,6 +56,7 @@ class Tool:
             self.output = out.read().decode(errors="replace")
         if child.returncode:
             sys.exit(f"bench: {' '.join(self.command)} ended with {child.returncode}: {self.output[-300:]}")
+        self.cpu_s.append(usage.ru_utime + usage.ru_stime)
         self.peak_bytes.append(usage.ru_maxrss * 1024)
 
 
@@ -118,14 +122,15 @@ def mib(tool: Tool) -> str:
 def table(timed: list[Tool], packets: int) -> list[str]:
     """The Markdown table, each tool's wall time as a multiple of `pcapwatch analyze`'s."""
     own = statistics.median(next(t for t in timed if t.name == "pcapwatch analyze").wall_s)
-    columns = ["tool", "wall (median)", "packets/s", "wall ÷ pcapwatch's", "peak memory", "version"]
-    rows = [f"| {' | '.join(columns)} |", "|---|--:|--:|--:|--:|---|"]
+    columns = ["tool", "wall (median)", "CPU", "packets/s", "wall ÷ pcapwatch's", "peak memory", "version"]
+    rows = [f"| {' | '.join(columns)} |", "|---|--:|--:|--:|--:|--:|---|"]
     for tool in timed:
         if tool.command is None:
-            rows.append(f"| {tool.name} | not installed | | | | |")
+            rows.append(f"| {tool.name} | not installed | | | | | |")
             continue
         wall = statistics.median(tool.wall_s)
-        figures = f"{wall:.2f} s | {packets / wall:,.0f} | {wall / own:.2f} | {mib(tool)}"
+        cpu = statistics.median(tool.cpu_s)
+        figures = f"{wall:.2f} s | {cpu:.2f} s | {packets / wall:,.0f} | {wall / own:.2f} | {mib(tool)}"
         rows.append(f"| {tool.name} | {figures} | {tool.version} |")
     return rows
 
@@ -152,11 +157,12 @@ def targets(engine_rates: list[int], small: Tool) -> list[str]:
 
 
 def machine() -> str:
-    """Processor, cores, kernel and Python in one line."""
+    """Processor, cores, kernel, Python and how busy it is, in one line."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     model = next((line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")), "")
     parts = [model or platform.machine(), f"{os.cpu_count()} cores", f"{platform.system()} {platform.release()}"]
-    return ", ".join([*parts, f"Python {platform.python_version()}"])
+    parts += [f"Python {platform.python_version()}", f"load average before {LOAD_BEFORE:.1f}"]
+    return ", ".join(parts)
 
 
 def rounds(timed: list[Tool], engine_rates: list[int], runs: int) -> None:

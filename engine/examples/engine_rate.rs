@@ -1,4 +1,4 @@
-//! The bare engine on one thread over a capture, and how fast it went: no Python, no report.
+//! The bare engine over a capture, on one thread or `--threads N`, and how fast it went: no Python, no report.
 //!
 //! ```text
 //! cargo run --release --example engine_rate -- bench/data/short.pcap
@@ -12,8 +12,14 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 fn main() {
-    let paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let settings = Settings { threads: 1, ..Settings::default() };
+    let mut args: Vec<_> = std::env::args_os().skip(1).collect();
+    let mut threads = 1;
+    if args.first().is_some_and(|first| first == "--threads") {
+        threads = args.get(1).and_then(|n| n.to_str()?.parse().ok()).unwrap_or(1);
+        args.drain(..args.len().min(2));
+    }
+    let paths: Vec<PathBuf> = args.into_iter().map(PathBuf::from).collect();
+    let settings = Settings { threads, ..Settings::default() };
     let begun = Instant::now();
     let outcome = match analyze(&paths, &settings, None) {
         Ok(Some((outcome, _))) => outcome,

@@ -16,8 +16,10 @@ use crate::tcp::flow_table::{FlowKey, FlowTable, PARTITIONS};
 use crate::tcp::payload::{Payload, Sink};
 use crate::tcp::state::Anomaly;
 use crate::tcp::stream::Piece;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Called between batches with bytes read and bytes in all (0 if unknown); false stops the analysis.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64) -> bool;
@@ -263,6 +265,22 @@ impl Shard {
     }
 }
 
+/// Batches that may wait for each worker.
+const BATCHES_AHEAD: usize = 8;
+
+/// A worker: its shard takes what is its own of every batch.
+fn take(shard: &mut Shard, batches: &Receiver<Arc<Batch>>, settings: &Settings) {
+    for batch in batches {
+        shard.feed(&batch, None, settings, &mut |_, _| ());
+    }
+}
+
+/// The oldest batch once it must be through every worker, for its buffers; else a new one.
+fn reusable(under_way: &mut VecDeque<Arc<Batch>>) -> Batch {
+    let oldest = if under_way.len() > BATCHES_AHEAD + 1 { under_way.pop_front() } else { None };
+    oldest.and_then(Arc::into_inner).unwrap_or_default()
+}
+
 /// Capture in, facts out.
 pub struct Engine {
     settings: Settings,
@@ -278,20 +296,38 @@ impl Engine {
         Engine { settings: settings.clone(), shards }
     }
 
-    /// Takes a batch of consecutive packets.
-    pub fn feed(&mut self, batch: &Batch) {
+    /// Takes every batch that `next` fills, until it gives false: one after the other with a single shard; with more,
+    /// each shard works in a thread of its own and this one reads ahead.
+    fn feed_all<E>(&mut self, mut next: impl FnMut(&mut Batch) -> Result<bool, E>) -> Result<(), E> {
         let settings = &self.settings;
         if let [only] = self.shards.as_mut_slice() {
-            return only.feed(batch, None, settings, &mut |_, _| ());
+            let mut batch = Batch::default();
+            while next(&mut batch)? {
+                only.feed(&batch, None, settings, &mut |_, _| ());
+            }
+            return Ok(());
         }
         std::thread::scope(|scope| {
-            for shard in &mut self.shards {
-                scope.spawn(move || shard.feed(batch, None, settings, &mut |_, _| ()));
+            let work = |shard| {
+                let (sender, batches) = sync_channel(BATCHES_AHEAD);
+                scope.spawn(move || take(shard, &batches, settings));
+                sender
+            };
+            let workers: Vec<SyncSender<Arc<Batch>>> = self.shards.iter_mut().map(work).collect();
+            let mut under_way = VecDeque::new();
+            let mut batch = Batch::default();
+            while next(&mut batch)? {
+                let shared = Arc::new(batch);
+                // A worker that is gone has panicked, and the scope passes that on.
+                let _ = workers.iter().try_for_each(|worker| worker.send(Arc::clone(&shared)));
+                under_way.push_back(shared);
+                batch = reusable(&mut under_way);
             }
-        });
+            Ok(())
+        })
     }
 
-    /// Like [`Engine::feed`] in this thread, for the packets in `mask`, showing each segment with its connection after it.
+    /// Takes a batch of consecutive packets in this thread, of those the ones in `mask`, showing each segment with its connection after it.
     pub fn feed_watching(
         &mut self,
         batch: &Batch,
@@ -392,18 +428,15 @@ pub fn read_all(
     progress: Option<Progress<'_>>,
 ) -> Result<Option<Outcome>, SourceError> {
     let mut engine = Engine::new(settings);
-    let mut batch = Batch::default();
     let mut progress = progress;
-    while set.next_batch(&mut batch, settings.batch_packets)? {
-        engine.feed(&batch);
-        if let Some(report) = &mut progress {
-            let (done, total) = set.progress();
-            if !report(done, total) {
-                return Ok(None);
-            }
-        }
-    }
-    Ok(Some(engine.finish(set.facts())))
+    let mut stopped = false;
+    engine.feed_all(|batch| {
+        let more = set.next_batch(batch, settings.batch_packets)?;
+        let (done, total) = set.progress();
+        stopped = more && progress.as_mut().is_some_and(|report| !report(done, total));
+        Ok::<_, SourceError>(more && !stopped)
+    })?;
+    Ok((!stopped).then(|| engine.finish(set.facts())))
 }
 
 /// Opens, reads and concludes; the set is returned for a second look ([`crate::ladder`]).

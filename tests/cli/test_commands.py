@@ -20,7 +20,7 @@ from pcapwatch.findings import RULES
 
 Run: TypeAlias = Callable[..., tuple[int, str, str]]
 DOCS = Path(__file__).parents[2] / "docs" / "commands.md"
-NAMES = [command.__name__ for command in COMMANDS]
+NAMES = list(COMMANDS)
 
 WRONG = {
     "no capture": ["analyze"],

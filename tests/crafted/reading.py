@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,11 +34,11 @@ def plain(value: object) -> object:
     return value.item() if hasattr(value, "item") else value
 
 
-def tool_rows(*paths: Path) -> list[dict[str, object]]:
+def tool_rows(*paths: Path, **settings: Any) -> list[dict[str, object]]:
     """The tool's connections table as plain rows."""
     import pcapwatch
 
-    table = pcapwatch.analyze(list(paths)).connections
+    table = pcapwatch.analyze(list(paths), **settings).connections
     return [{str(k): plain(v) for k, v in row.items()} for row in table.to_dict("records")]
 
 

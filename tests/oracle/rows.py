@@ -80,7 +80,7 @@ def roles(c: Incarnation) -> tuple[Endpoint, Endpoint, str]:
     for p in live:
         if p.syn_ack:
             return p.dst, p.src, "syn_ack"
-    for p in live:
+    for p in [p for p in live if p.payload_len][:1]:  # by the second payload the streams are read in these roles
         line = p.payload.split(b"\n")[0]
         if REQUEST_LINE.match(line):
             return p.src, p.dst, "http"
@@ -148,18 +148,28 @@ def basis(wait: TimeWait, capture_end: int) -> str:
     """semantics B4's word."""
     if wait.ended is not None:
         return "observed_exact"
+    if contradicts_model(wait):
+        return "model_rejected"
     if wait.gone is not None:
         return "observed_interval" if wait.alive else "upper_only"
     if wait.possibly_killed is not None:
         return "possibly_killed"
-    last = wait.restarted or wait.start
+    last = wait.maybe_restarted or wait.start
     if capture_end < last.ts_ns + MODEL_NS[1]:
         return "censored"
     return "lower_only" if wait.alive else "model"
+
+
+def contradicts_model(wait: TimeWait) -> bool:
+    """Gone before the model's least though no reset explains it, or alive after the model's most (B4)."""
+    since, at_least = wait.maybe_restarted or wait.start, wait.restarted or wait.start
+    early = wait.gone is not None and wait.possibly_killed is None and wait.gone.ts_ns < at_least.ts_ns + MODEL_NS[0]
+    return early or (wait.alive is not None and wait.alive.ts_ns > since.ts_ns + MODEL_NS[1])
 
 
 def end_cause(wait: TimeWait) -> str:
     """expired, reused, killed or unknown."""
     if wait.ended is not None:
         return wait.cause
-    return "expired" if wait.gone is not None and wait.possibly_killed is None else "unknown"
+    expired = wait.gone is not None and wait.possibly_killed is None and not contradicts_model(wait)
+    return "expired" if expired else "unknown"

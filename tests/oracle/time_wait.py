@@ -7,7 +7,9 @@ from .incarnations import Incarnation
 from .segments import ACK, RST, Endpoint, Segment
 
 REUSE_STEP = 65537  # Linux tcp_timewait_state_process: the reusing socket's ISN is the old snd_nxt + 65535 + 2
-KILL_PROOF_NS = 1_000_000_000  # a SYN accepted this soon after the reset shows that the reset ended it
+# Proven alive just before the reset, and a SYN accepted just after it: the reset ended it, not a timer that nobody saw.
+# A challenged SYN is sent again at once or by its retransmission timer, 1 s and doubled where it was sent before.
+KILL_PROOF_NS = 3_500_000_000
 
 
 @dataclass
@@ -17,6 +19,7 @@ class TimeWait:
     start: Segment
     restarts: int = 0
     restarted: Segment | None = None
+    maybe_restarted: Segment | None = None  # the peer's last segment that restarts the timer if it arrived (B1)
     alive: Segment | None = None
     gone: Segment | None = None
     ended: Segment | None = None
@@ -65,8 +68,12 @@ def read_time_wait(connection: Incarnation, side: Endpoint, later: list[Segment]
             if p.has(RST):
                 if p.seq == rcv_nxt:
                     wait.possibly_killed = p
-            elif p.space or (p.seq - rcv_nxt) % 2**32 >= 2**31:
+                continue
+            below = (p.seq - rcv_nxt) % 2**32 >= 2**31
+            if p.space or below:
                 question = p
+            if not p.pure_syn and (p.space or below or p.seq == rcv_nxt):
+                wait.maybe_restarted = p
             continue
         if decisive(wait, p, question, snd_nxt, rcv_nxt):
             break
@@ -74,7 +81,7 @@ def read_time_wait(connection: Incarnation, side: Endpoint, later: list[Segment]
             wait.alive = p
             if not question.pure_syn:
                 wait.restarts += 1
-                wait.restarted = p
+                wait.restarted = wait.maybe_restarted = p
             question = None
     return wait
 
@@ -87,7 +94,8 @@ def decisive(wait: TimeWait, p: Segment, question: Segment | None, snd_nxt: int,
         else:
             wait.gone = p
             killer = wait.possibly_killed
-            if killer is not None and p.ts_ns - killer.ts_ns < KILL_PROOF_NS:
+            near = killer is not None and wait.alive is not None and killer.ts_ns - wait.alive.ts_ns <= KILL_PROOF_NS
+            if killer is not None and near and p.ts_ns - killer.ts_ns <= KILL_PROOF_NS:
                 wait.ended, wait.cause = killer, "killed"
         return True
     if p.has(RST) and question is not None and p.ttl in wait.ttls:
