@@ -4,7 +4,7 @@
 .PHONY: help demo test lint bench readme-report lock clean
 
 # The capture that `make demo` shows and the README's report is made from.
-DEMO ?= fixtures/proxy-http10-back/capture.pcap
+DEMO ?= fixtures/proxy-http10-reuse/capture.pcap
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 

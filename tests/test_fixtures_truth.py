@@ -22,7 +22,9 @@ import pcapwatch
 from pcapwatch import _engine
 
 ROOT = Path(__file__).parents[1] / "fixtures"
-NAMES = sorted(path.parent.name for path in ROOT.glob("*/truth.json"))
+#: Its script states no connection one by one (ports come back, and who closed first is a race): tests/test_proxy_reuse.py.
+UNSTATED = "proxy-http10-reuse"
+NAMES = sorted(path.parent.name for path in ROOT.glob("*/truth.json") if path.parent.name != UNSTATED)
 ENDS = ("client", "client_port", "server", "server_port")
 PLAIN = (
     "close", "active_closer", "time_wait_holder", "requests", "responses", "protocol", "request_connection",
