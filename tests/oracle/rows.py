@@ -1,11 +1,11 @@
 """A capture's connections as a list of dicts with the contract's column names, each fact found on the whole list."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from .capture import read_capture
 from .closing import Ending, read_ending
-from .http import REQUEST_LINE, STATUS_LINE
 from .incarnations import Incarnation, split
 from .persistence import http_columns
 from .race import read_race
@@ -15,6 +15,9 @@ from .traffic import distinct_bytes, idle_before_close, quality, retransmits, se
 
 Row = dict[str, Any]
 SECOND = 1_000_000_000
+# A first line as far as it tells what it is: its end may be in another segment.
+BEGUN_REQUEST = re.compile(rb"(\r\n)*[!#$%&'*+.^_`|~0-9A-Za-z-]+ +\S+ +HTTP/1\.")
+BEGUN_RESPONSE = re.compile(rb"HTTP/1\.[0-9] [0-9]{3}")
 MODEL_NS = (60 * SECOND, 65_200_000_000)  # Linux
 
 
@@ -81,10 +84,9 @@ def roles(c: Incarnation) -> tuple[Endpoint, Endpoint, str]:
         if p.syn_ack:
             return p.dst, p.src, "syn_ack"
     for p in [p for p in live if p.payload_len][:1]:  # by the second payload the streams are read in these roles
-        line = p.payload.split(b"\n")[0]
-        if REQUEST_LINE.match(line):
+        if BEGUN_REQUEST.match(p.payload):
             return p.src, p.dst, "http"
-        if STATUS_LINE.match(line):
+        if BEGUN_RESPONSE.match(p.payload):
             return p.dst, p.src, "http"
         if p.payload[:2] == b"\x16\x03" and p.payload[5:6] in (b"\x01", b"\x02"):
             return (p.src, p.dst, "tls") if p.payload[5] == 1 else (p.dst, p.src, "tls")

@@ -139,14 +139,21 @@ impl<P: Payload> Connection<P> {
     }
 }
 
+/// Beside the round trip to the tap: what a busy host takes to act. Far below every retransmission timer (200 ms).
+const ACK_IN_FLIGHT_NS: i64 = 1_000_000;
+
 /// First FIN, or one more.
 pub(super) fn take_fin(end: &mut Endpoint, peer: &Endpoint, segment: &Segment<'_>, seq: u32, mark: Mark) {
     let fin_end = seq::add(seq, 1);
     match &mut end.fin {
         Some(fin) if fin.seq == seq => {
             fin.repeats += 1;
-            fin.acked = None; // so its acknowledgment did not arrive, or not yet
-            fin.acked = None; // so its acknowledgment did not arrive, or not yet
+            // Its acknowledgment was lost, unless it can still have been on its way (semantics A4).
+            let arrives_ns = end.rtt_ns.saturating_add(ACK_IN_FLIGHT_NS);
+            fin.acked = fin.acked.filter(|ack| mark.ts_ns.saturating_sub(ack.ts_ns) <= arrives_ns);
+            // Its acknowledgment was lost, unless it can still have been on its way (semantics A4).
+            let arrives_ns = end.rtt_ns.saturating_add(ACK_IN_FLIGHT_NS);
+            fin.acked = fin.acked.filter(|ack| mark.ts_ns.saturating_sub(ack.ts_ns) <= arrives_ns);
             end.retransmits += u32::from(segment.payload_len == 0);
         }
         Some(_) => {}

@@ -211,3 +211,36 @@ fn a_fin_that_arrives_before_missing_data_counts_at_its_place() {
         assert_eq!(wait_of(&records[0], Role::Server).start.frame, 8);
     });
 }
+
+#[test]
+fn a_fin_repeated_while_its_acknowledgment_is_on_its_way_is_acknowledged() {
+    let lines = after_open(&[
+        (1.0, 'c', F, 1, 1, 0),
+        (1.00001, 's', F, 1, 1, 0),
+        (1.00002, 's', F, 1, 2, 0),
+        (1.00003, 'c', F, 1, 2, 0), // sent before the one above arrived
+        (1.00005, 'c', A, 2, 2, 0), // the answer to it: already waiting
+        (1.00006, 's', A, 2, 2, 0),
+    ]);
+    situation(&lines, |records| {
+        let wait = wait_of(&records[0], Role::Client);
+        assert_eq!((records[0].close, wait.start.frame), (Close::Simultaneous, 7));
+    });
+}
+
+#[test]
+fn a_fin_repeated_by_its_timer_was_not_acknowledged() {
+    let lines = after_open(&[(1.0, 'c', F, 1, 1, 0), (1.001, 's', A, 1, 2, 0), (1.2, 'c', F, 1, 1, 0)]);
+    situation(&lines, |records| assert_eq!(records[0].sides[0].state, State::FinWait1));
+}
+
+#[test]
+fn a_refuted_reset_is_not_the_close_that_ended_the_silence() {
+    let lines = after_open(&[
+        (1.0, 'c', P, 1, 1, 10),
+        (2.0, 'S', R, 1, 0, 0),
+        (2.1, 's', P, 1, 11, 5), // its supposed sender goes on
+        (2.2, 'c', F, 11, 6, 0),
+    ]);
+    situation(&lines, |records| assert_eq!(records[0].idle_before_close_ns, Some(100_000_000)));
+}
