@@ -22,7 +22,7 @@ import pcapwatch
 from pcapwatch import _engine
 
 ROOT = Path(__file__).parents[1] / "fixtures"
-#: Its script states no connection one by one (ports come back, and who closed first is a race): tests/test_proxy_reuse.py.
+#: Its script states no connection one by one (ports come back, who closed first is a race): tests/test_proxy_reuse.py.
 UNSTATED = "proxy-http10-reuse"
 NAMES = sorted(path.parent.name for path in ROOT.glob("*/truth.json") if path.parent.name != UNSTATED)
 ENDS = ("client", "client_port", "server", "server_port")

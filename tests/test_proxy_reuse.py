@@ -17,7 +17,7 @@ def test_every_request_is_its_own_connection() -> None:
 
 
 def test_a_port_taken_again_ends_the_wait_exactly() -> None:
-    """Whoever waited when its 4-tuple was opened again shows, by the recycled ISN, how long it had; Linux does no less."""
+    """Whoever waited when its 4-tuple was opened again shows, by the recycled ISN, how long it had waited."""
     rows = pcapwatch.analyze(str(FIXTURE / "capture.pcap")).connections
     reused = rows[rows["connection"].isin(rows["reuse_of"].dropna())]
     assert len(reused) == 60 - rows["client_port"].nunique()

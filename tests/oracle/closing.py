@@ -144,7 +144,7 @@ def contiguous_end(packets: list[Segment]) -> int:
 
 
 def resets_of_next(connection: Incarnation, later: list[Segment], client: Endpoint) -> list[Reset]:
-    """Resets in the next incarnation that answer a challenge of this one's socket with its own numbers (A2, last row)."""
+    """Resets in the next incarnation that answer a challenge of this one's socket with its numbers (A2, last row)."""
     found = []
     for p in later:
         if p.stale and p.has(RST):

@@ -33,7 +33,7 @@ KNOWN: tuple[Known, ...] = (
     *(
         Known(
             "pcapng-example.pcapng", frame, column,
-            "Written 505 s before 1970 as 64 unsigned bits: the year 586,524, which no table can hold; the tool says 2116.",
+            "Written 505 s before 1970 as 64 unsigned bits: the year 586,524, which no table holds; the tool: 2116.",
         )
         for frame in (60, 62, 65, 67, 73, 74, 78, 79, 81, 86, 90, 94, 139, 149) for column in ("start", "end")
     ),

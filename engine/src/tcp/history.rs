@@ -192,8 +192,14 @@ mod tests {
     #[test]
     fn acks_and_payload_are_written_once_per_direction() {
         let talk: &[(Role, u16, u32, &[u8])] = &[
-            (Client, S, 9, b""), (Server, S | A, 5, b""), (Client, A, 10, b""), (Client, A, 10, b"x"),
-            (Server, A, 6, b""), (Client, A, 11, b"y"), (Server, A, 6, b""), (Client, A, 12, b""),
+            (Client, S, 9, b""),
+            (Server, S | A, 5, b""),
+            (Client, A, 10, b""),
+            (Client, A, 10, b"x"),
+            (Server, A, 6, b""),
+            (Client, A, 11, b"y"),
+            (Server, A, 6, b""),
+            (Client, A, 12, b""),
         ];
         assert_eq!(&*text(talk), "ShADa");
     }
@@ -211,7 +217,10 @@ mod tests {
     #[test]
     fn a_packet_has_one_letter_and_contradictions_their_own() {
         let talk: &[(Role, u16, u32, &[u8])] = &[
-            (Client, S, 9, b"early"), (Client, F | A, 20, b"x"), (Client, F | R, 1, b""), (Client, S | F, 2, b""),
+            (Client, S, 9, b"early"),
+            (Client, F | A, 20, b"x"),
+            (Client, F | R, 1, b""),
+            (Client, S | F, 2, b""),
             (Client, S | R, 2, b""),
         ];
         assert_eq!(&*text(talk), "SFIQ");

@@ -40,9 +40,8 @@ impl<P: Payload> Connection<P> {
         if effect == ResetEffect::Ineffective {
             self.ineffective_resets += 1;
         }
-        let better = self.reset.is_none_or(|old| {
-            old.effect == ResetEffect::Ineffective && effect != ResetEffect::Ineffective
-        });
+        let better =
+            self.reset.is_none_or(|old| old.effect == ResetEffect::Ineffective && effect != ResetEffect::Ineffective);
         if is_over {
             return;
         }

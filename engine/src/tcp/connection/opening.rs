@@ -82,7 +82,13 @@ impl<P: Payload> Connection<P> {
 }
 
 /// The first segment that acknowledges the peer's SYN and is no SYN-ACK itself: the peer is open if it arrives.
-pub(super) fn acknowledge_syn<S: Sink>(end: &mut Endpoint, peer: &mut Endpoint, isn: u32, segment: &Segment<'_>, sink: &mut S) {
+pub(super) fn acknowledge_syn<S: Sink>(
+    end: &mut Endpoint,
+    peer: &mut Endpoint,
+    isn: u32,
+    segment: &Segment<'_>,
+    sink: &mut S,
+) {
     if seq::leq(segment.ack, isn) {
         return;
     }
@@ -104,7 +110,11 @@ pub(super) fn acknowledge_syn<S: Sink>(end: &mut Endpoint, peer: &mut Endpoint, 
 /// The sender's role, as far as the first segment tells.
 pub(super) fn sender_role<P: Payload>(segment: &Segment<'_>) -> (Role, RoleBasis) {
     if segment.flags.has(Flags::SYN) {
-        return if segment.flags.has(Flags::ACK) { (Role::Server, RoleBasis::SynAck) } else { (Role::Client, RoleBasis::Syn) };
+        return if segment.flags.has(Flags::ACK) {
+            (Role::Server, RoleBasis::SynAck)
+        } else {
+            (Role::Client, RoleBasis::Syn)
+        };
     }
     if let Some(told) = P::role_of(segment.payload) {
         return told;
