@@ -24,6 +24,9 @@ pub struct Evidence {
     classes: BTreeMap<(Option<u16>, Option<u16>), u64>,
 }
 
+/// Fewest waits seen gone before they say how long a host waits.
+const FEWEST_GONE: u64 = 2;
+
 impl Evidence {
     /// One more TIME_WAIT.
     ///
@@ -72,7 +75,8 @@ impl Evidence {
         let of = |low_ns: i64, high_ns: i64| Length { low_ns, high_ns, source: LengthSource::Evidence, stack };
         let low_ns = self.alive_max_ns.map_or(0, |age| (age - SLACK_NS).max(0));
         let alive_ns = self.alive_max_ns.unwrap_or(0);
-        match self.gone_min_ns {
+        // One sample may be another host behind the same address, or a wait cut short: it replaces no default.
+        match self.gone_min_ns.filter(|_| self.gone >= FEWEST_GONE) {
             Some(gone) if low_ns >= gone || self.is_mixed(default) => default,
             Some(gone) if low_ns > 0 && gone <= low_ns.saturating_mul(3) / 2 => of(low_ns, gone.max(alive_ns)),
             Some(gone) if gone < default.low_ns || alive_ns > default.high_ns => of(low_ns, gone.max(alive_ns)),
@@ -138,7 +142,7 @@ mod tests {
     #[test]
     fn two_near_bounds_replace_the_default() {
         assert_eq!(bounds(&of(&[10, 59], &[62, 70])), (LengthSource::Evidence, 53_800, 62_000));
-        assert_eq!(bounds(&of(&[29], &[31])), (LengthSource::Evidence, 23_800, 31_000));
+        assert_eq!(bounds(&of(&[29], &[31, 32])), (LengthSource::Evidence, 23_800, 31_000));
     }
 
     #[test]
@@ -148,8 +152,9 @@ mod tests {
     }
 
     #[test]
-    fn one_bound_that_contradicts_the_default_wins() {
-        assert_eq!(bounds(&of(&[], &[31])), (LengthSource::Evidence, 0, 31_000));
+    fn one_bound_that_contradicts_the_default_wins_unless_it_is_a_single_sample() {
+        assert_eq!(bounds(&of(&[], &[31, 31])), (LengthSource::Evidence, 0, 31_000));
+        assert_eq!(bounds(&of(&[], &[5])), (LengthSource::Default, 60_000, 65_200));
         assert_eq!(bounds(&of(&[100], &[])), (LengthSource::Evidence, 94_800, 240_000));
     }
 

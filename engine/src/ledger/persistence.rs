@@ -3,7 +3,7 @@
 use super::histogram::Histogram;
 use super::idle::Idle;
 use super::summary::{ClosedAfter, MessageCount, PairHttp};
-use crate::record::{ActiveCloser, Announced, ConnectionOption, ConnectionRecord, Race, Role};
+use crate::record::{ActiveCloser, Announced, ConnectionOption, ConnectionRecord, Quality, Race, Role};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Texts kept of each header.
@@ -74,7 +74,10 @@ impl Persistence {
             let slot = self.messages.entry((role, version, option)).or_default();
             *slot = (slot.0 + u64::from(all), slot.1 + u64::from(lasting));
         }
-        *self.closed_after.entry((announced(record), record.active_closer)).or_default() += 1;
+        // A side whose heads could not be read may have announced what it liked.
+        if http.requests > 0 && (http.responses > 0 || !http.broken) {
+            *self.closed_after.entry((announced(record), record.active_closer)).or_default() += 1;
+        }
         self.add_close(record);
         self.add_waits(record);
         keep_text(&mut self.server_software, http.server_software.as_deref());
@@ -90,7 +93,10 @@ impl Persistence {
         }
         self.keepalive_races += u64::from(record.race == Some(Race::KeepaliveRace));
         self.stale_reuses += u64::from(record.race == Some(Race::StaleReuse));
-        self.unprocessed += u64::from(http.unprocessed);
+        // Where responses were cut or not captured, none of them is missing for certain.
+        if record.quality.0 & (Quality::TRUNCATED | Quality::GAP | Quality::ONE_SIDED) == 0 {
+            self.unprocessed += u64::from(http.unprocessed);
+        }
         self.smuggling += u64::from(http.smuggling);
         self.idle.add(record);
     }

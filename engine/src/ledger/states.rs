@@ -44,6 +44,8 @@ impl Instants {
 /// Instants told at most. A finer grid over a longer span (a hostile clock that jumps decades) is told at every second,
 /// third … instant only.
 const MOST_INSTANTS: i64 = 100_000;
+/// Most counts told in all: of many hosts in many states each gets a coarser grid.
+const MOST_COUNTS: i64 = 1_000_000;
 
 /// Differences of (least, most) by instant.
 type Changes = BTreeMap<i64, (i64, i64)>;
@@ -115,7 +117,9 @@ impl StateSpans {
             Instants::Every(step) => capture_end_ns.div_euclid(step),
         };
         let first = self.changes.values().filter_map(|changes| changes.keys().next()).min().copied().unwrap_or(end);
-        let step = end.saturating_sub(first).max(0) / MOST_INSTANTS + 1;
+        let series = i64::try_from(self.changes.len()).unwrap_or(i64::MAX).max(1);
+        let most = (MOST_COUNTS / series).clamp(1, MOST_INSTANTS);
+        let step = end.saturating_sub(first).max(0) / most + 1;
         let mut counts = Vec::new();
         for ((host, state), changes) in &self.changes {
             tell(&mut counts, self.instants, (*host, *state), changes, (step, end));

@@ -57,8 +57,9 @@ fn events(me: &Endpoint, peer: &Endpoint, view: View) -> [Option<Event>; 4] {
     let acked = knows_ack.then_some(Event::RecvAckOfFin);
     let sent = Some(Event::SendFin);
     match received.map(|theirs| order(&mine, &theirs)) {
-        Some(Order::Theirs) => [recv_fin, sent, acked, me.reset],
-        Some(Order::Crossed | Order::Undecided) => [sent, recv_fin, acked, me.reset],
+        // Undecided: this side came second or at the same time. Only the peer's TIME_WAIT is certain.
+        Some(Order::Theirs | Order::Undecided) => [recv_fin, sent, acked, me.reset],
+        Some(Order::Crossed) => [sent, recv_fin, acked, me.reset],
         Some(Order::Mine) | None => [sent, acked, recv_fin, me.reset],
     }
 }

@@ -310,7 +310,7 @@ impl<P: Payload> Connection<P> {
         if !end.is_near_ack(segment.ack, peer) {
             return;
         }
-        end.acknowledge(segment.ack);
+        end.acknowledge(segment.ack, segment.ts_ns);
         peer.stream.acked(segment.ack);
         if let (false, Some(isn)) = (is_syn, peer.isn) {
             acknowledge_syn(end, peer, isn, segment, sink);

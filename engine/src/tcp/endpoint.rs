@@ -34,17 +34,31 @@ impl Fin {
     }
 }
 
-/// What tells one capture of a packet from another packet just like it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Fingerprint {
-    seq: u32,
-    ack: u32,
-    flags: u16,
-    window: u16,
-    len: u32,
-    ip_id: Option<u16>,
-    timestamp: Option<u32>,
-    sack: u32,
+/// One captured packet, as far as another capture of it must agree.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    print: u64,
+    ts_ns: i64,
+    interface: u32,
+    ttl: u8,
+}
+
+/// Packets of a side that a second capture is looked for among: a mirror's copies come some packets later.
+const REMEMBERED: usize = 4;
+
+/// All that tells one packet of a side from the next, mixed into one word.
+fn fingerprint(segment: &Segment<'_>) -> u64 {
+    let sack = if segment.options.sack_count > 0 { segment.options.sack[0].1 } else { 0 };
+    let words = [
+        u64::from(segment.seq) << 32 | u64::from(segment.ack),
+        u64::from(segment.payload_len) << 32 | u64::from(sack),
+        u64::from(segment.flags.0) << 48 | u64::from(segment.window) << 32 | u64::from(segment.ip_id.unwrap_or(0)),
+        segment.options.timestamps.map_or(0, |(value, _)| u64::from(value)),
+    ];
+    words.iter().fold(0x9e37_79b9_7f4a_7c15, |mixed: u64, word| {
+        let wide = u128::from(mixed ^ word) * 0xd6e8_feb8_6659_fd93;
+        (wide as u64) ^ (wide >> 64) as u64
+    })
 }
 
 /// Longest time between two captures of one packet (two interfaces, a mirror).
@@ -77,6 +91,8 @@ pub struct Endpoint {
     pub first_seq: u32,
     /// Highest acknowledgment sent (RCV.NXT as proved).
     pub acked: Option<u32>,
+    /// When it first sent that, ns.
+    pub acked_at_ns: Option<i64>,
     /// First FIN.
     pub fin: Option<Fin>,
     /// It sent, or accepted, a reset.
@@ -99,7 +115,8 @@ pub struct Endpoint {
     pub rtt_ns: i64,
     /// Its TIME_WAIT.
     pub time_wait: Option<Box<TimeWait>>,
-    last: Option<(Fingerprint, (i64, u32, u8))>,
+    seen: [Seen; REMEMBERED],
+    seen_at: u8,
 }
 
 impl Endpoint {
@@ -119,6 +136,7 @@ impl Endpoint {
             next: None,
             first_seq: 0,
             acked: None,
+            acked_at_ns: None,
             fin: None,
             reset: None,
             window: 0,
@@ -130,31 +148,25 @@ impl Endpoint {
             stack: Stack::Unknown,
             rtt_ns: 0,
             time_wait: None,
-            last: None,
+            seen: [Seen { ts_ns: i64::MIN, ..Seen::default() }; REMEMBERED],
+            seen_at: 0,
         }
     }
 
-    /// Whether this is the last packet of this side, captured once more within a millisecond: the same IP id, or, where
+    /// Whether this is one of the last packets of this side, captured once more within a millisecond: the same IP id, or, where
     /// there is none to tell (IPv6, Linux's SYN-ACKs and resets), another interface or another TTL.
     pub fn is_duplicate(&mut self, segment: &Segment<'_>) -> bool {
-        let print = Fingerprint {
-            seq: segment.seq,
-            ack: segment.ack,
-            flags: segment.flags.0,
-            window: segment.window,
-            len: segment.payload_len,
-            ip_id: segment.ip_id,
-            timestamp: segment.options.timestamps.map(|t| t.0),
-            sack: if segment.options.sack_count > 0 { segment.options.sack[0].1 } else { 0 },
-        };
-        let place = (segment.ts_ns, segment.interface, segment.ttl);
-        let before = self.last.replace((print, place));
+        let print = fingerprint(segment);
         let has_id = segment.ip_id.is_some_and(|id| id != 0);
-        before.is_some_and(|(same, (at, interface, ttl))| {
-            same == print
-                && (0..DUPLICATE_WINDOW_NS).contains(&(segment.ts_ns - at))
-                && (has_id || (interface, ttl) != (segment.interface, segment.ttl))
-        })
+        let again = self.seen.iter().any(|seen| {
+            seen.print == print
+                && (0..DUPLICATE_WINDOW_NS).contains(&segment.ts_ns.saturating_sub(seen.ts_ns))
+                && (has_id || (seen.interface, seen.ttl) != (segment.interface, segment.ttl))
+        });
+        let slot = usize::from(self.seen_at) % REMEMBERED;
+        self.seen[slot] = Seen { print, ts_ns: segment.ts_ns, interface: segment.interface, ttl: segment.ttl };
+        self.seen_at = self.seen_at.wrapping_add(1);
+        again
     }
 
     /// Whether a segment with this sequence number can belong here: within 16 MiB of what was sent or acknowledged.
@@ -171,10 +183,11 @@ impl Endpoint {
         peer.is_near(ack, self.acked)
     }
 
-    /// Both ISNs of this side with their times, if both follow the ISN clock.
+    /// Both ISNs of this side with their times, if both follow the ISN clock: Linux's, and not taken from a TIME_WAIT.
     #[must_use]
     pub fn clock(&self, after: (u32, i64)) -> Option<((u32, i64), (u32, i64))> {
-        let before = self.isn.filter(|_| !self.isn_recycled)?;
+        let usable = !self.isn_recycled && self.stack == Stack::Linux && self.syn_count == 1;
+        let before = self.isn.filter(|_| usable)?;
         Some(((before, self.syn?.ts_ns), after))
     }
 
@@ -190,8 +203,10 @@ impl Endpoint {
     }
 
     /// Everything up to `ack` was received.
-    pub fn acknowledge(&mut self, ack: u32) {
-        self.acked = Some(self.acked.map_or(ack, |acked| seq::max(acked, ack)));
+    pub fn acknowledge(&mut self, ack: u32, at_ns: i64) {
+        if self.acked.is_none_or(|acked| seq::lt(acked, ack)) {
+            (self.acked, self.acked_at_ns) = (Some(ack), Some(at_ns));
+        }
     }
 
     /// Whether this side has acknowledged the peer's sequence space up to `end`.

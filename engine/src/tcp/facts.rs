@@ -22,6 +22,7 @@ const fn patience_ns(state: State) -> Option<i64> {
         State::SynSent => Some(134 * SECOND),
         State::SynReceived => Some(63 * SECOND),
         State::FinWait1 | State::Closing | State::LastAck => Some(107 * SECOND),
+        State::TimeWait => Some(66 * SECOND), // never acknowledged, so it may not be one
         _ => None,
     }
 }
@@ -110,6 +111,9 @@ impl<P: Payload> Connection<P> {
         for role in [Role::Client, Role::Server] {
             let end = &self.ends[role as usize];
             let host = self.names[role as usize].0;
+            if end.packets == 0 && self.quality.0 & Quality::ONE_SIDED != 0 {
+                continue; // never captured: nothing is known of it
+            }
             if let (State::TimeWait, Some(wait)) = (end.state, &end.time_wait) {
                 sink.time_wait_span(host, end.since_ns, &wait.facts);
                 continue;
@@ -199,6 +203,10 @@ impl<P: Payload> Connection<P> {
         match self.effective_reset() {
             Some(reset) if by_fin.0 == ActiveCloser::None && reset.kind == ResetKind::Abort => {
                 (close::active(reset.role), CloserBasis::Abort, Some(reset.mark))
+            }
+            // One direction only: the other side may have closed long before.
+            _ if by_fin.1 == CloserBasis::SingleFin && self.quality.0 & Quality::ONE_SIDED != 0 => {
+                (ActiveCloser::Ambiguous, CloserBasis::SingleFin, None)
             }
             _ => by_fin,
         }

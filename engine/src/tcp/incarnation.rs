@@ -44,6 +44,8 @@ pub fn belongs<P: Payload>(connection: &Connection<P>, segment: &Segment<'_>) ->
     let flags = segment.flags;
     if flags.has(Flags::SYN) && !flags.has(Flags::RST) {
         return match end.isn {
+            // A stack that gives the same ISN again: no retransmission follows a complete close by so much.
+            Some(isn) if isn == segment.seq && is_new_opening(connection, segment) => Belongs::Next,
             Some(isn) if isn == segment.seq => Belongs::Here,
             Some(_) if flags.has(Flags::ACK) && answers(segment, peer.isn, peer.next) => Belongs::Here,
             Some(_) => Belongs::Next,
@@ -63,6 +65,11 @@ pub fn belongs<P: Payload>(connection: &Connection<P>, segment: &Segment<'_>) ->
         return Belongs::Next; // the new handshake was not captured
     }
     Belongs::Here
+}
+
+fn is_new_opening<P: Payload>(connection: &Connection<P>, segment: &Segment<'_>) -> bool {
+    let closed = connection.ends.iter().all(|end| end.fin.is_some()) && connection.is_over();
+    closed && !segment.flags.has(Flags::ACK) && segment.ts_ns - connection.last.ts_ns > SECOND
 }
 
 /// Whether a SYN-ACK acknowledges the peer's SYN (and no more than it sent with it).

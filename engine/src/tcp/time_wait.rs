@@ -11,6 +11,7 @@
 //!   the next SYN is accepted with a fresh ISN.
 
 use super::seq;
+use crate::decode::Segment;
 use crate::record::{Mark, TimeWaitEnd, TimeWaitFacts};
 
 /// Linux: `tw_snd_nxt + 65535 + 2`, and never 0 (`tcp_timewait_state_process`, `tcp_twsk_unique`).
@@ -30,13 +31,21 @@ const ISN_PERIOD_NS: i64 = ISN_TICK_NS << 32;
 /// How far clock and capture may disagree: measured 0.3 ms, and the way to the tap.
 const ISN_TOLERANCE_NS: i64 = 1_000_000;
 
-/// Whether two ISNs of one 4-tuple were given by the same host's clock.
+/// A disagreement that no delay between host and tap explains.
+const ISN_OTHER_CLOCK_NS: i64 = 250_000_000;
+
+/// Whether two ISNs of one 4-tuple were given by the same host's clock; `None` between certainty and its opposite.
 #[must_use]
-pub const fn same_isn_clock(before: (u32, i64), after: (u32, i64)) -> bool {
+pub const fn same_isn_clock(before: (u32, i64), after: (u32, i64)) -> Option<bool> {
     let ticks = after.0.wrapping_sub(before.0) as i64 * ISN_TICK_NS;
     let elapsed = after.1 - before.1;
     let error = (ticks - elapsed).rem_euclid(ISN_PERIOD_NS);
-    error <= ISN_TOLERANCE_NS || error >= ISN_PERIOD_NS - ISN_TOLERANCE_NS
+    let apart = if error < ISN_PERIOD_NS - error { error } else { ISN_PERIOD_NS - error };
+    match apart {
+        ..=ISN_TOLERANCE_NS => Some(true),
+        ISN_OTHER_CLOCK_NS.. => Some(false),
+        _ => None,
+    }
 }
 
 /// Alive, reset and gone within this time: that the timer ran out just then is not believed. A challenged SYN is sent again
@@ -143,9 +152,7 @@ impl TimeWait {
         } else {
             self.gone(syn);
         }
-        if clock.is_some_and(|(before, after)| same_isn_clock(before, after)) {
-            self.facts.same_host = Some(true);
-        }
+        self.facts.same_host = clock.and_then(|(before, after)| same_isn_clock(before, after));
     }
 
     /// Whether a reset must have ended it: it was proven alive just before, and a SYN is accepted just after.
@@ -161,10 +168,13 @@ impl TimeWait {
         }
     }
 
-    /// The endpoint sent its FIN again: it had not been in TIME_WAIT, the ACK of its FIN was lost on the way.
+    /// Whether a FIN of the endpoint shows that it had not been in TIME_WAIT: it sends it again, and acknowledges the
+    /// peer's in it, so the ACK of its own was lost. A late copy of its first FIN acknowledges less and shows nothing.
     #[must_use]
-    pub fn is_refuted_by(&self, fin_end: u32) -> bool {
-        seq::leq(fin_end, self.facts.snd_nxt) && self.facts.alive.is_none() && self.is_open()
+    pub fn is_refuted_by(&self, fin: &Segment<'_>) -> bool {
+        let end = seq::add(fin.seq, fin.payload_len + 1);
+        let again = seq::leq(end, self.facts.snd_nxt) && seq::leq(self.rcv_nxt, fin.ack);
+        again && self.facts.alive.is_none() && self.is_open()
     }
 
     /// Whether nothing is known of its end yet.
@@ -196,8 +206,10 @@ mod tests {
     fn isn_clock_agrees_across_its_period_and_refuses_others() {
         let isn = |ns: i64| (ns / ISN_TICK_NS) as u32;
         for elapsed in [SECOND, 60 * SECOND, 274 * SECOND, 275 * SECOND, 1000 * SECOND] {
-            assert!(same_isn_clock((7, 0), (isn(elapsed).wrapping_add(7), elapsed)), "{elapsed}");
-            assert!(!same_isn_clock((7, 0), (isn(elapsed + 5_000_000).wrapping_add(7), elapsed)), "{elapsed}");
+            for (off, same) in [(0, Some(true)), (5_000_000, None), (SECOND, Some(false))] {
+                let after = (isn(elapsed + off).wrapping_add(7), elapsed);
+                assert_eq!(same_isn_clock((7, 0), after), same, "{elapsed} {off}");
+            }
         }
     }
 

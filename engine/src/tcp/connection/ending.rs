@@ -115,7 +115,7 @@ impl<P: Payload> Connection<P> {
                 if is_bare {
                     wait.answered_by_reset(mark, segment.seq, own_ttl);
                 }
-            } else if flags.has(Flags::FIN) && wait.is_refuted_by(seq::add(segment.seq, segment.payload_len + 1)) {
+            } else if flags.has(Flags::FIN) && wait.is_refuted_by(segment) {
                 end.time_wait = None;
                 if let Some(fin) = &mut end.fin {
                     fin.acked = None;
@@ -141,30 +141,36 @@ impl<P: Payload> Connection<P> {
 /// Beside the round trip to the tap: what a busy host takes to act. Far below every retransmission timer (200 ms).
 const ACK_IN_FLIGHT_NS: i64 = 1_000_000;
 
+/// A FIN captured no later than this after its acknowledgment was reordered by the tap: a retransmission takes 200 ms.
+const REORDER_NS: i64 = 100_000_000;
+
 /// First FIN, or one more.
 pub(super) fn take_fin(end: &mut Endpoint, peer: &Endpoint, segment: &Segment<'_>, seq: u32, mark: Mark) {
     let fin_end = seq::add(seq, 1);
     match &mut end.fin {
         Some(fin) if fin.seq == seq => {
             fin.repeats += 1;
-            // Its acknowledgment was lost, unless it can still have been on its way (semantics A4).
+            // Its acknowledgment was lost, unless it can still have been on its way (semantics A4); a copy with numbers
+            // from before says nothing.
             let arrives_ns = end.rtt_ns.saturating_add(ACK_IN_FLIGHT_NS);
-            fin.acked = fin.acked.filter(|ack| mark.ts_ns.saturating_sub(ack.ts_ns) <= arrives_ns);
-            // Its acknowledgment was lost, unless it can still have been on its way (semantics A4).
-            let arrives_ns = end.rtt_ns.saturating_add(ACK_IN_FLIGHT_NS);
-            fin.acked = fin.acked.filter(|ack| mark.ts_ns.saturating_sub(ack.ts_ns) <= arrives_ns);
+            let is_copy = end.acked.is_some_and(|acked| seq::lt(segment.ack, acked));
+            fin.acked = fin.acked.filter(|ack| is_copy || mark.ts_ns.saturating_sub(ack.ts_ns) <= arrives_ns);
             end.retransmits += u32::from(segment.payload_len == 0);
         }
         Some(_) => {}
         None => {
+            if !reset::has_ttl_of(end, segment) {
+                return; // forged: no packet of this endpoint
+            }
             let seen = peer.has_acked(fin_end);
+            let late = peer.acked_at_ns.is_some_and(|at| mark.ts_ns.saturating_sub(at) > REORDER_NS);
             end.fin = Some(Fin {
                 mark,
                 seq,
                 ack: if segment.flags.has(Flags::ACK) { segment.ack } else { end.acked.unwrap_or_default() },
                 acked: seen.then_some(mark),
                 peer_next_when_acked: peer.next.unwrap_or_default(),
-                acked_before_seen: seen,
+                acked_before_seen: seen && late,
                 repeats: 0,
             });
         }

@@ -42,7 +42,7 @@ impl<P: Payload> Connection<P> {
             if let Some(syn) = peer.syn {
                 end.rtt_ns = (segment.ts_ns - syn.ts_ns).max(0);
             }
-            end.acknowledge(segment.ack);
+            end.acknowledge(segment.ack, segment.ts_ns);
         }
         if self.established.is_some() {
             return; // a copy that comes too late to change anything

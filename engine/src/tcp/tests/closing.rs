@@ -81,6 +81,50 @@ fn only_a_retransmitted_fin_is_ambiguous() {
 }
 
 #[test]
+fn a_fin_captured_just_after_its_acknowledgment_is_no_retransmission() {
+    let lines = after_open(&[(1.0, 's', F, 1, 1, 0), (1.0001, 's', A, 2, 2, 0), (1.0002, 'c', F, 1, 2, 0)]);
+    situation(&lines, |records| {
+        assert_eq!(records[0].active_closer, ActiveCloser::Server);
+        assert!(records[0].sides[0].time_wait.is_none() && records[0].sides[1].time_wait.is_some());
+    });
+}
+
+#[test]
+fn only_the_certain_wait_is_told_of_an_ambiguous_close() {
+    let lines =
+        after_open(&[(1.0, 's', F, 1, 1, 0), (1.1, 's', A, 2, 2, 0), (1.3, 'c', F, 1, 2, 0), (1.4, 's', A, 2, 2, 0)]);
+    situation(&lines, |records| {
+        assert_eq!(records[0].sides.each_ref().map(|s| s.time_wait.is_some()), [false, true]);
+    });
+}
+
+#[test]
+fn a_late_copy_of_the_closers_fin_does_not_end_its_wait() {
+    let lines = closed(&SERVER_CLOSE, &[(1.0085, 's', F, 1, 1, 0)]);
+    situation(&lines, |records| {
+        assert_eq!(wait_of(&records[0], Role::Server).start.frame, 7);
+        assert_eq!(records[0].sides.each_ref().map(|s| s.state), [State::Closed, State::TimeWait]);
+    });
+}
+
+#[test]
+fn one_direction_does_not_tell_who_closed() {
+    let lines = [
+        (0.0, 'c', S, 0, 0, 0),
+        (0.002, 'c', A, 1, 1, 0),
+        (1.0, 'c', P, 1, 1, 100),
+        (1.1, 'c', F, 101, 202, 0),
+        (1.2, 'c', A, 102, 203, 0),
+    ];
+    situation(&lines, |records| {
+        assert_eq!(
+            (records[0].active_closer, records[0].closer_basis),
+            (ActiveCloser::Ambiguous, CloserBasis::SingleFin)
+        );
+    });
+}
+
+#[test]
 fn one_fin_leaves_the_connection_half_closed() {
     let lines = after_open(&[
         (1.0, 'c', F, 1, 1, 0),

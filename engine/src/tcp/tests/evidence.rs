@@ -153,6 +153,19 @@ fn a_lost_last_ack_still_begins_it_at_the_peers_fin() {
 }
 
 #[test]
+fn the_same_isn_long_after_a_complete_close_is_a_new_connection() {
+    let lines = closed(
+        &SERVER_CLOSE,
+        &[(90.0, 'c', S, 0, 0, 0), (90.001, 's', SA, 7_000_000, 1, 0), (90.002, 'c', A, 1, 7_000_001, 0)],
+    );
+    situation(&lines, |records| {
+        assert_eq!(records.len(), 2);
+        let wait = wait_of(&records[0], Role::Server);
+        assert_eq!((wait.alive, wait.restarts, wait.gone.map(|m| m.frame)), (None, 0, Some(9)));
+    });
+}
+
+#[test]
 fn many_incarnations_each_have_their_row() {
     let mut lines = Vec::new();
     for i in 0..50_i32 {
