@@ -150,9 +150,6 @@ pub(super) fn take_fin(end: &mut Endpoint, peer: &Endpoint, segment: &Segment<'_
             // Its acknowledgment was lost, unless it can still have been on its way (semantics A4).
             let arrives_ns = end.rtt_ns.saturating_add(ACK_IN_FLIGHT_NS);
             fin.acked = fin.acked.filter(|ack| mark.ts_ns.saturating_sub(ack.ts_ns) <= arrives_ns);
-            // Its acknowledgment was lost, unless it can still have been on its way (semantics A4).
-            let arrives_ns = end.rtt_ns.saturating_add(ACK_IN_FLIGHT_NS);
-            fin.acked = fin.acked.filter(|ack| mark.ts_ns.saturating_sub(ack.ts_ns) <= arrives_ns);
             end.retransmits += u32::from(segment.payload_len == 0);
         }
         Some(_) => {}
