@@ -49,9 +49,7 @@ def entered(connection: Incarnation, side: Endpoint) -> Segment | None:
     return start
 
 
-def read_time_wait(  # noqa: C901 - one packet after another, as plain as the oracle must be
-    connection: Incarnation, side: Endpoint, later: list[Segment]
-) -> TimeWait | None:
+def read_time_wait(connection: Incarnation, side: Endpoint, later: list[Segment]) -> TimeWait | None:
     """The TIME_WAIT of `side`; `later` are the packets of the 4-tuple's following incarnations."""
     start = entered(connection, side)
     if start is None:
