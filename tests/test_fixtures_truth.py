@@ -74,6 +74,12 @@ def pairs_of(name: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     return [pair for ends, rows in said.items() for pair in zip(rows, found[ends], strict=True)]
 
 
+@pytest.mark.parametrize("name", [*NAMES, UNSTATED])
+def test_truth_is_stated_but_for_the_listed(name: str) -> None:
+    """A fixture states its connections, or is listed as one that cannot."""
+    assert bool(truth_of(name)["connections"]) == (name != UNSTATED)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_connection_is_what_the_script_did(name: str) -> None:
     """One row per stated connection and no other; closer, close, holder, requests and the rest as stated."""

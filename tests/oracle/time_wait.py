@@ -49,9 +49,7 @@ def entered(connection: Incarnation, side: Endpoint) -> Segment | None:
     return start
 
 
-def read_time_wait(  # noqa: C901 - one packet after another, as plain as the oracle must be
-    connection: Incarnation, side: Endpoint, later: list[Segment]
-) -> TimeWait | None:
+def read_time_wait(connection: Incarnation, side: Endpoint, later: list[Segment]) -> TimeWait | None:
     """The TIME_WAIT of `side`; `later` are the packets of the 4-tuple's following incarnations."""
     start = entered(connection, side)
     if start is None:
@@ -67,15 +65,7 @@ def read_time_wait(  # noqa: C901 - one packet after another, as plain as the or
     question: Segment | None = None
     for p in [q for q in connection.packets[at + 1 :] if not q.duplicate] + later:
         if p.src != side:
-            if p.has(RST):
-                if p.seq == rcv_nxt:
-                    wait.possibly_killed = p
-                continue
-            below = (p.seq - rcv_nxt) % 2**32 >= 2**31
-            if p.space or below:
-                question = p
-            if not p.pure_syn and (p.space or below or p.seq == rcv_nxt):
-                wait.maybe_restarted = p
+            question = p if hear(wait, p, rcv_nxt) else question
             continue
         if decisive(wait, p, question, snd_nxt, rcv_nxt):
             break
@@ -86,6 +76,18 @@ def read_time_wait(  # noqa: C901 - one packet after another, as plain as the or
                 wait.restarted = wait.maybe_restarted = p
             question = None
     return wait
+
+
+def hear(wait: TimeWait, p: Segment, rcv_nxt: int) -> bool:
+    """Record what a packet of the peer may have done; whether a waiting socket owes it an answer (B1)."""
+    if p.has(RST):
+        if p.seq == rcv_nxt:
+            wait.possibly_killed = p
+        return False
+    asks = bool(p.space) or (p.seq - rcv_nxt) % 2**32 >= 2**31
+    if not p.pure_syn and (asks or p.seq == rcv_nxt):
+        wait.maybe_restarted = p
+    return asks
 
 
 def decisive(wait: TimeWait, p: Segment, question: Segment | None, snd_nxt: int, rcv_nxt: int) -> bool:
