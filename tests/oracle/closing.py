@@ -67,6 +67,8 @@ def closer_by_fin(connection: Incarnation, client: Endpoint, server: Endpoint) -
     if c is None and s is None:
         return "none", "no_close", None
     if c is None or s is None:
+        if not (connection.sent(client) and connection.sent(server)):
+            return "ambiguous", "single_fin", None  # one direction: the other side may have closed long before
         return ("server", "single_fin", s) if c is None else ("client", "single_fin", c)
     late_c, late_s = only_retransmitted(connection, c), only_retransmitted(connection, s)
     client_first = acks(s, c.end_offset) and not late_s

@@ -159,9 +159,6 @@ pub(super) fn take_fin(end: &mut Endpoint, peer: &Endpoint, segment: &Segment<'_
         }
         Some(_) => {}
         None => {
-            if !reset::has_ttl_of(end, segment) {
-                return; // forged: no packet of this endpoint
-            }
             let seen = peer.has_acked(fin_end);
             let late = peer.acked_at_ns.is_some_and(|at| mark.ts_ns.saturating_sub(at) > REORDER_NS);
             end.fin = Some(Fin {
