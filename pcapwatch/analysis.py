@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pcapwatch import redact
 from pcapwatch.errors import CaptureError, UsageError
-from pcapwatch.frames import HIDDEN, frame
+from pcapwatch.frames import frame
 from pcapwatch.report.build import build
 from pcapwatch.report.model import Report as _Report
 from pcapwatch.settings import Settings
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 Progress: TypeAlias = Callable[[int, int], None]
 Path: TypeAlias = "str | os.PathLike[str]"
-
-_QUERY_OF_LADDER = re.compile(r"\?\S*")
 
 
 @dataclass(frozen=True)
@@ -90,11 +88,11 @@ def summary_of(analysis: Any) -> Summary:
 
 
 def ladders(analysis: Any, connections: Iterable[int], *, full_urls: bool = False) -> list[dict[str, Any]]:
-    """The ladders of some connections; query strings hidden unless asked for."""
+    """The ladders of some connections; what may be secret in targets hidden unless asked for."""
     drawn: list[dict[str, Any]] = json.loads(analysis.ladders_json(list(connections)))
     if not full_urls:
         for row in (row for ladder in drawn for row in ladder["rows"] if row["summary"]):
-            row["summary"] = _QUERY_OF_LADDER.sub(HIDDEN, row["summary"])
+            row["summary"] = redact.start_line(row["summary"])
     return drawn
 
 

@@ -8,28 +8,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pcapwatch import redact
+
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Everything from a ``?`` on: query strings carry tokens, so they are hidden unless asked for.
-QUERY = r"\?.*"
-HIDDEN = "?…"
+#: Columns that may carry secrets, which are hidden unless asked for.
+_SECRETIVE = {"target": redact.TARGET, "host": redact.HOST}
 
 
 def arrow_table(source: Any, *, full_urls: bool = True) -> Any:
-    """A ``pyarrow.Table`` over anything with ``__arrow_c_stream__``; without ``full_urls`` query strings are hidden."""
+    """A ``pyarrow.Table`` over anything with ``__arrow_c_stream__``; secrets in URLs hidden unless ``full_urls``."""
     import pyarrow as pa
 
     table = pa.table(source)
-    if full_urls or "target" not in table.column_names:
+    if full_urls:
         return table
+    for name in _SECRETIVE.keys() & set(table.column_names):
+        index = table.column_names.index(name)
+        table = table.set_column(index, name, _hidden(table.column(index), _SECRETIVE[name]))
+    return table
+
+
+def _hidden(column: Any, rules: redact.Rules) -> Any:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    index = table.column_names.index("target")
-    column = table.column(index)
     if pa.types.is_dictionary(column.type):
         column = column.cast(pa.string())
-    return table.set_column(index, "target", pc.replace_substring_regex(column, QUERY, HIDDEN))
+    for pattern, replacement in rules:
+        column = pc.replace_substring_regex(column, f"(?s){pattern}", replacement)
+    return column
 
 
 def frame(source: Any, *, full_urls: bool = True) -> pd.DataFrame:

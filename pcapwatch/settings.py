@@ -35,7 +35,7 @@ class Settings:
     threads: workers (``None``: one per CPU this process may use), batch_packets: packets handed to them at once; the
     answer depends on neither; filter: a BPF expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or
     ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports;
-    full_urls: show query strings; max_connections, max_pairs: limits on memory, what they cost is counted in the
+    full_urls: hide no secrets in URLs; max_connections, max_pairs: limits on memory, what they cost is counted in the
     report; idle_expiry: a connection silent this long is finished; states_at_ns, states_every_ns: the instants
     ``states`` asks for, ns since 1970 UTC and a grid's step.
     """

@@ -36,7 +36,7 @@ def exchanges(
     threads: options.Threads = None,
     max_connections: options.MaxConnections = None,
 ) -> None:
-    """One row per HTTP/1.x request and response; query strings hidden unless --full-urls.
+    """One row per HTTP/1.x request and response; secrets in URLs hidden unless --full-urls.
 
     Formats: txt, md, csv, json, jsonl, parquet, arrow.
     """

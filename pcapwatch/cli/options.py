@@ -47,7 +47,7 @@ PortRange: TypeAlias = Annotated[
     str | None,
     typer.Option("--port-range", metavar="LOW-HIGH", help="The clients' ephemeral ports.", show_default="32768-60999"),
 ]
-FullUrls: TypeAlias = Annotated[bool, typer.Option("--full-urls", help="Show query strings.")]
+FullUrls: TypeAlias = Annotated[bool, typer.Option("--full-urls", help="Show query strings, passwords and the like.")]
 Local: TypeAlias = Annotated[bool, typer.Option("--local", help="Times in this machine's zone instead of UTC.")]
 Relative: TypeAlias = Annotated[bool, typer.Option("--relative", help="Times since the first packet.")]
 Threads: TypeAlias = Annotated[
