@@ -64,5 +64,5 @@ def html(text: str) -> str:
 
 
 def csv(text: str) -> str:
-    """For a CSV field: a spreadsheet never takes it for a formula. Quoting is the CSV writer's."""
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
+    """For a CSV field: no formula to a spreadsheet, and as harmless as by `terminal`. Quoting is the CSV writer's."""
+    return f"'{terminal(text)}" if text.lstrip(" ").startswith(_FORMULA) else terminal(text)

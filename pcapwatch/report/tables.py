@@ -24,21 +24,28 @@ Renderer: TypeAlias = Callable[[Any], bytes]
 
 
 def render_csv(table: Any) -> bytes:
-    """UTF-8, RFC 4180 quoting, a header; no field is a formula to a spreadsheet; nulls are empty."""
+    """UTF-8, RFC 4180 quoting, a header; no field is a formula or holds a control character; nulls are empty."""
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.csv
 
     plain = _plain(table)
     for index, name in enumerate(plain.column_names):
         column = plain.column(index)
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            formula = pc.match_substring_regex(column, r"^ *[=+\-@\t\r\n＝＋－＠]")
-            quoted = pc.binary_join_element_wise("'", column, "")
-            plain = plain.set_column(index, name, pc.if_else(formula, quoted, column))
+            plain = plain.set_column(index, name, pa.chunked_array(map(_harmless, column.chunks), column.type))
     stream = pa.BufferOutputStream()
     pyarrow.csv.write_csv(plain, stream, pyarrow.csv.WriteOptions(quoting_style="needed"))
     return bytes(stream.getvalue())
+
+
+def _harmless(strings: Any) -> Any:
+    """One chunk of strings by `escape.csv`; Python sees only what is not ASCII or may be a formula."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    suspect = pc.fill_null(pc.match_substring_regex(strings, r"[^\x20-\x7e]|^ *[=+\-@]"), False)
+    safe = [None if text is None else escape.csv(text) for text in strings.filter(suspect).to_pylist()]
+    return pc.replace_with_mask(strings, suspect, pa.array(safe, strings.type)) if safe else strings
 
 
 def render_jsonl(table: Any) -> bytes:

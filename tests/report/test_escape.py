@@ -82,10 +82,26 @@ def test_csv_formula(formula: str) -> None:
 
     from pcapwatch.report.tables import render_csv
 
-    assert escape.csv(formula) == f"'{formula}"
+    safe = f"'{escape.terminal(formula)}"
+    assert escape.csv(formula) == safe
     table = pa.table({"user_agent": [formula, "ab/2.3"], "index": [-1, 2]})
     rows = list(csv.reader(io.StringIO(render_csv(table).decode(), newline="")))
-    assert rows == [["user_agent", "index"], [f"'{formula}", "-1"], ["ab/2.3", "2"]]
+    assert rows == [["user_agent", "index"], [safe, "-1"], ["ab/2.3", "2"]]
+
+
+def test_csv_holds_no_control_bytes() -> None:
+    """A CSV that is printed on a terminal does nothing to it, whichever column, chunk or encoding the text is in."""
+    import pyarrow as pa
+
+    from pcapwatch.report.tables import render_csv
+
+    hostile = pa.chunked_array([[None, "é ab/2.3"], [HOSTILE, None]])
+    table = pa.table({"user_agent": hostile, "file": hostile.dictionary_encode(), "index": [1, 2, 3, 4]})
+    text = render_csv(table).decode()
+    assert not CONTROL.search(text)
+    safe = escape.terminal(HOSTILE)
+    rows = list(csv.reader(io.StringIO(text, newline="")))[1:]
+    assert rows == [["", "", "1"], ["é ab/2.3", "é ab/2.3", "2"], [safe, safe, "3"], ["", "", "4"]]
 
 
 def test_markdown_leaves_addresses_readable() -> None:
