@@ -29,12 +29,15 @@ def cause_of(service: Service, closer: str) -> Cause | None:
     return best if best and best.connections and 2 * best.connections >= closes else None
 
 
-def unknown_why(service: Service) -> str:
-    """Why the cause cannot be named."""
+def unknown_why(service: Service, *, cut: bool = False) -> str:
+    """Why the cause cannot be named; ``cut``: packets of the capture are cut short."""
     if 2 * service.tally("protocol", "tls") >= service.connections:
         return "why cannot be read: the payload is TLS"
-    if not service.http("connections"):
-        return "why cannot be read: no HTTP/1.x was recognised"
+    if not service.http("requests") and not service.http("responses"):
+        if not any(word.startswith("http/1") for pair in service.pairs for word in pair["protocol"]):
+            return "why cannot be read: no HTTP/1.x was recognised" + (", and packets are cut short" if cut else "")
+        what = "the snaplen cut the heads of its HTTP/1.x" if cut else "no head of its HTTP/1.x is whole"
+        return f"why cannot be read: {what}"
     return "the capture shows no cause that explains most of it"
 
 

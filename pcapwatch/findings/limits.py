@@ -90,7 +90,7 @@ def _lost(summary: Summary) -> Iterator[str]:
         if file["problem"]:
             yield f"what follows in {file['path']}: {file['problem']}"
     if capture["cut_packets"]:
-        yield f"the end of {counted(capture['cut_packets'], 'packet')} cut by the snaplen: header fields may be missing"
+        yield f"the end of {counted(capture['cut_packets'], 'packet')} captured cut short: header fields may be missing"
     if skipped := capture["not_analysed"]:
         kinds = listed([f"{count(number)} {kind}" for kind, number in _most_first(skipped)])
         yield f"packets of kinds that are not analysed: {kinds}"

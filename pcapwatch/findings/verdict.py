@@ -40,6 +40,11 @@ def verdict(summary: Summary, findings: Sequence[Finding], assumptions: Assumpti
 
 def _nothing(summary: Summary) -> str | None:
     packets = summary["capture"]["packets"]
+    problems = [
+        f"{file['path']}: {file['problem'].rstrip('.')}" for file in summary["capture"]["files"] if file["problem"]
+    ]
+    if not packets and problems:
+        return f"No packet could be read, so nothing can be said about any connection: {listed(problems, 2)}."
     if not packets:
         return "The capture holds no packets, so it says nothing about any connection."
     if not summary["totals"]["connections"]:
@@ -127,7 +132,7 @@ def _closed_by(
     name = str(service) if closer == "server" else service.clients
     to = "" if closer == "server" else f" to {service}"
     verb = "closes" if closer == "server" or len(service.pairs) == 1 else "close"
-    why = f", {cause.why}" if cause else f"; {unknown_why(service)}"
+    why = f", {cause.why}" if cause else f"; {unknown_why(service, cut=summary['capture']['cut_packets'] > 0)}"
     lead = f"{name} {verb} first on {_of(service, number)}{to}{why}."
     waits = _server_waits(summary, service) if closer == "server" else _client_waits(summary, service, assumptions)
     pressed = next((f for f in findings if f.code == "PW108" and f.numbers.get("service") == str(service)), None)

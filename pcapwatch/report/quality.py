@@ -59,7 +59,7 @@ def _concerns(capture: CaptureFacts) -> Iterator[str]:
         (capture["evicted_connections"], "connection", "ended early by the limit on memory (--max-connections)"),
         (capture["overflow_connections"], "connection", "of pairs beyond --max-pairs, in the totals only"),
         (capture["reassembly_overflows"], "out-of-order byte", "given up by the limit on memory"),
-        (capture["cut_packets"], "packet", "cut by the snaplen: heads of HTTP may be missing"),
+        (capture["cut_packets"], "packet", "captured cut short: heads of HTTP may be missing"),
         (capture["clock_steps_back"], "packet", "older than the one before"),
     )
     yield from (f"{counted(number, noun)} {what}" for number, noun, what in counted_losses if number)

@@ -181,7 +181,7 @@ def test_actions_are_said_once() -> None:
         ),
         ("only one was captured", summary([pair("a", "b")], capture=capture(connection_quality={"one_sided": 1}))),
         ("keeps no count of drops", s.ALL["empty"]),
-        ("cut by the snaplen", summary([pair("a", "b")], capture=capture(cut_packets=3))),
+        ("captured cut short", summary([pair("a", "b")], capture=capture(cut_packets=3))),
         ("exact to a round trip only", s.ALL["one_shot"]),
         ("tcp_max_tw_buckets", s.ALL["proxy_and_origin"]),
     ],

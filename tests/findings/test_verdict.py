@@ -102,6 +102,30 @@ def test_names_no_service_when_none_was_kept() -> None:
     assert "max_pairs" in of(summary([pair(None, None, 0, 5)]))
 
 
+def test_says_why_no_packet_could_be_read() -> None:
+    """A file that broke before its first packet is not called empty."""
+    broken = capture(packets=0, first_ns=None, last_ns=None)
+    broken["files"][0]["problem"] = "offset 24: record of 4,294,967,295 bytes"
+    text = of(summary([], capture=broken))
+    assert text.startswith("No packet could be read")
+    assert text.endswith("back.pcap: offset 24: record of 4,294,967,295 bytes.")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "cut", "said"),
+    [
+        ("http/1.1", 9, "the snaplen cut the heads"),
+        ("http/1.1", 0, "no head of its HTTP/1.x is whole"),
+        ("unknown", 9, "no HTTP/1.x was recognised, and packets are cut short"),
+        ("unknown", 0, "no HTTP/1.x was recognised."),
+    ],
+)
+def test_heads_that_were_cut(protocol: str, cut: int, said: str) -> None:
+    """HTTP without a readable head is not called unrecognised, and the snaplen is blamed only where it cut."""
+    made = pair("10.0.0.1", "10.0.0.9", 80, 4, protocol={protocol: 4})
+    assert said in of(summary([made], capture=capture(cut_packets=cut)))
+
+
 def test_an_abort_is_a_reset_before_it_is_a_close() -> None:
     """Connections that were all aborted are told as resets, though an abort has an active closer."""
     text = of(s.reset(5, clean=0))

@@ -6,8 +6,10 @@ import pytest
 import summaries
 
 from pcapwatch.errors import UsageError
+from pcapwatch.report.build import build
 from pcapwatch.report.community_id import community_id
 from pcapwatch.report.ladder import ladder_lines
+from pcapwatch.report.lines import capture_lines
 from pcapwatch.report.model import PortRange
 from pcapwatch.report.sparkline import sparkline
 from pcapwatch.report.words import Clock, bare_duration, iso, percent, signed_seconds
@@ -49,6 +51,15 @@ def test_words_do_not_round_into_another_meaning() -> None:
         "65.2 s",
     ]
     assert Clock("relative", 5).instant(5) == "+0.000000000 s"
+
+
+def test_a_large_snaplen_is_not_blamed() -> None:
+    """Packets that arrived cut are said to be cut short, beside no snaplen that is larger than they are."""
+    quality = build(summaries.many_clients()).quality
+    text = "\n".join(capture_lines(quality, Clock("utc", 0)))
+    assert "7 packets captured cut short" in text
+    assert "snaplen" not in text
+    assert "whole packets" not in text
 
 
 @pytest.mark.parametrize("width", [80, 100, 200])
