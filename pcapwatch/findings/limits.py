@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pcapwatch.findings.coverage import one_sided
 from pcapwatch.findings.wording import count, counted, duration, listed
 from pcapwatch.summary import Summary
 
@@ -34,6 +35,8 @@ def _connections(summary: Summary) -> Iterator[str]:
     quality = summary["capture"]["connection_quality"]
     if number := quality.get("one_sided", 0):
         yield f"the other direction of {counted(number, 'connection')}: only one was captured"
+    if number := one_sided(summary):
+        yield f"who closed first, and who entered TIME_WAIT, on {counted(number, 'connection')} of one direction only"
     if number := quality.get("midstream", 0):
         yield f"how {counted(number, 'connection')} began: before the capture, so who opened them is inferred"
     if number := quality.get("gap", 0):

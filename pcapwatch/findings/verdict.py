@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from pcapwatch.findings.assumptions import Assumptions, time_wait_of
 from pcapwatch.findings.causes import Cause, cause_of, unknown_why
+from pcapwatch.findings.coverage import one_sided_note
 from pcapwatch.findings.port_pressure import Pressure, pressure_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.unanswered import WORDS as FAILED
@@ -217,9 +218,8 @@ def _see(findings: Sequence[Finding]) -> list[str]:
 
 def _caveats(summary: Summary) -> list[str]:
     connections, quality = summary["totals"]["connections"], summary["capture"]["connection_quality"]
-    notes = []
-    if 2 * quality.get("one_sided", 0) > connections and not summary["totals"]["close"].get("unanswered", 0):
-        notes.append("Most connections show one direction only, so this rests on half of the evidence.")
+    note = one_sided_note(summary)
+    notes = [note] if note else []
     if 2 * quality.get("midstream", 0) > connections:
         notes.append("Most connections began before the capture, so who opened them is inferred.")
     return notes

@@ -34,7 +34,7 @@ def build(summary: Summary, ports: PortRange | None = None, draw: Draw | None = 
         waiting=waiting[:HOSTS_SHOWN],
         ports=_port_uses(summary, assumed),
         persistence=tuple(row for row in map(persistence, groups) if row.connections),
-        troubles=tuple(row for row in map(trouble, groups) if _troubled(row)),
+        troubles=tuple(row for row in (trouble(group, summary) for group in groups) if _troubled(row)),
         examples=examples(summary, findings, draw),
         findings=tuple(findings),
         cannot_see=tuple(cannot_show(summary)),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from pcapwatch.findings.coverage import unheard
 from pcapwatch.report.model import Closers, Persistence, Trouble
 from pcapwatch.summary import Distribution, PairFacts, Summary
 
@@ -132,8 +133,9 @@ def persistence(group: Group) -> Persistence:
     )
 
 
-def trouble(group: Group) -> Trouble:
-    """The row of races and aborts."""
+def trouble(group: Group, summary: Summary) -> Trouble:
+    """The row of races and aborts; a response in the direction that was not captured is none that failed to come."""
+    heard = [pair for pair in group.pairs if not unheard(summary, pair)]
     return Trouble(
         client=group.client,
         clients=group.clients,
@@ -141,7 +143,7 @@ def trouble(group: Group) -> Trouble:
         server_port=group.server_port,
         keepalive_races=group.total("http", "keepalive_races"),
         stale_reuses=group.total("http", "stale_reuses"),
-        unprocessed=group.total("http", "unprocessed"),
+        unprocessed=sum(pair["http"]["unprocessed"] for pair in heard),
         smuggling=group.total("http", "smuggling"),
         resets=_summed(pair["resets"] for pair in group.pairs),
     )

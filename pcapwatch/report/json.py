@@ -73,7 +73,7 @@ def _capture(report: Report) -> dict[str, Any]:
 def _services(report: Report) -> list[dict[str, Any]]:
     services = []
     for group in by_service(report.summary):
-        closing, http = closers(group), persistence(group)
+        closing, http, troubles = closers(group), persistence(group), trouble(group, report.summary)
         services.append(
             {
                 "server": group.server,
@@ -89,7 +89,7 @@ def _services(report: Report) -> list[dict[str, Any]]:
                 },
                 "close": _added(group.pairs, "close"),
                 "time_wait_holder": _added(group.pairs, "time_wait_holder"),
-                "resets": trouble(group).resets,
+                "resets": troubles.resets,
                 "persistence": {
                     "connections": http.connections,
                     "requests": http.requests,
@@ -99,7 +99,7 @@ def _services(report: Report) -> list[dict[str, Any]]:
                     "longest_reuse_gap_s": seconds(http.longest_reuse_gap_ns),
                     "keepalive_races": group.total("http", "keepalive_races"),
                     "stale_reuses": group.total("http", "stale_reuses"),
-                    "unprocessed": group.total("http", "unprocessed"),
+                    "unprocessed": troubles.unprocessed,
                     "server_software": list(http.server_software),
                     "user_agents": list(http.user_agents),
                 },

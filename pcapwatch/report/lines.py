@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from pcapwatch.findings.coverage import one_sided
 from pcapwatch.findings.wording import count, counted, endpoint
-from pcapwatch.report.model import Closers, Example, Finding, PortUse, Quality, Trouble, Waiting
+from pcapwatch.report.model import Closers, Example, Finding, PortUse, Quality, Report, Trouble, Waiting
 from pcapwatch.report.quality import link_name
 from pcapwatch.report.sparkline import sparkline
 from pcapwatch.report.words import Clock, band, bare_duration, leg, percent, signed_seconds
@@ -87,6 +88,16 @@ def waiting_table(hosts: Sequence[Waiting], clock: Clock, blocks: int) -> Table:
         ]
         for host in hosts
     ]
+
+
+def no_waiting_line(report: Report) -> str:
+    """Instead of the table, where no TIME_WAIT was seen to begin."""
+    untold = max(one_sided(report.summary), report.totals["active_closer"].get("ambiguous", 0))
+    if not untold:
+        return "no connection in this capture entered it"
+    whole = untold >= report.quality.connections
+    why = "one direction only was captured, or a FIN is missing"
+    return f"cannot be told for {counted(untold, 'connection')}: {why}" + ("" if whole else "; no other entered it")
 
 
 def waiting_lines(hosts: Sequence[Waiting]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from pcapwatch.report.lines import (
     closer_table,
     detail_line,
     example_head,
+    no_waiting_line,
     port_lines,
     trouble_lines,
     waiting_lines,
@@ -44,6 +45,8 @@ def _parts(report: Report, clock: Clock) -> Iterator[str]:
     if report.waiting:
         yield "### TIME_WAIT\n\n" + table(*waiting_table(report.waiting, clock, 12))
         yield _list("", waiting_lines(report.waiting))
+    elif report.quality.connections:
+        yield _list("TIME_WAIT", [no_waiting_line(report)])
     yield _list("Ports", port_lines(report.ports, clock))
     yield _list("HTTP", http_lines(report.persistence))
     yield _list("Races and aborts", trouble_lines(report.troubles))

@@ -13,6 +13,7 @@ from pcapwatch.report.lines import (
     closer_table,
     detail_line,
     example_head,
+    no_waiting_line,
     port_lines,
     severity_note,
     trouble_lines,
@@ -59,7 +60,7 @@ def _tables(page: Page, report: Report, clock: Clock) -> None:
         for line in waiting_lines(report.waiting):
             page.prose(line, indent=4, first="  · ")
     else:
-        page.labelled("TIME_WAIT", ["no connection in this capture entered it"])
+        page.labelled("TIME_WAIT", [no_waiting_line(report)])
     page.labelled("Ports", port_lines(report.ports, clock))
     page.labelled("HTTP", http_lines(report.persistence))
     page.labelled("Races, aborts", trouble_lines(report.troubles))

@@ -93,8 +93,17 @@ def test_says_when_it_rests_on_little() -> None:
     facts = summary(
         [pair("10.0.0.1", "10.0.0.9", 80, 4)], capture=capture(connection_quality={"one_sided": 3, "midstream": 3})
     )
-    assert "one direction only" in of(facts)
+    assert "3 of 4 connections (75.0 %) one direction only" in of(facts)
     assert "began before the capture" in of(facts)
+
+
+@pytest.mark.parametrize(("number", "said"), [(0, False), (9, False), (10, True), (100, True)])
+def test_one_direction_is_never_silenced(number: int, said: bool) -> None:
+    """From a tenth on the verdict says it, whatever else is there; SYNs that nobody answered are not counted as it."""
+    silent = pair("10.0.0.2", "10.0.0.8", 81, 5, close={"unanswered": 5}, active_closer={"none": 5})
+    quality = {"one_sided": number + 5}
+    text = of(summary([pair("10.0.0.1", "10.0.0.9", 80, 100), silent], capture=capture(connection_quality=quality)))
+    assert ("one direction only" in text) is said
 
 
 def test_names_no_service_when_none_was_kept() -> None:

@@ -10,8 +10,10 @@ from pcapwatch.report.build import build
 from pcapwatch.report.community_id import community_id
 from pcapwatch.report.ladder import ladder_lines
 from pcapwatch.report.lines import capture_lines
+from pcapwatch.report.markdown import render_markdown
 from pcapwatch.report.model import PortRange
 from pcapwatch.report.sparkline import sparkline
+from pcapwatch.report.text import render_text
 from pcapwatch.report.words import Clock, bare_duration, iso, percent, signed_seconds
 from pcapwatch.settings import parse_duration, parse_port_range, parse_time_waits
 
@@ -60,6 +62,45 @@ def test_a_large_snaplen_is_not_blamed() -> None:
     assert "7 packets captured cut short" in text
     assert "snaplen" not in text
     assert "whole packets" not in text
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (0, "no connection in this capture entered it"),
+        (3, "cannot be told for 3 connections"),
+        (4, "cannot be told for 4 connections"),
+    ],
+)
+def test_time_wait_of_one_direction(number: int, said: str) -> None:
+    """That nobody entered TIME_WAIT is claimed only of connections seen from both sides, in text and Markdown."""
+    facts = summaries.summary(
+        [summaries.pair("10.0.0.1", "10.0.0.9", 80, 4)],
+        capture=summaries.capture(connection_quality={"one_sided": number}),
+    )
+    report = build(facts)
+    for text in (render_text(report, 200), render_markdown(report)):
+        assert said in " ".join(text.split())
+        assert ("no other entered it" in " ".join(text.split())) is (number == 3)
+
+
+@pytest.mark.parametrize(("one_sided", "rtt", "shown"), [(4, None, False), (0, None, True), (4, "seen", True)])
+def test_a_response_not_captured_is_not_missing(one_sided: int, rtt: str | None, shown: bool) -> None:
+    """Requests of a pair whose server was not captured are no trouble; those of one seen from both sides are."""
+    facts = summaries.summary(
+        [
+            summaries.pair(
+                "10.0.0.1",
+                "10.0.0.9",
+                80,
+                4,
+                http=summaries.http(connections=4, requests=4, unprocessed=4),
+                handshake_rtt=summaries.distribution(0.1, 0.1, 0.1, 4) if rtt else None,
+            )
+        ],
+        capture=summaries.capture(connection_quality={"one_sided": one_sided}),
+    )
+    assert bool(build(facts).troubles) is shown
 
 
 @pytest.mark.parametrize("width", [80, 100, 200])

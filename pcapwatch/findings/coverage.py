@@ -1,0 +1,35 @@
+"""How much of the capture's connections an answer may speak of."""
+
+from __future__ import annotations
+
+from pcapwatch.findings.wording import count, counted, share
+from pcapwatch.summary import PairFacts, Summary
+
+#: From this share of the connections on, what they lack belongs in the verdict: one in so many.
+NOTABLE = 10
+
+
+def one_sided(summary: Summary) -> int:
+    """Connections captured in one direction only; a SYN that nobody answered is not one of them."""
+    silent = summary["totals"]["close"].get("unanswered", 0)
+    return max(summary["capture"]["connection_quality"].get("one_sided", 0) - silent, 0)
+
+
+def unheard(summary: Summary, pair: PairFacts) -> bool:
+    """Whether the capture may lack the server's side of a pair: no response, no handshake seen from both sides."""
+    silent = not pair["http"]["responses"] and pair["handshake_rtt"] is None
+    return silent and 0 < pair["connections"] <= one_sided(summary)
+
+
+def one_sided_note(summary: Summary) -> str | None:
+    """The sentence that no verdict on such a capture may lack."""
+    number, connections = one_sided(summary), summary["totals"]["connections"]
+    if NOTABLE * number < connections - summary["totals"]["close"].get("unanswered", 0) or not number:
+        return None
+    of = f"{count(number)} of {counted(connections, 'connection')} ({share(number, connections)})"
+    if number == connections:
+        of = "the only connection" if number == 1 else f"all {count(number)} connections"
+    return (
+        f"Of {of} one direction only was captured: who closed first, and which requests were answered, "
+        "cannot be told there."
+    )
