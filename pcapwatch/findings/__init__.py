@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pcapwatch.findings import (
     aborts,
     client_closes_each,
@@ -16,6 +18,7 @@ from pcapwatch.findings import (
     unanswered,
 )
 from pcapwatch.findings.assumptions import Assumptions
+from pcapwatch.findings.coverage import overflowed
 from pcapwatch.findings.ranking import ranked
 from pcapwatch.findings.rule import Rule
 from pcapwatch.report.model import Finding
@@ -40,6 +43,12 @@ RULES: tuple[Rule, ...] = (
 
 
 def find(summary: Summary, assumptions: Assumptions | None = None) -> list[Finding]:
-    """What every rule finds, most severe first, then by the connections concerned."""
+    """What every rule finds, most severe first, then by the connections concerned.
+
+    Where pairs were too many to tell apart, every title says that its figures are of the others.
+    """
     assumed = assumptions or Assumptions()
-    return ranked(finding for rule in RULES for finding in rule.check(summary, assumed))
+    found = ranked(finding for rule in RULES for finding in rule.check(summary, assumed))
+    if not overflowed(summary):
+        return found
+    return [replace(finding, title=f"{finding.title}; figures are of the connections told apart") for finding in found]

@@ -77,7 +77,9 @@ def _asked_in_http10(service: Service) -> str:
     marked, requests = service.messages("request", HTTP10, "close"), service.messages("request")
     asked = _in_http10(service)
     header = "with Connection: close" if 2 * marked >= asked else "without keep-alive"
-    quantity = "every request" if asked == requests else f"{share(asked, requests)} of the requests"
+    quantity = (
+        "every request" if asked == requests and not service.partial else f"{share(asked, requests)} of the requests"
+    )
     return (
         f"because {service.clients} asks it to: {quantity} in HTTP/1.0 {header}, {requests_each(service.requests_each)}"
     )

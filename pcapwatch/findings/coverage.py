@@ -15,6 +15,24 @@ def one_sided(summary: Summary) -> int:
     return max(summary["capture"]["connection_quality"].get("one_sided", 0) - silent, 0)
 
 
+def overflowed(summary: Summary) -> int:
+    """Connections of pairs beyond ``max_pairs``, of which only totals are known."""
+    mixed = sum(pair["connections"] for pair in summary["pairs"] if pair["server"] is None)
+    return max(summary["capture"]["overflow_connections"], mixed)
+
+
+def told_apart_note(summary: Summary) -> str | None:
+    """The sentence before an answer that cannot be about all connections."""
+    connections, beyond = summary["totals"]["connections"], overflowed(summary)
+    if not beyond:
+        return None
+    told = max(connections - beyond, 0)
+    return (
+        f"{counted(connections, 'connection')}, of which {count(told)} ({share(told, connections)}) are told apart by "
+        "client and service (--max-pairs); what follows is about those."
+    )
+
+
 def unheard(summary: Summary, pair: PairFacts) -> bool:
     """Whether the capture may lack the server's side of a pair: no response, no handshake seen from both sides."""
     silent = not pair["http"]["responses"] and pair["handshake_rtt"] is None

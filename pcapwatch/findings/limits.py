@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pcapwatch.findings.coverage import one_sided
+from pcapwatch.findings.coverage import one_sided, overflowed
 from pcapwatch.findings.wording import count, counted, duration, listed
 from pcapwatch.summary import Summary
 
@@ -97,6 +97,8 @@ def _lost(summary: Summary) -> Iterator[str]:
     if skipped := capture["not_analysed"]:
         kinds = listed([f"{count(number)} {kind}" for kind, number in _most_first(skipped)])
         yield f"packets of kinds that are not analysed: {kinds}"
+    if beyond := overflowed(summary):
+        yield f"whose {counted(beyond, 'connection')} beyond max_pairs are: raise it; they are in the totals only"
     if evicted := capture["evicted_connections"]:
         yield f"the whole of {counted(evicted, 'connection')} ended early by max_connections: raise it"
 

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Literal, TypeAlias
 
 from pcapwatch.findings.assumptions import SECOND_NS
+from pcapwatch.findings.coverage import overflowed
 from pcapwatch.findings.wording import count, endpoint
 from pcapwatch.summary import Exemplar, PairFacts, PairHttp, Summary
 
@@ -32,6 +33,8 @@ class Service:
     server: str
     server_port: int
     pairs: tuple[PairFacts, ...]
+    #: Whether it may have more connections than these, among those of pairs beyond ``max_pairs``.
+    partial: bool = False
 
     def __str__(self) -> str:
         return endpoint(self.server, self.server_port)
@@ -107,12 +110,13 @@ class Service:
     def narrowed(self, wanted: Callable[[PairFacts], bool]) -> Service | None:
         """The same service with the pairs that satisfy a condition; ``None`` if there are none."""
         pairs = tuple(pair for pair in self.pairs if wanted(pair))
-        return Service(self.server, self.server_port, pairs) if pairs else None
+        return Service(self.server, self.server_port, pairs, self.partial) if pairs else None
 
 
 def services(summary: Summary) -> Iterator[Service]:
     """Every service in order of address and port; the overflow entry, which mixes services, is left out."""
     named = [(pair["server"], pair["server_port"], pair) for pair in summary["pairs"] if pair["server"] is not None]
+    partial = overflowed(summary) > 0
     named.sort(key=lambda entry: entry[:2])
     for (server, port), entries in groupby(named, key=lambda entry: entry[:2]):
-        yield Service(server, port, tuple(pair for _, _, pair in entries))
+        yield Service(server, port, tuple(pair for _, _, pair in entries), partial)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pcapwatch.findings.assumptions import Assumptions, time_wait_of
 from pcapwatch.findings.causes import Cause, cause_of, unknown_why
-from pcapwatch.findings.coverage import one_sided_note
+from pcapwatch.findings.coverage import one_sided_note, told_apart_note
 from pcapwatch.findings.port_pressure import Pressure, pressure_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.unanswered import WORDS as FAILED
@@ -32,11 +32,12 @@ def verdict(summary: Summary, findings: Sequence[Finding], assumptions: Assumpti
     service = _subject(summary, findings)
     if service is None:
         return "The connections were too many to keep their services apart (max_pairs), so no verdict names one."
+    whole = told_apart_note(summary)
     words, code = _about(summary, service, findings, assumptions or Assumptions())
     worse = _worse(service, findings, code)
     words += [*_lost(worse), *_see(worse if code else worse[1:]), *_caveats(summary)]
     code = code or (worse[0].code if worse else "")
-    return " ".join([*words, f"[{code}]"] if code else words)
+    return " ".join([*([whole] if whole else []), *words, *([f"[{code}]"] if code else [])])
 
 
 def _nothing(summary: Summary) -> str | None:
@@ -80,6 +81,9 @@ def _about(
 
 
 def _of(service: Service, number: int) -> str:
+    if service.partial:
+        told = f"{counted(service.connections, 'connection')} told apart"
+        return f"{count(number)} of {told} ({share(number, service.connections)})"
     if number == service.connections:
         return "its only connection" if number == 1 else f"all {count(number)} connections"
     return f"{count(number)} of {count(service.connections)} connections ({share(number, service.connections)})"
@@ -89,7 +93,8 @@ def _mixed(service: Service, ends: dict[str, int]) -> list[str]:
     names = {"failed": "failed", "open": "still open", "reset": "reset", "both": "closed by both at once"}
     names |= {"server": "closed first by the server", "client": "by the client", "ambiguous": "undecided"}
     parts = ", ".join(f"{count(ends[end])} {name}" for end, name in names.items() if ends[end])
-    return [f"No single pattern explains {service}: of {counted(service.connections, 'connection')}, {parts}."]
+    of = counted(service.connections, "connection") + (" told apart" if service.partial else "")
+    return [f"No single pattern explains {service}: of {of}, {parts}."]
 
 
 def _otherwise(service: Service, end: str, number: int) -> tuple[list[str], str]:
@@ -113,7 +118,7 @@ def _failed(service: Service, of: str, number: int) -> list[str]:
     if number > 1:
         how = "were refused" if refused else "never completed their handshakes"
     advice = "Check its listener." if refused else "Look for a filter on the way, and at its listen queue."
-    lead = f"{service} was {'not' if number == service.connections else 'often not'} reached"
+    lead = f"{service} was {'not' if number == service.connections and not service.partial else 'often not'} reached"
     return [f"{lead}: {of} from {service.clients} {how}; no TIME_WAIT comes of that.", advice]
 
 
@@ -165,12 +170,14 @@ def _client_waits(summary: Summary, service: Service, assumptions: Assumptions) 
         return ""
     worst = max(holding, key=lambda pressure: pressure.held[1] / pressure.ports.size)
     held = f"{count(worst.held[1])} of {count(worst.ports.size)} ephemeral ports towards this service"
+    if service.partial:
+        return f"A client told apart holds at most {held} at once{_how_near(worst, partial=True)}."
     if len(pressures) > 1:
         return f"The clients hold the TIME_WAITs; the one with the most, at most {held} at once{_how_near(worst)}."
     return f"It holds the TIME_WAITs, at most {held} at once{_how_near(worst)}."
 
 
-def _how_near(pressure: Pressure) -> str:
+def _how_near(pressure: Pressure, *, partial: bool = False) -> str:
     part = pressure.held[1] / pressure.ports.size
     if pressure.recycles:
         return ", and takes them again early"
@@ -178,7 +185,9 @@ def _how_near(pressure: Pressure) -> str:
         return ", the end of the range"
     if seconds := pressure.seconds_to_full:
         return f"; at {mean(pressure.pace)} closes per second they last {mean(seconds)} s"
-    return ", far from the limit" if part < 0.5 else ", near the limit"
+    if part < 0.5:
+        return "" if partial else ", far from the limit"
+    return ", near the limit"
 
 
 def _remedy(service: Service, number: int, cause: Cause | None, pressed: Finding | None, *, made: bool) -> str:

@@ -8,6 +8,7 @@ import pytest
 from summaries import capture, pair, summary
 
 from pcapwatch.findings import RULES, find
+from pcapwatch.findings.limits import cannot_show
 from pcapwatch.findings.verdict import verdict
 from pcapwatch.summary import Summary
 
@@ -133,6 +134,32 @@ def test_heads_that_were_cut(protocol: str, cut: int, said: str) -> None:
     """HTTP without a readable head is not called unrecognised, and the snaplen is blamed only where it cut."""
     made = pair("10.0.0.1", "10.0.0.9", 80, 4, protocol={protocol: 4})
     assert said in of(summary([made], capture=capture(cut_packets=cut)))
+
+
+#: Claims that nobody can make of a part.
+SWEEPING = re.compile(r"\b(all|only|every|the one with the most|far from the limit|was not reached)\b")
+
+
+@pytest.mark.parametrize("name", [name for name in s.ALL if s.ALL[name]["pairs"]])
+def test_a_part_is_never_called_the_whole(name: str) -> None:
+    """With connections beyond max_pairs the verdict begins with the share told apart and claims nothing of all."""
+    facts = s.ALL[name]
+    told = sum(made["connections"] for made in facts["pairs"])
+    beyond = pair(None, None, 0, 8 * told, close={}, active_closer={})
+    parts = {"capture": {**facts["capture"], "overflow_connections": 8 * told}}
+    text = of(summary([*facts["pairs"], beyond], facts["hosts"], **parts))  # type: ignore[list-item, arg-type]
+    assert text.startswith(f"{9 * told:,} connections, of which {told:,} (11.1 %) are told apart")
+    assert not SWEEPING.search(text.partition("about those.")[2])
+
+
+def test_an_overflow_is_said_beside_every_figure() -> None:
+    """The limits name the connections beyond max_pairs, and a finding says of which its shares are."""
+    whole = s.ALL["one_shot_clients"]
+    facts = summary([*whole["pairs"], pair(None, None, 0, 80)], capture=capture(overflow_connections=80))  # type: ignore[list-item]
+    assert any("whose 80 connections beyond max_pairs are" in line for line in cannot_show(facts))
+    assert all("told apart" in finding.title for finding in find(facts))
+    assert find(facts)
+    assert not any("told apart" in finding.title for finding in find(whole))
 
 
 def test_an_abort_is_a_reset_before_it_is_a_close() -> None:
