@@ -13,7 +13,7 @@ from pcapwatch.findings.causes import Cause, cause_of, unknown_why
 from pcapwatch.findings.port_pressure import Pressure, pressure_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.unanswered import WORDS as FAILED
-from pcapwatch.findings.wording import count, counted, listed, mean, share
+from pcapwatch.findings.wording import count, counted, listed, mean, no_packets, share
 from pcapwatch.report.model import Finding
 from pcapwatch.summary import Summary
 
@@ -41,7 +41,8 @@ def verdict(summary: Summary, findings: Sequence[Finding], assumptions: Assumpti
 def _nothing(summary: Summary) -> str | None:
     packets = summary["capture"]["packets"]
     if not packets:
-        return "The capture holds no packets, so it says nothing about any connection."
+        why = no_packets(summary["capture"]).capitalize()
+        return f"{why}, so it says nothing about any connection."
     if not summary["totals"]["connections"]:
         return f"No TCP connection is in this capture ({counted(packets, 'packet')}), so it cannot say who closes."
     return None

@@ -303,6 +303,13 @@ def mixed() -> Summary:
     )
 
 
+def nothing_matched(packets: int = 1234) -> Summary:
+    """A capture none of whose packets the filter let through."""
+    facts = capture(packets=0, first_ns=None, last_ns=None)
+    facts["files"][0]["packets"] = packets
+    return summary([], capture=facts)
+
+
 #: Every situation once, for what must hold of all of them.
 ALL: dict[str, Summary] = {
     "proxy_and_origin": proxy_and_origin(),
@@ -336,5 +343,6 @@ ALL: dict[str, Summary] = {
     "still_open": still_open(),
     "mixed": mixed(),
     "empty": summary([], capture=capture(packets=0)),
+    "filtered_out": nothing_matched(),
     "no_tcp": summary([], capture=capture(not_analysed={"udp": 1000})),
 }
