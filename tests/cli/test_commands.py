@@ -43,6 +43,9 @@ WRONG = {
     "no host": ["states", "a.pcap", "--at", "end", "--host", "web"],
     "stdin twice": ["states", "-", "--at", "end"],
     "no number": ["show", "a.pcap", "two"],
+    "number forgotten": ["show", "a.pcap"],
+    "capture forgotten": ["show", "2"],
+    "endless number": ["show", "a.pcap", "9" * 5000],
     "no such connection": ["show", "a.pcap", "0"],
     "unknown finding": ["explain", "PW999"],
     "two filters": ["analyze", "a.pcap", "--filter", "tcp", "--", "port", "80"],
@@ -199,6 +202,19 @@ def test_show(run: Run) -> None:
     assert "FIN-WAIT-1" in out
     assert "└ active closer" in out
     assert "server proved: ESTABLISHED" in out
+
+
+def test_show_says_what_it_lacks(run: Run) -> None:
+    """A forgotten or misspelt number and a forgotten capture are each named, with an example."""
+    for arguments, said in (
+        (("a.pcap",), "'a.pcap' is no connection's number"),
+        (("a.pcap", "two"), "'two' is no connection's number"),
+        (("2",), "no capture before the connection's number 2"),
+    ):
+        status, _, err = run("show", *arguments)
+        assert status == 2
+        assert said in err
+        assert "as in `pcapwatch show capture.pcap 2`" in err
 
 
 def test_states_choose_the_host_that_waits(run: Run, engine: Engine) -> None:
