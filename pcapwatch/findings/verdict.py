@@ -169,13 +169,13 @@ def _how_near(pressure: Pressure) -> str:
     part = pressure.held[1] / pressure.ports.size
     if pressure.recycles:
         return ", and takes them again early"
+    if block := pressure.block:
+        used = f"every port from {block.low} to {block.high} was used and none outside"
+        return f"; but {used}: if that is its whole range, it is full"
     if pressure.exhausted:
         return ", the end of the range"
     if seconds := pressure.seconds_to_full:
         return f"; at {mean(pressure.pace)} closes per second they last {mean(seconds)} s"
-    if block := pressure.block:
-        used = f"every port from {block.low} to {block.high} was used and none outside"
-        return f"; but {used}: if that is its whole range, it is full"
     return ", far from the limit" if part < 0.5 else ", near the limit"
 
 
