@@ -170,8 +170,8 @@ def _how_near(pressure: Pressure) -> str:
     if pressure.recycles:
         return ", and takes them again early"
     if block := pressure.block:
-        used = f"every port from {block.low} to {block.high} was used and none outside"
-        return f"; but {used}: if that is its whole range, it is full"
+        used = f"ports {block.low} to {block.high} were used without a gap and none outside"
+        return f"; but {used}: if that is its range, it is full"
     if pressure.exhausted:
         return ", the end of the range"
     if seconds := pressure.seconds_to_full:
