@@ -13,6 +13,7 @@ from pcapwatch import redact
 from pcapwatch.errors import CaptureError, UsageError
 from pcapwatch.frames import frame
 from pcapwatch.report.build import build
+from pcapwatch.report.escape import terminal
 from pcapwatch.report.model import Report as _Report
 from pcapwatch.settings import Settings
 from pcapwatch.summary import Summary, parse_summary
@@ -24,12 +25,19 @@ Progress: TypeAlias = Callable[[int, int], None]
 Path: TypeAlias = "str | os.PathLike[str]"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report(_Report):
     """What `analyze` gives: the answer, the tables behind it, and every rendering. In a notebook it shows itself."""
 
     engine: Any = field(default=None, repr=False, compare=False)
     full_urls: bool = False
+
+    def __repr__(self) -> str:
+        """One line for a prompt: what was read and the codes found; `to_text` has the report."""
+        files = self.quality.files
+        named = files[0] if len(files) == 1 else f"{len(files)} files"
+        codes = ", ".join(finding.code for finding in self.findings) or "no findings"
+        return terminal(f"<pcapwatch.Report of {named}: {self.quality.connections} connections; {codes}>")
 
     @cached_property
     def connections(self) -> pd.DataFrame:
@@ -114,6 +122,7 @@ def analyze(paths: Path | Sequence[Path], *, progress: Progress | None = None, *
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     unknown = set(settings) - {item.name for item in fields(Settings)}
     if unknown:
-        raise UsageError(f"no such setting: {', '.join(sorted(unknown))}")
+        known = ", ".join(item.name for item in fields(Settings))
+        raise UsageError(f"no such setting: {', '.join(sorted(unknown))}; there are {known}")
     chosen = Settings(**{"keep_connections": True, "keep_exchanges": True, **settings})
     return report_of(run_engine(several, chosen, progress), chosen)

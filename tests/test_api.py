@@ -48,9 +48,18 @@ def test_a_notebook_shows_the_report(engine: Engine) -> None:
     assert report._repr_markdown_() == report.to_markdown()
 
 
+def test_a_prompt_shows_one_short_line(engine: Engine) -> None:
+    """The repr names the capture and the findings, and neither dumps the facts nor passes control bytes on."""
+    shown = repr(pcapwatch.analyze("a.pcap"))
+    assert shown.startswith("<pcapwatch.Report of back.pcap: 219265 connections; PW10")
+    assert len(shown) < 200
+    engine.summary["capture"]["files"][0]["path"] = "a\x1b[2J.pcap"
+    assert "\x1b" not in repr(pcapwatch.analyze("a.pcap"))
+
+
 def test_mistakes_are_pcapwatchs_errors(engine: Engine) -> None:
     """An unknown setting, no path and a bad capture each raise an error of one line."""
-    with pytest.raises(pcapwatch.UsageError, match=r"no such setting: thread$"):
+    with pytest.raises(pcapwatch.UsageError, match=r"^no such setting: thread; there are threads, .*port_range"):
         pcapwatch.analyze("a.pcap", thread=1)
     with pytest.raises(pcapwatch.UsageError, match="no capture named"):
         pcapwatch.analyze([])

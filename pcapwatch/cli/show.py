@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any
 
 import typer
@@ -15,18 +16,23 @@ from pcapwatch.report.escape import markdown_code
 from pcapwatch.report.ladder import ladder_lines
 from pcapwatch.report.layout import LEAST_WIDTH, MOST_WIDTH
 from pcapwatch.report.words import Clock
-from pcapwatch.settings import Settings
+from pcapwatch.settings import Settings, shown
 
 FORMATS = ("txt", "md", "json")
 
-Number = Annotated[
-    int, typer.Argument(metavar="N", help="The connection's number, as in `connections`.", show_default=False)
+#: One list, so that a missing or misspelt number can be told from a missing capture.
+CapturesAndNumber = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="CAPTURE... N",
+        help="Files or folders (one set of rotated files), or -; last the connection's number, as in `connections`.",
+        show_default=False,
+    ),
 ]
 
 
 def show(
-    captures: options.Captures,
-    number: Number,
+    arguments: CapturesAndNumber,
     output: options.Output = None,
     format_: options.Format = None,
     filter_: options.Filter = None,
@@ -39,6 +45,7 @@ def show(
 
     Formats: txt, md, json. Example: pcapwatch show capture.pcap 2
     """
+    captures, number = _split(arguments)
     destinations = checked(output or [], format_, FORMATS)
     options.check_times([name for _, name in destinations], local=local, relative=relative)
     settings = Settings(threads=threads, filter=filter_, full_urls=full_urls)
@@ -54,6 +61,17 @@ def show(
         raise UsageError(f"the packets of connection {number} could not be read again: show it from a file")
     clock = options.clock(summary["capture"]["first_ns"], local=local, relative=relative)
     deliver(destinations, lambda name, width, _: _rendered(drawn[0], name, clock, width).encode())
+
+
+def _split(arguments: list[str]) -> tuple[list[str], int]:
+    """Captures and N; ``UsageError`` where the last argument is no number or stands alone."""
+    last = arguments[-1]
+    how = "as in `pcapwatch show capture.pcap 2`; `pcapwatch connections` lists them"
+    if not re.fullmatch(r"[0-9]{1,18}", last):
+        raise UsageError(f"{shown(last)} is no connection's number: name one last, {how}")
+    if len(arguments) < 2:
+        raise UsageError(f"no capture before the connection's number {last}: name both, {how}")
+    return arguments[:-1], int(last)
 
 
 def _rendered(ladder: dict[str, Any], name: str, clock: Clock, width: int) -> str:

@@ -12,10 +12,11 @@ from pcapwatch.cli import options
 from pcapwatch.cli.instants import parse_instant
 from pcapwatch.cli.output import TABLE_FORMATS, checked, deliver
 from pcapwatch.errors import UsageError
+from pcapwatch.findings.wording import no_packets
 from pcapwatch.report.netstat import counts_at, render_counts, render_over_time, state_rows
 from pcapwatch.report.words import Clock
 from pcapwatch.settings import Settings, parse_duration, shown
-from pcapwatch.summary import Summary
+from pcapwatch.summary import HostFacts, Summary
 
 At = Annotated[
     str | None,
@@ -31,7 +32,7 @@ Every = Annotated[
 ]
 Host = Annotated[
     str | None,
-    typer.Option("--host", metavar="ADDR", help="Whose sockets.", show_default="the host of most connections"),
+    typer.Option("--host", metavar="ADDR", help="Whose sockets.", show_default="the host of most TIME_WAITs"),
 ]
 
 
@@ -58,23 +59,28 @@ def states(
     destinations = checked(output or [], format_, TABLE_FORMATS)
     options.check_times([name for _, name in destinations], local=local, relative=relative)
     plain = Settings(threads=threads, filter=filter_, time_wait=time_wait or ())
-    summary = _counted(captures, plain, at, every)
+    summary, at_ns = _counted(captures, plain, at, every)
     chosen = _host(summary, host)
     clock = options.clock(summary["capture"]["first_ns"], local=local, relative=relative)
     rows = state_rows(summary, chosen)
+    if not rows:
+        sys.stderr.write(_none_then(summary, chosen, at_ns))
     deliver(destinations, lambda name, width, _: _rendered(rows, name, clock, width, one=at is not None))
 
 
-def _counted(captures: list[str], plain: Settings, at: str | None, every: str | None) -> Summary:
-    """The summary with the states asked for. A time counted from the capture's start or end needs its span first."""
+def _counted(captures: list[str], plain: Settings, at: str | None, every: str | None) -> tuple[Summary, int | None]:
+    """The summary with the states asked for, and the instant if it is one, ns since 1970.
+
+    A time counted from the capture's start or end needs its span first.
+    """
     if every is not None:
         step_ns = parse_duration(every)
         if step_ns <= 0:
             raise UsageError(f"--every {shown(every)}: a step longer than nothing, as 1s")
-        return summary_of(options.run(captures, _with(plain, every_ns=step_ns)))
+        return summary_of(options.run(captures, _with(plain, every_ns=step_ns))), None
     origin, offset_ns = parse_instant(at or "")
     if origin == "absolute":
-        return summary_of(options.run(captures, _with(plain, at_ns=offset_ns)))
+        return summary_of(options.run(captures, _with(plain, at_ns=offset_ns))), offset_ns
     if "-" in captures:
         raise UsageError(
             f"--at {shown(at or '')} reads the capture twice, and standard input comes once: "
@@ -83,8 +89,9 @@ def _counted(captures: list[str], plain: Settings, at: str | None, every: str | 
     span = summary_of(options.run(captures, plain))["capture"]
     edge_ns = span["first_ns"] if origin == "start" else span["last_ns"]
     if edge_ns is None:
-        raise UsageError(f"--at {shown(at or '')}: the capture holds no packets, so it has no start and no end")
-    return summary_of(options.run(captures, _with(plain, at_ns=edge_ns + offset_ns)))
+        raise UsageError(f"--at {shown(at or '')}: {no_packets(span)}, so there is no start and no end")
+    at_ns = edge_ns + offset_ns
+    return summary_of(options.run(captures, _with(plain, at_ns=at_ns))), at_ns
 
 
 def _with(plain: Settings, at_ns: int | None = None, every_ns: int | None = None) -> Settings:
@@ -98,8 +105,8 @@ def _with(plain: Settings, at_ns: int | None = None, every_ns: int | None = None
 
 
 def _host(summary: Summary, asked: str | None) -> str:
-    """The host asked for, or the one of most connections, and then it says so."""
-    known = {host["address"]: host["as_client"] + host["as_server"] for host in summary["hosts"] if host["address"]}
+    """The host asked for, or the one of most TIME_WAITs (then of most connections), and then it says so."""
+    known = {host["address"]: _rank(host) for host in summary["hosts"] if host["address"]}
     if asked is not None:
         from ipaddress import ip_address
 
@@ -111,10 +118,27 @@ def _host(summary: Summary, asked: str | None) -> str:
             raise UsageError(f"--host {address} has no connection in this capture")
         return address
     if not known:
-        raise UsageError("this capture holds no TCP connection, so no host has a state")
+        why = (
+            "this capture holds no TCP connection" if summary["capture"]["packets"] else no_packets(summary["capture"])
+        )
+        raise UsageError(f"{why}, so no host has a state")
     chosen = max(sorted(known), key=lambda address: known[address])
-    sys.stderr.write(f"pcapwatch: states of {chosen}, the host of most connections; --host ADDR chooses another\n")
+    most = "TIME_WAITs" if known[chosen][0] else "connections"
+    sys.stderr.write(f"pcapwatch: states of {chosen}, the host of most {most}; --host ADDR chooses another\n")
     return chosen
+
+
+def _rank(host: HostFacts) -> tuple[int, int]:
+    """TIME_WAITs entered, then connections."""
+    return (host["time_wait"] or {"entered": 0})["entered"], host["as_client"] + host["as_server"]
+
+
+def _none_then(summary: Summary, host: str, at_ns: int | None) -> str:
+    """Why no state is printed: one line for stderr, so that an empty answer is not taken for a failure."""
+    last_ns = summary["capture"]["last_ns"]
+    late = at_ns is not None and last_ns is not None and at_ns > last_ns
+    when = "no sockets then" if at_ns is not None else "no sockets at any of these instants"
+    return f"pcapwatch: {host} had {when}{': the instant is after the last packet' if late else ''}\n"
 
 
 def _rendered(rows: list[dict[str, Any]], name: str, clock: Clock, width: int, *, one: bool) -> bytes:

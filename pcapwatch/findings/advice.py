@@ -103,6 +103,11 @@ def _matching(table: Iterable[tuple[str, str]], texts: Iterable[str]) -> list[st
     return [line for prefix, line in table if any(text.startswith(prefix) for text in known)]
 
 
+def less_idle_client(timeout: str | None) -> str:
+    """What the client's pool must do, with the server's timeout where it is known."""
+    return LESS_IDLE_CLIENT + (f" (here: below {timeout})" if timeout else "")
+
+
 def again(code: str, expectation: str) -> str:
     """The check that fits every finding: capture again and look."""
     return f"pcapwatch analyze after.pcap: {expectation}, {code} is gone"

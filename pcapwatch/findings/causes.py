@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pcapwatch.findings.http10_upstream import HTTP10, applies
+from pcapwatch.findings.idle_timeout import timeout_of
 from pcapwatch.findings.server_time_wait import announced_closes, announcer_of
 from pcapwatch.findings.service import Service
 from pcapwatch.findings.wording import counted, duration, requests_each, share
@@ -86,7 +87,7 @@ def _asked_in_http10(service: Service) -> str:
 
 
 def _idle(service: Service) -> Iterator[Cause]:
-    clusters = [facts["idle_timeout"] for facts in service.http_facts if facts["idle_timeout"]]
+    clusters = [cluster for pair in service.pairs if (cluster := timeout_of(pair))]
     if clusters:
         least = min(cluster["timeout_ns"] for cluster in clusters)
         yield Cause(

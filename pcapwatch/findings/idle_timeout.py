@@ -13,7 +13,8 @@ Evidence
     The server closed with nothing outstanding and no close announced; the times from last response byte to FIN
     cluster (three or more, spread at most 50 ms or 1 %). More connections than were ever open at once: at least the
     difference came after an earlier one had ended. Waits after which connections were used again show what the
-    clients need.
+    clients need. Requests that were lost after a wait longer than the timeout do not refute it but prove it: there
+    every close by the server came after one and the same idle time of a second or more.
 
 When it is wrong
     Exact only in a capture taken at the server; elsewhere the time is off by up to a round trip. Separate processes
@@ -38,6 +39,8 @@ from pcapwatch.summary import IdleTimeout, PairFacts, Summary
 CODE = "PW104"
 NAME = "server-idle-timeout-shorter-than-reuse-gap"
 
+#: A cluster: so many closes at least, no further apart than the greater of the two (as the engine's).
+FEWEST, SPREAD_NS, SPREAD_PART = 3, 50_000_000, 0.01
 #: Returns from which the handshakes are worth a notice.
 MANY_RETURNS = 10
 #: An announcement is called longer than the deed only beyond this, so that whole seconds and round trips do not matter.
@@ -56,29 +59,63 @@ def returns(pair: PairFacts) -> int:
     return max(pair["connections"] - pair["ports"]["held_peak_max"], 0)
 
 
+def timeout_of(pair: PairFacts) -> IdleTimeout | None:
+    """The server's idle timeout, also where waits beyond it hid it from the engine because their requests were lost."""
+    http = pair["http"]
+    return http["idle_timeout"] or _timeout_of_lost(pair)
+
+
+def _timeout_of_lost(pair: PairFacts) -> IdleTimeout | None:
+    http = pair["http"]
+    idle, wait = http["idle_before_close"], http["reuse_wait"]
+    closers = {who for who, number in pair["active_closer"].items() if number and who != "none"}
+    if not (lost(pair) and idle and wait and idle["count"] >= FEWEST and closers == {"server"}):
+        return None
+    spread = idle["max_ns"] - idle["min_ns"]
+    if idle["min_ns"] < SECOND_NS or spread > max(SPREAD_NS, SPREAD_PART * idle["min_ns"]):
+        return None
+    if wait["max_ns"] < idle["min_ns"]:
+        return None
+    return {
+        "timeout_ns": (idle["min_ns"] + idle["max_ns"]) // 2,
+        "spread_ns": spread,
+        "count": idle["count"],
+        "of": idle["count"],
+    }
+
+
+def least_timeout_ns(service: Service) -> int | None:
+    """The shortest idle timeout that the pairs of a service show, ns."""
+    return min((found["timeout_ns"] for pair in service.pairs if (found := timeout_of(pair))), default=None)
+
+
+def lost(pair: PairFacts) -> int:
+    """Requests sent on a connection that the server was closing or had closed."""
+    return pair["http"]["keepalive_races"] + pair["http"]["stale_reuses"]
+
+
 def announced_beyond(pair: PairFacts) -> int | None:
     """The least announced timeout in seconds, if the server closes clearly before it."""
-    timeout, announced = pair["http"]["idle_timeout"], pair["http"]["announced_timeout_s"]
+    timeout, announced = timeout_of(pair), pair["http"]["announced_timeout_s"]
     if not timeout or not announced:
         return None
     return min(announced) if min(announced) * SECOND_NS > timeout["timeout_ns"] + ANNOUNCED_SLACK_NS else None
 
 
 def _applies(pair: PairFacts) -> bool:
-    if not pair["http"]["idle_timeout"]:
+    if not timeout_of(pair):
         return False
-    return returns(pair) > 0 or announced_beyond(pair) is not None
+    return returns(pair) > 0 or lost(pair) > 0 or announced_beyond(pair) is not None
 
 
 def _timeout(service: Service) -> IdleTimeout:
     """The cluster with the most closes among the pairs."""
-    clusters = [facts["idle_timeout"] for facts in service.http_facts if facts["idle_timeout"]]
+    clusters = [cluster for pair in service.pairs if (cluster := timeout_of(pair))]
     return max(clusters, key=lambda cluster: (cluster["count"], -cluster["timeout_ns"]))
 
 
 def _severity(service: Service) -> Severity:
-    lost = service.http("keepalive_races") + service.http("stale_reuses")
-    if lost or any(announced_beyond(pair) for pair in service.pairs):
+    if any(map(lost, service.pairs)) or any(announced_beyond(pair) for pair in service.pairs):
         return "warning"
     return "notice" if sum(map(returns, service.pairs)) >= MANY_RETURNS else "info"
 
@@ -87,13 +124,15 @@ def _finding(summary: Summary, service: Service) -> Finding:
     timeout, back = _timeout(service), sum(map(returns, service.pairs))
     early = min((seconds for pair in service.pairs if (seconds := announced_beyond(pair))), default=None)
     waits = [facts["longest_reuse_gap_ns"] for facts in service.http_facts if facts["longest_reuse_gap_ns"]]
-    closes = sum(facts["idle_timeout"]["count"] for facts in service.http_facts if facts["idle_timeout"])
+    closes = sum(cluster["count"] for pair in service.pairs if (cluster := timeout_of(pair)))
+    missed = sum(map(lost, service.pairs))
     title = (
         f"{service} closes idle connections after {duration(timeout['timeout_ns'])} ({count(timeout['count'])} of "
         f"{counted(timeout['of'], 'idle close')} within {duration(timeout['spread_ns'])})"
     )
     title += f", though it announces {early} s" if early else ""
     title += f"; {service.clients} came back at least {counted(back, 'time')} with a new connection" if back else ""
+    title += f"; {counted(missed, 'request')} met a close and got lost" if missed else ""
     numbers: dict[str, int | float | str] = {
         "service": str(service),
         "clients": service.clients,
@@ -101,6 +140,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
         "idle_timeout_s": round(timeout["timeout_ns"] / SECOND_NS, 6),
         "idle_timeout_spread_s": round(timeout["spread_ns"] / SECOND_NS, 6),
         "returns_at_least": back,
+        "lost_requests": missed,
     }
     if early:
         numbers["announced_timeout_s"] = early
@@ -114,11 +154,11 @@ def _finding(summary: Summary, service: Service) -> Finding:
         numbers=numbers,
         evidence=evidence_of(
             summary,
-            service.exemplars("idle_close"),
+            service.exemplars("idle_close", "stale_reuse", "keepalive_race"),
             "idle with nothing outstanding, then the server's FIN",
         ),
         remedy=[
-            f"{advice.LESS_IDLE_CLIENT} (here: below {duration(timeout['timeout_ns'])})",
+            advice.less_idle_client(duration(timeout["timeout_ns"])),
             advice.MORE_IDLE_SERVER,
             *(
                 ["server: announce no more than it waits (nginx: the second value of keepalive_timeout)"]

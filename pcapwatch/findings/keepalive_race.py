@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from pcapwatch.findings import advice
 from pcapwatch.findings.assumptions import SECOND_NS, Assumptions
 from pcapwatch.findings.evidence import evidence_of
+from pcapwatch.findings.idle_timeout import least_timeout_ns
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.wording import count, counted, duration, share
 from pcapwatch.report.model import Finding
@@ -45,8 +46,9 @@ def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
 
 def _finding(summary: Summary, service: Service) -> Finding:
     races, connections = service.http("keepalive_races"), service.http("connections")
-    timeouts = [facts["idle_timeout"]["timeout_ns"] for facts in service.http_facts if facts["idle_timeout"]]
-    known = f"; the server closes idle connections after {duration(min(timeouts))}" if timeouts else ""
+    timeout_ns = least_timeout_ns(service)
+    after = duration(timeout_ns) if timeout_ns else None
+    known = f"; the server closes idle connections after {after}" if after else ""
     return Finding(
         code=CODE,
         name=NAME,
@@ -61,14 +63,14 @@ def _finding(summary: Summary, service: Service) -> Finding:
             "clients": service.clients,
             "connections": races,
             "http_connections": connections,
-            **({"idle_timeout_s": round(min(timeouts) / SECOND_NS, 6)} if timeouts else {}),
+            **({"idle_timeout_s": round(timeout_ns / SECOND_NS, 6)} if timeout_ns else {}),
         },
         evidence=evidence_of(
             summary,
             service.exemplars("keepalive_race"),
             "a request that does not acknowledge the server's FIN, answered by RST",
         ),
-        remedy=[advice.LESS_IDLE_CLIENT, advice.MORE_IDLE_SERVER, advice.RETRY],
+        remedy=[advice.less_idle_client(after), advice.MORE_IDLE_SERVER, advice.RETRY],
         verify=[advice.again(CODE, "no request is answered by RST")],
         do_not=[advice.NO_FIN_TIMEOUT],
         basis="observed: by acknowledgment numbers",

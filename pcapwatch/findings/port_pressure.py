@@ -20,7 +20,8 @@ Evidence
 When it is wrong
     Short reuse gaps by themselves mean nothing: where the server closes first the client's ports are free at once,
     and this rule keeps silent. The range is assumed unless stated, and ports other destinations hold do not count.
-    Behind a NAT several hosts share one address.
+    Behind a NAT several hosts share one address. A host that hands out ports in order fills a block of a large range:
+    state the range.
 
 Remedy
     Keep connections open; else let the server close, widen the range, add addresses, or tcp_tw_reuse on the client.
@@ -44,6 +45,8 @@ NAME = "ephemeral-port-pressure"
 
 #: Parts of the range held at once.
 NOTICE_PART, WARNING_PART, FULL_PART = 0.5, 0.8, 0.95
+#: Fewer adjacent ports may be a coincidence.
+LEAST_BLOCK = 32
 #: A pace is projected only from a span this long.
 PACE_SPAN_NS = 5 * SECOND_NS
 #: Linux's timer slack above T, and the width of the summary's quantile buckets.
@@ -93,6 +96,21 @@ class Pressure:
         return self.held[0] >= full or (self.pair["ports"]["distinct"] >= full and self.pinned_ns is not None)
 
     @property
+    def block(self) -> PortRange | None:
+        """Every port of it was used, none outside, all held at once: perhaps a range smaller than the one assumed."""
+        ports = self.pair["ports"]
+        whole = ports["distinct"] >= LEAST_BLOCK and ports["high"] - ports["low"] + 1 == ports["distinct"]
+        smaller = not self.ports.stated and ports["distinct"] < FULL_PART * self.ports.size
+        if not (whole and smaller and self.holds_its_ports and self.held[1] >= ports["distinct"]):
+            return None
+        return PortRange(ports["low"], ports["high"])
+
+    @property
+    def holds_its_ports(self) -> bool:
+        """Whether most ports held are the client's own TIME_WAITs."""
+        return self.client_held > 0 and 2 * self.client_held >= self.held[1]
+
+    @property
     def seconds_to_full(self) -> float | None:
         """From an empty table at this pace; ``None`` if the pace can last."""
         return self.ports.size / self.pace if self.pace > self.limit_per_s else None
@@ -109,17 +127,17 @@ def pressure_of(summary: Summary, pair: PairFacts, assumptions: Assumptions) -> 
 
 def severity_of(pressure: Pressure) -> Severity | None:
     """How near the limit; ``None`` while it is far, or while the ports held are not the client's TIME_WAITs."""
-    if not pressure.client_held or 2 * pressure.client_held < pressure.held[1]:
+    if not pressure.holds_its_ports:
         return None
     part = pressure.held[1] / pressure.ports.size
     pace = pressure.pace / pressure.limit_per_s
     if pressure.exhausted and not pressure.recycles:
         return "critical"
     if pressure.recycles:
-        return "notice" if part >= NOTICE_PART else None
-    if part >= WARNING_PART or pace >= 1:
+        return "notice" if part >= NOTICE_PART or pressure.block else None
+    if part >= WARNING_PART or pace >= 1 or (pressure.block and pressure.pair["ports"]["reuses"]):
         return "warning"
-    return "notice" if part >= NOTICE_PART or pace >= NOTICE_PART else None
+    return "notice" if part >= NOTICE_PART or pace >= NOTICE_PART or pressure.block else None
 
 
 def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
@@ -145,7 +163,16 @@ def _title(service: Service, pressure: Pressure) -> str:
     )
     if (seconds := pressure.seconds_to_full) and not pressure.recycles:
         title += f": full after {mean(seconds)} s"
-    return title + ("; the client recycles its own TIME_WAITs" if pressure.recycles else "")
+    title += "; the client recycles its own TIME_WAITs" if pressure.recycles else ""
+    return title + (f"; {block_question(pressure.block)}" if pressure.block else "")
+
+
+def block_question(block: PortRange) -> str:
+    """What only the reader can answer: the client's range is not on the wire."""
+    return (
+        f"every port from {block.low} to {block.high} was used and none outside: is the client's range smaller? "
+        f"state it with --port-range {block.low}-{block.high}"
+    )
 
 
 def _numbers(service: Service, pressure: Pressure) -> dict[str, int | float | str]:
@@ -166,6 +193,8 @@ def _numbers(service: Service, pressure: Pressure) -> dict[str, int | float | st
         "even_ports": ports["even"],
         "client_recycled": ports["client_recycled"],
     }
+    if block := pressure.block:
+        numbers |= {"block_low": block.low, "block_high": block.high}
     if pressure.pace:
         numbers["closes_per_s"] = round(pressure.pace, 2)
     if seconds := pressure.seconds_to_full:

@@ -24,10 +24,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pcapwatch.findings import advice
-from pcapwatch.findings.assumptions import Assumptions
+from pcapwatch.findings.assumptions import SECOND_NS, Assumptions
 from pcapwatch.findings.evidence import evidence_of
+from pcapwatch.findings.idle_timeout import least_timeout_ns
 from pcapwatch.findings.service import Service, services
-from pcapwatch.findings.wording import count, counted, share
+from pcapwatch.findings.wording import count, counted, duration, share
 from pcapwatch.report.model import Finding
 from pcapwatch.summary import Summary
 
@@ -44,6 +45,9 @@ def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
 
 def _finding(summary: Summary, service: Service) -> Finding:
     stale, connections = service.http("stale_reuses"), service.http("connections")
+    timeout_ns = least_timeout_ns(service)
+    after = duration(timeout_ns) if timeout_ns else None
+    known = f"; the server closes idle connections after {after}" if after else ""
     return Finding(
         code=CODE,
         name=NAME,
@@ -51,13 +55,14 @@ def _finding(summary: Summary, service: Service) -> Finding:
         title=(
             f"{service.clients} sent {counted(stale, 'request')} to {service} on connections whose close its "
             "host had acknowledged "
-            f"({share(stale, connections)} of {count(connections)} HTTP connections)"
+            f"({share(stale, connections)} of {count(connections)} HTTP connections){known}"
         ),
         numbers={
             "service": str(service),
             "clients": service.clients,
             "connections": stale,
             "http_connections": connections,
+            **({"idle_timeout_s": round(timeout_ns / SECOND_NS, 6)} if timeout_ns else {}),
         },
         evidence=evidence_of(
             summary, service.exemplars("stale_reuse"), "the server's FIN is acknowledged, then a request, then RST"
@@ -67,7 +72,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
                 "client: a pool that drops a connection as soon as it turns readable at end of stream, and checks "
                 "before each use"
             ),
-            advice.LESS_IDLE_CLIENT,
+            advice.less_idle_client(after),
             advice.RETRY,
         ],
         verify=[advice.again(CODE, "no request follows an acknowledged FIN")],

@@ -14,7 +14,7 @@ from pcapwatch.findings.coverage import one_sided_note, told_apart_note
 from pcapwatch.findings.port_pressure import Pressure, pressure_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.unanswered import WORDS as FAILED
-from pcapwatch.findings.wording import count, counted, listed, mean, share
+from pcapwatch.findings.wording import count, counted, listed, mean, no_packets, share
 from pcapwatch.report.model import Finding
 from pcapwatch.summary import Summary
 
@@ -48,7 +48,8 @@ def _nothing(summary: Summary) -> str | None:
     if not packets and problems:
         return f"No packet could be read, so nothing can be said about any connection: {listed(problems, 2)}."
     if not packets:
-        return "The capture holds no packets, so it says nothing about any connection."
+        why = no_packets(summary["capture"]).capitalize()
+        return f"{why}, so it says nothing about any connection."
     if not summary["totals"]["connections"]:
         return f"No TCP connection is in this capture ({counted(packets, 'packet')}), so it cannot say who closes."
     return None
@@ -181,6 +182,9 @@ def _how_near(pressure: Pressure, *, partial: bool = False) -> str:
     part = pressure.held[1] / pressure.ports.size
     if pressure.recycles:
         return ", and takes them again early"
+    if block := pressure.block:
+        used = f"ports {block.low} to {block.high} were used without a gap and none outside"
+        return f"; but {used}: if that is its range, it is full"
     if pressure.exhausted:
         return ", the end of the range"
     if seconds := pressure.seconds_to_full:

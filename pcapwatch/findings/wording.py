@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pcapwatch.summary import CaptureFacts
+
 
 def count(number: int) -> str:
     """``219265`` as ``219,265``."""
@@ -63,3 +65,11 @@ def listed(items: Sequence[str], limit: int = 3) -> str:
     if len(items) > limit:
         shown.append(f"{count(len(items) - limit)} more")
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}" if shown else ""
+
+
+def no_packets(capture: CaptureFacts) -> str:
+    """Why there is nothing to look at: the capture is empty, or its packets do not match the filter."""
+    held_back = sum(file["packets"] for file in capture["files"])
+    if held_back:
+        return f"the filter matched 0 of {counted(held_back, 'packet')}"
+    return "the capture holds no packets"

@@ -104,6 +104,8 @@ def _port_use(summary: Summary, pair: PairFacts, assumed: Assumptions) -> PortUs
 
 
 def _sustainable(summary: Summary, pair: PairFacts, limit: PortRange) -> int | None:
-    """N / T, with the length of the client's own TIME_WAITs where it has any (semantics C)."""
+    """N / T, with the length of the client's own TIME_WAITs; ``None`` where it holds none here (semantics C)."""
+    if not any(pair["time_wait_holder"].get(word) for word in ("client", "both")):
+        return None
     facts = next((host["time_wait"] for host in summary["hosts"] if host["address"] == pair["client"]), None)
     return limit.size * 1_000_000_000 // facts["length"]["low_ns"] if facts and facts["length"]["low_ns"] > 0 else None

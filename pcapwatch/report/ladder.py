@@ -29,7 +29,7 @@ def ladder_lines(
     arrow_width = min(_WIDEST_ARROW, width - _TIME - frame_width - 2 * _STATE - 5)
     gap = " " * (_TIME + frame_width + 3)
     client, server = terminal(str(ladder["client"])), terminal(str(ladder["server"]))
-    yield f"{gap}{client.ljust(_STATE + 1 + arrow_width)} {server}"[:width].rstrip()
+    yield from _names(client, server, gap, _STATE + 1 + arrow_width, width)
     start = shown[0]["ts_ns"] if shown else 0
     head, tail = _cut(len(shown), rows)
     for index, row in enumerate(shown):
@@ -45,6 +45,21 @@ def ladder_lines(
         yield from wrap(line, width, initial_indent=gap, subsequent_indent=gap + "  ")
     if ladder.get("omitted"):
         yield f"{gap}… {ladder['omitted']} packets of this connection could not be read again"
+
+
+def _names(client: str, server: str, gap: str, column: int, width: int) -> Iterator[str]:
+    """Both endpoints, never cut: half a port names another service.
+
+    The server stands at ``column`` behind the gap, else as far right as it fits, else on a line of its own.
+    """
+    room = width - len(gap)
+    if max(column, len(client)) + 1 + len(server) <= room:
+        yield f"{gap}{client.ljust(column)} {server}"
+    elif len(client) + 1 + len(server) <= room:
+        yield f"{gap}{client}{server.rjust(room - len(client))}"
+    else:
+        yield f"{gap}{client}"
+        yield f"{gap}{server.rjust(room)}"
 
 
 def wait_lines(waits: Iterable[Mapping[str, Any]], start_ns: int) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import unescape
 
@@ -27,6 +28,8 @@ from pcapwatch.report.words import Clock
 MOST_CHARACTERS = 32_767
 TABLE_WIDTH = 100
 _LADDER_WIDTH = 92
+#: ``on HOST: COMMAND: EXPECTATION``; colons inside addresses and commands have no space behind them.
+_COMMAND = re.compile(r"(?P<where>on .+?: )?(?P<command>(?:[^:]|:(?! ))+)(?P<expect>: .*)?")
 
 
 def render_markdown(report: Report, clock: Clock | None = None, limit: int = MOST_CHARACTERS) -> str:
@@ -61,7 +64,7 @@ def _advice(report: Report) -> Iterator[str]:
     yield _list("Findings", found, escaped=True)
     steps = [
         f"{number}. {markdown(action.text)} ({', '.join(action.codes)})\n"
-        + "".join(f"   - verify: {markdown(command)}\n" for command in action.verify[:2])
+        + "".join(f"   - verify: {command(line)}\n" for line in action.verify[:2])
         for number, action in enumerate(actions(report.findings), 1)
     ]
     yield "### Do\n\n" + "".join(steps) if steps else ""
@@ -84,6 +87,20 @@ def _list(title: str, lines: Iterable[str], *, escaped: bool = False) -> str:
         text = line.strip()
         items.append(f"{indent}- {text if escaped else markdown(text)}\n")
     return (f"### {title}\n\n" if title and items else "") + "".join(items)
+
+
+def command(line: str) -> str:
+    """A line of `verify`, its command as a code span to be copied; where to run it and what to expect as prose."""
+    found = _COMMAND.fullmatch(line)
+    if not found:
+        return markdown(line)
+    return f"{markdown(found['where'] or '')}{_code(found['command'])}{markdown(found['expect'] or '')}"
+
+
+def _code(text: str) -> str:
+    """A code span, fenced twice if the text holds the fence (CommonMark 6.1)."""
+    safe = markdown_code(text)
+    return f"`` {safe} ``" if "`" in safe else f"`{safe}`"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int = TABLE_WIDTH) -> str:

@@ -124,7 +124,8 @@ class PortUse:
     """Ephemeral ports of one (source, destination, destination port), the unit of the limit (semantics C).
 
     held_peak: ports open or in a TIME_WAIT of the client's own, at once; sustainable_per_s: new connections a second
-    that ``range`` allows if the client closes first, N / T with its TIME_WAIT length, ``None`` where that is unknown.
+    that ``range`` allows if the client closes first, N / T with its TIME_WAIT length, ``None`` where that is unknown
+    or it holds none.
     """
 
     client: str

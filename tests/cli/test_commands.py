@@ -43,6 +43,9 @@ WRONG = {
     "no host": ["states", "a.pcap", "--at", "end", "--host", "web"],
     "stdin twice": ["states", "-", "--at", "end"],
     "no number": ["show", "a.pcap", "two"],
+    "number forgotten": ["show", "a.pcap"],
+    "capture forgotten": ["show", "2"],
+    "endless number": ["show", "a.pcap", "9" * 5000],
     "no such connection": ["show", "a.pcap", "0"],
     "unknown finding": ["explain", "PW999"],
     "two filters": ["analyze", "a.pcap", "--filter", "tcp", "--", "port", "80"],
@@ -201,6 +204,51 @@ def test_show(run: Run) -> None:
     assert "server proved: ESTABLISHED" in out
 
 
+def test_show_says_what_it_lacks(run: Run) -> None:
+    """A forgotten or misspelt number and a forgotten capture are each named, with an example."""
+    for arguments, said in (
+        (("a.pcap",), "'a.pcap' is no connection's number"),
+        (("a.pcap", "two"), "'two' is no connection's number"),
+        (("2",), "no capture before the connection's number 2"),
+    ):
+        status, _, err = run("show", *arguments)
+        assert status == 2
+        assert said in err
+        assert "as in `pcapwatch show capture.pcap 2`" in err
+
+
+def test_states_choose_the_host_that_waits(run: Run, engine: Engine) -> None:
+    """Without --host the host of most TIME_WAITs is shown, though another has more connections; it says which."""
+    waiting = summaries.host("10.2.0.20", 50)
+    busy = summaries.host("10.2.0.1")
+    waiting["as_server"], busy["as_client"] = 50, 90
+    engine.summary["hosts"] = [busy, waiting]  # type: ignore[list-item]
+    _, _, err = run("states", "a.pcap", "--at", "end")
+    assert "states of 10.2.0.20, the host of most TIME_WAITs" in err
+    waiting["time_wait"] = None
+    _, _, err = run("states", "a.pcap", "--at", "end")
+    assert "states of 10.2.0.1, the host of most connections" in err
+
+
+def test_states_of_nobody(run: Run, engine: Engine) -> None:
+    """No socket at the instant is said in one line, and that the capture was over by then; status 0, no output."""
+    engine.summary["states"] = []
+    status, out, err = run("states", "a.pcap", "--at", "+0s", "--host", "10.2.0.20")
+    assert (status, out, err) == (0, "", "pcapwatch: 10.2.0.20 had no sockets then\n")
+    _, _, err = run("states", "a.pcap", "--at", "2100-01-01T00:00:00Z", "--host", "10.2.0.20")
+    assert err.endswith("had no sockets then: the instant is after the last packet\n")
+
+
+def test_a_filter_that_matches_nothing(run: Run, engine: Engine) -> None:
+    """Not the capture is empty but the filter's choice of it, and the number of packets shows that."""
+    engine.summary = summaries.empty()
+    engine.summary["capture"]["files"][0]["packets"] = 1234
+    assert run("analyze", "a.pcap", "--", "tcp port 81")[1].startswith("The filter matched 0 of 1,234 packets, so ")
+    status, out, err = run("states", "a.pcap", "--at", "end", "--filter", "tcp port 81")
+    assert (status, out) == (2, "")
+    assert "the filter matched 0 of 1,234 packets" in err
+
+
 def test_states_as_netstat(run: Run, engine: Engine) -> None:
     """Exactly awk's lines, sorted, netstat's names, bands; closed and listening sockets do not show."""
     counts = {
@@ -220,7 +268,7 @@ def test_states_as_netstat(run: Run, engine: Engine) -> None:
     assert engine.settings[-1]["states"] == {"at_ns": summaries.START, "every_ns": None}
     _, out, err = run("states", "a.pcap", "--every", "1s")
     assert out.splitlines()[1].split()[-3:] == ["3", "1", "12-15"]
-    assert "10.2.0.20, the host of most connections" in err
+    assert "10.2.0.20, the host of most TIME_WAITs" in err
     rows = json.loads(run("states", "a.pcap", "--at", "end", "--format", "json")[1])
     assert rows[0] == {
         "host": "10.2.0.20",

@@ -181,6 +181,25 @@ def lost(races: int = 0, stale: int = 0) -> Summary:
     return idle(keepalive_races=races, stale_reuses=stale)
 
 
+def outlived(
+    number: int = 12, median_s: float = 5.0, spread_s: float = 0.02, wait_s: float = 8.0, stale: int = 12
+) -> Summary:
+    """Each connection's reuse comes after the server's close and is lost, so the engine sees no timeout that stands."""
+    made = http(
+        connections=number,
+        requests=2 * number,
+        responses=number,
+        messages=[message("request", "HTTP/1.1", "none", 2 * number, 2 * number)],
+        closed_after=[closed("none", "server", number)],
+        idle_before_close=distribution(median_s - spread_s / 2, median_s, median_s + spread_s / 2, number),
+        reuse_wait=distribution(wait_s, wait_s, wait_s, number),
+        longest_reuse_gap_ns=round(wait_s * SECOND),
+        stale_reuses=stale,
+    )
+    ends = {"close": {"reset_after_fin": number}, "active_closer": {"server": number}}
+    return summary([pair(CLIENT, SERVER, 80, number, http=made, **ends, **shown("stale_reuse"))])
+
+
 def pressed(
     held: int = 20_000, span_s: int = 100, number: int = 50_000, waiting: int | None = None, **use: Any
 ) -> Summary:
@@ -284,6 +303,13 @@ def mixed() -> Summary:
     )
 
 
+def nothing_matched(packets: int = 1234) -> Summary:
+    """A capture none of whose packets the filter let through."""
+    facts = capture(packets=0, first_ns=None, last_ns=None)
+    facts["files"][0]["packets"] = packets
+    return summary([], capture=facts)
+
+
 #: Every situation once, for what must hold of all of them.
 ALL: dict[str, Summary] = {
     "proxy_and_origin": proxy_and_origin(),
@@ -302,7 +328,9 @@ ALL: dict[str, Summary] = {
     "limited_low": limited(5, 4000),
     "race": lost(races=2),
     "stale": lost(stale=3),
+    "outlived": outlived(),
     "pressed": pressed(),
+    "pressed_block": pressed(500, low=40_000, high=40_499, number=900),
     "pressed_full": pressed(27_500, held_peak_min=27_500),
     "pressed_recycling": pressed(27_500, reuses=100, client_recycled=90),
     "reset": reset(),
@@ -315,5 +343,6 @@ ALL: dict[str, Summary] = {
     "still_open": still_open(),
     "mixed": mixed(),
     "empty": summary([], capture=capture(packets=0)),
+    "filtered_out": nothing_matched(),
     "no_tcp": summary([], capture=capture(not_analysed={"udp": 1000})),
 }

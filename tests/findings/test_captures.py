@@ -44,7 +44,8 @@ EXPECTED: dict[str, tuple[set[str], str]] = {
     "python-http10": ({"PW101"}, "HTTP/1.0 without keep-alive"),
     "python-requests": ({"PW103"}, "both sides allowed keep-alive"),
     "python-urllib": ({"PW101"}, "asks it to with Connection: close"),
-    "ports-exhausted": ({"PW103"}, "40 of 28,232 ephemeral ports"),
+    "ports-exhausted": ({"PW103", "PW108"}, "ports 41000 to 41039 were used without a gap and none outside"),
+    "tw-reuse": ({"PW103", "PW108"}, "takes them again early"),
     "tls": (set(), "the payload is TLS"),
 }
 

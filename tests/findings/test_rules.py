@@ -6,6 +6,7 @@ import pytest
 from summaries import distribution, pair, ports, summary
 
 from pcapwatch.findings import Assumptions, find
+from pcapwatch.findings.verdict import verdict
 from pcapwatch.report.model import Finding, PortRange
 from pcapwatch.summary import Summary
 
@@ -39,6 +40,7 @@ FIRES = [
     ("PW104", s.idle(held=20), "notice"),
     ("PW104", s.idle(held=30, announced_timeout_s=[7]), "warning"),
     ("PW104", s.idle(keepalive_races=1), "warning"),
+    ("PW104", s.outlived(), "warning"),
     ("PW105", s.limited(100), "info"),
     ("PW105", s.limited(2, 2), "info"),
     ("PW105", s.limited(5, 3000), "warning"),
@@ -48,6 +50,9 @@ FIRES = [
     ("PW108", s.pressed(14_116, number=14_200), "notice"),
     ("PW108", s.pressed(22_600, number=30_000), "warning"),
     ("PW108", s.pressed(1_000, number=48_000), "warning"),
+    ("PW108", s.pressed(500, low=40_000, high=40_499, number=900), "notice"),
+    ("PW108", s.pressed(500, low=40_000, high=40_499, number=900, reuses=400), "warning"),
+    ("PW108", s.pressed(500, low=40_000, high=40_499, number=900, reuses=400, client_recycled=400), "notice"),
     ("PW108", s.pressed(26_900, held_peak_min=26_900), "critical"),
     ("PW108", s.pressed(26_900, reuse_gap=distribution(60, 60.5, 62, 99)), "critical"),
     ("PW108", s.pressed(26_900, reuse_gap=distribution(1, 1.02, 1.1, 99)), "critical"),
@@ -90,6 +95,15 @@ SILENT = [
         s.pressed(14_116, waiting=0, reuse_gap=distribution(0.0003, 0.6, 1, 99)),
         "the server holds the TIME_WAITs",
     ),
+    ("PW104", s.outlived(2), "two closes are no cluster"),
+    ("PW104", s.outlived(spread_s=0.06), "the closes are too far apart"),
+    ("PW104", s.outlived(median_s=0.9), "closes too soon to be a timeout"),
+    ("PW104", s.outlived(wait_s=4.0), "no wait reached the timeout"),
+    ("PW104", s.outlived(stale=0), "the waits succeeded, which refutes it"),
+    ("PW108", s.pressed(500, low=40_000, high=40_500, number=900), "one port of the block was never used"),
+    ("PW108", s.pressed(31, low=40_000, high=40_030, number=90), "a block too small to mean anything"),
+    ("PW108", s.pressed(499, low=40_000, high=40_499, distinct=500, number=900), "never the whole block at once"),
+    ("PW108", s.pressed(500, low=40_000, high=40_499, number=900, waiting=200), "open connections fill the block"),
     ("PW108", s.pressed(20_000, waiting=9_999), "most ports held are open connections"),
     ("PW108", s.pressed(1_000, number=9_000, span_s=4), "too short to project"),
     ("PW108", s.pressed(14_115, number=14_200, reuses=1, client_recycled=1), "recycling lifts the limit"),
@@ -135,11 +149,32 @@ def test_only_the_clients_concerned() -> None:
     assert (finding.numbers["clients"], finding.numbers["http_connections"]) == ("10.0.0.1", 40)
 
 
+def test_lost_reuses_name_the_timeout() -> None:
+    """Where waits outlast the server's timeout every reuse is lost: cause, verdict and remedies give the number."""
+    facts = s.outlived()
+    idle, stale = one(facts, "PW104"), one(facts, "PW107")
+    assert (idle.numbers["idle_timeout_s"], idle.numbers["lost_requests"]) == (5, 12)
+    assert "after 5.00 s idle, its keep-alive timeout" in verdict(facts, find(facts))
+    for finding in (idle, stale, one(s.lost(races=1), "PW106")):
+        assert any("below 5.00 s" in line for line in finding.remedy)
+
+
 def test_port_pressure_figures() -> None:
     """N, T, N/T and the time to exhaustion: 28,232 ports, 60 s, 470.53 per second, full after N / pace."""
     numbers = one(s.pressed(20_000, span_s=100, number=60_000), "PW108").numbers
     assert (numbers["ports"], numbers["time_wait_s"], numbers["limit_per_s"]) == (28_232, 60, 470.53)
     assert (numbers["closes_per_s"], numbers["seconds_to_full"]) == (600, 47.1)
+
+
+def test_port_pressure_asks_for_a_smaller_range() -> None:
+    """A filled block is named with the option that states it; stated as the range it is full, and a larger is not."""
+    facts = s.pressed(500, low=40_000, high=40_499, number=900, held_peak_min=500)
+    assert one(facts, "PW108").title.endswith("state it with --port-range 40000-40499")
+    assert "far from the limit" not in verdict(facts, find(facts))
+    stated = Assumptions(ports=PortRange(40_000, 40_499, stated=True))
+    assert one(facts, "PW108", stated).severity == "critical"
+    larger = Assumptions(ports=PortRange(32_768, 60_999, stated=True))
+    assert "PW108" not in {finding.code for finding in find(facts, larger)}
 
 
 def test_port_pressure_takes_the_stated_range() -> None:

@@ -52,6 +52,7 @@ SAYS: list[tuple[str, list[str], str]] = [
     ("still_open", ["all 12 connections were still open", "no close to judge"], ""),
     ("mixed", ["No single pattern", "20 still open", "34 closed first by the server"], "PW109"),
     ("empty", ["holds no packets"], ""),
+    ("filtered_out", ["The filter matched 0 of 1,234 packets, so"], ""),
     ("no_tcp", ["No TCP connection", "1,000 packets"], ""),
 ]
 

@@ -111,6 +111,23 @@ def test_ladder_fits(width: int) -> None:
     assert sum("▶" in line or "◀" in line for line in lines) == 7
 
 
+@pytest.mark.parametrize("width", [80, 92, 120])
+@pytest.mark.parametrize(
+    ("client", "server"),
+    [
+        ("10.77.0.1:41000", "10.77.0.2:8080"),
+        ("192.168.100.101:60999", "192.168.100.102:65535"),
+        (f"[{':'.join(['2001'] * 8)}]:60999", f"[{':'.join(['fd00'] * 8)}]:65535"),
+    ],
+)
+def test_ladder_names_are_whole(client: str, server: str, width: int) -> None:
+    """Both endpoints with all of their ports stand above the rows, within the width, however long they are."""
+    lines = list(ladder_lines({**summaries.ladder(), "client": client, "server": server}, width))
+    heading = " ".join(lines[:2]).split()
+    assert [word for word in heading if word in (client, server)] == [client, server]
+    assert max(map(len, lines[:2])) <= width
+
+
 def test_ladder_is_cut_in_the_middle() -> None:
     """With fewer rows allowed, the opening and the close stay and the number left out is said."""
     lines = list(ladder_lines(summaries.ladder(), 100, rows=4))

@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from pcapwatch.report import json as report_json
 from pcapwatch.report import schema_path
 from pcapwatch.report.build import build
-from pcapwatch.report.markdown import MOST_CHARACTERS, TABLE_WIDTH, render_markdown, table
+from pcapwatch.report.markdown import MOST_CHARACTERS, TABLE_WIDTH, command, render_markdown, table
 from pcapwatch.report.model import Report
 from pcapwatch.report.notebook import render_notebook
 from pcapwatch.report.text import render_text
@@ -91,6 +91,31 @@ def test_markdown_table_with_long_names() -> None:
     made = table(["Who closes first", "connections", "client"], [[name, "1,234,567", "99.9 %"], ["a → b:1", "1", "0"]])
     assert all(len(part) <= TABLE_WIDTH for part in html.unescape(made).replace("<br>", "\n").splitlines())
     assert html.unescape(made).replace("<br>", " ").count(name) == 1
+
+
+def test_only_a_client_that_waits_has_a_pace() -> None:
+    """Where the server holds every TIME_WAIT the ports line names no limit that applies to a client closing first."""
+    facts = summaries.proxy_and_origin()
+    assert "closes first stops at" not in render_markdown(build(facts))
+    facts["pairs"][0]["time_wait_holder"] = {"server": 218_400, "client": 600}
+    assert "a client that closes first stops at 470 new connections/s" in render_markdown(build(facts))
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        (
+            "on 2001:db8::1: ss -Htan state time-wait 'sport = :80' | wc -l",
+            "on 2001:db8::1: `ss -Htan state time-wait 'sport = :80' | wc -l`",
+        ),
+        ("nginx -T | grep -nE 'a|b'", "`nginx -T | grep -nE 'a|b'`"),
+        ("pcapwatch analyze after.pcap: *all* is gone", "`pcapwatch analyze after.pcap`: &#42;all&#42; is gone"),
+        ("echo `date`", "`` echo `date` ``"),
+    ],
+)
+def test_markdown_commands_can_be_copied(text: str, written: str) -> None:
+    """A command stands in a code span as it is typed; where to run it and what to expect stay prose."""
+    assert command(text) == written
 
 
 def test_markdown_is_cut_and_says_so() -> None:
