@@ -28,6 +28,11 @@ pub fn is_single_request_client_close(record: &ConnectionRecord) -> bool {
     record.http.requests == 1 && record.http.reusable == Some(true) && record.active_closer == ActiveCloser::Client
 }
 
+/// Whether bytes of the connection are not in the capture.
+fn is_partly_unseen(record: &ConnectionRecord) -> bool {
+    record.quality.0 & (Quality::TRUNCATED | Quality::GAP | Quality::ONE_SIDED) != 0
+}
+
 /// Running totals.
 #[derive(Clone, Debug, Default)]
 pub struct Persistence {
@@ -74,8 +79,8 @@ impl Persistence {
             let slot = self.messages.entry((role, version, option)).or_default();
             *slot = (slot.0 + u64::from(all), slot.1 + u64::from(lasting));
         }
-        // A side whose heads could not be read may have announced what it liked.
-        if http.requests > 0 && (http.responses > 0 || !http.broken) {
+        // A side whose heads were cut or not captured may have announced what it liked.
+        if !is_partly_unseen(record) || (http.requests > 0 && http.responses > 0) {
             *self.closed_after.entry((announced(record), record.active_closer)).or_default() += 1;
         }
         self.add_close(record);
@@ -94,7 +99,7 @@ impl Persistence {
         self.keepalive_races += u64::from(record.race == Some(Race::KeepaliveRace));
         self.stale_reuses += u64::from(record.race == Some(Race::StaleReuse));
         // Where responses were cut or not captured, none of them is missing for certain.
-        if record.quality.0 & (Quality::TRUNCATED | Quality::GAP | Quality::ONE_SIDED) == 0 {
+        if !is_partly_unseen(record) {
             self.unprocessed += u64::from(http.unprocessed);
         }
         self.smuggling += u64::from(http.smuggling);
