@@ -26,6 +26,8 @@ PACKETS_PER_CONNECTION = 10
 ENGINE_TARGET_PACKETS_PER_S = 3_000_000
 SMALL_PACKETS = 1_000
 SMALL_TARGET_S = 0.25
+#: Bytes kept of what a tool printed.
+OUTPUT_TAIL = 65_536
 #: How busy the machine was with other things: above 0.5 or so the walls are too long, and only their ratios tell.
 LOAD_BEFORE = os.getloadavg()[0]
 
@@ -52,7 +54,8 @@ class Tool:
             _, status, usage = os.wait4(child.pid, 0)
             self.wall_s.append(time.perf_counter() - begun)
             child.returncode = os.waitstatus_to_exitcode(status)
-            out.seek(0)
+            # The end is enough: all of it would swell this process, and a child's peak counts its parent's.
+            out.seek(max(0, out.seek(0, os.SEEK_END) - OUTPUT_TAIL))
             self.output = out.read().decode(errors="replace")
         if child.returncode:
             sys.exit(f"bench: {' '.join(self.command)} ended with {child.returncode}: {self.output[-300:]}")

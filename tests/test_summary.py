@@ -11,12 +11,15 @@ import pytest
 
 from pcapwatch import summary
 
-RUST = Path(__file__).parents[1] / "engine" / "src" / "ledger" / "summary.rs"
+ENGINE = Path(__file__).parents[1] / "engine" / "src"
+#: The seam, and what the capture files tell of themselves, which goes into it as it is.
+RUST = (ENGINE / "ledger" / "summary.rs", ENGINE / "capture" / "facts.rs")
 
 
 def structs() -> dict[str, list[str]]:
     """Public structs of the Rust source and their public fields, in order."""
-    found = re.findall(r"^pub struct (\w+) \{\n(.*?)^\}", RUST.read_text(), re.MULTILINE | re.DOTALL)
+    source = "\n".join(path.read_text() for path in RUST)
+    found = re.findall(r"^pub struct (\w+) \{\n(.*?)^\}", source, re.MULTILINE | re.DOTALL)
     return {name: re.findall(r"^    pub (\w+):", body, re.MULTILINE) for name, body in found}
 
 

@@ -6,7 +6,7 @@ use super::pcapng::{self, Pcapng};
 use super::source::{Counted, Keeping, Kept, Stream, decompressed};
 use super::window::Window;
 use super::{Packet, Record};
-use crate::ledger::summary::FileFacts;
+use crate::capture::facts::FileFacts;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 

@@ -21,6 +21,7 @@
 //! every packet: 27 ns a packet for pcap and 48 for pcapng, beside 21 and 28 here, by
 //! `cargo run --release -p pcapwatch-engine --example parse_cost`. `flate2` and `zstd` decompress.
 mod error;
+mod facts;
 mod file;
 pub mod filter;
 mod order;
@@ -34,6 +35,7 @@ mod window;
 pub(crate) mod forge;
 
 pub use error::SourceError;
+pub use facts::{FileFacts, InterfaceFacts};
 pub use set::{CaptureSet, SetFacts};
 
 /// A data-link type as the capture file states it (<https://www.tcpdump.org/linktypes.html>).

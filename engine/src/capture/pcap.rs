@@ -13,7 +13,7 @@ use super::error::Stop;
 use super::order::Order;
 use super::window::Window;
 use super::{LinkType, Record, sane_length};
-use crate::ledger::summary::InterfaceFacts;
+use crate::capture::facts::InterfaceFacts;
 
 /// Bytes of the file header.
 pub const FILE_HEADER: usize = 24;

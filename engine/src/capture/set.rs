@@ -5,7 +5,7 @@ use super::error::SourceError;
 use super::file::{CaptureFile, Refusal};
 use super::filter::Filter;
 use super::source::{Again, Kept, Stream, cannot_open, open_path};
-use crate::ledger::summary::FileFacts;
+use crate::capture::facts::FileFacts;
 use crate::settings::Settings;
 use std::fs;
 use std::io::Read;

@@ -2,9 +2,9 @@
 
 use super::clock::Clock;
 use super::options::Options;
+use crate::capture::facts::InterfaceFacts;
 use crate::capture::order::Order;
 use crate::capture::{LinkType, sane_length};
-use crate::ledger::summary::InterfaceFacts;
 
 const LINK_TYPE: usize = 0;
 const SNAPLEN: usize = 4;

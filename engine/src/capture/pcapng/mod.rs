@@ -13,7 +13,7 @@ use super::order::Order;
 use super::pcap::too_long;
 use super::window::Window;
 use super::{LONGEST_PACKET, Record};
-use crate::ledger::summary::InterfaceFacts;
+use crate::capture::facts::InterfaceFacts;
 use interface::{Interface, STATISTICS, add_statistics};
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
