@@ -4,14 +4,13 @@
 //! the same state machines.
 
 use crate::capture::{Batch, CaptureSet, SourceError};
-use crate::decode::{Flags, Segment, decode};
+use crate::decode::{FlowKey, Flags, Segment, decode};
 use crate::engine::{Engine, Outcome, Reader};
 use crate::http::{Sniff, sniff};
 use crate::ledger::estimate;
 use crate::record::{Address, ConnectionRecord, Role, State, Tunnel};
 use crate::settings::{SECOND, Settings};
 use crate::tcp::connection::Connection;
-use crate::tcp::flow_table::FlowKey;
 use crate::tcp::time_wait::recycled_isn;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
@@ -117,15 +116,16 @@ pub fn draw(
     while set.next_batch(&mut batch, settings.batch_packets)? {
         let ordinals = batch.first_ordinal..;
         let wanted = |packet: &_, ordinal| {
-            ordinal >= first && decode(packet, batch.bytes(packet), 0).is_ok_and(|s| keys.contains(&FlowKey::of(&s)))
+            ordinal >= first && decode(packet, batch.bytes(packet), 0).is_ok_and(|header| keys.contains(&header.key))
         };
         let mask: Vec<bool> = batch.packets.iter().zip(ordinals).map(|(p, o)| wanted(p, o)).collect();
-        engine.feed_watching(&batch, Some(&mask), &mut |segment, connection| {
+        let is_late = batch.packets.iter().all(|packet| packet.ts_ns > until_ns);
+        engine.feed_watching(&mut batch, Some(&mask), &mut |segment, connection| {
             if let Some(drawing) = drawings.get_mut(&connection.ordinal) {
                 drawing.add(segment, connection);
             }
         });
-        if batch.packets.iter().all(|packet| packet.ts_ns > until_ns) {
+        if is_late {
             break;
         }
     }
@@ -161,7 +161,7 @@ impl Drawing {
             self.omitted += 1;
             return;
         }
-        let from = connection.role_of((segment.src, segment.src_port));
+        let from = connection.sender(segment);
         let (me, peer) = (from as usize, from.peer() as usize);
         let base = *self.isn[me].get_or_insert(segment.seq);
         let has_ack = segment.flags.has(Flags::ACK);

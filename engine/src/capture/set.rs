@@ -42,6 +42,20 @@ pub struct SetFacts {
     pub filtered_packets: u64,
 }
 
+/// How far the reading of a set is.
+pub struct Gauge {
+    bytes_read: Arc<AtomicU64>,
+    bytes_total: u64,
+}
+
+impl Gauge {
+    /// Bytes read, and bytes in all (0 for streams).
+    #[must_use]
+    pub fn read(&self) -> (u64, u64) {
+        (self.bytes_read.load(Ordering::Relaxed), self.bytes_total)
+    }
+}
+
 /// One file of a set.
 struct Member {
     path: String,
@@ -168,6 +182,12 @@ impl CaptureSet {
     #[must_use]
     pub fn progress(&self) -> (u64, u64) {
         (self.bytes_read.load(Ordering::Relaxed), self.bytes_total)
+    }
+
+    /// The same numbers as [`CaptureSet::progress`], to be read while another thread reads the set.
+    #[must_use]
+    pub fn gauge(&self) -> Gauge {
+        Gauge { bytes_read: Arc::clone(&self.bytes_read), bytes_total: self.bytes_total }
     }
 
     fn empty(settings: &Settings) -> Result<CaptureSet, SourceError> {

@@ -14,7 +14,7 @@ use super::seq;
 use super::stack;
 use super::state::{Anomaly, Event};
 use super::stream::Piece;
-use crate::decode::{Flags, Segment};
+use crate::decode::{Flags, Header, Segment};
 use crate::record::{
     Address, Mark, Quality, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, RoleBasis, State, Tunnel,
 };
@@ -29,6 +29,8 @@ pub struct Connection<P> {
     pub names: [(Address, u16); 2],
     /// VLAN tags.
     pub tunnel: Tunnel,
+    /// The client is the lower end of the flow's key: one comparison tells a segment's sender.
+    client_is_low: bool,
     /// How the roles are known.
     pub role_basis: RoleBasis,
     /// Client and server.
@@ -66,7 +68,7 @@ pub struct Connection<P> {
     said: [Option<Provocation>; 2],
 }
 
-pub(super) const fn mark(segment: &Segment<'_>) -> Mark {
+pub(super) const fn mark(segment: &Header) -> Mark {
     Mark { ts_ns: segment.ts_ns, frame: segment.frame, file: segment.file }
 }
 
@@ -75,7 +77,7 @@ impl<P: Payload> Connection<P> {
     #[must_use]
     pub fn open(segment: &Segment<'_>, settings: &Settings) -> Self {
         let (sender, role_basis) = sender_role::<P>(segment);
-        let (source, target) = ((segment.src, segment.src_port), (segment.dst, segment.dst_port));
+        let (source, target) = (segment.source(), segment.target());
         let opening = segment.flags.has(Flags::SYN);
         let start = |role| match (opening, role) {
             (true, Role::Server) => State::Listen,
@@ -85,7 +87,8 @@ impl<P: Payload> Connection<P> {
         let mut connection = Connection {
             ordinal: segment.ordinal,
             names: if sender == Role::Client { [source, target] } else { [target, source] },
-            tunnel: segment.tunnel,
+            tunnel: segment.tunnel(),
+            client_is_low: segment.from_low == (sender == Role::Client),
             role_basis,
             ends: [Endpoint::new(start(Role::Client), limit), Endpoint::new(start(Role::Server), limit)],
             first: mark(segment),
@@ -118,16 +121,16 @@ impl<P: Payload> Connection<P> {
         connection
     }
 
-    /// Which role sends from this address and port.
+    /// Which role sent a segment of this 4-tuple.
+    #[inline]
     #[must_use]
-    pub fn role_of(&self, source: (Address, u16)) -> Role {
-        if self.names[0] == source { Role::Client } else { Role::Server }
+    pub fn sender(&self, header: &Header) -> Role {
+        if header.from_low == self.client_is_low { Role::Client } else { Role::Server }
     }
 
     /// Takes one segment of this connection.
     pub fn accept(&mut self, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) {
-        let source = (segment.src, segment.src_port);
-        let mut role = self.role_of(source);
+        let mut role = self.sender(segment);
         if self.ends[role as usize].is_duplicate(segment) {
             self.quality.0 |= Quality::DUPLICATES;
             sink.duplicate();
@@ -149,7 +152,7 @@ impl<P: Payload> Connection<P> {
                 self.take_syn(segment, role, mark, sink);
             }
             self.take_sequence(segment, role, mark, settings, sink);
-            role = self.role_of(source); // the payload may have turned the roles round
+            role = self.sender(segment); // the payload may have turned the roles round
             if segment.flags.has(Flags::ACK) {
                 self.take_ack(segment, role, mark, sink);
             }
@@ -249,7 +252,7 @@ impl<P: Payload> Connection<P> {
             self.last_payload_ns = Some(segment.ts_ns);
             self.take_payload(segment, seq, role, mark, settings, sink);
         }
-        let role = self.role_of((segment.src, segment.src_port));
+        let role = self.sender(segment);
         let (end, peer) = pair(&mut self.ends, role);
         end.sent_to(end_seq);
         if segment.flags.has(Flags::FIN) {
@@ -273,7 +276,7 @@ impl<P: Payload> Connection<P> {
         if self.payload.is_none() {
             self.orient(segment, role);
         }
-        let role = self.role_of((segment.src, segment.src_port));
+        let role = self.sender(segment);
         let payload = self.payload.get_or_insert_with(|| P::new(settings, self.ordinal));
         let (quality, history) = (&mut self.quality, &mut self.history);
         let (end, peer) = pair(&mut self.ends, role);

@@ -4,7 +4,7 @@ use super::seq;
 use super::state::{self, Anomaly, Event};
 use super::stream::Stream;
 use super::time_wait::TimeWait;
-use crate::decode::Segment;
+use crate::decode::Header;
 use crate::record::{Mark, Stack, State};
 
 /// A side's first captured FIN.
@@ -47,18 +47,15 @@ struct Seen {
 const REMEMBERED: usize = 4;
 
 /// All that tells one packet of a side from the next, mixed into one word.
-fn fingerprint(segment: &Segment<'_>) -> u64 {
-    let sack = if segment.options.sack_count > 0 { segment.options.sack[0].1 } else { 0 };
-    let words = [
-        u64::from(segment.seq) << 32 | u64::from(segment.ack),
-        u64::from(segment.payload_len) << 32 | u64::from(sack),
-        u64::from(segment.flags.0) << 48 | u64::from(segment.window) << 32 | u64::from(segment.ip_id.unwrap_or(0)),
-        segment.options.timestamps.map_or(0, |(value, _)| u64::from(value)),
-    ];
-    words.iter().fold(0x9e37_79b9_7f4a_7c15, |mixed: u64, word| {
-        let wide = u128::from(mixed ^ word) * 0xd6e8_feb8_6659_fd93;
+fn fingerprint(header: &Header) -> u64 {
+    let numbers = u64::from(header.seq) << 32 | u64::from(header.ack);
+    let extent = u64::from(header.payload_len) << 32 | u64::from(header.options_print);
+    let rest = u64::from(header.flags.0) << 48 | u64::from(header.window) << 32 | u64::from(header.ip_id.unwrap_or(0));
+    let mix = |a: u64, b: u64| {
+        let wide = u128::from(a) * u128::from(b);
         (wide as u64) ^ (wide >> 64) as u64
-    })
+    };
+    mix(mix(numbers ^ 0x9e37_79b9_7f4a_7c15, extent ^ 0xd6e8_feb8_6659_fd93), rest ^ 0xa076_1d64_78bd_642f)
 }
 
 /// Longest time between two captures of one packet (two interfaces, a mirror).
@@ -155,7 +152,7 @@ impl Endpoint {
 
     /// Whether this is one of the last packets of this side, captured once more within a millisecond: the same IP id, or, where
     /// there is none to tell (IPv6, Linux's SYN-ACKs and resets), another interface or another TTL.
-    pub fn is_duplicate(&mut self, segment: &Segment<'_>) -> bool {
+    pub fn is_duplicate(&mut self, segment: &Header) -> bool {
         let print = fingerprint(segment);
         let has_id = segment.ip_id.is_some_and(|id| id != 0);
         let again = self.seen.iter().any(|seen| {

@@ -8,61 +8,12 @@
 use super::connection::Connection;
 use super::incarnation::{self, Belongs, Fate};
 use super::payload::Payload;
-use crate::decode::Segment;
-use crate::record::{Address, Quality, Tunnel};
+use crate::decode::{FlowKey, PARTITIONS, Segment};
+use crate::record::Quality;
 use crate::settings::Settings;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use std::hash::{BuildHasher, Hash, Hasher};
-
-/// How many independent parts the 4-tuples are split into.
-pub const PARTITIONS: usize = 64;
-
-/// The two ends of a flow in an order that does not depend on direction, and the VLAN around it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FlowKey {
-    low: (Address, u16),
-    high: (Address, u16),
-    tunnel: Tunnel,
-}
-
-/// Three whole words instead of arrays of bytes and small integers one by one: every packet is looked up.
-impl Hash for FlowKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u128(u128::from_ne_bytes(self.low.0.0));
-        state.write_u128(u128::from_ne_bytes(self.high.0.0));
-        state.write_u64(u64::from(self.tunnel.0) << 32 | u64::from(self.low.1) << 16 | u64::from(self.high.1));
-    }
-}
-
-impl FlowKey {
-    /// Of either direction.
-    #[must_use]
-    pub fn new(one: (Address, u16), other: (Address, u16), tunnel: Tunnel) -> Self {
-        let (low, high) = if one <= other { (one, other) } else { (other, one) };
-        FlowKey { low, high, tunnel }
-    }
-
-    /// Of a segment.
-    #[must_use]
-    pub fn of(segment: &Segment<'_>) -> Self {
-        FlowKey::new((segment.src, segment.src_port), (segment.dst, segment.dst_port), segment.tunnel)
-    }
-
-    /// Which partition it falls into: the same on every machine and in every run.
-    #[must_use]
-    pub fn partition(&self) -> usize {
-        let word = |a: &Address| u128::from_be_bytes(a.0) as u64 ^ (u128::from_be_bytes(a.0) >> 64) as u64;
-        let ports = u64::from(self.low.1) << 16 | u64::from(self.high.1);
-        let mixed = word(&self.low.0)
-            .rotate_left(29)
-            .wrapping_add(word(&self.high.0))
-            .wrapping_add(ports << 20)
-            .wrapping_add(u64::from(self.tunnel.0))
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> 58) as usize
-    }
-}
+use std::hash::BuildHasher;
 
 const NONE: u32 = u32::MAX;
 
@@ -105,12 +56,12 @@ impl<P: Payload> FlowTable<P> {
     /// Takes a segment; returns true if it opened a connection. `watch` sees the connection after it.
     pub fn accept(
         &mut self,
-        key: FlowKey,
         segment: &Segment<'_>,
         settings: &Settings,
         sink: &mut P::Sink,
         watch: &mut impl FnMut(&Connection<P>),
     ) -> bool {
+        let key = segment.key;
         let hash = self.hasher.hash_one(key);
         let found = self.index.find(hash, |&at| self.slots[at as usize].key == key).copied();
         let (at, opened) = match found {

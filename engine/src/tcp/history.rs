@@ -8,7 +8,7 @@
 //! `C` (checksums) is never written: a wrong one is normal where the card computes it.
 
 use super::seq;
-use crate::decode::{Flags, Segment};
+use crate::decode::{Flags, Header};
 use crate::record::Role;
 
 const SYN: u8 = 1;
@@ -59,7 +59,7 @@ impl History {
     }
 
     /// Notes the flags and the payload of a packet that the side `role` sent.
-    pub fn packet(&mut self, role: Role, segment: &Segment<'_>) {
+    pub fn packet(&mut self, role: Role, segment: &Header) {
         let has = |f: Flags| segment.flags.has(f);
         match (has(Flags::SYN), has(Flags::FIN), has(Flags::RST)) {
             (_, true, true) => self.once(role, FIN_RST, b'i'),
@@ -147,31 +147,32 @@ const fn is_power_of_ten(n: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::Options;
+    use crate::decode::FlowKey;
     use crate::record::{Address, Tunnel};
     use Role::{Client, Server};
 
-    fn packet(flags: u16, seq: u32, payload: &[u8]) -> Segment<'_> {
-        Segment {
+    fn packet(flags: u16, seq: u32, payload: &[u8]) -> Header {
+        let (source, target) = ((Address::v4([10, 0, 0, 1]), 1), (Address::v4([10, 0, 0, 2]), 2));
+        let (key, from_low) = FlowKey::directed(source, target, Tunnel(0));
+        Header {
+            key,
+            from_low,
             ordinal: 0,
             ts_ns: 0,
             frame: 1,
             file: 0,
             interface: 0,
-            src: Address::v4([10, 0, 0, 1]),
-            dst: Address::v4([10, 0, 0, 2]),
-            src_port: 1,
-            dst_port: 2,
-            tunnel: Tunnel(0),
             ttl: 64,
             ip_id: None,
             seq,
             ack: 0,
             flags: Flags(flags),
             window: 1,
-            options: Options::default(),
+            options_print: 0,
+            options_len: 0,
             checksum_offloaded: false,
-            payload,
+            payload_start: 0,
+            captured_len: payload.len() as u32,
             payload_len: payload.len() as u32,
         }
     }

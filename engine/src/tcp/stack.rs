@@ -52,7 +52,7 @@ pub fn guess(syn: &Segment<'_>) -> Stack {
     let start = initial_ttl(syn.ttl);
     ORDERS
         .iter()
-        .find(|(packed, ttl, _)| *packed == syn.options.order && *ttl == start)
+        .find(|(packed, ttl, _)| *packed == syn.options().order && *ttl == start)
         .map_or(Stack::Unknown, |&(_, _, stack)| stack)
 }
 

@@ -22,7 +22,7 @@ impl<P: Payload> Connection<P> {
             // The first, or a SYN-ACK with another ISN: the last one before the client answers is the one it may take up.
             end.next = None;
             end.isn = Some(segment.seq);
-            end.window_scale = segment.options.window_scale.unwrap_or(0).min(14);
+            end.window_scale = segment.options().window_scale.unwrap_or(0).min(14);
             end.since_ns = segment.ts_ns;
             if end.bytes == 0 {
                 end.stream.start(seq::add(segment.seq, 1));
@@ -60,6 +60,7 @@ impl<P: Payload> Connection<P> {
         let Some((sender, basis)) = P::role_of(segment.payload) else { return };
         if sender != role {
             self.names.swap(0, 1);
+            self.client_is_low = !self.client_is_low;
             self.ends.swap(0, 1);
             self.said.swap(0, 1);
             self.history.flip();
@@ -119,7 +120,7 @@ pub(super) fn sender_role<P: Payload>(segment: &Segment<'_>) -> (Role, RoleBasis
     if let Some(told) = P::role_of(segment.payload) {
         return told;
     }
-    let (from, to) = (segment.src_port, segment.dst_port);
+    let (from, to) = (segment.source().1, segment.target().1);
     // A service port is registered (below 1024) or below every stack's ephemeral range, and the other one is not.
     let is_service = |port: u16, other: u16| (port < 1024 && other >= 1024) || (port < 10_000 && other >= 32_768);
     if is_service(from, to) {

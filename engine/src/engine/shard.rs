@@ -1,0 +1,56 @@
+//! The second half of the way: one thread's partitions, their flow tables and the facts that come of them.
+
+use super::collector::{Collector, Reader};
+use super::front::Decoded;
+use crate::decode::{PARTITIONS, Segment};
+use crate::settings::Settings;
+use crate::tcp::connection::Connection;
+use crate::tcp::flow_table::FlowTable;
+use roaring::RoaringTreemap;
+
+/// The partitions of one thread.
+pub struct Shard {
+    index: usize,
+    shards: usize,
+    tables: Vec<FlowTable<Reader>>,
+    /// Where the facts go.
+    pub collector: Collector,
+    /// Ordinals of the packets that opened a connection.
+    pub opened: RoaringTreemap,
+}
+
+impl Shard {
+    /// The partitions `index`, `index + shards` …
+    pub fn new(index: usize, shards: usize, settings: &Settings) -> Self {
+        let own = (index..PARTITIONS).step_by(shards);
+        let tables = own.map(|_| FlowTable::new(settings)).collect();
+        Shard { index, shards, tables, collector: Collector::new(settings), opened: RoaringTreemap::new() }
+    }
+
+    /// Takes the segments of a batch that are its own.
+    pub fn feed(
+        &mut self,
+        decoded: &Decoded,
+        settings: &Settings,
+        watch: &mut impl FnMut(&Segment<'_>, &Connection<Reader>),
+    ) {
+        for header in decoded.shards.get(self.index).map_or(&[][..], Vec::as_slice) {
+            let segment = Segment::new(header, &decoded.data);
+            let Some(table) = self.tables.get_mut(header.key.partition() / self.shards) else { continue };
+            if table.accept(&segment, settings, &mut self.collector, &mut |connection| watch(&segment, connection)) {
+                self.opened.insert(header.ordinal);
+            }
+        }
+        let before = decoded.latest_ns.saturating_sub(settings.idle_expiry_ns);
+        for table in &mut self.tables {
+            table.expire(before, &mut self.collector);
+        }
+    }
+
+    /// Nothing more will come.
+    pub fn finish(&mut self) {
+        for table in &mut self.tables {
+            table.finish(&mut self.collector);
+        }
+    }
+}
