@@ -41,6 +41,16 @@ pub struct CaptureFile {
     last_ns: i64,
 }
 
+/// What the next step in a file came to.
+pub enum Step {
+    /// A packet.
+    Packet(Packet),
+    /// More can be read once the packets so far are handed over.
+    Refill,
+    /// There are no more.
+    End,
+}
+
 enum Format {
     Pcap(Pcap),
     Pcapng(Pcapng),
@@ -79,35 +89,64 @@ impl CaptureFile {
 
     /// Time of the first packet, which is left to be read; `None` if there is none, or it has no time.
     pub fn first_ns(&mut self) -> Option<i64> {
-        let first_ns = read(&mut self.format, &mut self.input, &mut self.ending)?.ts_ns;
+        let Read::Record(Record { ts_ns: first_ns, .. }) =
+            read(&mut self.format, &mut self.input, &mut self.ending)
+        else {
+            return None;
+        };
         self.input.put_back();
         first_ns
     }
 
-    /// The next packet and its bytes; [`Packet::start`] and [`Packet::file`] are the caller's to fill in.
+    /// The next packet; [`Packet::file`] is the caller's to fill in.
     ///
     /// A packet without a time (pcapng's simple packets) takes that of the packet before it.
     #[inline]
-    pub fn next(&mut self) -> Option<(Packet, &[u8])> {
-        let record = read(&mut self.format, &mut self.input, &mut self.ending)?;
-        if let Some(ts_ns) = record.ts_ns {
+    pub fn next(&mut self) -> Step {
+        let (ts_ns, place, length, original_len, interface, link) =
+            match read(&mut self.format, &mut self.input, &mut self.ending) {
+                Read::Record(r) => {
+                    (r.ts_ns, r.bytes.as_ptr().addr(), r.bytes.len(), r.original_len, r.interface, r.link)
+                }
+                Read::Refill => return Step::Refill,
+                Read::End => return Step::End,
+            };
+        if let Some(ts_ns) = ts_ns {
             self.clock_steps_back += u64::from(ts_ns < self.last_ns && self.facts.last_ns.is_some());
             self.facts.first_ns.get_or_insert(ts_ns);
             self.facts.last_ns = Some(ts_ns);
             self.last_ns = ts_ns;
         }
         self.facts.packets += 1;
-        let packet = Packet {
+        Step::Packet(Packet {
             ts_ns: self.last_ns,
             frame: self.facts.packets,
-            start: 0,
-            captured_len: record.bytes.len() as u32,
-            original_len: record.original_len,
+            // An empty packet's bytes may lie nowhere.
+            start: if length == 0 { 0 } else { place - self.input.base() },
+            captured_len: length as u32,
+            original_len,
             file: 0,
-            interface: record.interface,
-            link: record.link,
-        };
-        Some((packet, record.bytes))
+            interface,
+            link,
+        })
+    }
+
+    /// The bytes of a packet that was just read.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&self, packet: &Packet) -> &[u8] {
+        self.input.run(packet.start, packet.captured_len as usize)
+    }
+
+    /// The packets read so far are to stay where they are until [`CaptureFile::hand_over`].
+    #[inline]
+    pub fn pin(&mut self) {
+        self.input.pin();
+    }
+
+    /// Gives the bytes of the packets away in `data`, whose buffer is used for the next ones.
+    pub fn hand_over(&mut self, data: &mut Vec<u8>) {
+        self.input.hand_over(data);
     }
 
     /// What is known of the file so far.
@@ -127,25 +166,31 @@ impl CaptureFile {
     }
 }
 
+/// What reading a record came to.
+enum Read<'w> {
+    Record(Record<'w>),
+    Refill,
+    End,
+}
+
 /// The next record; once there is none, never again.
 #[inline]
-fn read<'w>(format: &mut Format, input: &'w mut Window, ending: &mut Ending) -> Option<Record<'w>> {
+fn read<'w>(format: &mut Format, input: &'w mut Window, ending: &mut Ending) -> Read<'w> {
     if ending.reached {
-        return None;
+        return Read::End;
     }
     let record = match format {
         Format::Pcap(reader) => reader.next(input),
         Format::Pcapng(reader) => reader.next(input),
     };
-    record
-        .unwrap_or_else(|stop| {
-            ending.problem = Some(stop.to_string());
-            None
-        })
-        .or_else(|| {
-            ending.reached = true;
-            None
-        })
+    match record {
+        Ok(Some(record)) => return Read::Record(record),
+        Ok(None) => {}
+        Err(Stop::Refill) => return Read::Refill,
+        Err(stop) => ending.problem = Some(stop.to_string()),
+    }
+    ending.reached = true;
+    Read::End
 }
 
 fn open_format(path: &str, input: &mut Window, compression: &str) -> Result<Format, Refusal> {
@@ -167,6 +212,7 @@ fn header_error(path: &str, stop: &Stop) -> SourceError {
             format!("the file header is corrupt: {why}; copy the capture again")
         }
         Stop::Unreadable { error, .. } => format!("cannot be read: {error}"),
+        Stop::Refill => stop.to_string(),
     };
     SourceError::new(path, message).at(stop.offset())
 }

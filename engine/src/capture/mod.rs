@@ -81,18 +81,6 @@ impl Batch {
     pub fn bytes(&self, packet: &Packet) -> &[u8] {
         self.data.get(packet.start..).and_then(|rest| rest.get(..packet.captured_len as usize)).unwrap_or_default()
     }
-
-    /// Empties the batch and keeps its buffers.
-    pub fn clear(&mut self) {
-        self.packets.clear();
-        self.data.clear();
-    }
-
-    #[inline]
-    fn push(&mut self, packet: Packet, bytes: &[u8]) {
-        self.packets.push(Packet { start: self.data.len(), ..packet });
-        self.data.extend_from_slice(bytes);
-    }
 }
 
 /// A packet as its format gives it, its bytes still in the window.

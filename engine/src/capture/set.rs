@@ -2,7 +2,7 @@
 
 use super::Batch;
 use super::error::SourceError;
-use super::file::{CaptureFile, Refusal};
+use super::file::{CaptureFile, Refusal, Step};
 use super::filter::Filter;
 use super::source::{Again, Kept, Stream, cannot_open, open_path};
 use crate::capture::facts::FileFacts;
@@ -12,9 +12,6 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// A batch is full once it holds this many bytes.
-const BATCH_BYTES: usize = 16 << 20;
 
 /// Several capture files read as one, ordered by the time of their first packet, ties by path.
 ///
@@ -151,17 +148,16 @@ impl CaptureSet {
         Ok(set)
     }
 
-    /// Empties `batch` and fills it with the next packets: at most `max_packets` (at least one), and no more once it
-    /// holds about 16 MiB. `false` when there are none left.
+    /// Empties `batch` and fills it with the next packets: at most `max_packets` (at least one), all of one file, as many
+    /// as its buffer holds (256 KiB, or one longer packet). `false` when there are none left.
     ///
     /// # Errors
     /// [`SourceError`] if a file that was there when the set was opened cannot be opened again.
     pub fn next_batch(&mut self, batch: &mut Batch, max_packets: usize) -> Result<bool, SourceError> {
-        batch.clear();
+        batch.packets.clear();
         batch.first_ordinal = self.next_ordinal;
-        let mut room = true;
-        while room && self.current < self.members.len() {
-            room = !self.fill(batch, max_packets.max(1))?;
+        while batch.packets.is_empty() && self.current < self.members.len() {
+            self.fill(batch, max_packets.max(1))?;
         }
         self.next_ordinal += batch.packets.len() as u64;
         Ok(!batch.packets.is_empty())
@@ -227,31 +223,42 @@ impl CaptureSet {
         }
     }
 
-    /// Fills `batch` from the current file, and moves on if that ends first. Gives whether the batch is full.
-    fn fill(&mut self, batch: &mut Batch, max_packets: usize) -> Result<bool, SourceError> {
+    /// Fills `batch` with what the current file's buffer holds, and moves on if the file ends with it.
+    fn fill(&mut self, batch: &mut Batch, max_packets: usize) -> Result<(), SourceError> {
         let Some(member) = self.members.get_mut(self.current) else {
-            return Ok(false);
+            return Ok(());
         };
         let Some(file) = member.open(&self.bytes_read)? else {
             self.current += 1;
-            return Ok(false);
+            return Ok(());
         };
         let index = self.current as u32;
-        while let Some((mut packet, bytes)) = file.next() {
+        let is_over = loop {
+            let mut packet = match file.next() {
+                Step::Packet(packet) => packet,
+                Step::Refill => break false,
+                Step::End => break true,
+            };
             packet.file = index;
-            if !self.filter.matches(packet.link, bytes, packet.original_len) {
+            if !self.filter.matches(packet.link, file.bytes(&packet), packet.original_len) {
                 self.filtered_packets += 1;
                 continue;
             }
-            batch.push(packet, bytes);
-            if batch.packets.len() >= max_packets || batch.data.len() >= BATCH_BYTES {
-                return Ok(true);
+            file.pin();
+            batch.packets.push(packet);
+            if batch.packets.len() >= max_packets {
+                break false;
             }
+        };
+        if !batch.packets.is_empty() {
+            file.hand_over(&mut batch.data);
         }
-        self.clock_steps_back += file.clock_steps_back();
-        member.close();
-        self.current += 1;
-        Ok(false)
+        if is_over {
+            self.clock_steps_back += file.clock_steps_back();
+            member.close();
+            self.current += 1;
+        }
+        Ok(())
     }
 }
 
