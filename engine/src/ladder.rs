@@ -4,7 +4,7 @@
 //! the same state machines.
 
 use crate::capture::{Batch, CaptureSet, SourceError};
-use crate::decode::{FlowKey, Flags, Segment, decode};
+use crate::decode::{FlowKey, Flags, Segment, decode_any};
 use crate::engine::{Engine, Outcome, Reader};
 use crate::http::{Sniff, sniff};
 use crate::ledger::estimate;
@@ -116,7 +116,7 @@ pub fn draw(
     while set.next_batch(&mut batch, settings.batch_packets)? {
         let ordinals = batch.first_ordinal..;
         let wanted = |packet: &_, ordinal| {
-            ordinal >= first && decode(packet, batch.bytes(packet), 0).is_ok_and(|header| keys.contains(&header.key))
+            ordinal >= first && decode_any(packet, batch.bytes(packet), 0).is_ok_and(|header| keys.contains(&header.key))
         };
         let mask: Vec<bool> = batch.packets.iter().zip(ordinals).map(|(p, o)| wanted(p, o)).collect();
         let is_late = batch.packets.iter().all(|packet| packet.ts_ns > until_ns);

@@ -41,13 +41,20 @@ pub struct CaptureFile {
     last_ns: i64,
 }
 
-/// What the next step in a file came to.
-pub enum Step {
-    /// A packet.
-    Packet(Packet),
-    /// More can be read once the packets so far are handed over.
-    Refill,
+/// Why no more packets were added to a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// There are as many as asked for.
+    Most,
+    /// More can be read once those in the buffer are handed over.
+    Buffer,
     /// There are no more.
+    End,
+}
+
+enum Step {
+    Packet(Packet),
+    Refill,
     End,
 }
 
@@ -98,11 +105,40 @@ impl CaptureFile {
         first_ns
     }
 
-    /// The next packet; [`Packet::file`] is the caller's to fill in.
+    /// Adds to `packets` what the buffer holds, until they are `most`, and says what stopped that. `file` is the index that
+    /// goes into each. What was added stays in its place until [`CaptureFile::hand_over`].
     ///
     /// A packet without a time (pcapng's simple packets) takes that of the packet before it.
-    #[inline]
-    pub fn next(&mut self) -> Step {
+    pub fn fill(&mut self, file: u32, packets: &mut Vec<Packet>, most: usize) -> Filled {
+        while packets.len() < most {
+            if let Format::Pcap(reader) = &self.format
+                && !self.ending.reached
+            {
+                let (bytes, place) = self.input.unread();
+                let before = packets.len();
+                let first = Packet { file, frame: self.facts.packets + 1, ..Packet::default() };
+                let used = reader.scan(bytes, place, first, packets, most);
+                self.input.pass(used);
+                self.facts.packets += (packets.len() - before) as u64;
+                packets.get(before..).unwrap_or_default().iter().for_each(|packet| self.note_time(packet.ts_ns));
+                if packets.len() >= most {
+                    break;
+                }
+            }
+            if !packets.is_empty() {
+                self.input.pin();
+            }
+            match self.next(file) {
+                Step::Packet(packet) => packets.push(packet),
+                Step::Refill => return Filled::Buffer,
+                Step::End => return Filled::End,
+            }
+        }
+        Filled::Most
+    }
+
+    /// The next packet, one by one.
+    fn next(&mut self, file: u32) -> Step {
         let (ts_ns, place, length, original_len, interface, link) =
             match read(&mut self.format, &mut self.input, &mut self.ending) {
                 Read::Record(r) => {
@@ -111,13 +147,10 @@ impl CaptureFile {
                 Read::Refill => return Step::Refill,
                 Read::End => return Step::End,
             };
-        if let Some(ts_ns) = ts_ns {
-            self.clock_steps_back += u64::from(ts_ns < self.last_ns && self.facts.last_ns.is_some());
-            self.facts.first_ns.get_or_insert(ts_ns);
-            self.facts.last_ns = Some(ts_ns);
-            self.last_ns = ts_ns;
-        }
         self.facts.packets += 1;
+        if let Some(ts_ns) = ts_ns {
+            self.note_time(ts_ns);
+        }
         Step::Packet(Packet {
             ts_ns: self.last_ns,
             frame: self.facts.packets,
@@ -125,10 +158,18 @@ impl CaptureFile {
             start: if length == 0 { 0 } else { place - self.input.base() },
             captured_len: length as u32,
             original_len,
-            file: 0,
+            file,
             interface,
             link,
         })
+    }
+
+    #[inline]
+    fn note_time(&mut self, ts_ns: i64) {
+        self.clock_steps_back += u64::from(ts_ns < self.last_ns && self.facts.last_ns.is_some());
+        self.facts.first_ns.get_or_insert(ts_ns);
+        self.facts.last_ns = Some(ts_ns);
+        self.last_ns = ts_ns;
     }
 
     /// The bytes of a packet that was just read.
@@ -136,12 +177,6 @@ impl CaptureFile {
     #[must_use]
     pub fn bytes(&self, packet: &Packet) -> &[u8] {
         self.input.run(packet.start, packet.captured_len as usize)
-    }
-
-    /// The packets read so far are to stay where they are until [`CaptureFile::hand_over`].
-    #[inline]
-    pub fn pin(&mut self) {
-        self.input.pin();
     }
 
     /// Gives the bytes of the packets away in `data`, whose buffer is used for the next ones.

@@ -39,11 +39,11 @@ pub use facts::{FileFacts, InterfaceFacts};
 pub use set::{CaptureSet, SetFacts};
 
 /// A data-link type as the capture file states it (<https://www.tcpdump.org/linktypes.html>).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkType(pub u32);
 
 /// One captured packet: where its bytes are in the batch, and what the file says of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Packet {
     /// Capture time, ns since 1970 UTC.
     pub ts_ns: i64,

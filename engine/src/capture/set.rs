@@ -2,7 +2,7 @@
 
 use super::Batch;
 use super::error::SourceError;
-use super::file::{CaptureFile, Refusal, Step};
+use super::file::{CaptureFile, Filled, Refusal};
 use super::filter::Filter;
 use super::source::{Again, Kept, Stream, cannot_open, open_path};
 use crate::capture::facts::FileFacts;
@@ -232,28 +232,10 @@ impl CaptureSet {
             self.current += 1;
             return Ok(());
         };
-        let index = self.current as u32;
-        let is_over = loop {
-            let mut packet = match file.next() {
-                Step::Packet(packet) => packet,
-                Step::Refill => break false,
-                Step::End => break true,
-            };
-            packet.file = index;
-            if !self.filter.matches(packet.link, file.bytes(&packet), packet.original_len) {
-                self.filtered_packets += 1;
-                continue;
-            }
-            file.pin();
-            batch.packets.push(packet);
-            if batch.packets.len() >= max_packets {
-                break false;
-            }
-        };
-        if !batch.packets.is_empty() {
-            file.hand_over(&mut batch.data);
-        }
-        if is_over {
+        let filled = file.fill(self.current as u32, &mut batch.packets, max_packets);
+        self.filtered_packets += self.filter.retain(&mut batch.packets, |packet| file.bytes(packet));
+        file.hand_over(&mut batch.data);
+        if filled == Filled::End {
             self.clock_steps_back += file.clock_steps_back();
             member.close();
             self.current += 1;

@@ -53,6 +53,19 @@ impl Window {
         self.buffer.get(place..).and_then(|rest| rest.get(..length)).unwrap_or_default()
     }
 
+    /// What is in the buffer and was not taken yet, and its place.
+    #[inline]
+    #[must_use]
+    pub fn unread(&self) -> (&[u8], usize) {
+        (self.buffer.get(self.start..self.end).unwrap_or_default(), self.start)
+    }
+
+    /// Takes so many bytes of what is [`Window::unread`].
+    pub fn pass(&mut self, length: usize) {
+        self.advance(length.min(self.end - self.start));
+        self.last = 0;
+    }
+
     /// Keeps everything in its place until [`Window::hand_over`].
     #[inline]
     pub fn pin(&mut self) {

@@ -42,6 +42,19 @@ impl FlowKey {
         (FlowKey { low: low.0, high: high.0, tunnel, low_port: low.1, high_port: high.1 }, from_low)
     }
 
+    /// The same of IPv4 ends without anything around them.
+    #[inline]
+    #[must_use]
+    pub fn plain(source: (u32, u16), target: (u32, u16)) -> (Self, bool) {
+        let word = |(address, port): (u32, u16)| u64::from(address) << 16 | u64::from(port);
+        let (source, target) = (word(source), word(target));
+        let from_low = source <= target;
+        let (low, high) = if from_low { (source, target) } else { (target, source) };
+        let address = |word: u64| Address::v4(((word >> 16) as u32).to_be_bytes());
+        let tunnel = Tunnel::default();
+        (FlowKey { low: address(low), high: address(high), tunnel, low_port: low as u16, high_port: high as u16 }, from_low)
+    }
+
     /// The lower end.
     #[inline]
     #[must_use]
@@ -66,7 +79,10 @@ impl FlowKey {
     #[inline]
     #[must_use]
     pub fn partition(&self) -> usize {
-        let word = |a: &Address| u128::from_be_bytes(a.0) as u64 ^ (u128::from_be_bytes(a.0) >> 64) as u64;
+        let word = |a: &Address| {
+            let whole = u128::from_le_bytes(a.0);
+            whole as u64 ^ (whole >> 64) as u64
+        };
         let ports = u64::from(self.low_port) << 16 | u64::from(self.high_port);
         let mixed = word(&self.low)
             .rotate_left(29)

@@ -42,22 +42,30 @@ mod ethertype {
     pub const IPV6: u16 = 0x86dd;
 }
 
-/// Decodes one packet; `ordinal` is its position over the whole set of files.
+/// Decodes one packet and adds its header to `headers`; `ordinal` is its position over the whole set of files.
 ///
 /// # Errors
 /// [`NotAnalysed`], to be counted: this is no whole TCP segment, or not readable as one.
 #[inline]
-pub fn decode(packet: &Packet, bytes: &[u8], ordinal: u64) -> Result<Header, NotAnalysed> {
-    if packet.link == link::ETHERNET_LINK
-        && let Some(header) = plain::decode_plain(packet, bytes, ordinal)
-    {
-        return Ok(header);
+pub fn decode(packet: &Packet, bytes: &[u8], ordinal: u64, headers: &mut Vec<Header>) -> Result<(), NotAnalysed> {
+    if packet.link == link::ETHERNET_LINK && plain::decode_plain(packet, bytes, ordinal, headers) {
+        return Ok(());
     }
-    decode_any(packet, bytes, ordinal)
+    decode_rare(packet, bytes, ordinal, headers)
+}
+
+#[cold]
+#[inline(never)]
+fn decode_rare(packet: &Packet, bytes: &[u8], ordinal: u64, headers: &mut Vec<Header>) -> Result<(), NotAnalysed> {
+    headers.push(decode_any(packet, bytes, ordinal)?);
+    Ok(())
 }
 
 /// The long way: any link type, tags, extension headers, and packets that are no TCP at all.
-fn decode_any(packet: &Packet, bytes: &[u8], ordinal: u64) -> Result<Header, NotAnalysed> {
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_any(packet: &Packet, bytes: &[u8], ordinal: u64) -> Result<Header, NotAnalysed> {
     // Some tools write an original length below the captured one.
     let wire_len = packet.original_len.max(bytes.len() as u32);
     let frame = parse_link(packet.link, Span { bytes, wire_len })?;
@@ -72,6 +80,7 @@ fn decode_any(packet: &Packet, bytes: &[u8], ordinal: u64) -> Result<Header, Not
     let (key, from_low) = FlowKey::directed(source, target, frame.tunnel);
     let captured_headers = datagram.rest.bytes.len().min(tcp.header_len);
     Ok(Header {
+        partition: key.partition() as u8,
         key,
         ordinal,
         ts_ns: packet.ts_ns,

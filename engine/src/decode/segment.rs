@@ -44,6 +44,8 @@ pub struct Header {
     pub ttl: u8,
     /// Option bytes that were captured.
     pub options_len: u8,
+    /// The partition of its key.
+    pub partition: u8,
     /// The sender is the key's lower end.
     pub from_low: bool,
     /// On a SYN or FIN: the checksum field holds the pseudo-header's sum, uncomplemented, as a Linux host leaves it for

@@ -1,6 +1,6 @@
 //! The TCP header and its options (RFC 9293 §3.1, §3.2).
 
-use super::span::{Span, u8_at, u16_at, u32_at};
+use super::span::{Span, u16_at, u32_at};
 use super::{Flags, NotAnalysed, Options};
 
 const HEADER: usize = 20;
@@ -91,41 +91,35 @@ fn rare_options_print(list: &[u8]) -> u32 {
 
 /// Reads options up to the end mark, the end of what was captured, or the first that contradicts itself.
 #[inline]
-pub fn parse_options(mut list: &[u8]) -> Options {
+pub fn parse_options(list: &[u8]) -> Options {
     let mut options = Options::default();
-    let mut count = 0;
-    while let Some((&kind, rest)) = list.split_first() {
+    let (mut at, mut shift) = (0, 0);
+    while let Some(&kind) = list.get(at) {
         if kind == END_OF_OPTIONS {
             break;
         }
-        let value = if kind == NO_OPERATION { Some(&[][..]) } else { option_value(rest) };
-        let Some(value) = value else { break };
-        if count < ORDERED_KINDS {
-            options.order |= u32::from(kind & 0x0f) << (4 * count);
-            count += 1;
+        let length = if kind == NO_OPERATION { 1 } else { list.get(at + 1).map_or(0, |&length| usize::from(length)) };
+        let Some(option) = list.get(at..at + length).filter(|_| length > 1 || kind == NO_OPERATION) else { break };
+        if shift < 4 * ORDERED_KINDS {
+            options.order |= u32::from(kind & 0x0f) << shift;
+            shift += 4;
         }
-        apply(&mut options, kind, value);
-        let length = if kind == NO_OPERATION { 0 } else { value.len() + 1 };
-        list = rest.get(length..).unwrap_or_default();
+        apply(&mut options, option);
+        at += length;
     }
     options
 }
 
-/// The value of an option whose length byte is first in `rest`; the length counts kind and length too.
-fn option_value(rest: &[u8]) -> Option<&[u8]> {
-    let length = usize::from(*rest.first()?);
-    rest.get(1..length.checked_sub(1)?)
-}
-
-/// Takes up one option. One whose length is not that of its kind says nothing.
-fn apply(options: &mut Options, kind: u8, value: &[u8]) {
-    match (kind, value.len()) {
-        (MAXIMUM_SEGMENT_SIZE, 2) => options.mss = Some(u16_at(value, 0)),
-        (WINDOW_SCALE, 1) => options.window_scale = Some(u8_at(value, 0)),
-        (SACK_PERMITTED, 0) => options.sack_permitted = true,
-        (TIMESTAMPS, 8) => options.timestamps = Some((u32_at(value, 0), u32_at(value, 4))),
-        (SACK, 8 | 16 | 24 | 32) => {
-            let (blocks, _) = value.as_chunks::<8>();
+/// Takes up one option, kind and length first. One whose length is not that of its kind says nothing.
+#[inline]
+fn apply(options: &mut Options, option: &[u8]) {
+    match *option {
+        [MAXIMUM_SEGMENT_SIZE, _, high, low] => options.mss = Some(u16::from_be_bytes([high, low])),
+        [WINDOW_SCALE, _, shift] => options.window_scale = Some(shift),
+        [SACK_PERMITTED, _] => options.sack_permitted = true,
+        [TIMESTAMPS, 10, ..] => options.timestamps = Some((u32_at(option, 2), u32_at(option, 6))),
+        [SACK, 10 | 18 | 26 | 34, ref blocks @ ..] => {
+            let (blocks, _) = blocks.as_chunks::<8>();
             for (slot, block) in options.sack.iter_mut().zip(blocks) {
                 *slot = (u32_at(block, 0), u32_at(block, 4));
             }

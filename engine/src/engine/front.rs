@@ -1,19 +1,21 @@
 //! The first half of the way, done once for each packet whoever does it: decoded, counted, and handed to the shard that
 //! owns its 4-tuple.
 
-use crate::capture::{Batch, Packet};
+use crate::capture::Batch;
 use crate::decode::{Header, NotAnalysed, PARTITIONS, decode};
 use crate::ledger::summary::CaptureFacts;
 use crate::record::Address;
 use std::collections::BTreeMap;
 
-/// The segments of one batch by shard, each in capture order, and the bytes that they point into.
+/// The segments of one batch, the bytes that they point into, and whose they are.
 #[derive(Default)]
 pub struct Decoded {
     /// The batch's bytes.
     pub data: Vec<u8>,
-    /// One list per shard.
-    pub shards: Vec<Vec<Header>>,
+    /// In capture order.
+    pub headers: Vec<Header>,
+    /// For each shard, the places of its own in `headers`.
+    pub shards: Vec<Vec<u32>>,
     /// Time of the latest packet so far, ns.
     pub latest_ns: i64,
 }
@@ -24,45 +26,47 @@ pub struct Front {
     shard_of: [u8; PARTITIONS],
     shards: usize,
     packets: Packets,
-    latest_ns: i64,
 }
 
 impl Front {
     /// For so many shards, from 1 to [`PARTITIONS`].
     pub fn new(shards: usize) -> Self {
         let shard_of = std::array::from_fn(|partition| (partition % shards) as u8);
-        Front { shard_of, shards, packets: Packets::default(), latest_ns: i64::MIN }
+        Front { shard_of, shards, packets: Packets::default() }
     }
 
     /// Takes a batch of consecutive packets, of those the ones in `mask` if there is one. Its bytes change places with
     /// the ones in `into`, which are reused.
     pub fn decode(&mut self, batch: &mut Batch, mask: Option<&[bool]>, into: &mut Decoded) {
-        into.shards.resize_with(self.shards, Vec::new);
-        into.shards.iter_mut().for_each(Vec::clear);
+        let Decoded { headers, shards, .. } = into;
+        headers.clear();
+        headers.reserve(batch.packets.len());
+        shards.resize_with(self.shards, Vec::new);
+        shards.iter_mut().for_each(Vec::clear);
         self.packets.count(batch);
         for (index, packet) in batch.packets.iter().enumerate() {
-            self.latest_ns = self.latest_ns.max(packet.ts_ns);
             if mask.is_some_and(|mask| mask.get(index) != Some(&true)) {
                 continue;
             }
-            match decode(packet, batch.bytes(packet), batch.first_ordinal + index as u64) {
-                Ok(header) => self.deal(header, into),
-                Err(reason) => self.packets.pass_over(reason),
+            if let Err(reason) = decode(packet, batch.bytes(packet), batch.first_ordinal + index as u64, headers) {
+                self.packets.pass_over(reason);
             }
         }
+        self.deal(headers, shards);
         std::mem::swap(&mut batch.data, &mut into.data);
-        into.latest_ns = self.latest_ns;
+        into.latest_ns = self.packets.facts.last_ns.unwrap_or(i64::MIN);
     }
 
-    #[inline]
-    fn deal(&mut self, header: Header, into: &mut Decoded) {
-        self.packets.facts.segments += 1;
-        if header.checksum_offloaded {
-            self.packets.note_offload(header.source().0);
-        }
-        let shard = usize::from(self.shard_of[header.key.partition() % PARTITIONS]);
-        if let Some(list) = into.shards.get_mut(shard) {
-            list.push(header);
+    fn deal(&mut self, headers: &[Header], shards: &mut [Vec<u32>]) {
+        self.packets.facts.segments += headers.len() as u64;
+        for (at, header) in headers.iter().enumerate() {
+            if header.checksum_offloaded {
+                self.packets.note_offload(header.source().0);
+            }
+            let owner = usize::from(self.shard_of[usize::from(header.partition) % PARTITIONS]);
+            if let Some(list) = shards.get_mut(owner) {
+                list.push(at as u32);
+            }
         }
     }
 
@@ -86,14 +90,16 @@ struct Packets {
 impl Packets {
     fn count(&mut self, batch: &Batch) {
         let facts = &mut self.facts;
+        let Some(first) = batch.packets.first() else { return };
         facts.packets += batch.packets.len() as u64;
-        let sum = |of: fn(&Packet) -> u64| batch.packets.iter().map(of).sum::<u64>();
-        facts.captured_bytes += sum(|packet| u64::from(packet.captured_len));
-        facts.original_bytes += sum(|packet| u64::from(packet.original_len));
-        facts.cut_packets += sum(|packet| u64::from(packet.captured_len < packet.original_len));
-        let times = batch.packets.iter().map(|packet| packet.ts_ns);
-        facts.first_ns = times.clone().chain(facts.first_ns).min();
-        facts.last_ns = times.chain(facts.last_ns).max();
+        let start = facts.first_ns.zip(facts.last_ns).unwrap_or((first.ts_ns, first.ts_ns));
+        let (first_ns, last_ns) = batch.packets.iter().fold(start, |(first_ns, last_ns), packet| {
+            facts.captured_bytes += u64::from(packet.captured_len);
+            facts.original_bytes += u64::from(packet.original_len);
+            facts.cut_packets += u64::from(packet.captured_len < packet.original_len);
+            (first_ns.min(packet.ts_ns), last_ns.max(packet.ts_ns))
+        });
+        (facts.first_ns, facts.last_ns) = (Some(first_ns), Some(last_ns));
     }
 
     #[cold]

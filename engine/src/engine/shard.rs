@@ -34,9 +34,10 @@ impl Shard {
         settings: &Settings,
         watch: &mut impl FnMut(&Segment<'_>, &Connection<Reader>),
     ) {
-        for header in decoded.shards.get(self.index).map_or(&[][..], Vec::as_slice) {
+        let own = decoded.shards.get(self.index).map_or(&[][..], Vec::as_slice);
+        for header in own.iter().filter_map(|&at| decoded.headers.get(at as usize)) {
             let segment = Segment::new(header, &decoded.data);
-            let Some(table) = self.tables.get_mut(header.key.partition() / self.shards) else { continue };
+            let Some(table) = self.tables.get_mut(usize::from(header.partition) / self.shards) else { continue };
             if table.accept(&segment, settings, &mut self.collector, &mut |connection| watch(&segment, connection)) {
                 self.opened.insert(header.ordinal);
             }

@@ -11,7 +11,6 @@ use super::history::{Counted, History};
 use super::payload::{Payload, Sink};
 use super::reset::Provocation;
 use super::seq;
-use super::stack;
 use super::state::{Anomaly, Event};
 use super::stream::Piece;
 use crate::decode::{Flags, Header, Segment};
@@ -207,9 +206,6 @@ impl<P: Payload> Connection<P> {
             end.ttl = segment.ttl;
         }
         end.packets += 1;
-        if segment.flags.has(Flags::SYN) && end.isn.is_none() {
-            end.stack = stack::guess(segment);
-        }
         if (segment.payload.len() as u32) < segment.payload_len {
             self.quality.0 |= Quality::TRUNCATED;
         }
@@ -333,7 +329,17 @@ impl<P: Payload> Connection<P> {
     }
 
     /// Brings both endpoints' states up to date with what is now known, and begins a TIME_WAIT that follows.
+    #[inline]
     pub(super) fn settle(&mut self, mark: Mark, role: Role, sink: &mut P::Sink) {
+        let is_closing = |end: &Endpoint| end.fin.is_some() || end.reset.is_some();
+        let is_settled = |end: &Endpoint| (end.state, end.proved) == end.opened();
+        let ends = &self.ends;
+        if ends.iter().any(is_closing) || !ends.iter().all(is_settled) {
+            self.settle_changes(mark, role, sink);
+        }
+    }
+
+    fn settle_changes(&mut self, mark: Mark, role: Role, sink: &mut P::Sink) {
         for side in [Role::Client, Role::Server] {
             let (end, peer) = pair(&mut self.ends, side);
             let (assumed, proved, anomaly) = close::states(end, peer);

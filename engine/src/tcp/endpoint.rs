@@ -34,13 +34,13 @@ impl Fin {
     }
 }
 
-/// One captured packet, as far as another capture of it must agree.
+/// One captured packet, as far as another capture of it must agree: all in one word, and when (the low half of the
+/// nanoseconds tells a millisecond) and where.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     print: u64,
-    ts_ns: i64,
-    interface: u32,
-    ttl: u8,
+    ts_low: u32,
+    place: u32,
 }
 
 /// Packets of a side that a second capture is looked for among: a mirror's copies come some packets later.
@@ -59,7 +59,7 @@ fn fingerprint(header: &Header) -> u64 {
 }
 
 /// Longest time between two captures of one packet (two interfaces, a mirror).
-const DUPLICATE_WINDOW_NS: i64 = 1_000_000;
+const DUPLICATE_WINDOW_NS: u32 = 1_000_000;
 
 /// One side of a connection.
 #[derive(Debug)]
@@ -145,23 +145,26 @@ impl Endpoint {
             stack: Stack::Unknown,
             rtt_ns: 0,
             time_wait: None,
-            seen: [Seen { ts_ns: i64::MIN, ..Seen::default() }; REMEMBERED],
+            seen: [Seen::default(); REMEMBERED],
             seen_at: 0,
         }
     }
 
     /// Whether this is one of the last packets of this side, captured once more within a millisecond: the same IP id, or, where
     /// there is none to tell (IPv6, Linux's SYN-ACKs and resets), another interface or another TTL.
+    #[inline]
     pub fn is_duplicate(&mut self, segment: &Header) -> bool {
-        let print = fingerprint(segment);
-        let has_id = segment.ip_id.is_some_and(|id| id != 0);
-        let again = self.seen.iter().any(|seen| {
-            seen.print == print
-                && (0..DUPLICATE_WINDOW_NS).contains(&segment.ts_ns.saturating_sub(seen.ts_ns))
-                && (has_id || (seen.interface, seen.ttl) != (segment.interface, segment.ttl))
-        });
-        let slot = usize::from(self.seen_at) % REMEMBERED;
-        self.seen[slot] = Seen { print, ts_ns: segment.ts_ns, interface: segment.interface, ttl: segment.ttl };
+        let place = segment.interface << 8 | u32::from(segment.ttl);
+        let now = Seen { print: fingerprint(segment), ts_low: segment.ts_ns as u32, place };
+        let alike = |seen: &Seen| seen.print == now.print;
+        let again = self.seen.iter().any(alike) && {
+            let has_id = segment.ip_id.is_some_and(|id| id != 0);
+            let soon = |seen: &&Seen| now.ts_low.wrapping_sub(seen.ts_low) < DUPLICATE_WINDOW_NS;
+            self.seen.iter().filter(|seen| alike(seen)).filter(soon).any(|seen| has_id || seen.place != now.place)
+        };
+        if let Some(slot) = self.seen.get_mut(usize::from(self.seen_at) % REMEMBERED) {
+            *slot = now;
+        }
         self.seen_at = self.seen_at.wrapping_add(1);
         again
     }

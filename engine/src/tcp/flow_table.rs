@@ -8,7 +8,7 @@
 use super::connection::Connection;
 use super::incarnation::{self, Belongs, Fate};
 use super::payload::Payload;
-use crate::decode::{FlowKey, PARTITIONS, Segment};
+use crate::decode::{FlowKey, Flags, PARTITIONS, Segment};
 use crate::record::Quality;
 use crate::settings::Settings;
 use foldhash::fast::RandomState;
@@ -98,6 +98,14 @@ impl<P: Payload> FlowTable<P> {
     /// Makes sure that slot `at` holds the incarnation that the segment belongs to; true if that is a new one.
     fn place(&mut self, at: u32, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) -> bool {
         let slot = &mut self.slots[at as usize];
+        // Nearly every segment: of a connection that goes on.
+        if let Some(connection) = &slot.connection
+            && segment.flags.0 & Flags::SYN.0 == 0
+            && connection.predecessor.is_none()
+            && !connection.is_over()
+        {
+            return false;
+        }
         let Some(connection) = slot.connection.take() else { return false };
         if connection.is_over() && segment.ts_ns.saturating_sub(connection.last.ts_ns) > settings.idle_expiry_ns {
             connection.finish(sink);

@@ -59,7 +59,19 @@ impl History {
     }
 
     /// Notes the flags and the payload of a packet that the side `role` sent.
+    #[inline]
     pub fn packet(&mut self, role: Role, segment: &Header) {
+        if segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0) != 0 {
+            self.marked(role, segment);
+        } else if segment.payload_len > 0 {
+            self.once(role, DATA, b'd');
+        } else if segment.flags.has(Flags::ACK) {
+            self.once(role, ACK, b'a');
+        }
+    }
+
+    /// A packet with a SYN, a FIN or an RST.
+    fn marked(&mut self, role: Role, segment: &Header) {
         let has = |f: Flags| segment.flags.has(f);
         match (has(Flags::SYN), has(Flags::FIN), has(Flags::RST)) {
             (_, true, true) => self.once(role, FIN_RST, b'i'),
@@ -70,8 +82,6 @@ impl History {
             // A FIN lies after the packet's payload.
             (false, true, false) => self.each(role, FIN, b'f', seq::add(segment.seq, segment.payload_len)),
             (false, false, true) => self.each(role, RST, b'r', segment.seq),
-            (false, false, false) if segment.payload_len > 0 => self.once(role, DATA, b'd'),
-            (false, false, false) if has(Flags::ACK) => self.once(role, ACK, b'a'),
             (false, false, false) => {}
         }
     }
@@ -97,6 +107,7 @@ impl History {
     }
 
     /// Writes the letter the first time.
+    #[inline]
     fn once(&mut self, role: Role, kind: u8, letter: u8) {
         let seen = &mut self.past[role as usize].seen;
         if *seen & kind == 0 {
@@ -157,6 +168,7 @@ mod tests {
         Header {
             key,
             from_low,
+            partition: key.partition() as u8,
             ordinal: 0,
             ts_ns: 0,
             frame: 1,

@@ -6,13 +6,18 @@ use crate::record::{Mark, Quality, Role, RoleBasis, State};
 use crate::tcp::endpoint::Endpoint;
 use crate::tcp::payload::{Payload, Sink};
 use crate::tcp::seq;
+use crate::tcp::stack;
 use crate::tcp::state::Event;
 
 impl<P: Payload> Connection<P> {
     /// SYN or SYN-ACK.
     pub(super) fn take_syn(&mut self, segment: &Segment<'_>, role: Role, mark: Mark, sink: &mut P::Sink) {
         let has_ack = segment.flags.has(Flags::ACK);
+        let options = segment.options();
         let (end, peer) = pair(&mut self.ends, role);
+        if end.isn.is_none() {
+            end.stack = stack::guess(segment.ttl, options.order);
+        }
         end.syn_count += 1;
         if end.isn.is_some_and(|isn| isn == segment.seq) {
             end.retransmits += 1;
@@ -22,7 +27,7 @@ impl<P: Payload> Connection<P> {
             // The first, or a SYN-ACK with another ISN: the last one before the client answers is the one it may take up.
             end.next = None;
             end.isn = Some(segment.seq);
-            end.window_scale = segment.options().window_scale.unwrap_or(0).min(14);
+            end.window_scale = options.window_scale.unwrap_or(0).min(14);
             end.since_ns = segment.ts_ns;
             if end.bytes == 0 {
                 end.stream.start(seq::add(segment.seq, 1));

@@ -94,6 +94,7 @@ fn run_from(lines: &[Line], base: Base) -> Facts {
         let header = Header {
             key,
             from_low,
+            partition: key.partition() as u8,
             ordinal: i as u64,
             ts_ns: (t * 1e9).round() as i64,
             frame: i as u64 + 1,
