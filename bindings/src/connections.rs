@@ -34,7 +34,7 @@ impl Row {
         &self.outcome.connections[self.index]
     }
     fn file(&self) -> Option<&str> {
-        Some(self.outcome.summary.capture.files.get(self.record().first.file as usize)?.path.as_str())
+        Some(self.outcome.summary.capture.files.get(self.record().first.file() as usize)?.path.as_str())
     }
     fn client(&self) -> &Side {
         &self.record().sides[0]
@@ -125,8 +125,8 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "tunnel", "VLAN tags, outer first", Text, |r| tunnel(r.record().tunnel);
     "start", "first packet, UTC", Time, |r| Some(r.record().first.ts_ns);
     "end", "last packet, UTC", Time, |r| Some(r.record().last.ts_ns);
-    "first_frame", "frame number of the first packet in its file", Int, |r| whole(r.record().first.frame);
-    "last_frame", "frame number of the last packet in its file", Int, |r| whole(r.record().last.frame);
+    "first_frame", "frame number of the first packet in its file", Int, |r| whole(r.record().first.frame());
+    "last_frame", "frame number of the last packet in its file", Int, |r| whole(r.record().last.frame());
     "file", "file of the first packet", Text, |r| shown(r.file());
     "handshake_rtt_s", "SYN to the ACK that completes", Seconds, |r| r.record().handshake_rtt_ns;
     "client_packets", "packets the client sent", Int, |r| whole(r.client().packets);
@@ -168,21 +168,21 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "close_announced_by", "who said Connection: close", Text, |r| text(announced(r.http()));
     "idle_before_close_s", "last payload byte to first FIN or RST", Seconds, |r| r.record().idle_before_close_ns;
     "race", "keepalive_race, stale_reuse", Text, |r| r.record().race.and_then(|x| text(x.as_str()));
-    "sni", "server name of the ClientHello", Text, |r| shown(r.http().sni.as_deref());
-    "alpn", "first ALPN protocol of the ClientHello", Text, |r| shown(r.http().alpn.as_deref());
+    "sni", "server name of the ClientHello", Text, |r| shown(r.tls().and_then(|names| names.sni.as_deref()));
+    "alpn", "first ALPN protocol of the ClientHello", Text, |r| shown(r.tls().and_then(|names| names.alpn.as_deref()));
     "quality", "midstream, gap, truncated, one_sided, reordered, duplicates, evicted", Words, |r| r.record().quality.words().collect();
     "request_persistent", "the last request lets the connection persist", Bool, |r| r.http().request_persistent;
     "response_persistent", "the last response lets the connection persist", Bool, |r| r.http().response_persistent;
     "reusable", "another request could have followed", Bool, |r| r.http().reusable;
     "unprocessed", "requests without a response at the end", Int, |r| r.is_http().then(|| r.http().unprocessed.into());
     "reset_effect", "effective, ineffective, unknown", Text, |r| r.record().reset.and_then(|x| text(x.effect.as_str()));
-    "reset_frame", "the reset's packet", Int, |r| r.record().reset.and_then(|x| whole(x.mark.frame));
+    "reset_frame", "the reset's packet", Int, |r| r.record().reset.and_then(|x| whole(x.mark.frame()));
     "ineffective_resets", "resets without effect", Int, |r| whole(r.record().ineffective_resets);
     "half_close_s", "first FIN to the other side's first FIN", Seconds, |r| r.record().half_close_ns;
     "syn_count", "the client's SYN transmissions", Int, |r| whole(r.record().syn_count);
     "client_stack", "guessed from its SYN", Text, |r| text(r.client().stack.as_str());
     "server_stack", "guessed from its SYN-ACK", Text, |r| text(r.server().stack.as_str());
-    "time_wait_start_frame", "the packet with which it began", Int, |r| r.main_wait().and_then(|w| whole(w.0.start.frame));
+    "time_wait_start_frame", "the packet with which it began", Int, |r| r.main_wait().and_then(|w| whole(w.0.start.frame()));
     "time_wait_start_uncertainty_s", "how far the endpoint's own clock may be from time_wait_start", Seconds, |r| r.main_wait().map(|w| w.0.start_uncertainty_ns);
     "time_wait_model_low_s", "shortest by the host's length", Seconds, |r| r.main_wait().map(|w| w.1.model_low_ns);
     "time_wait_model_high_s", "longest by the host's length", Seconds, |r| r.main_wait().map(|w| w.1.model_high_ns);

@@ -206,7 +206,7 @@ impl Drawing {
                 notes.push(format!("{} enters TIME-WAIT", word(role)));
             }
         }
-        if let Some(reset) = connection.reset.filter(|r| r.mark.frame == segment.frame && r.mark.file == segment.file) {
+        if let Some(reset) = connection.reset.filter(|r| (r.mark.frame(), r.mark.file()) == (segment.frame, segment.file)) {
             notes.push(format!("reset: {}, {}", reset.kind, reset.effect));
         }
         notes
@@ -215,7 +215,7 @@ impl Drawing {
     fn finish(self, target: &Target, record: Option<&ConnectionRecord>, outcome: &Outcome) -> Ladder {
         let mut rows = self.rows;
         if let Some(closer) = record.and_then(|r| r.closer)
-            && let Some(row) = rows.iter_mut().find(|row| (row.frame, row.file) == (closer.frame, closer.file))
+            && let Some(row) = rows.iter_mut().find(|row| (row.frame, row.file) == (closer.frame(), closer.file()))
         {
             row.notes.insert(0, "active closer".into());
         }
@@ -249,7 +249,7 @@ fn waits(record: &ConnectionRecord, outcome: &Outcome) -> Vec<Wait> {
                 model_low_ns: guess.model_low_ns,
                 model_high_ns: guess.model_high_ns,
                 evidence_ns: evidence.map(|m| m.ts_ns),
-                evidence_frame: evidence.map(|m| m.frame),
+                evidence_frame: evidence.map(|m| m.frame()),
                 snd_nxt: facts.snd_nxt,
                 recycled_isn: recycled_isn(facts.snd_nxt),
                 same_host: facts.same_host,

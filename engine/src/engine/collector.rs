@@ -8,6 +8,7 @@ use crate::tcp::payload::{Payload, Sink};
 use crate::tcp::state::Anomaly;
 use crate::tcp::stream::Piece;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The payload reader of [`crate::tcp`], as [`crate::http`] provides it.
 pub struct Reader(HttpFlow);
@@ -43,6 +44,28 @@ impl Payload for Reader {
 pub(super) struct Exchanges {
     wanted: bool,
     pub(super) kept: Vec<Exchange>,
+    texts: Texts,
+}
+
+/// Texts kept for when they come again: a capture has few different User-Agent and Server headers.
+const TEXTS: usize = 64;
+
+/// The last text of each of [`TEXTS`] classes, beside its bytes.
+struct Texts([Option<(Box<[u8]>, Arc<str>)>; TEXTS]);
+
+impl Texts {
+    fn get(&mut self, value: &[u8]) -> Arc<str> {
+        let ends = value.len() ^ value.iter().rev().take(2).fold(0, |mixed, &byte| mixed << 3 ^ usize::from(byte));
+        let Some(slot) = self.0.get_mut(ends % TEXTS) else { return crate::http::text(value).into() };
+        match slot {
+            Some((bytes, text)) if **bytes == *value => Arc::clone(text),
+            _ => {
+                let text: Arc<str> = crate::http::text(value).into();
+                *slot = (value.len() <= crate::http::MAX_TEXT_BYTES).then(|| (value.into(), Arc::clone(&text)));
+                text
+            }
+        }
+    }
 }
 
 impl ExchangeSink for Exchanges {
@@ -51,6 +74,9 @@ impl ExchangeSink for Exchanges {
     }
     fn exchange(&mut self, exchange: Exchange) {
         self.kept.push(exchange);
+    }
+    fn text(&mut self, value: &[u8]) -> Arc<str> {
+        self.texts.get(value)
     }
 }
 
@@ -71,7 +97,11 @@ impl Collector {
     pub(super) fn new(settings: &Settings) -> Self {
         Collector {
             ledger: Ledger::new(settings),
-            exchanges: Exchanges { wanted: settings.keep_exchanges, kept: Vec::new() },
+            exchanges: Exchanges {
+                wanted: settings.keep_exchanges,
+                kept: Vec::new(),
+                texts: Texts([const { None }; TEXTS]),
+            },
             keep_connections: settings.keep_connections,
             connections: Vec::new(),
             spans: settings.states.as_ref().map(|_| StateSpans::new(settings)),

@@ -2,11 +2,12 @@
 
 use super::conversation::Conversation;
 use super::direction::Origin;
-use super::hello::{HelloReader, Names};
+use super::hello::HelloReader;
 use super::sniff::{Sniff, sniff};
-use crate::record::{Exchange, HttpFacts, Protocol, Role};
+use crate::record::{Exchange, HttpFacts, Protocol, Role, TlsNames};
 use crate::settings::Settings;
 use crate::tcp::stream::Piece;
+use std::sync::Arc;
 
 /// Bytes of one side that may pass before it must be known what they are.
 const MAX_OPENING_BYTES: usize = 4096;
@@ -17,6 +18,10 @@ pub trait ExchangeSink {
     fn wanted(&self) -> bool;
     /// One finished exchange.
     fn exchange(&mut self, exchange: Exchange);
+    /// A short text from the wire, as [`super::text`] makes it; a sink that has seen it lately need not make it again.
+    fn text(&mut self, value: &[u8]) -> Arc<str> {
+        super::text(value).into()
+    }
 }
 
 /// A sink for when only the connection's facts are wanted.
@@ -72,7 +77,7 @@ enum Stage {
     /// A ClientHello that is not whole yet.
     Hello(Box<HelloReader>),
     /// Settled.
-    Settled(Protocol, Option<Box<Names>>),
+    Settled(Protocol, Option<Box<TlsNames>>),
 }
 
 /// First payload of each side while it is not known what it is.
@@ -145,8 +150,7 @@ impl HttpFlow {
             Stage::Http(http) => http.finish(sink),
             Stage::Hello(_) => HttpFacts { protocol: Some(Protocol::Tls), ..facts },
             Stage::Settled(protocol, names) => {
-                let Names { sni, alpn } = names.map(|n| *n).unwrap_or_default();
-                HttpFacts { protocol: Some(protocol), sni, alpn, ..facts }
+                HttpFacts { protocol: Some(protocol), tls: names, ..facts }
             }
         }
     }

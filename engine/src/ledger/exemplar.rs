@@ -146,13 +146,13 @@ fn exemplar(record: &ConnectionRecord) -> Exemplar {
         client: end(record.client),
         server: end(record.server),
         tunnel: record.tunnel.0,
-        file: record.first.file,
-        first_frame: record.first.frame,
-        last_file: record.last.file,
-        last_frame: record.last.frame,
+        file: record.first.file(),
+        first_frame: record.first.frame(),
+        last_file: record.last.file(),
+        last_frame: record.last.frame(),
         start_ns: record.first.ts_ns,
         end_ns: record.last.ts_ns,
-        closer_frame: record.closer.map(|mark| mark.frame),
+        closer_frame: record.closer.map(|mark| mark.frame()),
     }
 }
 

@@ -15,7 +15,7 @@ use super::state::{Anomaly, Event};
 use super::stream::Piece;
 use crate::decode::{Flags, Header, Segment};
 use crate::record::{
-    Address, Mark, Quality, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, RoleBasis, State, Tunnel,
+    Address, HttpFacts, Mark, Quality, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, RoleBasis, State, Tunnel,
 };
 use crate::settings::Settings;
 
@@ -58,8 +58,12 @@ pub struct Connection<P> {
     pub predecessor: Option<Box<Connection<P>>>,
     /// What goes wrong with the capture.
     pub quality: Quality,
-    /// The next stage's reader, once there was payload.
+    /// The next stage's reader, once there was payload and until both streams are complete.
     pub payload: Option<P>,
+    /// What the reader found, once both streams are complete.
+    pub(super) http: Option<Box<HttpFacts>>,
+    /// Which sides' streams are complete, a bit each.
+    complete: u8,
     /// Acknowledgment number of a challenge that answered the SYN with the numbers of an older incarnation.
     challenge_ack: Option<u32>,
     /// How far the reset's sender had sent before it.
@@ -68,7 +72,7 @@ pub struct Connection<P> {
 }
 
 pub(super) const fn mark(segment: &Header) -> Mark {
-    Mark { ts_ns: segment.ts_ns, frame: segment.frame, file: segment.file }
+    Mark::new(segment.ts_ns, segment.frame, segment.file)
 }
 
 impl<P: Payload> Connection<P> {
@@ -104,6 +108,8 @@ impl<P: Payload> Connection<P> {
             predecessor: None,
             quality: Quality(if opening { 0 } else { Quality::MIDSTREAM }),
             payload: None,
+            http: None,
+            complete: 0,
             sent_before_reset: 0,
             said: [None; 2],
         };
@@ -140,7 +146,7 @@ impl<P: Payload> Connection<P> {
             self.note_older(segment, role, mark);
             return;
         }
-        self.last = Mark { ts_ns: mark.ts_ns.max(self.last.ts_ns), ..mark };
+        self.last = mark.at(mark.ts_ns.max(self.last.ts_ns));
         self.note_packet(segment, role);
         self.observe_time_wait(segment, role, mark);
         if segment.flags.has(Flags::RST) {
@@ -269,16 +275,19 @@ impl<P: Payload> Connection<P> {
         settings: &Settings,
         sink: &mut P::Sink,
     ) {
-        if self.payload.is_none() {
+        let is_late = self.http.is_some();
+        if self.payload.is_none() && !is_late {
             self.orient(segment, role);
         }
         let role = self.sender(segment);
-        let payload = self.payload.get_or_insert_with(|| P::new(settings, self.ordinal));
+        let mut reader = (!is_late).then(|| self.payload.get_or_insert_with(|| P::new(settings, self.ordinal)));
         let (quality, history) = (&mut self.quality, &mut self.history);
         let (end, peer) = pair(&mut self.ends, role);
         let pushed = end.stream.push(seq, segment.payload, segment.payload_len, mark, segment.ack, &mut |piece| {
             note_gap(&piece, role, peer, quality, history);
-            payload.feed(role, piece, sink);
+            if let Some(reader) = &mut reader {
+                reader.feed(role, piece, sink);
+            }
         });
         end.bytes += u64::from(pushed.new_bytes);
         if pushed.retransmitted {
@@ -300,6 +309,11 @@ impl<P: Payload> Connection<P> {
             && end.stream.next_seq() == Some(fin.seq)
         {
             payload.fin(role, sink);
+            self.complete |= 1 << role as u8;
+            if self.complete == 0b11 {
+                // What waits out a TIME_WAIT need not keep its reader.
+                self.http = self.payload.take().map(|payload| Box::new(payload.finish(sink)));
+            }
         }
     }
 

@@ -24,6 +24,21 @@ struct Slot<P> {
     older: u32,
 }
 
+/// A new connection, in the room of an ended one if there is any.
+fn opened<P: Payload>(
+    spare: &mut Vec<Box<Connection<P>>>,
+    segment: &Segment<'_>,
+    settings: &Settings,
+) -> Box<Connection<P>> {
+    match spare.pop() {
+        Some(mut room) => {
+            *room = Connection::open(segment, settings);
+            room
+        }
+        None => Box::new(Connection::open(segment, settings)),
+    }
+}
+
 /// One partition's connections.
 pub struct FlowTable<P> {
     index: HashTable<u32>,
@@ -32,6 +47,8 @@ pub struct FlowTable<P> {
     free: Vec<u32>,
     newest: u32,
     oldest: u32,
+    /// Ended connections whose room the next ones take.
+    spare: Vec<Box<Connection<P>>>,
     limit: usize,
     /// Connections ended because the table was full.
     pub evicted: u64,
@@ -48,6 +65,7 @@ impl<P: Payload> FlowTable<P> {
             free: Vec::new(),
             newest: NONE,
             oldest: NONE,
+            spare: Vec::new(),
             limit: settings.max_connections.div_ceil(PARTITIONS).max(1),
             evicted: 0,
         }
@@ -82,8 +100,9 @@ impl<P: Payload> FlowTable<P> {
                     Fate::Open | Fate::OfOld => connection.accept(segment, settings, sink),
                     Fate::Settled => {
                         connection.accept(segment, settings, sink);
-                        if let Some(old) = connection.predecessor.take() {
+                        if let Some(mut old) = connection.predecessor.take() {
                             old.finish(sink);
+                            self.spare.push(old);
                         }
                     }
                 }
@@ -106,15 +125,19 @@ impl<P: Payload> FlowTable<P> {
         {
             return false;
         }
-        let Some(connection) = slot.connection.take() else { return false };
+        let Some(connection) = &mut slot.connection else { return false };
         if connection.is_over() && segment.ts_ns.saturating_sub(connection.last.ts_ns) > settings.idle_expiry_ns {
             connection.finish(sink);
-            slot.connection = Some(Box::new(Connection::open(segment, settings)));
+            **connection = Connection::open(segment, settings);
             return true;
         }
-        let is_next = incarnation::belongs(&connection, segment) == Belongs::Next;
-        slot.connection = Some(if is_next { connection.succeed(segment, settings, sink) } else { connection });
-        is_next
+        if incarnation::belongs(connection, segment) != Belongs::Next {
+            return false;
+        }
+        let next = opened(&mut self.spare, segment, settings);
+        let old = std::mem::replace(connection, next);
+        self.spare.extend(connection.follow(old, segment, sink));
+        true
     }
 
     fn insert(
@@ -128,8 +151,8 @@ impl<P: Payload> FlowTable<P> {
         if self.index.len() >= self.limit {
             self.evict(sink);
         }
-        let slot =
-            Slot { key, connection: Some(Box::new(Connection::open(segment, settings))), newer: NONE, older: NONE };
+        let connection = opened(&mut self.spare, segment, settings);
+        let slot = Slot { key, connection: Some(connection), newer: NONE, older: NONE };
         let at = if let Some(at) = self.free.pop() {
             self.slots[at as usize] = slot;
             at
@@ -153,6 +176,7 @@ impl<P: Payload> FlowTable<P> {
         if let Some(mut connection) = self.remove(at) {
             connection.quality.0 |= Quality::EVICTED;
             connection.finish(sink);
+            self.spare.push(connection);
         }
     }
 
@@ -177,7 +201,7 @@ impl<P: Payload> FlowTable<P> {
             if !idle {
                 return;
             }
-            if let Some(connection) = self.remove(at) {
+            if let Some(mut connection) = self.remove(at) {
                 connection.finish(sink);
             }
         }

@@ -9,7 +9,7 @@
 
 use super::seq;
 use crate::decode::{Flags, Header};
-use crate::record::Role;
+use crate::record::{Letters, Role};
 
 const SYN: u8 = 1;
 const FIN: u8 = 2;
@@ -18,7 +18,6 @@ const ACK: u8 = 8;
 const DATA: u8 = 16;
 const FIN_RST: u8 = 32;
 const MULTI: u8 = 64;
-const CAPACITY: usize = 30;
 
 /// What happens more than once and is written at powers of ten.
 #[derive(Clone, Copy, Debug)]
@@ -42,20 +41,18 @@ struct Past {
     counts: [u32; 3],
 }
 
-/// Letters in order, in place.
+/// Letters in order, and what decides which are still to be written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct History {
-    text: [u8; CAPACITY],
-    len: u8,
+    letters: Letters,
     past: [Past; 2],
-    turned: bool,
 }
 
 impl History {
     /// Of a connection whose first packet this side sent.
     #[must_use]
     pub fn begun_by(role: Role) -> Self {
-        History { turned: role == Role::Server, ..History::default() }
+        History { letters: Letters::begun_by(role), past: <[Past; 2]>::default() }
     }
 
     /// Notes the flags and the payload of a packet that the side `role` sent.
@@ -96,7 +93,7 @@ impl History {
         let count = &mut self.past[role as usize].counts[at];
         *count = count.saturating_add(1);
         if is_power_of_ten(*count) {
-            self.push(role, letter);
+            self.letters.push(role, letter);
         }
     }
 
@@ -112,7 +109,7 @@ impl History {
         let seen = &mut self.past[role as usize].seen;
         if *seen & kind == 0 {
             *seen |= kind;
-            self.push(role, letter);
+            self.letters.push(role, letter);
         }
     }
 
@@ -123,31 +120,20 @@ impl History {
         let repeats = past.seen & kind != 0 && *last == seq;
         (past.seen, *last) = (past.seen | kind, seq);
         if !repeats {
-            self.push(role, letter);
-        }
-    }
-
-    fn push(&mut self, role: Role, letter: u8) {
-        if let Some(slot) = self.text.get_mut(self.len as usize) {
-            *slot = if role == Role::Client { letter.to_ascii_uppercase() } else { letter };
-            self.len += 1;
+            self.letters.push(role, letter);
         }
     }
 
     /// The roles turn out to be the other way round.
     pub fn flip(&mut self) {
         self.past.swap(0, 1);
-        self.turned = !self.turned;
-        for letter in &mut self.text[..self.len as usize] {
-            *letter ^= 0x20;
-        }
+        self.letters.flip();
     }
 
-    /// The string, with `^` in front if the responder spoke first.
+    /// The letters so far.
     #[must_use]
-    pub fn text(&self) -> Box<str> {
-        let letters = std::str::from_utf8(&self.text[..self.len as usize]).unwrap_or_default();
-        if self.turned { format!("^{letters}").into() } else { letters.into() }
+    pub const fn letters(&self) -> Letters {
+        self.letters
     }
 }
 
@@ -189,12 +175,12 @@ mod tests {
         }
     }
 
-    fn text(packets: &[(Role, u16, u32, &[u8])]) -> Box<str> {
+    fn text(packets: &[(Role, u16, u32, &[u8])]) -> String {
         let mut history = History::begun_by(packets[0].0);
         for &(role, flags, seq, payload) in packets {
             history.packet(role, &packet(flags, seq, payload));
         }
-        history.text()
+        history.letters().to_string()
     }
 
     const A: u16 = Flags::ACK.0;
@@ -214,17 +200,17 @@ mod tests {
             (Server, A, 6, b""),
             (Client, A, 12, b""),
         ];
-        assert_eq!(&*text(talk), "ShADa");
+        assert_eq!(text(talk), "ShADa");
     }
 
     #[test]
     fn syn_fin_and_rst_are_written_again_with_another_sequence_number() {
-        assert_eq!(&*text(&[(Client, S, 9, b""), (Client, S, 9, b""), (Client, S, 8, b"")]), "SS");
-        assert_eq!(&*text(&[(Client, R, 9, b""), (Client, R, 9, b""), (Client, R, 8, b"")]), "RR");
+        assert_eq!(text(&[(Client, S, 9, b""), (Client, S, 9, b""), (Client, S, 8, b"")]), "SS");
+        assert_eq!(text(&[(Client, R, 9, b""), (Client, R, 9, b""), (Client, R, 8, b"")]), "RR");
         // A FIN whose payload is repeated with it lies where it lay.
-        assert_eq!(&*text(&[(Client, F | A, 9, b"ab"), (Client, F | A, 11, b""), (Client, F | A, 12, b"")]), "FF");
+        assert_eq!(text(&[(Client, F | A, 9, b"ab"), (Client, F | A, 11, b""), (Client, F | A, 12, b"")]), "FF");
         // Simultaneous open: the SYN-ACK repeats the SYN.
-        assert_eq!(&*text(&[(Client, S, 9, b""), (Server, S, 5, b""), (Client, S | A, 9, b"")]), "Ss");
+        assert_eq!(text(&[(Client, S, 9, b""), (Server, S, 5, b""), (Client, S | A, 9, b"")]), "Ss");
     }
 
     #[test]
@@ -236,16 +222,16 @@ mod tests {
             (Client, S | F, 2, b""),
             (Client, S | R, 2, b""),
         ];
-        assert_eq!(&*text(talk), "SFIQ");
+        assert_eq!(text(talk), "SFIQ");
     }
 
     #[test]
     fn a_responder_that_speaks_first_is_marked_and_turning_changes_case() {
         let mut history = History::begun_by(Server);
         history.packet(Server, &packet(S | A, 5, b""));
-        assert_eq!(&*history.text(), "^h");
+        assert_eq!(history.letters().to_string(), "^h");
         history.flip();
-        assert_eq!(&*history.text(), "H");
+        assert_eq!(history.letters().to_string(), "H");
     }
 
     #[test]
@@ -255,13 +241,13 @@ mod tests {
         history.counted(Client, Counted::Gap);
         history.counted(Server, Counted::Retransmission);
         history.counted(Server, Counted::ZeroWindow);
-        assert_eq!(&*history.text(), "ttGtw");
+        assert_eq!(history.letters().to_string(), "ttGtw");
     }
 
     #[test]
     fn a_full_string_takes_no_more() {
         let mut history = History::default();
         (0..100).for_each(|seq| history.packet(Client, &packet(R, seq, b"")));
-        assert_eq!(history.text().len(), CAPACITY);
+        assert_eq!(history.letters().to_string().len(), 30);
     }
 }

@@ -9,7 +9,7 @@ use super::reset;
 use super::seq;
 use crate::decode::{Flags, Segment};
 use crate::record::Role;
-use crate::settings::{SECOND, Settings};
+use crate::settings::SECOND;
 
 /// What a segment is to the connection that holds its 4-tuple.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,36 +103,35 @@ fn is_of_predecessor<P: Payload>(connection: &Connection<P>, segment: &Segment<'
 }
 
 impl<P: Payload> Connection<P> {
-    /// Opens the incarnation after `self`, which stays beside it until its fate is known.
-    #[must_use]
-    pub fn succeed(mut self: Box<Self>, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) -> Box<Self> {
-        let mut next = Box::new(Connection::open(segment, settings));
-        next.reuse_of = Some((self.ordinal, segment.ts_ns - self.last.ts_ns));
+    /// Takes the place of `old`, whose next incarnation `segment` has just opened. The old one stays beside this until
+    /// its fate is known; what is over already is returned, for its room.
+    pub fn follow(&mut self, mut old: Box<Self>, segment: &Segment<'_>, sink: &mut P::Sink) -> Option<Box<Self>> {
+        self.reuse_of = Some((old.ordinal, segment.ts_ns - old.last.ts_ns));
         if !segment.flags.has(Flags::SYN) {
-            self.finish(sink);
-            return next;
+            old.finish(sink);
+            return Some(old);
         }
         // The SYN that went unanswered leaves the question of the incarnation before it open.
-        let undecided = self.predecessor.take();
+        let undecided = old.predecessor.take();
         if segment.flags.has(Flags::ACK) {
-            self.close_by_answer(segment, &mut next);
-            next.predecessor = None;
-            if let Some(old) = undecided {
-                old.finish(sink);
+            old.close_by_answer(segment, self);
+            if let Some(mut undecided) = undecided {
+                undecided.finish(sink);
             }
-            self.finish(sink);
-            return next;
+            old.finish(sink);
+            return Some(old);
         }
-        self.note_own_syn(segment);
-        next.predecessor = if let Some(mut old) = undecided {
-            self.finish(sink);
-            old.note_own_syn(segment);
-            Some(old)
+        old.note_own_syn(segment);
+        let (predecessor, over) = if let Some(mut undecided) = undecided {
+            old.finish(sink);
+            undecided.note_own_syn(segment);
+            (undecided, Some(old))
         } else {
-            Some(self)
+            (old, None)
         };
-        next.ends[0].isn_recycled = next.predecessor.as_ref().is_some_and(|old| old.is_recycled_by(segment));
-        next
+        self.ends[0].isn_recycled = predecessor.is_recycled_by(segment);
+        self.predecessor = Some(predecessor);
+        over
     }
 
     /// Whether the sender's new ISN continues its old TIME_WAIT.
