@@ -87,14 +87,26 @@ fn rank(record: &ConnectionRecord) -> Rank {
 pub struct Exemplars {
     /// By the kinds' places in [`KINDS`].
     best: [Vec<(Rank, Exemplar)>; KINDS.len()],
+    /// The kinds, a bit each, of which nothing later than `settled_by` can be better than what is kept.
+    settled: u32,
+    settled_by: u64,
+}
+
+/// The kinds of a connection, a bit each.
+fn bits(kinds: &[(&'static str, bool); KINDS.len()]) -> u32 {
+    kinds.iter().rev().fold(0, |bits, (_, applies)| bits << 1 | u32::from(*applies))
 }
 
 impl Exemplars {
     /// One more connection; costs nothing once better ones are kept.
     pub fn add(&mut self, record: &ConnectionRecord) {
+        let kinds = kinds(record);
+        if bits(&kinds) & !self.settled == 0 && record.ordinal > self.settled_by {
+            return;
+        }
         let common = rank(record);
         let mut made: Option<Exemplar> = None;
-        for (list, (kind, applies)) in self.best.iter_mut().zip(kinds(record)) {
+        for (list, (kind, applies)) in self.best.iter_mut().zip(kinds) {
             if !applies {
                 continue;
             }
@@ -105,6 +117,22 @@ impl Exemplars {
             }
             insert(list, rank, made.get_or_insert_with(|| exemplar(record)).clone());
         }
+        self.settle();
+    }
+
+    /// A kind whose list is full of whole and short ones takes none that begins later.
+    fn settle(&mut self) {
+        self.settled = 0;
+        self.settled_by = 0;
+        for (place, (list, kind)) in self.best.iter().zip(KINDS).enumerate() {
+            if let Some(((_, false, false, _), _)) = list.get(MOST - 1)
+                && *kind != MAX_REQUESTS
+            {
+                self.settled |= 1 << place;
+                let latest = list.iter().map(|(rank, _)| rank.3).max().unwrap_or(0);
+                self.settled_by = self.settled_by.max(latest);
+            }
+        }
     }
 
     /// Both together.
@@ -114,6 +142,7 @@ impl Exemplars {
                 insert(list, rank, exemplar);
             }
         }
+        self.settle();
     }
 
     /// For the Summary, best first. `limit` is the inferred maximum of requests.
