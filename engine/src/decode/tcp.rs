@@ -23,6 +23,9 @@ const TIMESTAMPS: u8 = 8;
 /// What almost every segment but a SYN carries (RFC 7323 appendix A).
 const ALIGNED_TIMESTAMPS: [u8; 4] = [NO_OPERATION, NO_OPERATION, TIMESTAMPS, 10];
 
+/// [`Options::order`] of the SYN that nearly every Linux host sends: MSS, SACK permitted, timestamps, padding, window scale.
+const LINUX_SYN_ORDER: u32 = 0x31842;
+
 /// Option kinds that [`Options::order`] has room for.
 const ORDERED_KINDS: u32 = 8;
 
@@ -78,8 +81,19 @@ pub fn options_print(list: &[u8]) -> u32 {
     match list.len() {
         0 => 0,
         12 if list.starts_with(&ALIGNED_TIMESTAMPS) => u32_at(list, 4),
+        20 if is_linux_syn(list) => u32_at(list, 8),
         _ => rare_options_print(list),
     }
+}
+
+/// Whether these are the options of a SYN as nearly every Linux host sends it.
+fn is_linux_syn(list: &[u8]) -> bool {
+    const START: [u8; 4] = [SACK_PERMITTED, 2, TIMESTAMPS, 10];
+    const END: [u8; 3] = [NO_OPERATION, WINDOW_SCALE, 3];
+    list.len() == 20
+        && list.starts_with(&[MAXIMUM_SEGMENT_SIZE, 4])
+        && list.get(4..8) == Some(&START)
+        && list.get(16..19) == Some(&END)
 }
 
 #[cold]
@@ -93,6 +107,14 @@ fn rare_options_print(list: &[u8]) -> u32 {
 #[inline]
 pub fn parse_options(list: &[u8]) -> Options {
     let mut options = Options::default();
+    if is_linux_syn(list) {
+        options.mss = Some(u16_at(list, 2));
+        options.sack_permitted = true;
+        options.timestamps = Some((u32_at(list, 8), u32_at(list, 12)));
+        options.window_scale = list.last().copied();
+        options.order = LINUX_SYN_ORDER;
+        return options;
+    }
     let (mut at, mut shift) = (0, 0);
     while let Some(&kind) = list.get(at) {
         if kind == END_OF_OPTIONS {
@@ -137,6 +159,9 @@ mod tests {
     fn the_options_of_a_linux_syn() {
         let list = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7];
         let options = parse_options(&list);
+        // The same with padding behind goes the long way.
+        let padded = parse_options(&[&list[..], &[0, 0, 0, 0]].concat());
+        assert_eq!((options, options_print(&list)), (padded, 9));
         let expected = Options {
             timestamps: Some((9, 0)),
             mss: Some(1460),

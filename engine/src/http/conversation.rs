@@ -76,6 +76,19 @@ impl Conversation {
         direction.attempts = attempts;
     }
 
+    /// Takes the first bytes of a connection if they begin with a whole head, which is then read only once: most do.
+    pub fn open(&mut self, role: Role, bytes: &[u8], origin: Origin, sink: &mut impl ExchangeSink) -> bool {
+        let Parsed::Complete(len, head) = parse_any(role, bytes) else { return false };
+        if len > self.max_head_bytes {
+            return false;
+        }
+        let direction = self.direction(role);
+        (direction.start, direction.last) = (origin, origin.mark);
+        self.take_head(role, &head, sink);
+        self.read_on(role, bytes, len, origin, sink);
+        true
+    }
+
     /// Takes the next bytes of one direction, the start of a segment first.
     pub fn data(&mut self, role: Role, bytes: &[u8], origin: Origin, sink: &mut impl ExchangeSink) {
         let direction = self.direction(role);
@@ -84,7 +97,11 @@ impl Conversation {
             let wanted = if role == Role::Client { Sniff::Request } else { Sniff::Response };
             direction.resync(sniff(bytes) == wanted);
         }
-        let mut at = 0;
+        self.read_on(role, bytes, 0, origin, sink);
+    }
+
+    /// Reads the bytes from `at` on.
+    fn read_on(&mut self, role: Role, bytes: &[u8], mut at: usize, origin: Origin, sink: &mut impl ExchangeSink) {
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             let seq = origin.seq.wrapping_add(at as u32);
             at += self.step(role, rest, Origin { seq, ..origin }, sink).max(1);

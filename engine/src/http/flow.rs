@@ -183,11 +183,17 @@ impl HttpFlow {
 
     /// Payload while it is not known what it is.
     fn open(&mut self, role: Role, bytes: &[u8], origin: Origin, sink: &mut impl ExchangeSink) {
-        if matches!(self.stage, Stage::Unseen) && starts_http(role, sniff(bytes)) {
+        if matches!(self.stage, Stage::Unseen) && may_start_http(role, bytes) {
             let mut http = self.conversation();
-            http.data(role, bytes, origin, sink);
-            self.stage = Stage::Http(http);
-            return;
+            if http.open(role, bytes, origin, sink) {
+                self.stage = Stage::Http(http);
+                return;
+            }
+            if starts_http(role, sniff(bytes)) {
+                http.data(role, bytes, origin, sink);
+                self.stage = Stage::Http(http);
+                return;
+            }
         }
         let mut opening = self.opening();
         match opening.judge(role, bytes, origin) {
@@ -228,6 +234,14 @@ impl HttpFlow {
             Some(names) => Stage::Settled(Protocol::Tls, Some(Box::new(names))),
             None => Stage::Hello(Box::new(reader)),
         };
+    }
+}
+
+/// Whether it is worth trying to read a head: a server's begins with its version, a client's with a method.
+fn may_start_http(role: Role, bytes: &[u8]) -> bool {
+    match role {
+        Role::Client => bytes.first().is_some_and(|byte| byte.is_ascii_graphic() || matches!(byte, b'\r' | b'\n')),
+        Role::Server => bytes.starts_with(b"HTTP/1."),
     }
 }
 
