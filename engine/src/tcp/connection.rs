@@ -52,6 +52,8 @@ pub struct Connection<P> {
     pub idle_before_close_ns: Option<i64>,
     /// A FIN or a reset was seen.
     has_close: bool,
+    /// See [`Connection::found_steady`].
+    is_steady: bool,
     /// The incarnation before: its ordinal, and ns since its last packet.
     pub reuse_of: Option<(u64, i64)>,
     /// The incarnation before, while its fate depends on the answer to this one's SYN.
@@ -103,6 +105,7 @@ impl<P: Payload> Connection<P> {
             last_payload_ns: None,
             idle_before_close_ns: None,
             has_close: false,
+            is_steady: false,
             challenge_ack: None,
             reuse_of: None,
             predecessor: None,
@@ -135,11 +138,57 @@ impl<P: Payload> Connection<P> {
 
     /// Takes one segment of this connection.
     pub fn accept(&mut self, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) {
+        let marked = segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0 | Flags::ACK.0);
+        if self.is_steady && marked == Flags::ACK.0 {
+            self.accept_steady(segment, settings, sink);
+        } else {
+            self.accept_any(segment, settings, sink);
+            self.is_steady = self.found_steady();
+        }
+    }
+
+    /// Whether both sides are open for certain and nothing speaks of an end: what holds for most of a connection's life,
+    /// and what no segment without SYN, FIN or RST changes.
+    fn found_steady(&self) -> bool {
+        let is_open = |end: &Endpoint| {
+            end.opened() == (State::Established, State::Established)
+                && (end.state, end.proved) == end.opened()
+                && end.fin.is_none()
+                && end.reset.is_none()
+                && end.stream.next_seq().is_some()
+                && end.ttl != 0
+        };
+        self.established.is_some() && self.reset.is_none() && self.ends.iter().all(is_open)
+    }
+
+    /// The part of [`Connection::accept_any`] that can concern such a connection.
+    fn accept_steady(&mut self, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) {
+        let role = self.sender(segment);
+        if self.ends[role as usize].is_duplicate(segment) {
+            return self.note_duplicate(sink);
+        }
+        let mark = mark(segment);
+        self.last = mark.at(mark.ts_ns.max(self.last.ts_ns));
+        self.note_packet(segment, role);
+        self.take_sequence(segment, role, mark, settings, sink);
+        let (end, peer) = pair(&mut self.ends, role);
+        if end.is_near_ack(segment.ack, peer) {
+            end.acknowledge(segment.ack, segment.ts_ns);
+            peer.stream.acked(segment.ack);
+        }
+        self.said[role as usize] = Some(Provocation { ack: segment.ack, flags: segment.flags });
+    }
+
+    fn note_duplicate(&mut self, sink: &mut P::Sink) {
+        self.quality.0 |= Quality::DUPLICATES;
+        sink.duplicate();
+    }
+
+    /// Any segment.
+    fn accept_any(&mut self, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) {
         let mut role = self.sender(segment);
         if self.ends[role as usize].is_duplicate(segment) {
-            self.quality.0 |= Quality::DUPLICATES;
-            sink.duplicate();
-            return;
+            return self.note_duplicate(sink);
         }
         let mark = mark(segment);
         if self.is_of_older(segment, role) {
@@ -371,6 +420,18 @@ impl<P: Payload> Connection<P> {
                 begin_time_wait(end, peer, mark, role == side);
             }
         }
+    }
+
+    /// Reads a little of every part, so that all of it is on its way to the cache when it is needed soon after.
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        let [client, server] = &self.ends;
+        let of = |end: &Endpoint| {
+            let wait = end.time_wait.as_ref().map_or(0, |wait| wait.facts.restarted_ns as u64 ^ u64::from(wait.rcv_nxt));
+            wait ^ end.packets ^ u64::from(end.first_seq) ^ end.fin.map_or(0, |fin| fin.mark.ts_ns as u64) ^ end.touch()
+        };
+        let http = self.http.as_ref().map_or(0, |http| u64::from(http.requests) ^ u64::from(http.unprocessed));
+        self.ordinal ^ self.last.ts_ns as u64 ^ of(client) ^ of(server) ^ http ^ u64::from(self.sent_before_reset)
     }
 
     /// Whether both sides are done, so that only evidence of TIME_WAIT or a new incarnation can follow.
