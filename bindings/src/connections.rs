@@ -6,7 +6,7 @@ use crate::column::{
 };
 use pcapwatch_engine::engine::Outcome;
 use pcapwatch_engine::ledger::{Estimate, estimate};
-use pcapwatch_engine::record::{ConnectionRecord, HttpFacts, Protocol, Role, Side, State, TimeWaitFacts, Tunnel};
+use pcapwatch_engine::record::{TlsNames, ConnectionRecord, HttpFacts, Protocol, Role, Side, State, TimeWaitFacts, Tunnel};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -41,6 +41,9 @@ impl Row {
     }
     fn server(&self) -> &Side {
         &self.record().sides[1]
+    }
+    fn tls(&self) -> Option<&TlsNames> {
+        self.http().tls.as_deref()
     }
     fn http(&self) -> &HttpFacts {
         &self.record().http
@@ -135,7 +138,7 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "server_bytes", "distinct payload bytes of the server in sequence space", Int, |r| whole(r.server().bytes);
     "client_retransmits", "segments the client sent again", Int, |r| whole(r.client().retransmits);
     "server_retransmits", "segments the server sent again", Int, |r| whole(r.server().retransmits);
-    "history", "Zeek's letters, upper case for the client", Text, |r| shown(Some(&r.record().history));
+    "history", "Zeek's letters, upper case for the client", Text, |r| Some(Cow::Owned(r.record().history.to_string()));
     "client_state", "state at the end, if the segments seen were delivered", Text, |r| state(r.client().state);
     "server_state", "state at the end, if the segments seen were delivered", Text, |r| state(r.server().state);
     "client_state_proved", "state at the end that the client's own segments prove", Text, |r| state(r.client().state_proved);

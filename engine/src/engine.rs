@@ -132,6 +132,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The kept record of a connection by its number.
+    #[must_use]
+    pub fn connection(&self, number: u64) -> Option<&ConnectionRecord> {
+        let ordinal = self.opened.select(number.checked_sub(1)?)?;
+        let at = self.connections.binary_search_by_key(&ordinal, |record| record.ordinal).ok()?;
+        self.connections.get(at)
+    }
+
     /// The contract's `connection` number of an ordinal.
     #[must_use]
     pub fn number(&self, ordinal: u64) -> u64 {

@@ -5,10 +5,12 @@
 mod letters;
 mod mark;
 mod messages;
+mod sight;
 
 pub use letters::Letters;
 pub use mark::Mark;
 pub use messages::MessageTally;
+pub use sight::Sight;
 
 use crate::decode::Flags;
 use serde::Serialize;

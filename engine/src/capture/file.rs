@@ -194,6 +194,25 @@ impl CaptureFile {
         FileFacts { interfaces, problem: self.ending.problem.clone(), ..self.facts.clone() }
     }
 
+    /// Packets read, where the next record begins in the (decompressed) stream, and the time of the last packet.
+    #[must_use]
+    pub fn position(&self) -> (u64, u64, i64) {
+        (self.facts.packets, self.input.offset(), self.last_ns)
+    }
+
+    /// Whether reading can go on at any record: nothing has to be known of those before.
+    #[must_use]
+    pub fn is_seekable(&self) -> bool {
+        self.facts.compression == "none" && matches!(self.format, Format::Pcap(_))
+    }
+
+    /// Goes on with a stream of the same file that stands at `offset`, after so many packets.
+    pub fn go_on_with(&mut self, stream: Stream, packets: u64, offset: u64, last_ns: i64) {
+        self.input = Window::at(stream, offset);
+        self.facts.packets = packets;
+        self.last_ns = last_ns;
+    }
+
     /// Packets so far that were older than the one before them.
     #[must_use]
     pub fn clock_steps_back(&self) -> u64 {

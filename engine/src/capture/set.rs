@@ -7,8 +7,8 @@ use super::filter::Filter;
 use super::source::{Again, Kept, Stream, cannot_open, open_path};
 use crate::capture::facts::FileFacts;
 use crate::settings::Settings;
-use std::fs;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +26,23 @@ pub struct CaptureSet {
     clock_steps_back: u64,
     bytes_read: Arc<AtomicU64>,
     bytes_total: u64,
+    landmarks: Vec<Landmark>,
 }
+
+/// A place from which a set can be read on: where a batch began.
+#[derive(Clone, Copy, Debug)]
+struct Landmark {
+    file: usize,
+    /// Packets of the file before it.
+    packets: u64,
+    offset: u64,
+    /// Ordinal of the next packet.
+    ordinal: u64,
+    last_ns: i64,
+}
+
+/// Bytes between two landmarks of a file. A second look reads no more than this for nothing.
+const LANDMARK_BYTES: u64 = 4 << 20;
 
 /// What a set knows of its files so far.
 #[derive(Clone, Debug, Default)]
@@ -142,6 +158,7 @@ impl CaptureSet {
     pub fn replay(&self, settings: &Settings) -> Result<CaptureSet, SourceError> {
         let mut set = CaptureSet::empty(settings)?;
         set.bytes_total = self.bytes_total;
+        set.landmarks.clone_from(&self.landmarks);
         for member in &self.members {
             set.members.push(member.replay(&set.bytes_read)?);
         }
@@ -157,10 +174,46 @@ impl CaptureSet {
         batch.packets.clear();
         batch.first_ordinal = self.next_ordinal;
         while batch.packets.is_empty() && self.current < self.members.len() {
+            self.note_landmark();
             self.fill(batch, max_packets.max(1))?;
         }
         self.next_ordinal += batch.packets.len() as u64;
         Ok(!batch.packets.is_empty())
+    }
+
+    /// Goes to a packet, or to one not long before it, as far as this set, or the one that it replays, has been there
+    /// and the files allow it: plain pcap files do, others are read on from where they are. Never goes back.
+    ///
+    /// # Errors
+    /// As [`CaptureSet::next_batch`].
+    pub fn skip_to(&mut self, file: u32, frame: u64) -> Result<(), SourceError> {
+        let (file, here) = (file as usize, self.next_ordinal);
+        let end = self.landmarks.partition_point(|mark| (mark.file, mark.packets) < (file, frame));
+        let known = self.landmarks.get(..end).unwrap_or_default().iter().rev();
+        for &mark in known.take_while(|mark| mark.file == file && mark.ordinal > here) {
+            let Some(member) = self.members.get_mut(mark.file) else { return Ok(()) };
+            // At offset 0 it is opened when its turn comes.
+            if mark.offset == 0 || member.open_at(&mark, &self.bytes_read)? {
+                self.current = mark.file;
+                self.next_ordinal = mark.ordinal;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers where the next batch begins.
+    fn note_landmark(&mut self) {
+        let Some(member) = self.members.get(self.current) else { return };
+        let last = self.landmarks.last().filter(|mark| mark.file == self.current);
+        let (packets, offset, last_ns) = member.open.as_ref().map_or((0, 0, 0), |file| file.position());
+        let due = last.map_or(0, |mark| mark.offset + LANDMARK_BYTES);
+        let is_new = |mark: &Landmark| (mark.file, mark.packets) < (self.current, packets);
+        let is_new = self.landmarks.last().is_none_or(is_new);
+        if is_new && offset >= due {
+            let (file, ordinal) = (self.current, self.next_ordinal);
+            self.landmarks.push(Landmark { file, packets, offset, ordinal, last_ns });
+        }
     }
 
     /// What is known of the files so far; all there is to know once [`CaptureSet::next_batch`] gave `false`.
@@ -197,6 +250,7 @@ impl CaptureSet {
             clock_steps_back: 0,
             bytes_read: Arc::default(),
             bytes_total: 0,
+            landmarks: Vec::new(),
         })
     }
 
@@ -311,6 +365,21 @@ impl Member {
             }
         }
         Ok(self.open.as_deref_mut())
+    }
+
+    /// Opens the file at a landmark; `false` if it is of a kind that must be read from its start.
+    fn open_at(&mut self, mark: &Landmark, count: &Arc<AtomicU64>) -> Result<bool, SourceError> {
+        let Some(file) = self.open(count)? else { return Ok(false) };
+        if !file.is_seekable() {
+            return Ok(false);
+        }
+        let Origin::Path(path) = &self.origin else { return Ok(false) };
+        let mut stream = File::open(path).map_err(|error| cannot_open(path, &error))?;
+        stream.seek(SeekFrom::Start(mark.offset)).map_err(|error| cannot_open(path, &error))?;
+        if let Some(file) = &mut self.open {
+            file.go_on_with(Box::new(stream), mark.packets, mark.offset, mark.last_ns);
+        }
+        Ok(true)
     }
 
     /// The file was there when the set was opened, and is not now.

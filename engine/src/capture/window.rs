@@ -33,6 +33,12 @@ impl Window {
         Window { stream, buffer: Vec::new(), start: 0, end: 0, offset: 0, last: 0, is_pinned: false }
     }
 
+    /// A window in the middle of a stream, whose next byte is at `offset`.
+    #[must_use]
+    pub fn at(stream: Box<dyn Read + Send>, offset: u64) -> Self {
+        Window { offset, ..Window::new(stream) }
+    }
+
     /// Offset in the (decompressed) stream of the next byte.
     #[must_use]
     pub fn offset(&self) -> u64 {

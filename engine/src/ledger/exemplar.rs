@@ -4,7 +4,7 @@
 //! and depends on the connection alone, so keeping the three least merges in any order.
 
 use super::summary::Exemplar;
-use crate::record::{ActiveCloser, Close, ConnectionRecord, Quality, Race, ResetEffect, ResetKind, Role, TimeWaitEnd};
+use crate::record::{ActiveCloser, Close, ConnectionRecord, Quality, Race, ResetEffect, ResetKind, Role, Sight, TimeWaitEnd};
 use std::collections::BTreeMap;
 
 /// Every kind, in the order of their places.
@@ -170,6 +170,7 @@ fn insert(list: &mut Vec<(Rank, Exemplar)>, rank: Rank, exemplar: Exemplar) {
 fn exemplar(record: &ConnectionRecord) -> Exemplar {
     let end = |(address, port): (crate::record::Address, u16)| (address.to_string(), port);
     Exemplar {
+        sight: Sight::from(record),
         ordinal: record.ordinal,
         connection: 0,
         client: end(record.client),

@@ -247,3 +247,31 @@ fn a_buffer_that_one_long_packet_needed_is_not_kept() {
     }
     assert!(capacities.len() == 3 && capacities[0] >= long.len() && capacities[2] <= 1 << 20, "{capacities:?}");
 }
+
+#[test]
+fn a_replay_goes_to_a_packet_without_reading_what_is_before() {
+    let folder = Folder::new("skip");
+    let long = vec![7; 60_000];
+    let packets: Vec<(u32, &[u8])> = (0..300).map(|second| (second, &long[..])).collect();
+    let later: Vec<(u32, &[u8])> = (0..300).map(|second| (1000 + second, &long[..])).collect();
+    let paths = [folder.write("a", &pcap(&packets)), folder.write("b", &pcap(&later))];
+    let mut set = open(&[&paths[0], &paths[1]]).unwrap();
+    let whole = drain(&mut set, 100);
+    for (file, frame) in [(0, 1), (0, 250), (1, 1), (1, 299)] {
+        let mut again = set.replay(&Settings::default()).unwrap();
+        again.skip_to(file, frame).unwrap();
+        let mut batch = Batch::default();
+        assert!(again.next_batch(&mut batch, 100).unwrap());
+        let first = batch.packets[0];
+        let skipped = usize::try_from(batch.first_ordinal).unwrap();
+        assert_eq!((first.file, first.frame), (whole[skipped].0, whole[skipped].1));
+        assert_eq!(first.ts_ns / 1_000_000_000, whole[skipped].2);
+        let distance = u64::from(file) * 300 + frame - batch.first_ordinal;
+        assert!((1..=80).contains(&distance), "frame {frame} of file {file} is {distance} packets on");
+        again.skip_to(0, 1).unwrap();
+        let ordinal = batch.first_ordinal + batch.packets.len() as u64;
+        if again.next_batch(&mut batch, 100).unwrap() {
+            assert_eq!(batch.first_ordinal, ordinal, "it never goes back");
+        }
+    }
+}
