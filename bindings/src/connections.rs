@@ -146,7 +146,7 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "close", "how it ended", Text, |r| text(r.record().close.as_str());
     "active_closer", "who closed first, causally", Text, |r| text(r.record().active_closer.as_str());
     "closer_basis", "why that one", Text, |r| text(r.record().closer_basis.as_str());
-    "closer_frame", "the packet that closed", Int, |r| r.record().closer.and_then(|m| whole(m.frame));
+    "closer_frame", "the packet that closed", Int, |r| r.record().closer.and_then(|m| whole(m.frame()));
     "closer_time", "when", Time, |r| r.record().closer.map(|m| m.ts_ns);
     "reset_by", "who sent the reset: client, server, middlebox", Text, |r| r.record().reset.and_then(|x| text(x.by.as_str()));
     "reset_kind", "abort, late_data, no_state, refused, injected", Text, |r| r.record().reset.and_then(|x| text(x.kind.as_str()));
