@@ -11,8 +11,8 @@ use crate::settings::Settings;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Batches that may wait in an inbox.
-const AHEAD: usize = 4;
+/// Batches that may wait in an inbox. No more than keep every worker busy: what waits longer leaves the cache.
+const AHEAD: usize = 3;
 
 /// Where batches come from: the set and what decodes it, with buffers to use again.
 struct Source<'s> {
@@ -35,11 +35,10 @@ impl Source<'_> {
         Ok(Some(shared))
     }
 
-    /// The oldest batch if every worker is through with it, else a new one.
+    /// The latest batch that every worker is through with (its buffers may still be in the cache), else a new one.
     fn reusable(&mut self) -> Decoded {
-        let is_free = self.under_way.front().is_some_and(|oldest| Arc::strong_count(oldest) == 1);
-        let oldest = if is_free { self.under_way.pop_front() } else { None };
-        oldest.and_then(Arc::into_inner).unwrap_or_default()
+        let free = self.under_way.iter().rposition(|batch| Arc::strong_count(batch) == 1);
+        free.and_then(|at| self.under_way.remove(at)).and_then(Arc::into_inner).unwrap_or_default()
     }
 }
 
@@ -75,7 +74,8 @@ impl Office<'_> {
         let mut desk = self.desk();
         loop {
             let most = desk.inboxes.iter().map(VecDeque::len).max().unwrap_or(0);
-            if !desk.is_reading && !desk.is_over && most < AHEAD {
+            let ahead = if desk.inboxes.len() > 1 { AHEAD } else { 1 };
+            if !desk.is_reading && !desk.is_over && most < ahead {
                 desk.is_reading = true;
                 return Task::Read;
             }
