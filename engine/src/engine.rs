@@ -21,8 +21,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// Called between batches with bytes read and bytes in all (0 if unknown); false stops the analysis.
-pub type Progress<'a> = &'a mut dyn FnMut(u64, u64) -> bool;
+/// Called between batches with bytes read, bytes in all (0 if unknown) and packets read; false stops the analysis.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, u64, u64) -> bool;
 
 /// The payload reader of [`crate::tcp`], as [`crate::http`] provides it.
 pub struct Reader(HttpFlow);
@@ -435,7 +435,8 @@ pub fn read_all(
     engine.feed_all(|batch| {
         let more = set.next_batch(batch, settings.batch_packets)?;
         let (done, total) = set.progress();
-        stopped = more && progress.as_mut().is_some_and(|report| !report(done, total));
+        let packets = batch.first_ordinal + batch.packets.len() as u64;
+        stopped = more && progress.as_mut().is_some_and(|report| !report(done, total, packets));
         Ok::<_, SourceError>(more && !stopped)
     })?;
     Ok((!stopped).then(|| engine.finish(set.facts())))
