@@ -106,7 +106,8 @@ def analyze(
         paths: At least one. A rotated set is given as its files or its folder.
         settings_json: A JSON object with what differs from `default_settings_json()`; `{}` for nothing.
         progress: Called at the beginning and then at most ten times a second with the bytes read so far, the bytes in
-            all (both as stored; 0 where that is unknown, as for stdin) and the packets read so far. What it returns is ignored; what it raises ends the analysis and is raised here.
+            all (both as stored; 0 where that is unknown, as for stdin) and the packets read so far. What it returns is
+            ignored; what it raises ends the analysis and is raised here.
 
     Raises:
         SourceError: A path is missing, unreadable, or holds no capture.

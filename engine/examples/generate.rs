@@ -1,4 +1,4 @@
-//! Writes a capture of many short HTTP connections, the same bytes for the same arguments: what `bench/run.py` measures on.
+//! Writes a capture of many short HTTP connections, the same bytes for the same arguments: what `bench/` measures on.
 //!
 //! ```text
 //! cargo run --release --example generate -- --connections 200000 --requests 1 --out bench/data/short.pcap

@@ -21,7 +21,7 @@ _CLEAR = "\r\x1b[K"
 
 
 class ProgressBar:
-    """Call it with (bytes done, bytes in all, packets done); bytes in all is 0 where that is not known, as for a pipe."""
+    """Call it with (bytes done, bytes in all, packets done); in all is 0 where that is not known, as for a pipe."""
 
     def __init__(self, stream: TextIO | None = None, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream or sys.stderr

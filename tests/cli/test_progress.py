@@ -14,6 +14,7 @@ class Terminal(io.StringIO):
     """A stream that says it is a terminal, of 80 columns for want of a real one."""
 
     def isatty(self) -> bool:
+        """It is one."""
         return True
 
 
@@ -31,16 +32,22 @@ def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("done", "total", "packets", "lasted_s", "drawn"),
     [
-        (1_150_000_000, 4_600_000_000, 5_000_000, 2.0, "█████░░░░░░░░░░░░░░░  25%  1.1 GB of 4.6 GB  2,500,000 packets/s  0:06 left"),
+        (
+            12_000_000,
+            48_000_000,
+            5_000_000,
+            2.0,
+            "█████░░░░░░░░░░░░░░░  25%  12.0 MB of 48.0 MB  2,500,000 packets/s  0:06 left",
+        ),
         (0, 999_949, 0, 1.5, "░░░░░░░░░░░░░░░░░░░░   0%  0 kB of 1000 kB  0 packets/s"),
         (999_950, 999_950, 10, 5.0, "████████████████████ 100%  1.0 MB of 1.0 MB  2 packets/s  0:00 left"),
         (2_000, 1_000, 10, 5.0, "████████████████████ 100%  2 kB of 1 kB  2 packets/s  0:00 left"),
         (1_000_000, 3_724_000_000, 1, 1.0, "░░░░░░░░░░░░░░░░░░░░   0%  1.0 MB of 3.7 GB  1 packets/s  1:02:03 left"),
         (81_000_000, 0, 900_000, 3.0, "81.0 MB read  300,000 packets/s"),
     ],
-)  # fmt: skip
+)
 def test_line(done: int, total: int, packets: int, lasted_s: float, drawn: str) -> None:
-    """Share, bytes as stored, packets per second since the start, and the time left at this pace; of a pipe no share."""
+    """Share, bytes as stored, packets per second since the start, and the time left at this pace; a pipe has no share."""
     assert line(done, total, packets, lasted_s) == drawn
 
 
