@@ -70,8 +70,8 @@ def compare(now: dict[str, float], baseline: dict[str, float]) -> list[str]:
     """A line for each kind of traffic that takes over 10 % more than the baseline, or that only one of them has."""
     wrong = [f"{name}: measured or in the baseline, but not both" for name in sorted(now.keys() ^ baseline.keys())]
     for name in sorted(now.keys() & baseline.keys()):
-        growth = now[name] / baseline[name] - 1
-        if growth > TOLERANCE:
+        if now[name] > round(baseline[name] * (1 + TOLERANCE), 1):
+            growth = now[name] / baseline[name] - 1
             wrong.append(f"{name}: {now[name]:,.1f} instructions per packet, {growth:+.1%} on {baseline[name]:,.1f}")
     return wrong
 

@@ -47,7 +47,7 @@ def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_line(done: int, total: int, packets: int, lasted_s: float, drawn: str) -> None:
-    """Share, bytes as stored, packets per second since the start, and the time left at this pace; a pipe has no share."""
+    """Share, bytes stored, packets per second since the start, and the time left at this pace; of a pipe no share."""
     assert line(done, total, packets, lasted_s) == drawn
 
 
