@@ -17,7 +17,8 @@ class Figure:
     """``over`` / ``under`` of a measure's medians, or ``over`` alone, held against ``reach``.
 
     over, under: keys of jobs; each: divided by the capture's packets first; at_most: a low figure is good; kin: more
-    jobs that make figures of the same sort, of which the largest over the smallest is taken, ``under`` left empty.
+    jobs that make figures of the same sort, of which the largest over the smallest is taken, ``over`` and ``under``
+    left empty; digits: shown after the point.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Figure:
     unit: Unit = "times"
     each: bool = False
     kin: tuple[str, ...] = ()
+    digits: int = 2
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -36,7 +38,7 @@ class Figure:
         return tuple(key for key in (self.over, self.under, *self.kin) if key)
 
     def value(self, jobs: Mapping[str, Job]) -> float | None:
-        """What was measured; None if something is not installed."""
+        """What was measured; None if a command is not installed or failed."""
         values = [self._of(jobs[key]) for key in self.keys]
         known = [value for value in values if value]
         if len(known) < len(values):
@@ -46,7 +48,7 @@ class Figure:
         return known[0] / known[1] if self.under else known[0] / (_MB if self.unit == "MB" else 1)
 
     def _of(self, job: Job) -> float | None:
-        median = job.median(self.measure)
+        median = None if job.absence else job.median(self.measure)
         return median / job.capture.packets if self.each and median else median
 
     def met(self, value: float) -> bool:
@@ -55,8 +57,7 @@ class Figure:
 
     def shown(self, value: float) -> str:
         """A value of it with its unit."""
-        form = {"times": f"{value:,.2f}", "MB": f"{value:,.0f} MB", "s": f"{value:.3f} s"}[self.unit]
-        return f"{value:.4f}" if "bar" in self.over else form
+        return {"times": f"{value:,.{self.digits}f}", "MB": f"{value:,.0f} MB", "s": f"{value:.3f} s"}[self.unit]
 
     @property
     def wanted(self) -> str:
@@ -80,9 +81,7 @@ def figures(*, long: bool) -> list[Figure]:
             else []
         ),
         Figure("connections -o x.parquet ÷ analyze", "short.parquet", "short.analyze", 1.5),
-        Figure(
-            "its peak memory ÷ that on a tenth of the packets", "short.parquet", "tenth.parquet", 1.25, "peak_bytes"
-        ),
+        Figure("its peak memory ÷ on a tenth of the packets", "short.parquet", "tenth.parquet", 1.25, "peak_bytes"),
         Figure("analyze of 1,000 packets, whole process", "small.analyze", "", 0.12, unit="s"),
         Figure("the same ÷ tshark conv,tcp", "small.analyze", "small.tshark", 1.0),
         Figure("engine: one thread ÷ two", "short.engine 1", "short.engine", 1.7, "own_s", at_most=False),
@@ -90,5 +89,5 @@ def figures(*, long: bool) -> list[Figure]:
         Figure("analyze of gzip ÷ zcat", "gzip.analyze", "gzip.zcat", 1.15),
         Figure("analyze of zstd ÷ zstdcat", "zstd.analyze", "zstd.zstdcat", 1.15),
         Figure("cost per packet: dearest ÷ cheapest size", "", "", 1.15, "own_s", each=True, kin=scales),
-        Figure("progress bar: with ÷ without", "short.bar", "short.no bar", 1.01),
+        Figure("progress bar: with ÷ without", "short.bar", "short.no bar", 1.01, digits=3),
     ]

@@ -27,7 +27,7 @@ class Job:
     """A command on a capture, and what its runs took.
 
     key: ``capture.tool``; slow: so slow that fewer runs must do; clocked: prints seconds by its own clock, for own_s
-    (`engine_rate`); terminal: its stderr is one, of the kind named.
+    (`engine_rate`); terminal: its stderr is one, of the kind named; failure: how a run went wrong.
     """
 
     key: str
@@ -37,15 +37,16 @@ class Job:
     slow: bool = False
     clocked: bool = False
     terminal: str = ""
+    failure: str = ""
     wall_s: list[float] = field(default_factory=list)
     cpu_s: list[float] = field(default_factory=list)
     peak_bytes: list[float] = field(default_factory=list)
     own_s: list[float] = field(default_factory=list)
 
     @property
-    def installed(self) -> bool:
-        """Whether its program is there."""
-        return shutil.which(self.command[0]) is not None
+    def absence(self) -> str:
+        """Why it gives no figures: not installed, or how it failed; empty if it does."""
+        return self.failure if shutil.which(self.command[0]) else "not installed"
 
     def median(self, measure: Measure) -> float | None:
         """Of all runs; None without one."""
@@ -53,7 +54,7 @@ class Job:
         return statistics.median(values) if values else None
 
     def run(self) -> None:
-        """Once; a command that fails ends the benchmark."""
+        """Once; one that fails (some need more memory than there is) says so in the tables and is not run again."""
         with tempfile.TemporaryDirectory() as folder, Screen(self.terminal) as screen:
             result, said = Path(folder) / "result", Path(folder) / "said"
             command = [sys.executable, "-I", "-S", str(LAUNCHER), str(result), *self.command]
@@ -69,7 +70,9 @@ class Job:
             wall_s, cpu_s, peak_bytes, status = json.loads(result.read_text())
             text = said.read_text(errors="replace")
         if status:
-            sys.exit(f"bench: {' '.join(self.command)} ended with {status}: {text[-300:]}")
+            self.failure = f"ended with {status}"
+            print(f"bench: {' '.join(self.command)} {self.failure}: {text[-300:]}", file=sys.stderr)
+            return
         self.wall_s.append(wall_s)
         self.cpu_s.append(cpu_s)
         self.peak_bytes.append(peak_bytes)
@@ -115,6 +118,6 @@ def rounds(jobs: Sequence[Job], runs: int, slow_runs: int) -> None:
     for number in range(runs):
         start = number % len(jobs)
         for job in [*jobs[start:], *jobs[:start]]:
-            if job.installed and (not job.slow or number < slow_runs):
+            if not job.absence and (not job.slow or number < slow_runs):
                 print(f"bench: round {number + 1} of {runs}: {job.key}", file=sys.stderr)
                 job.run()

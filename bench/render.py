@@ -20,13 +20,13 @@ LOAD_BEFORE = os.getloadavg()[0]
 
 def results(rows: Iterable[Figure], jobs: Mapping[str, Job], settings: str) -> str:
     """All of it. settings: in which way it was run."""
-    ran = [job for job in jobs.values() if job.wall_s or not job.installed]
+    ran = [job for job in jobs.values() if job.wall_s or job.absence]
     parts = [
         ["# Speed", "", "Made by `make bench`; not edited by hand.", "", f"{settings} {machine()}.", ""],
         targets(rows, jobs),
         ["", "## What was run", "", *WAY, ""],
         commands(ran),
-        ["", "## On what", "", TRAFFIC, ""],
+        ["", "## On what", "", *TRAFFIC, ""],
         described({job.capture.key: job.capture for job in ran}.values()),
     ]
     return "\n".join(line for part in parts for line in part) + "\n"
@@ -34,15 +34,16 @@ def results(rows: Iterable[Figure], jobs: Mapping[str, Job], settings: str) -> s
 
 #: How the figures came about.
 WAY = [
-    "Medians; in brackets the least and the most. Each file was in the page cache; the commands on one file took turns.",
-    "Standard output went to /dev/null. Wall and CPU time from fork to exit, peak memory as the kernel counts it for the",
-    "command (`ru_maxrss`, mapped file pages included); below 10 MB it cannot be told. *own* is the engine's own clock,",
-    "without the start of the process. The tools answer different questions: README.md, “How it compares”.",
+    "In brackets the least and the most. Each file was in the page cache, the commands on one file took turns,",
+    "standard output went to /dev/null. Wall and CPU time are from fork to exit; peak memory is what the kernel counts",
+    "for the command (`ru_maxrss`, mapped file pages included), and below 10 MB cannot be told. *own* is the engine's",
+    "own clock, without the start of the process. The tools answer different questions: README.md, “How it compares”.",
 ]
-TRAFFIC = (
-    f"Made by `{GENERATOR.relative_to(ROOT)}`, seeded, modelled on a measured capture of a proxy before an origin. Unlike many"
-    " real ones: one client and one server address, 14,116 ports in turn, answers of 120 bytes, no loss, no reordering."
-)
+TRAFFIC = [
+    f"Made by `{GENERATOR.relative_to(ROOT)}`, seeded, modelled on a measured capture of a proxy before an origin.",
+    "What may matter for cost and many real captures have differently: one client and one server address, 14,116 ports in",
+    "turn, the same answer every time, no loss, no reordering, timestamps on every segment.",
+]
 
 
 def targets(rows: Iterable[Figure], jobs: Mapping[str, Job]) -> list[str]:
@@ -50,13 +51,12 @@ def targets(rows: Iterable[Figure], jobs: Mapping[str, Job]) -> list[str]:
     lines = ["| figure | wanted | measured | |", "|---|--:|--:|---|"]
     for row in rows:
         value = row.value(jobs)
-        if value is not None:
-            lines.append(
-                f"| {row.name} | {row.wanted} | {row.shown(value)} | {'met' if row.met(value) else '**not met**'} |"
-            )
+        if value is None:
+            why = sorted({f"{jobs[key].command[0]} {jobs[key].absence}" for key in row.keys if jobs[key].absence})
+            lines.append(f"| {row.name} | {row.wanted} | | {', '.join(why)} |")
         else:
-            absent = sorted({jobs[key].command[0] for key in row.keys if not jobs[key].installed})
-            lines.append(f"| {row.name} | {row.wanted} | | {', '.join(absent) or 'a command'} not installed |")
+            met = "met" if row.met(value) else "**not met**"
+            lines.append(f"| {row.name} | {row.wanted} | {row.shown(value)} | {met} |")
     return lines
 
 
@@ -67,7 +67,7 @@ def commands(ran: Iterable[Job]) -> list[str]:
     for job in sorted(ran, key=lambda job: (job.capture.key, job.key)):
         name = job.key.split(".", 1)[1]
         if not job.wall_s:
-            lines.append(f"| {job.capture.key} | {name} | not installed | | | | | | | |")
+            lines.append(f"| {job.capture.key} | {name} | {job.absence} | | | | | | | {job.version} |")
             continue
         wall, packets = statistics.median(job.wall_s), job.capture.packets
         cells = [job.capture.key, name, spread(job.wall_s), f"{statistics.median(job.cpu_s):.2f} s"]
