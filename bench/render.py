@@ -41,8 +41,8 @@ WAY = [
 ]
 TRAFFIC = [
     f"Made by `{GENERATOR.relative_to(ROOT)}`, seeded, modelled on a measured capture of a proxy before an origin.",
-    "What may matter for cost and many real captures have differently: one client and one server address, 14,116 ports in",
-    "turn, the same answer every time, no loss, no reordering, timestamps on every segment.",
+    "What may matter for cost and many real captures have differently: one client and one server address, 14,116 ports",
+    "in turn, the same answer every time, no loss, no reordering, timestamps on every segment.",
 ]
 
 
