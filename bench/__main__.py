@@ -1,7 +1,7 @@
 """Time pcapwatch beside its neighbours on generated captures: `make bench`.
 
 Prints the targets of speed and memory with what was measured, and writes them to bench/RESULTS.md. The captures take
-6 GB of bench/data and are kept; `--long` needs 11 GB more for a while.
+7 GB of bench/data and are kept; `--long` needs 11 GB more for a while.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.instructions import EXAMPLES, ROOT
@@ -21,20 +21,36 @@ SPARE_BYTES = 2_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """A file of bench/data. requests, response_bytes: of each connection; packer: ``gzip``, ``zstd`` or nothing."""
+    """A file of bench/data.
+
+    requests, response_bytes: of each connection; clients, servers: addresses; packer: ``gzip``, ``zstd`` or nothing.
+    """
 
     key: str
     connections: int
     requests: int = 1
     response_bytes: int = 120
+    clients: int = 1
+    servers: int = 1
     packer: str = ""
 
     @property
     def path(self) -> Path:
         """Named after all that decides its bytes: the arguments and the generator's source."""
         source = hashlib.sha256(GENERATOR.read_bytes()).hexdigest()[:8]
-        name = f"{self.connections}x{self.requests}x{self.response_bytes}-{source}.pcap"
+        name = f"{'x'.join(map(str, self.shape.values()))}-{source}.pcap"
         return DATA / (name + {"": "", "gzip": ".gz", "zstd": ".zst"}[self.packer])
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """The generator's options that it is made with."""
+        return {
+            "connections": self.connections,
+            "requests": self.requests,
+            "response-bytes": self.response_bytes,
+            "clients": self.clients,
+            "servers": self.servers,
+        }
 
     @property
     def packets(self) -> int:
@@ -66,15 +82,14 @@ class Capture:
         partial.rename(self.path)
 
     def _generate(self, partial: Path) -> None:
-        shape = {"connections": self.connections, "requests": self.requests, "response-bytes": self.response_bytes}
-        options = [word for name, number in shape.items() for word in (f"--{name}", str(number))]
+        options = [word for name, number in self.shape.items() for word in (f"--{name}", str(number))]
         command = [str(EXAMPLES / "generate"), *options, "--out", str(partial)]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         if said != f"{self.packets} packets\n":
             sys.exit(f"bench: {self.packets} packets expected, and the generator made {said.strip()}")
 
     def _pack(self, partial: Path) -> None:
-        plain = Capture("", self.connections, self.requests, self.response_bytes)
+        plain = replace(self, packer="")
         plain.make()
         with partial.open("wb") as out:
             subprocess.run([self.packer, "-c", str(plain.path)], check=True, stdout=out)

@@ -70,6 +70,7 @@ def figures(*, long: bool) -> list[Figure]:
     scales = ("tenth.engine", "short.engine", *(["long.engine"] if long else []))
     return [
         Figure("analyze ÷ tcpdump's FIN filter, short connections", "short.analyze", "short.tcpdump", 1.0),
+        Figure("the same, 500 clients and 7 servers", "spread.analyze", "spread.tcpdump", 1.0),
         Figure("analyze ÷ tcpdump's FIN filter, bulk", "bulk.analyze", "bulk.tcpdump", 1.0),
         Figure("nfpcapd ÷ analyze", "short.nfpcapd", "short.analyze", 4, at_most=False),
         Figure("tcptrace ÷ analyze", "short.tcptrace", "short.analyze", 30, at_most=False),

@@ -35,6 +35,7 @@ def captures(scale: float, *, long: bool) -> dict[str, Capture]:
         Capture("small", 100),
         Capture("tenth", short // 10),
         Capture("short", short),
+        Capture("spread", short, clients=500, servers=7),
         Capture("bulk", round(2_000 * scale), requests=20, response_bytes=100_000),
         Capture("gzip", short, packer="gzip"),
         Capture("zstd", short, packer="zstd"),
@@ -76,7 +77,7 @@ def _own(of: dict[str, Capture], scratch: Path) -> list[Job]:
 
 def _neighbours(of: dict[str, Capture], scratch: Path) -> list[Job]:
     tcpdump, tshark = version("tcpdump", "--version"), version("tshark", "--version")
-    short, bulk, small = (of[key] for key in ("short", "bulk", "small"))
+    short, bulk, small, spread = (of[key] for key in ("short", "bulk", "small", "spread"))
 
     def fin(capture: Capture) -> list[str]:
         return ["tcpdump", "-nr", str(capture.path), "tcp[13]&1!=0", "-w", os.devnull]
@@ -88,6 +89,7 @@ def _neighbours(of: dict[str, Capture], scratch: Path) -> list[Job]:
     flows.mkdir()
     return [
         Job("short.tcpdump", short, fin(short), tcpdump),
+        Job("spread.tcpdump", spread, fin(spread), tcpdump),
         Job("bulk.tcpdump", bulk, fin(bulk), tcpdump),
         Job("short.nfpcapd", short, ["nfpcapd", "-r", str(short.path), "-w", str(flows)], version("nfdump", "-V")),
         Job("short.tcptrace", short, ["tcptrace", "-n", str(short.path)], version("tcptrace", "-v"), slow=True),
