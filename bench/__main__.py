@@ -33,21 +33,23 @@ def arguments() -> argparse.Namespace:
 
 
 def measure(rows: list[Figure], asked: argparse.Namespace) -> str:
-    """Make, run, put into words."""
+    """Make, run, put into words; the long capture is not kept."""
     of = captures(QUICK if asked.quick else 1, long=asked.long)
     with tempfile.TemporaryDirectory(prefix="pcapwatch-bench-") as scratch:
         all_jobs = jobs(of, Path(scratch))
         needed = {key: all_jobs[key] for row in rows for key in row.keys}
-        for capture in of.values():
-            run_on(capture.key, list(needed.values()), asked)
-    runs = (
-        f"Medians of {asked.runs} runs, of {min(asked.runs, asked.slow_runs)} for tcptrace and tshark on many packets;"
-    )
-    return results(rows, needed, runs)
+        try:
+            for key in of:
+                run_on(key, list(needed.values()), asked)
+            runs = f"Medians of {asked.runs} runs, of {min(asked.runs, asked.slow_runs)} for slow tools;"
+            return results(rows, needed, runs)
+        finally:
+            if asked.long:
+                of["long"].path.unlink(missing_ok=True)
 
 
 def run_on(key: str, needed: list[Job], asked: argparse.Namespace) -> None:
-    """All rounds on one capture, which is read once before; the long one is deleted."""
+    """All rounds on one capture, which is read once before."""
     wanted = [job for job in needed if job.capture.key == key]
     if not wanted:
         return
@@ -55,8 +57,6 @@ def run_on(key: str, needed: list[Job], asked: argparse.Namespace) -> None:
     capture.make()
     capture.warm()
     rounds(wanted, asked.runs, asked.slow_runs)
-    if key == "long":
-        capture.path.unlink()
 
 
 def main() -> None:

@@ -42,7 +42,8 @@ WAY = [
 TRAFFIC = [
     f"Made by `{GENERATOR.relative_to(ROOT)}`, seeded, modelled on a measured capture of a proxy before an origin.",
     "What may matter for cost and many real captures have differently: one client and one server address",
-    "(except `spread`), 14,116 ports in turn, the same answer every time, no loss, no reordering, timestamps on every segment.",
+    "(except `spread`), 14,116 ports in turn, the same answer every time, no loss, no reordering, timestamps on every",
+    "segment.",
 ]
 
 
@@ -86,8 +87,8 @@ def described(captures: Iterable[Capture]) -> list[str]:
     """A line for each capture."""
     return [
         f"- {one.key}: {one.packets:,} packets in {one.connections:,} connections of {one.requests} request"
-        f"{'s' if one.requests > 1 else ''}, {one.response_bytes:,} bytes each, {one.clients} × {one.servers} addresses,"
-        f" {one.path.stat().st_size / 1e6:,.1f} MB"
+        f"{'s' if one.requests > 1 else ''}, {one.response_bytes:,} bytes each, {one.clients} × {one.servers} addresses"
+        f", {one.path.stat().st_size / 1e6:,.1f} MB"
         f"{f' by {one.packer}' if one.packer else ''}"
         for one in captures
     ]
