@@ -102,6 +102,8 @@ def report(now: dict[str, float], baseline: dict[str, Any], here: dict[str, str]
         print(f"{name}: {value:,.1f} instructions per packet{beside}")
     if note := other_compiler(baseline["rustc"], here["rustc"]):
         print(f"note: {note}")
+    if any(now.get(name, then) < (1 - TOLERANCE) * then for name, then in baseline["per_packet"].items()):
+        print("note: over 10 % fewer than the baseline: `make instructions-baseline` keeps what was gained")
     wrong = compare(now, baseline["per_packet"])
     for complaint in wrong:
         print(f"instructions: {complaint}", file=sys.stderr)

@@ -43,6 +43,13 @@ def test_no_growth_passes_in_silence(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize(("now", "said"), [(899.0, True), (901.0, False)])
+def test_a_gain_is_worth_keeping(now: float, said: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """Over a tenth fewer than the baseline passes, with a word that the baseline could be lowered."""
+    assert report({"short": now}, {**HERE, "per_packet": {"short": 1000.0}}, HERE) == 0
+    assert ("make instructions-baseline" in capsys.readouterr().out) == said
+
+
 @pytest.mark.parametrize(("now", "said"), [("1.90.3", False), ("1.91.0", True), ("2.90.0", True), ("1.9.0", True)])
 def test_another_compiler_is_said(now: str, said: bool) -> None:
     """A different major or minor version of rustc is told beside the figures, a patch release is not."""
