@@ -277,9 +277,7 @@ pub struct MaxRequests {
 /// A connection worth showing.
 #[derive(Clone, Debug, Serialize, PartialEq)]
 pub struct Exemplar {
-    /// For the second look.
-    #[serde(skip)]
-    pub sight: Sight,
+
     /// Ordinal of its first packet.
     pub ordinal: u64,
     /// `connection` as the contract numbers it.
@@ -304,6 +302,9 @@ pub struct Exemplar {
     pub end_ns: i64,
     /// The packet that closed.
     pub closer_frame: Option<u64>,
+    /// For the second look.
+    #[serde(skip)]
+    pub sight: Sight,
 }
 
 /// One address.

@@ -332,18 +332,19 @@ impl<P: Payload> Connection<P> {
         let mut reader = (!is_late).then(|| self.payload.get_or_insert_with(|| P::new(settings, self.ordinal)));
         let (quality, history) = (&mut self.quality, &mut self.history);
         let (end, peer) = pair(&mut self.ends, role);
+        let before = end.take_before_first(seq, segment.payload_len);
         let pushed = end.stream.push(seq, segment.payload, segment.payload_len, mark, segment.ack, &mut |piece| {
             note_gap(&piece, role, peer, quality, history);
             if let Some(reader) = &mut reader {
                 reader.feed(role, piece, sink);
             }
         });
-        end.bytes += u64::from(pushed.new_bytes);
-        if pushed.retransmitted {
+        end.bytes += u64::from(pushed.new_bytes) + u64::from(before);
+        if pushed.retransmitted && before < segment.payload_len {
             end.retransmits += 1;
             self.history.counted(role, Counted::Retransmission);
         }
-        if pushed.out_of_order {
+        if pushed.out_of_order || before > 0 {
             self.quality.0 |= Quality::REORDERED;
         }
         if pushed.overflow_bytes > 0 {
