@@ -1,6 +1,6 @@
 //! What one shard makes of its segments: the payload reader it hands to `tcp`, and the sink that takes the facts.
 
-use crate::http::{ExchangeSink, HttpFlow, HttpLimits, Sniff, sniff};
+use crate::http::{ExchangeSink, HttpFlow, HttpLimits, RecentHeads, Sniff, sniff};
 use crate::ledger::{Ledger, StateSpans};
 use crate::record::{Address, ConnectionRecord, Exchange, HttpFacts, Quality, Role, RoleBasis, State, TimeWaitFacts};
 use crate::settings::Settings;
@@ -45,6 +45,7 @@ pub(super) struct Exchanges {
     wanted: bool,
     pub(super) kept: Vec<Exchange>,
     texts: Texts,
+    recent: RecentHeads,
 }
 
 /// Texts kept for when they come again: a capture has few different User-Agent and Server headers.
@@ -75,6 +76,9 @@ impl ExchangeSink for Exchanges {
     fn exchange(&mut self, exchange: Exchange) {
         self.kept.push(exchange);
     }
+    fn recent(&mut self) -> &mut RecentHeads {
+        &mut self.recent
+    }
     fn text(&mut self, value: &[u8]) -> Arc<str> {
         self.texts.get(value)
     }
@@ -101,6 +105,7 @@ impl Collector {
                 wanted: settings.keep_exchanges,
                 kept: Vec::new(),
                 texts: Texts([const { None }; TEXTS]),
+                recent: RecentHeads::default(),
             },
             keep_connections: settings.keep_connections,
             connections: Vec::new(),
