@@ -9,8 +9,8 @@ pub struct FileFacts {
     pub path: String,
     /// `pcap`, `pcap-ns`, `pcap-modified`, `pcapng`.
     pub format: &'static str,
-    /// `none`, `gzip`, `zstd`.
-    pub compression: &'static str,
+    /// `none`, `gzip`, `zstd`, `lz4`, `xz`; two of them as `xz+gzip`, the outer one first.
+    pub compression: String,
     /// Packets read from it.
     pub packets: u64,
     /// First packet's time.

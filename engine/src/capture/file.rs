@@ -1,9 +1,10 @@
 //! One capture file: recognised by its magic, read record by record, its facts kept.
 
+use super::compressed::decompressed;
 use super::error::{SourceError, Stop};
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, Pcapng};
-use super::source::{Counted, Keeping, Kept, Stream, decompressed};
+use super::source::{Counted, Keeping, Kept, Stream};
 use super::window::Window;
 use super::{Packet, Record};
 use crate::capture::facts::FileFacts;
@@ -68,7 +69,7 @@ impl CaptureFile {
             None => stream,
         };
         let mut input = Window::new(stream);
-        let format = open_format(path, &mut input, compression)?;
+        let format = open_format(path, &mut input, &compression)?;
         let word = match &format {
             Format::Pcap(reader) => reader.format,
             Format::Pcapng(_) => "pcapng",
@@ -185,15 +186,18 @@ fn not_a_capture(path: &str, head: &[u8], compression: &str) -> SourceError {
     SourceError::new(path, message).at(0)
 }
 
+const COMPRESSED_AGAIN: &str = "it is compressed more than twice (decompress it first)";
+
 /// Formats that are taken for captures by mistake, by their magic.
 const OTHERS: &[(&[u8], &str)] = &[
     (b"snoop\0\0\0", "it is a snoop file (convert it with `editcap -F pcap`)"),
-    (b"\xfd7zXZ\0", "it is compressed with xz (decompress it first)"),
     (b"BZh", "it is compressed with bzip2 (decompress it first)"),
-    (b"\x04\x22\x4d\x18", "it is compressed with lz4 (decompress it first)"),
+    (b"\x02\x21\x4c\x18", "it is compressed in lz4's legacy format (decompress it first)"),
     (b"PK\x03\x04", "it is a zip archive (extract it first)"),
-    (b"\x1f\x8b", "it is compressed twice (decompress it first)"),
-    (b"\x28\xb5\x2f\xfd", "it is compressed twice (decompress it first)"),
+    (b"\x1f\x8b", COMPRESSED_AGAIN),
+    (b"\x28\xb5\x2f\xfd", COMPRESSED_AGAIN),
+    (b"\x04\x22\x4d\x18", COMPRESSED_AGAIN),
+    (b"\xfd7zXZ\0", COMPRESSED_AGAIN),
     (b"\x7fELF", "it is a program"),
 ];
 

@@ -20,10 +20,13 @@
 //! over without being held in memory. It is slower, too, most of all on pcapng, where it builds a list of options for
 //! every packet: 27 ns a packet for pcap and 48 for pcapng, beside 21 and 28 here, by
 //! `cargo run --release -p pcapwatch-engine --example parse_cost`. `flate2` and `zstd` decompress.
+mod ahead;
+mod compressed;
 mod error;
 mod facts;
 mod file;
 pub mod filter;
+mod lz4;
 mod order;
 mod pcap;
 mod pcapng;
