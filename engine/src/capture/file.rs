@@ -6,7 +6,7 @@ use super::pcap::{self, Pcap};
 use super::pcapng::{self, Pcapng};
 use super::source::{Counted, Keeping, Kept, Stream};
 use super::window::Window;
-use super::{Packet, Record};
+use super::{Packet, Reading, Record};
 use crate::capture::facts::FileFacts;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -60,7 +60,13 @@ impl CaptureFile {
     ///
     /// # Errors
     /// A [`Refusal`] if this is no capture, or ends within its header.
-    pub fn open(path: &str, stream: Stream, count: &Arc<AtomicU64>, kept: Option<Arc<Kept>>) -> Result<Self, Refusal> {
+    pub fn open(
+        path: &str,
+        stream: Stream,
+        count: &Arc<AtomicU64>,
+        kept: Option<Arc<Kept>>,
+        reading: &Reading,
+    ) -> Result<Self, Refusal> {
         let counted = Box::new(Counted { stream, count: Arc::clone(count) });
         let (stream, compression) = decompressed(counted)
             .map_err(|error| Refusal::Unreadable(SourceError::new(path, format!("cannot be read: {error}"))))?;
@@ -69,7 +75,7 @@ impl CaptureFile {
             None => stream,
         };
         let mut input = Window::new(stream);
-        let format = open_format(path, &mut input, &compression)?;
+        let format = open_format(path, &mut input, &compression, reading)?;
         let word = match &format {
             Format::Pcap(reader) => reader.format,
             Format::Pcapng(_) => "pcapng",
@@ -82,6 +88,9 @@ impl CaptureFile {
     pub fn first_ns(&mut self) -> Option<i64> {
         let first_ns = read(&mut self.format, &mut self.input, &mut self.ending)?.ts_ns;
         self.input.put_back();
+        if let Format::Pcapng(reader) = &mut self.format {
+            reader.put_back();
+        }
         first_ns
     }
 
@@ -114,11 +123,14 @@ impl CaptureFile {
     /// What is known of the file so far.
     #[must_use]
     pub fn facts(&self) -> FileFacts {
-        let interfaces = match &self.format {
-            Format::Pcap(reader) => vec![reader.interface.clone()],
-            Format::Pcapng(reader) => reader.interfaces.clone(),
+        let (pcapng, interfaces) = match &self.format {
+            Format::Pcap(reader) => (None, vec![reader.interface.clone()]),
+            Format::Pcapng(reader) => {
+                let (facts, interfaces) = reader.facts();
+                (Some(facts), interfaces)
+            }
         };
-        FileFacts { interfaces, problem: self.ending.problem.clone(), ..self.facts.clone() }
+        FileFacts { interfaces, pcapng, problem: self.ending.problem.clone(), ..self.facts.clone() }
     }
 
     /// Packets so far that were older than the one before them.
@@ -149,14 +161,14 @@ fn read<'w>(format: &mut Format, input: &'w mut Window, ending: &mut Ending) -> 
         })
 }
 
-fn open_format(path: &str, input: &mut Window, compression: &str) -> Result<Format, Refusal> {
+fn open_format(path: &str, input: &mut Window, compression: &str, reading: &Reading) -> Result<Format, Refusal> {
     let refuse = |stop: &Stop| Refusal::Unreadable(header_error(path, stop));
     let head = input.peek(HEAD).map_err(|stop| refuse(&stop))?;
     if pcap::is_pcap(head) {
-        return Pcap::open(input).map(Format::Pcap).map_err(|stop| refuse(&stop));
+        return Pcap::open(input, reading).map(Format::Pcap).map_err(|stop| refuse(&stop));
     }
     if pcapng::is_pcapng(head) {
-        return Pcapng::open(input).map(Format::Pcapng).map_err(|stop| refuse(&stop));
+        return Pcapng::open(input, reading).map(Format::Pcapng).map_err(|stop| refuse(&stop));
     }
     Err(Refusal::NotACapture(not_a_capture(path, head, compression)))
 }

@@ -38,8 +38,11 @@ mod window;
 pub(crate) mod forge;
 
 pub use error::SourceError;
-pub use facts::{FileFacts, InterfaceFacts};
+pub use facts::{CommentFacts, FileFacts, InterfaceFacts, NameFacts, PcapngFacts, SecretFacts};
 pub use set::{CaptureSet, SetFacts};
+
+use crate::settings::Settings;
+use std::collections::BTreeMap;
 
 /// A data-link type as the capture file states it (<https://www.tcpdump.org/linktypes.html>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,6 +109,28 @@ struct Record<'w> {
     original_len: u32,
     interface: u32,
     link: LinkType,
+}
+
+/// What the user chose for the reading of files.
+#[derive(Clone, Debug, Default)]
+struct Reading {
+    /// Link types that are read as others.
+    link_types: BTreeMap<u32, u32>,
+    /// Whether the names of name resolution blocks are kept.
+    names: bool,
+}
+
+impl Reading {
+    fn new(settings: &Settings) -> Self {
+        Reading { link_types: settings.link_types.clone(), names: settings.names }
+    }
+
+    /// The link type to read an interface's packets as, and the first of its facts.
+    fn interface(&self, stated: LinkType, snaplen: u32) -> (LinkType, InterfaceFacts) {
+        let read_as = self.link_types.get(&stated.0).copied();
+        let facts = InterfaceFacts { link_type: stated.0, read_as, snaplen, ..InterfaceFacts::default() };
+        (LinkType(read_as.unwrap_or(stated.0)), facts)
+    }
 }
 
 /// Longest packet believed, whatever snaplen a file states: bounds what a hostile file can make us allocate.

@@ -1,10 +1,10 @@
 //! The way in: files, folders and pipes as one rotated set of packets in order.
 
-use super::Batch;
 use super::error::SourceError;
 use super::file::{CaptureFile, Refusal};
 use super::filter::Filter;
 use super::source::{Again, Kept, Stream, cannot_open, open_path};
+use super::{Batch, Reading};
 use crate::capture::facts::FileFacts;
 use crate::settings::Settings;
 use std::fs;
@@ -24,6 +24,7 @@ pub struct CaptureSet {
     /// The member being read.
     current: usize,
     filter: Filter,
+    reading: Reading,
     next_ordinal: u64,
     filtered_packets: u64,
     clock_steps_back: u64,
@@ -132,7 +133,7 @@ impl CaptureSet {
         let mut set = CaptureSet::empty(settings)?;
         set.bytes_total = self.bytes_total;
         for member in &self.members {
-            set.members.push(member.replay(&set.bytes_read)?);
+            set.members.push(member.replay(&set.bytes_read, &set.reading)?);
         }
         Ok(set)
     }
@@ -176,6 +177,7 @@ impl CaptureSet {
             members: Vec::new(),
             current: 0,
             filter,
+            reading: Reading::new(settings),
             next_ordinal: 0,
             filtered_packets: 0,
             clock_steps_back: 0,
@@ -189,9 +191,9 @@ impl CaptureSet {
         let name = from.path.to_string_lossy();
         let regular = fs::metadata(&from.path).ok().filter(fs::Metadata::is_file).filter(|_| name != "-");
         let result = match regular {
-            Some(_) if only => Member::from_path(&from.path, &self.bytes_read, from.in_folder, true),
+            Some(_) if only => Member::from_path(&from.path, &self.bytes_read, &self.reading, from.in_folder, true),
             // Its bytes are counted when it is read.
-            Some(_) => Member::from_path(&from.path, &Arc::default(), from.in_folder, false),
+            Some(_) => Member::from_path(&from.path, &Arc::default(), &self.reading, from.in_folder, false),
             None => open_path(&from.path)
                 .map_err(Refusal::Unreadable)
                 .and_then(|stream| Member::from_stream(&name, stream, &self.bytes_read, settings, !only)),
@@ -212,7 +214,7 @@ impl CaptureSet {
         let Some(member) = self.members.get_mut(self.current) else {
             return Ok(false);
         };
-        let Some(file) = member.open(&self.bytes_read)? else {
+        let Some(file) = member.open(&self.bytes_read, &self.reading)? else {
             self.current += 1;
             return Ok(false);
         };
@@ -237,10 +239,16 @@ impl CaptureSet {
 
 impl Member {
     /// A file by its path, open from its start if `stay_open`.
-    fn from_path(path: &Path, count: &Arc<AtomicU64>, in_folder: bool, stay_open: bool) -> Result<Member, Refusal> {
+    fn from_path(
+        path: &Path,
+        count: &Arc<AtomicU64>,
+        reading: &Reading,
+        in_folder: bool,
+        stay_open: bool,
+    ) -> Result<Member, Refusal> {
         let name = path.to_string_lossy().into_owned();
         let stream = open_path(path).map_err(Refusal::Unreadable)?;
-        let mut file = Box::new(CaptureFile::open(&name, stream, count, None)?);
+        let mut file = Box::new(CaptureFile::open(&name, stream, count, None, reading)?);
         let mut facts = file.facts();
         if !stay_open {
             facts.first_ns = file.first_ns();
@@ -258,7 +266,8 @@ impl Member {
         order: bool,
     ) -> Result<Member, Refusal> {
         let kept = Kept::new(settings.replay_bytes);
-        let mut file = Box::new(CaptureFile::open(name, stream, count, Some(Arc::clone(&kept)))?);
+        let mut file =
+            Box::new(CaptureFile::open(name, stream, count, Some(Arc::clone(&kept)), &Reading::new(settings))?);
         let mut facts = file.facts();
         if order {
             facts.first_ns = file.first_ns();
@@ -272,11 +281,11 @@ impl Member {
         Member { path: name.to_owned(), origin: Origin::Nothing, in_folder: true, facts, open: None }
     }
 
-    fn replay(&self, count: &Arc<AtomicU64>) -> Result<Member, SourceError> {
+    fn replay(&self, count: &Arc<AtomicU64>, reading: &Reading) -> Result<Member, SourceError> {
         let open = match &self.origin {
             Origin::Stream(kept) => {
                 let again = Box::new(Again { kept: Arc::clone(kept), at: 0 });
-                Some(Box::new(CaptureFile::open(&self.path, again, count, None)?))
+                Some(Box::new(CaptureFile::open(&self.path, again, count, None, reading)?))
             }
             Origin::Path(_) | Origin::Nothing => None,
         };
@@ -294,9 +303,9 @@ impl Member {
     }
 
     /// The file, opened if it is not yet; `None` if it is to be passed over.
-    fn open(&mut self, count: &Arc<AtomicU64>) -> Result<Option<&mut CaptureFile>, SourceError> {
+    fn open(&mut self, count: &Arc<AtomicU64>, reading: &Reading) -> Result<Option<&mut CaptureFile>, SourceError> {
         if let (None, Origin::Path(path)) = (&self.open, &self.origin) {
-            match Member::from_path(path, count, self.in_folder, true) {
+            match Member::from_path(path, count, reading, self.in_folder, true) {
                 Ok(again) => self.open = again.open,
                 Err(refusal) => self.vanished(refusal.into())?,
             }
