@@ -32,6 +32,7 @@ _LONGEST_NS = 365 * 24 * 3600 * SECOND_NS
 class Settings:
     """Choices of one analysis. Fields that are ``None`` keep the engine's default.
 
+    link_type: link types to read as others, as ``USER0=EN10MB``; names: keep the names of addresses in pcapng files;
     threads: workers (``None``: one per CPU this process may use), batch_packets: packets handed to them at once; the
     answer depends on neither; filter: a BPF expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or
     ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports;
@@ -43,6 +44,8 @@ class Settings:
     threads: int | None = None
     batch_packets: int | None = None
     filter: str | None = None
+    link_type: str | tuple[str, ...] | list[str] = ()
+    names: bool = False
     time_wait: str | tuple[str, ...] | list[str] = ()
     port_range: str | None = None
     full_urls: bool = False
@@ -58,6 +61,7 @@ class Settings:
     def to_engine(self) -> str:
         """The engine's settings as JSON; ``UsageError`` for a value that means nothing."""
         from pcapwatch.bpf import compile_filter
+        from pcapwatch.link_types import parse_link_types
 
         chosen: dict[str, Any] = {
             "threads": self.threads or available_cpus(),
@@ -70,6 +74,8 @@ class Settings:
             "idle_expiry_ns": parse_duration(self.idle_expiry) if self.idle_expiry else None,
             "time_wait": parse_time_waits(self.time_wait) or None,
             "filter": compile_filter(self.filter) if self.filter else None,
+            "link_types": parse_link_types(self.link_type) or None,
+            "names": self.names or None,
             "states": self._states(),
         }
         return json.dumps({name: value for name, value in chosen.items() if value is not None})

@@ -361,6 +361,7 @@ impl Engine {
         ordinals.sort_unstable();
         let mut collector = collector.unwrap_or_else(|| Collector::new(&self.settings));
         facts.files = capture.files;
+        facts.repeated_files = capture.repeated;
         facts.clock_steps_back = capture.clock_steps_back;
         facts.duplicates = collector.duplicates;
         facts.evicted_connections = collector.evicted;

@@ -228,6 +228,10 @@ fn the_suite_s_file_of_all_blocks_tells_what_its_description_says() {
     assert_eq!(counters(0), [Some(100), Some(1), Some(9), Some(42), Some(6), Some(43)]);
     assert_eq!(counters(1), [None; 6]);
     assert_eq!(counters(2), [None, Some(10), Some(42), None, None, Some(10)]);
+    // timestamp = 0x0004c397_64ca47aa microseconds.
+    let since = Some(0x0004_c397_64ca_47aa * 1000);
+    let told: Vec<_> = file.interfaces.iter().map(|i| i.counted_since_ns).collect();
+    assert_eq!(told, [since, None, since]);
     let names: Vec<_> = facts.name_records.iter().map(|r| format!("{} {}", r.address, r.name)).collect();
     let expected = [
         "192.168.1.2 a",

@@ -29,6 +29,15 @@ pub struct FileFacts {
     pub pcapng: Option<PcapngFacts>,
 }
 
+/// A file that was given again, and read once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RepeatedFacts {
+    /// The path that was passed over.
+    pub path: String,
+    /// The path of the file that was read.
+    pub same_as: String,
+}
+
 /// One interface of a capture file. Counters are the file's own statistics, of the whole capture and not of this file.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct InterfaceFacts {
@@ -52,6 +61,8 @@ pub struct InterfaceFacts {
     pub accepted: Option<u64>,
     /// Packets delivered to the capturing program (`isb_usrdeliv`).
     pub delivered: Option<u64>,
+    /// Since when these statistics count (`isb_starttime`): the files of one rotated capture state the same.
+    pub counted_since_ns: Option<i64>,
     /// Packets lost just before others, as those say (`epb_dropcount`, and the obsolete packet block's count).
     pub lost_between: u64,
     /// Packets marked as received (`epb_flags`).

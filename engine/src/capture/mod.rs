@@ -30,6 +30,7 @@ mod lz4;
 mod order;
 mod pcap;
 mod pcapng;
+mod repeated;
 mod set;
 mod source;
 mod window;
@@ -38,7 +39,7 @@ mod window;
 pub(crate) mod forge;
 
 pub use error::SourceError;
-pub use facts::{CommentFacts, FileFacts, InterfaceFacts, NameFacts, PcapngFacts, SecretFacts};
+pub use facts::{CommentFacts, FileFacts, InterfaceFacts, NameFacts, PcapngFacts, RepeatedFacts, SecretFacts};
 pub use set::{CaptureSet, SetFacts};
 
 use crate::settings::Settings;

@@ -3,9 +3,10 @@
 use super::error::SourceError;
 use super::file::{CaptureFile, Refusal};
 use super::filter::Filter;
+use super::repeated::Identity;
 use super::source::{Again, Kept, Stream, cannot_open, open_path};
 use super::{Batch, Reading};
-use crate::capture::facts::FileFacts;
+use crate::capture::facts::{FileFacts, RepeatedFacts};
 use crate::settings::Settings;
 use std::fs;
 use std::io::Read;
@@ -28,6 +29,7 @@ pub struct CaptureSet {
     next_ordinal: u64,
     filtered_packets: u64,
     clock_steps_back: u64,
+    repeated: Vec<RepeatedFacts>,
     bytes_read: Arc<AtomicU64>,
     bytes_total: u64,
 }
@@ -39,6 +41,8 @@ pub struct SetFacts {
     pub files: Vec<FileFacts>,
     /// Packets older than the one before them in the same file.
     pub clock_steps_back: u64,
+    /// Files that were given again, and read once.
+    pub repeated: Vec<RepeatedFacts>,
     /// Packets that [`Settings::filter`] held back. They are counted in [`FileFacts::packets`].
     pub filtered_packets: u64,
 }
@@ -48,6 +52,8 @@ struct Member {
     path: String,
     origin: Origin,
     in_folder: bool,
+    /// What tells a regular file from others.
+    identity: Option<Identity>,
     /// As far as known; the open file knows better.
     facts: FileFacts,
     open: Option<Box<CaptureFile>>,
@@ -105,6 +111,7 @@ impl CaptureSet {
             return Err(SourceError::new("", "no capture was named; give a file, a folder or -"));
         }
         set.members.sort_by(|a, b| a.turn().cmp(&b.turn()));
+        set.pass_over_repeated();
         Ok(set)
     }
 
@@ -161,6 +168,7 @@ impl CaptureSet {
         SetFacts {
             files: self.members.iter().map(Member::facts).collect(),
             clock_steps_back: self.clock_steps_back + open.map(|file| file.clock_steps_back()).sum::<u64>(),
+            repeated: self.repeated.clone(),
             filtered_packets: self.filtered_packets,
         }
     }
@@ -181,9 +189,26 @@ impl CaptureSet {
             next_ordinal: 0,
             filtered_packets: 0,
             clock_steps_back: 0,
+            repeated: Vec::new(),
             bytes_read: Arc::default(),
             bytes_total: 0,
         })
+    }
+
+    /// Leaves out what was given twice. Members are in order, so that copies, which begin alike, follow each other.
+    fn pass_over_repeated(&mut self) {
+        let mut kept: Vec<Member> = Vec::with_capacity(self.members.len());
+        for member in std::mem::take(&mut self.members) {
+            let alike = kept.iter().rev().take_while(|before| before.facts.first_ns == member.facts.first_ns);
+            let same = alike.into_iter().find(|before| member.repeats(before));
+            if let Some(same) = same {
+                self.bytes_total -= member.identity.as_ref().map_or(0, Identity::length);
+                self.repeated.push(RepeatedFacts { path: member.path, same_as: same.path.clone() });
+            } else {
+                kept.push(member);
+            }
+        }
+        self.members = kept;
     }
 
     /// Looks at one file for its place in the order; `None` for what a folder holds beside captures.
@@ -199,7 +224,8 @@ impl CaptureSet {
                 .and_then(|stream| Member::from_stream(&name, stream, &self.bytes_read, settings, !only)),
         };
         match result {
-            Ok(member) => {
+            Ok(mut member) => {
+                member.identity = regular.as_ref().map(Identity::new);
                 self.bytes_total += regular.map_or(0, |metadata| metadata.len());
                 Ok(Some(member))
             }
@@ -254,7 +280,7 @@ impl Member {
             facts.first_ns = file.first_ns();
         }
         let open = stay_open.then_some(file);
-        Ok(Member { path: name, origin: Origin::Path(path.to_owned()), in_folder, facts, open })
+        Ok(Member { path: name, origin: Origin::Path(path.to_owned()), in_folder, identity: None, facts, open })
     }
 
     /// A stream that comes once. Its first packet is waited for only if it must be put in `order`.
@@ -272,13 +298,20 @@ impl Member {
         if order {
             facts.first_ns = file.first_ns();
         }
-        Ok(Member { path: name.to_owned(), origin: Origin::Stream(kept), in_folder: false, facts, open: Some(file) })
+        Ok(Member {
+            path: name.to_owned(),
+            origin: Origin::Stream(kept),
+            in_folder: false,
+            identity: None,
+            facts,
+            open: Some(file),
+        })
     }
 
     /// A file of a folder that may be a capture and cannot be read.
     fn unreadable(name: &str, error: SourceError) -> Member {
         let facts = FileFacts { path: name.to_owned(), problem: Some(error.message), ..FileFacts::default() };
-        Member { path: name.to_owned(), origin: Origin::Nothing, in_folder: true, facts, open: None }
+        Member { path: name.to_owned(), origin: Origin::Nothing, in_folder: true, identity: None, facts, open: None }
     }
 
     fn replay(&self, count: &Arc<AtomicU64>, reading: &Reading) -> Result<Member, SourceError> {
@@ -290,7 +323,14 @@ impl Member {
             Origin::Path(_) | Origin::Nothing => None,
         };
         let facts = self.facts();
-        Ok(Member { path: self.path.clone(), origin: self.origin.clone(), in_folder: self.in_folder, facts, open })
+        let (path, origin, in_folder) = (self.path.clone(), self.origin.clone(), self.in_folder);
+        Ok(Member { path, origin, in_folder, identity: None, facts, open })
+    }
+
+    /// Whether this is a file with packets that `before` is, too.
+    fn repeats(&self, before: &Member) -> bool {
+        let (Some(mine), Some(other)) = (&self.identity, &before.identity) else { return false };
+        self.facts.first_ns.is_some() && mine.same(Path::new(&self.path), other, Path::new(&before.path))
     }
 
     /// The key of the order; a file without packets comes last.

@@ -20,6 +20,7 @@ use super::order::Order;
 use super::pcap::too_long;
 use super::window::Window;
 use super::{LONGEST_PACKET, Reading, Record};
+use clock::Clock;
 use interface::Interface;
 use names::note_names;
 use packet::{PacketFields, note_obsolete_drops, note_options};
@@ -190,7 +191,8 @@ impl Pcapng {
         }
         // Statistics of an interface that was never described say nothing of any packet.
         let number = self.order.u32(body, 0) as usize;
-        let place = if number < self.section.len() { self.before + number } else { usize::MAX };
+        let interface = self.section.get(number);
+        let place = interface.map_or((usize::MAX, Clock::DEFAULT), |interface| (self.before + number, interface.clock));
         note_statistics(self.order, body, place, &mut self.told);
         Ok(())
     }

@@ -210,6 +210,72 @@ fn clock_steps_back_are_counted_within_files_only() {
 }
 
 #[test]
+fn a_file_given_twice_is_read_once_and_told() {
+    let folder = Folder::new("twice");
+    let one = folder.write("one", &pcap(&[(5, b"a"), (6, b"b")]));
+    let other = folder.write("other", &pcap(&[(5, b"a"), (7, b"b")]));
+    let copy = folder.write("copy", &pcap(&[(5, b"a"), (6, b"b")]));
+    let empty = folder.write("empty", &pcap(&[]));
+    let empty_too = folder.write("empty too", &pcap(&[]));
+    let mut set = open(&[&one, &one, &other, &copy, &empty, &empty_too]).unwrap();
+    assert_eq!(drain(&mut set, 10).len(), 4);
+    assert_eq!(names(&set), ["copy", "other", "empty", "empty too"], "files without packets repeat nothing");
+    let facts = set.facts();
+    let repeated: Vec<_> = facts.repeated.iter().map(|file| (file.path.as_str(), file.same_as.as_str())).collect();
+    let [one, copy] = [&one, &copy].map(|path| path.to_str().unwrap());
+    assert_eq!(repeated, [(one, copy), (one, copy)]);
+    let (read, total) = set.progress();
+    assert_eq!(read, total);
+}
+
+#[test]
+fn a_rotated_set_may_mix_compressions_and_formats() {
+    let folder = Folder::new("mixed");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&pcap(&[(1, b"first")])).unwrap();
+    folder.write("d.pcap", &encoder.finish().unwrap());
+    folder.write("c.pcap", &zstd::encode_all(&pcap(&[(2, b"second")])[..], 1).unwrap());
+    let order = Order::Big;
+    let pcapng = [section(order), interface(order, 1, 0, &[]), enhanced(order, 0, 3_000_000, b"third", 5)].concat();
+    let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    encoder.write_all(&pcapng).unwrap();
+    folder.write("b.pcap", &encoder.finish().unwrap());
+    let options = lzma_rust2::XzOptions::with_preset(0);
+    let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+    encoder.write_all(&pcap(&[(4, b"fourth")])).unwrap();
+    folder.write("a.pcap", &encoder.finish().unwrap());
+    let mut set = open(&[&folder.0]).unwrap();
+    let times: Vec<_> = drain(&mut set, 10).into_iter().map(|packet| packet.2).collect();
+    assert_eq!(times, [1, 2, 3, 4]);
+    let facts = set.facts();
+    let words: Vec<_> = facts.files.iter().map(|file| file.compression.as_str()).collect();
+    assert_eq!(words, ["gzip", "zstd", "lz4", "xz"]);
+}
+
+#[test]
+fn a_link_type_is_read_as_the_user_says() {
+    let order = Order::Little;
+    let packet = crate::capture::forge::pcap_record(order, (1, 0), b"x", 1, 0);
+    let pcap = [crate::capture::forge::pcap_header(order, 0xa1b2_c3d4, 0, 147), packet].concat();
+    let pcapng = [
+        section(order),
+        interface(order, 147, 0, &[]),
+        interface(order, 1, 0, &[]),
+        enhanced(order, 0, 1, b"x", 1),
+        enhanced(order, 1, 1, b"x", 1),
+    ];
+    let settings = Settings { link_types: [(147, 101), (1, 113)].into(), ..Settings::default() };
+    for (file, expected) in [(pcap, vec![101]), (pcapng.concat(), vec![101, 113])] {
+        let mut set = CaptureSet::from_reader("x", Cursor::new(file), &settings).unwrap();
+        let mut batch = Batch::default();
+        assert!(set.next_batch(&mut batch, 10).unwrap());
+        assert_eq!(batch.packets.iter().map(|packet| packet.link.0).collect::<Vec<_>>(), expected);
+        let interface = &set.facts().files[0].interfaces[0];
+        assert_eq!((interface.link_type, interface.read_as), (147, Some(101)), "both are told");
+    }
+}
+
+#[test]
 fn a_packet_without_a_time_takes_the_one_before() {
     let order = Order::Little;
     let mut bytes = [section(order), interface(order, 1, 0, &[])].concat();
