@@ -15,6 +15,7 @@ use crate::tcp::connection::Connection;
 use crate::tcp::flow_table::{FlowKey, FlowTable, PARTITIONS};
 use crate::tcp::payload::{Payload, Sink};
 use crate::tcp::state::Anomaly;
+use crate::tcp::stepped;
 use crate::tcp::stream::Piece;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -130,7 +131,8 @@ impl Sink for Collector {
             spans.span_time_wait(host, from_ns, facts);
         }
     }
-    fn connection(&mut self, record: ConnectionRecord) {
+    fn connection(&mut self, mut record: ConnectionRecord) {
+        stepped::forget_negative(&mut record);
         self.evicted += u64::from(record.quality.0 & Quality::EVICTED != 0);
         self.ledger.connection(&record);
         if self.keep_connections {
