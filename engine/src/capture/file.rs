@@ -47,6 +47,17 @@ enum Format {
     Pcapng(Pcapng),
 }
 
+impl Format {
+    /// Frames before the next packet that are no packets.
+    #[inline]
+    fn other_frames(&self) -> u64 {
+        match self {
+            Format::Pcap(_) => 0,
+            Format::Pcapng(reader) => reader.other_frames,
+        }
+    }
+}
+
 /// Whether reading is over, and if it ended before the file did, why.
 #[derive(Default)]
 struct Ending {
@@ -109,7 +120,7 @@ impl CaptureFile {
         self.facts.packets += 1;
         let packet = Packet {
             ts_ns: self.last_ns,
-            frame: self.facts.packets,
+            frame: self.facts.packets + self.format.other_frames(),
             start: 0,
             captured_len: record.bytes.len() as u32,
             original_len: record.original_len,

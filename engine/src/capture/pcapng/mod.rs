@@ -40,6 +40,8 @@ const SYSTEMD_JOURNAL: u32 = 9;
 const DECRYPTION_SECRETS: u32 = 10;
 const CUSTOM: u32 = 0x0bad;
 const CUSTOM_NOT_COPIED: u32 = 0x4000_0bad;
+/// Events of sysdig, which Wireshark numbers as frames.
+const SYSDIG_EVENTS: [u32; 6] = [0x204, 0x208, 0x216, 0x217, 0x221, 0x222];
 
 /// Type and length before the body of a block.
 const BLOCK_START: usize = 8;
@@ -70,7 +72,9 @@ pub struct Pcapng {
     reading: Reading,
     told: Told,
     packets: u64,
-    /// The last frame whose options were noted: a packet that was put back comes again.
+    /// Blocks so far that are no packets and have a frame number in Wireshark: journal entries, custom blocks, events.
+    pub other_frames: u64,
+    /// The last packet whose options were noted: a packet that was put back comes again.
     noted: u64,
 }
 
@@ -83,7 +87,7 @@ impl Pcapng {
         let told = Told { keep_names: reading.names, ..Told::default() };
         let reading = reading.clone();
         let (order, section) = (Order::Little, Vec::new());
-        let mut reader = Pcapng { order, section, before: 0, reading, told, packets: 0, noted: 0 };
+        let mut reader = Pcapng { order, section, before: 0, reading, told, packets: 0, other_frames: 0, noted: 0 };
         reader.begin_section(input)?;
         Ok(reader)
     }
@@ -150,6 +154,8 @@ impl Pcapng {
 
     /// Counts a block that is skipped.
     fn count(&mut self, kind: u32) {
+        let is_frame = matches!(kind, SYSTEMD_JOURNAL | CUSTOM | CUSTOM_NOT_COPIED) || SYSDIG_EVENTS.contains(&kind);
+        self.other_frames += u64::from(is_frame);
         match kind {
             NAME_RESOLUTION => self.told.block("name_resolution"),
             SYSTEMD_JOURNAL => self.told.block("systemd_journal"),
@@ -256,7 +262,7 @@ impl Pcapng {
             }
             _ => {}
         }
-        note_options(self.order, options, place, self.packets, &mut self.told);
+        note_options(self.order, options, place, self.packets + self.other_frames, &mut self.told);
     }
 }
 

@@ -276,6 +276,26 @@ fn a_link_type_is_read_as_the_user_says() {
 }
 
 #[test]
+fn frames_are_numbered_as_wireshark_does() {
+    // tshark 4.0 gives a frame number to a journal entry, to custom blocks of both kinds and to sysdig's events, and none to
+    // blocks of local use, secrets and names.
+    let order = Order::Little;
+    let packet = enhanced(order, 0, 1, b"x", 1);
+    let mut bytes = [section(order), interface(order, 1, 0, &[]), packet.clone()].concat();
+    for (kind, body) in [(9, &b"MESSAGE=hi\n"[..]), (0x0bad, &[0; 4]), (0x4000_0bad, &[0; 4]), (0x204, &[0; 32])] {
+        bytes.extend(crate::capture::forge::block(order, kind, body));
+    }
+    bytes.extend(packet.clone());
+    for (kind, body) in [(0x8000_0001, &b""[..]), (10, &[0; 8]), (4, &[0; 4])] {
+        bytes.extend(crate::capture::forge::block(order, kind, body));
+    }
+    bytes.extend(packet);
+    let mut set = CaptureSet::from_reader("x", Cursor::new(bytes), &Settings::default()).unwrap();
+    let frames: Vec<_> = drain(&mut set, 10).into_iter().map(|(_, frame, ..)| frame).collect();
+    assert_eq!((frames, set.facts().files[0].packets), (vec![1, 6, 7], 3));
+}
+
+#[test]
 fn a_packet_without_a_time_takes_the_one_before() {
     let order = Order::Little;
     let mut bytes = [section(order), interface(order, 1, 0, &[])].concat();
