@@ -89,7 +89,7 @@ def test_one_inside_another(tmp_path: Path, outer: str, inner: str, whole: pcapw
 @pytest.mark.parametrize("kind", COMPRESSORS)
 def test_a_stream_that_is_cut(tmp_path: Path, kind: str) -> None:
     """What came before the cut is read, to the block that the cut is in, and the cut is said with its offset."""
-    count, length = 8000, 1500
+    count, length = 5000, 1500
     packets = (struct.pack("<IIII", n, 0, length, length) + random.Random(n).randbytes(length) for n in range(count))
     file = tmp_path / "cut"
     packed = compressed(CAPTURE.read_bytes()[:24] + b"".join(packets), kind)

@@ -3,7 +3,7 @@
 //! ```text
 //! CaptureSet ──► CaptureFile ──► Pcap │ Pcapng ──► Window ──► source
 //! many files     one file,       one format:       exact      bytes: counted,
-//! in order       its facts       records           runs       decompressed, kept
+//! in order       its facts       records           runs       decompressed ahead, kept
 //! ```
 //!
 //! [`CaptureSet`] is the way in. It fills a [`Batch`] that the caller owns and hands back, so that reading allocates
@@ -19,7 +19,7 @@
 //! grow it for each longer record, before knowing whether the length is nonsense; (3) blocks of unknown kind passed
 //! over without being held in memory. It is slower, too, most of all on pcapng, where it builds a list of options for
 //! every packet: 27 ns a packet for pcap and 48 for pcapng, beside 21 and 28 here, by
-//! `cargo run --release -p pcapwatch-engine --example parse_cost`. `flate2` and `zstd` decompress.
+//! `cargo run --release -p pcapwatch-engine --example parse_cost`.
 mod ahead;
 mod compressed;
 mod error;
