@@ -99,6 +99,8 @@ class FileFacts(TypedDict):
     packets: int
     first_ns: int | None
     last_ns: int | None
+    long_silences: int
+    longest_silence_ns: int
     problem: str | None
     interfaces: list[InterfaceFacts]
     pcapng: PcapngFacts | None

@@ -114,6 +114,8 @@ def capture(path: str = "back.pcap", packets: int = 1000, **facts: Any) -> dict[
         "packets": packets,
         "first_ns": START,
         "last_ns": end,
+        "long_silences": 0,
+        "longest_silence_ns": 0,
     }
     usual: dict[str, Any] = {
         "files": [{**file, "problem": None, "interfaces": [interface], "pcapng": None}],

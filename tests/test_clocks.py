@@ -83,6 +83,14 @@ def test_no_negative_duration(tmp_path: Path, name: str) -> None:
     assert {line for line in report.quality.concerns if line in {UNSET, WRONG}} == expected
 
 
+def test_days_without_a_packet_are_said(tmp_path: Path) -> None:
+    """A gap within a file."""
+    path = tmp_path / "shifted.pcap"
+    shift(CAPTURE, path, SHIFTS["ten days later"][0])
+    (line,) = [line for line in pcapwatch.analyze(path).quality.concerns if line.startswith("no packet for ")]
+    assert line.startswith("no packet for 8640")
+
+
 @pytest.mark.parametrize("name", ["back to 1970", "back by an hour", "any order"])
 def test_steps_back_are_counted(tmp_path: Path, name: str) -> None:
     """Each packet older than the one before it."""

@@ -27,6 +27,7 @@ def file_concerns(capture: CaptureFacts) -> Iterator[str]:
     repeated = capture["repeated_files"]
     yield from _first(f"{one['path']} is the same file as {one['same_as']}: read once" for one in repeated)
     yield from _first(_between(capture["files"]))
+    yield from _first(_silences(capture["files"]))
     yield from _drops(capture)
     yield from _clocks(capture)
     if broken := sum(file["pcapng"]["broken_lists"] for file in capture["files"] if file["pcapng"]):
@@ -83,6 +84,14 @@ def _between(files: list[FileFacts]) -> Iterator[str]:
             yield f"files overlap by {duration(-gap_ns)}: {names}, read one after the other (mergecap merges them)"
         elif gap_ns >= max(_GAP_NS, _GAP_INTERVALS * max(_interval_ns(before), _interval_ns(after))):
             yield f"gap of {duration(gap_ns)} between {names}"
+
+
+def _silences(files: list[FileFacts]) -> Iterator[str]:
+    for file in files:
+        if number := file["long_silences"]:
+            longest = duration(file["longest_silence_ns"])
+            times = f", {count(number)} times for over an hour" if number > 1 else ""
+            yield f"no packet for {longest} in {file['path']}{times}"
 
 
 def _interval_ns(file: FileFacts) -> int:

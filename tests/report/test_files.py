@@ -56,6 +56,14 @@ def test_gap_between_files() -> None:
     assert list(file_concerns(day)) == ["gap of 86400 s between a and b"]
 
 
+def test_silence_within_a_file() -> None:
+    """Hours without a packet: how long, and how often."""
+    once = capture({"path": "a", "long_silences": 1, "longest_silence_ns": 86_400 * S})
+    assert list(file_concerns(once)) == ["no packet for 86400 s in a"]
+    often = capture({"path": "a", "long_silences": 3, "longest_silence_ns": 7200 * S})
+    assert list(file_concerns(often)) == ["no packet for 7200 s in a, 3 times for over an hour"]
+
+
 def test_files_that_overlap() -> None:
     """Files are read one after the other, so an overlap disorders the packets: it is said, with what to do."""
     found = list(file_concerns(capture(span("a", 0, 10), span("b", 8, 20))))

@@ -21,6 +21,10 @@ pub struct FileFacts {
     pub first_ns: Option<i64>,
     /// Last packet's time.
     pub last_ns: Option<i64>,
+    /// Times of more than an hour from one packet to the next, and the longest of them, ns.
+    pub long_silences: u64,
+    /// 0 if there is none.
+    pub longest_silence_ns: i64,
     /// Why reading stopped before its end, with the offset; `null` when it was read whole.
     pub problem: Option<String>,
     /// Its interfaces, the first 1000 of them.

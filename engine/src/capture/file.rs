@@ -14,6 +14,9 @@ use std::sync::atomic::AtomicU64;
 /// Bytes looked at to recognise a format.
 const HEAD: usize = 512;
 
+/// A file without packets for longer than this says so: the capture may have stood still.
+const LONG_SILENCE_NS: u64 = 3600 * 1_000_000_000;
+
 /// Why a file was not opened. In a folder the first is passed over, the second is reported.
 #[derive(Debug)]
 pub enum Refusal {
@@ -111,13 +114,16 @@ impl CaptureFile {
     #[inline]
     pub fn next(&mut self) -> Option<(Packet, &[u8])> {
         let record = read(&mut self.format, &mut self.input, &mut self.ending)?;
+        self.facts.packets += 1;
         if let Some(ts_ns) = record.ts_ns {
-            self.clock_steps_back += u64::from(ts_ns < self.last_ns && self.facts.last_ns.is_some());
+            // A step back is, unsigned, a long way forward: one comparison finds both.
+            if ts_ns.wrapping_sub(self.last_ns) as u64 > LONG_SILENCE_NS {
+                note_jump(&mut self.facts, &mut self.clock_steps_back, ts_ns);
+            }
             self.facts.first_ns.get_or_insert(ts_ns);
             self.facts.last_ns = Some(ts_ns);
             self.last_ns = ts_ns;
         }
-        self.facts.packets += 1;
         let packet = Packet {
             ts_ns: self.last_ns,
             frame: self.facts.packets + self.format.other_frames(),
@@ -148,6 +154,18 @@ impl CaptureFile {
     #[must_use]
     pub fn clock_steps_back(&self) -> u64 {
         self.clock_steps_back
+    }
+}
+
+/// A packet that is older than the one before it, or much younger; the first of a file is neither.
+#[cold]
+fn note_jump(facts: &mut FileFacts, clock_steps_back: &mut u64, ts_ns: i64) {
+    let Some(last_ns) = facts.last_ns else { return };
+    if ts_ns < last_ns {
+        *clock_steps_back += 1;
+    } else {
+        facts.long_silences += 1;
+        facts.longest_silence_ns = facts.longest_silence_ns.max(ts_ns - last_ns);
     }
 }
 

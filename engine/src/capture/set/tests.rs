@@ -276,6 +276,16 @@ fn a_link_type_is_read_as_the_user_says() {
 }
 
 #[test]
+fn silences_of_more_than_an_hour_are_told() {
+    let bytes = pcap(&[(100_000, b"a"), (103_600, b"b"), (107_201, b"c"), (0, b"d"), (86_400, b"e"), (86_401, b"f")]);
+    let mut set = CaptureSet::from_reader("x", Cursor::new(bytes), &Settings::default()).unwrap();
+    drain(&mut set, 10);
+    let facts = set.facts();
+    assert_eq!((facts.files[0].long_silences, facts.files[0].longest_silence_ns), (2, 86_400_000_000_000));
+    assert_eq!(facts.clock_steps_back, 1);
+}
+
+#[test]
 fn frames_are_numbered_as_wireshark_does() {
     // tshark 4.0 gives a frame number to a journal entry, to custom blocks of both kinds and to sysdig's events, and none to
     // blocks of local use, secrets and names.
