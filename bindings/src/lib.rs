@@ -11,7 +11,6 @@ use column::{BATCH_ROWS, Column, batch, schema};
 use pcapwatch_engine::capture::CaptureSet;
 use pcapwatch_engine::engine::{self, Outcome};
 use pcapwatch_engine::ladder::{self, Target};
-use pcapwatch_engine::record::{ConnectionRecord, Tunnel};
 use pcapwatch_engine::settings::Settings;
 use pcapwatch_engine::tcp::state::TRANSITIONS;
 use pyo3::create_exception;
@@ -59,8 +58,7 @@ impl Analysis {
     /// Ladders of connections by number, as JSON text, in the order asked for; unknown numbers are left out.
     #[allow(clippy::needless_pass_by_value, reason = "as the call from Python hands it")]
     fn ladders_json(&self, py: Python<'_>, connections: Vec<u64>) -> PyResult<String> {
-        let places = places(&self.outcome);
-        let targets: Vec<Target> = connections.iter().filter_map(|n| places.get(n).cloned()).collect();
+        let targets: Vec<Target> = connections.iter().filter_map(|&n| target(&self.outcome, n)).collect();
         if targets.is_empty() {
             return Ok("[]".to_owned());
         }
@@ -74,28 +72,12 @@ impl Analysis {
     }
 }
 
-/// Where the connections that can be drawn are: those kept, and the exemplars.
-fn places(outcome: &Outcome) -> BTreeMap<u64, Target> {
-    let of_record = |r: &ConnectionRecord| Target {
-        ordinal: r.ordinal,
-        connection: outcome.number(r.ordinal),
-        ends: [r.client, r.server],
-        tunnel: r.tunnel,
-        end_ns: r.last.ts_ns,
-    };
-    let exemplars = outcome.summary.pairs.iter().flat_map(|pair| pair.exemplars.values().flatten());
-    let of_exemplar = |e: &pcapwatch_engine::ledger::summary::Exemplar| {
-        let end = |(address, port): &(String, u16)| Some((address.parse::<std::net::IpAddr>().ok()?.into(), *port));
-        Some(Target {
-            ordinal: e.ordinal,
-            connection: e.connection,
-            ends: [end(&e.client)?, end(&e.server)?],
-            tunnel: Tunnel(e.tunnel),
-            end_ns: e.end_ns,
-        })
-    };
-    let all = exemplars.filter_map(of_exemplar).chain(outcome.connections.iter().map(of_record));
-    all.map(|target| (target.connection, target)).collect()
+/// A connection that can be drawn, by its number: those kept, and the exemplars.
+fn target(outcome: &Outcome, number: u64) -> Option<Target> {
+    let exemplars = || outcome.summary.pairs.iter().flat_map(|pair| pair.exemplars.values().flatten());
+    let exemplar = exemplars().find(|exemplar| exemplar.connection == number).map(|exemplar| exemplar.sight.clone());
+    let sight = exemplar.or_else(|| outcome.connection(number).map(Into::into))?;
+    Some(Target { connection: number, sight })
 }
 
 #[derive(Clone, Copy)]

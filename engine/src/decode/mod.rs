@@ -19,15 +19,20 @@ mod ethernet;
 mod ip;
 mod ipv4;
 mod ipv6;
+mod key;
 mod kind;
 mod link;
 mod null;
+mod plain;
+mod segment;
 mod sll;
 mod span;
 mod tcp;
 
+pub use key::{FlowKey, PARTITIONS};
+pub use segment::{Header, Segment};
+
 use crate::capture::Packet;
-use crate::record::{Address, Tunnel};
 use link::parse_link;
 use span::Span;
 
@@ -37,12 +42,30 @@ mod ethertype {
     pub const IPV6: u16 = 0x86dd;
 }
 
-/// Decodes one packet; `ordinal` is its position over the whole set of files.
+/// Decodes one packet into `header`, where it is to stay; `ordinal` is its position over the whole set of files.
 ///
 /// # Errors
 /// [`NotAnalysed`], to be counted: this is no whole TCP segment, or not readable as one.
 #[inline]
-pub fn decode<'a>(packet: &Packet, bytes: &'a [u8], ordinal: u64) -> Result<Segment<'a>, NotAnalysed> {
+pub fn decode(packet: &Packet, bytes: &[u8], ordinal: u64, header: &mut Header) -> Result<(), NotAnalysed> {
+    if packet.link == link::ETHERNET_LINK && plain::decode_plain(packet, bytes, ordinal, header) {
+        return Ok(());
+    }
+    decode_rare(packet, bytes, ordinal, header)
+}
+
+#[cold]
+#[inline(never)]
+fn decode_rare(packet: &Packet, bytes: &[u8], ordinal: u64, header: &mut Header) -> Result<(), NotAnalysed> {
+    *header = decode_any(packet, bytes, ordinal)?;
+    Ok(())
+}
+
+/// The long way: any link type, tags, extension headers, and packets that are no TCP at all.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_any(packet: &Packet, bytes: &[u8], ordinal: u64) -> Result<Header, NotAnalysed> {
     // Some tools write an original length below the captured one.
     let wire_len = packet.original_len.max(bytes.len() as u32);
     let frame = parse_link(packet.link, Span { bytes, wire_len })?;
@@ -51,30 +74,38 @@ pub fn decode<'a>(packet: &Packet, bytes: &'a [u8], ordinal: u64) -> Result<Segm
         ethertype::IPV6 => ipv6::parse_ipv6(frame.rest)?,
         other => return Err(NotAnalysed::EtherType(other)),
     };
-    let header = tcp::parse_tcp(datagram.rest)?;
-    let opens_or_closes = header.flags.0 & (Flags::SYN.0 | Flags::FIN.0) != 0;
-    Ok(Segment {
+    let tcp = tcp::parse_tcp(datagram.rest)?;
+    let opens_or_closes = tcp.flags.0 & (Flags::SYN.0 | Flags::FIN.0) != 0;
+    let (source, target) = ((datagram.src, tcp.ports.0), (datagram.dst, tcp.ports.1));
+    let (key, from_low) = FlowKey::directed(source, target, frame.tunnel);
+    let captured_headers = datagram.rest.bytes.len().min(tcp.header_len);
+    Ok(Header {
+        partition: key.partition() as u8,
+        key,
         ordinal,
         ts_ns: packet.ts_ns,
         frame: packet.frame,
         file: packet.file,
         interface: packet.interface,
-        src: datagram.src,
-        dst: datagram.dst,
-        src_port: header.ports.0,
-        dst_port: header.ports.1,
-        tunnel: frame.tunnel,
-        ttl: datagram.ttl,
+        seq: tcp.seq,
+        ack: tcp.ack,
+        payload_len: tcp.payload.wire_len,
+        payload_start: (packet.start + offset_in(bytes, datagram.rest.bytes) + captured_headers) as u32,
+        captured_len: tcp.payload.bytes.len() as u32,
+        options_print: tcp::options_print(tcp.options),
         ip_id: datagram.ip_id,
-        seq: header.seq,
-        ack: header.ack,
-        flags: header.flags,
-        window: header.window,
-        options: header.options,
-        checksum_offloaded: opens_or_closes && header.checksum == datagram.pseudo_header_sum(),
-        payload: header.payload.bytes,
-        payload_len: header.payload.wire_len,
+        flags: tcp.flags,
+        window: tcp.window,
+        ttl: datagram.ttl,
+        options_len: tcp.options.len() as u8,
+        from_low,
+        checksum_offloaded: opens_or_closes && tcp.checksum == datagram.pseudo_header_sum(),
     })
+}
+
+/// Where `part` begins in the slice it was cut from.
+fn offset_in(whole: &[u8], part: &[u8]) -> usize {
+    part.as_ptr().addr().saturating_sub(whole.as_ptr().addr())
 }
 
 /// TCP header flags, the 12 low bits of the 13th and 14th header byte (RFC 9293 §3.1).
@@ -118,52 +149,6 @@ pub struct Options {
     /// The option kinds in order, 4 bits each from the least significant (kind & 15), first 8 kinds: the stack's
     /// fingerprint.
     pub order: u32,
-}
-
-/// One TCP segment as the wire carried it.
-#[derive(Clone, Copy, Debug)]
-pub struct Segment<'a> {
-    /// Position of the packet over the whole set of files.
-    pub ordinal: u64,
-    /// Capture time, ns since 1970 UTC.
-    pub ts_ns: i64,
-    /// Frame number in its file, from 1.
-    pub frame: u64,
-    /// Index of the file.
-    pub file: u32,
-    /// Interface within the file.
-    pub interface: u32,
-    /// Source address.
-    pub src: Address,
-    /// Destination address.
-    pub dst: Address,
-    /// Source port.
-    pub src_port: u16,
-    /// Destination port.
-    pub dst_port: u16,
-    /// VLAN tags around the packet.
-    pub tunnel: Tunnel,
-    /// IPv4 TTL or IPv6 hop limit.
-    pub ttl: u8,
-    /// IPv4 identification; `None` for IPv6.
-    pub ip_id: Option<u16>,
-    /// Sequence number.
-    pub seq: u32,
-    /// Acknowledgment number (meaningful with ACK).
-    pub ack: u32,
-    /// Flags.
-    pub flags: Flags,
-    /// Window field, unscaled.
-    pub window: u16,
-    /// Options that are evidence.
-    pub options: Options,
-    /// On a SYN or FIN: the checksum field holds the pseudo-header's sum, uncomplemented, as a Linux host leaves it for
-    /// its network card to complete. So the capture was taken on the sender (by chance: one packet in 65,536).
-    pub checksum_offloaded: bool,
-    /// Payload bytes that were captured (may be fewer than `payload_len`).
-    pub payload: &'a [u8],
-    /// Payload length on the wire, from the IP length.
-    pub payload_len: u32,
 }
 
 /// Why a packet did not become a [`Segment`]. Counted by [`NotAnalysed::kind`], never raised.

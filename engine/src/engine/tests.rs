@@ -27,7 +27,7 @@ fn told(outcome: &Outcome) -> [String; 4] {
         serde_json::to_string_pretty(&outcome.summary).expect("JSON"),
         format!("{:#?}", outcome.connections),
         format!("{:#?}", outcome.exchanges),
-        format!("{:?} {}", outcome.ordinals, outcome.capture_end_ns),
+        format!("{:?} {}", outcome.opened.iter().collect::<Vec<_>>(), outcome.capture_end_ns),
     ]
 }
 

@@ -37,7 +37,7 @@ mod tests {
     use crate::record::TimeWaitEnd;
 
     fn at(ts_ns: i64) -> Mark {
-        Mark { ts_ns, ..Mark::default() }
+        Mark::default().at(ts_ns)
     }
 
     /// A TIME_WAIT that began at 100 s with every piece of evidence at `ts_ns`.
