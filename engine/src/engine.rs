@@ -80,6 +80,7 @@ impl Engine {
         let mut collector = collector.unwrap_or_else(|| Collector::new(&self.settings));
         let mut facts = self.front.into_facts();
         facts.files = capture.files;
+        facts.repeated_files = capture.repeated;
         facts.clock_steps_back = capture.clock_steps_back;
         facts.duplicates = collector.duplicates;
         facts.evicted_connections = collector.evicted;
@@ -92,22 +93,22 @@ impl Engine {
 }
 
 fn conclude(mut collector: Collector, facts: CaptureFacts, opened: RoaringTreemap, settings: &Settings) -> Outcome {
-        let capture_end_ns = facts.last_ns.unwrap_or_default();
-        let number_of = |ordinal| number(&opened, ordinal);
-        let Finished { mut summary, lengths } = collector.ledger.finish(settings, facts, number_of);
-        if let Some(spans) = collector.spans {
-            summary.states = spans.finish(&lengths, capture_end_ns);
-        }
-        collector.connections.sort_unstable_by_key(|record| record.ordinal);
-        collector.exchanges.kept.sort_by_key(|exchange| (exchange.connection, exchange.index));
-        Outcome {
-            summary,
-            connections: collector.connections,
-            exchanges: collector.exchanges.kept,
-            lengths,
-            capture_end_ns,
-            opened,
-        }
+    let capture_end_ns = facts.last_ns.unwrap_or_default();
+    let number_of = |ordinal| number(&opened, ordinal);
+    let Finished { mut summary, lengths } = collector.ledger.finish(settings, facts, number_of);
+    if let Some(spans) = collector.spans {
+        summary.states = spans.finish(&lengths, capture_end_ns);
+    }
+    collector.connections.sort_unstable_by_key(|record| record.ordinal);
+    collector.exchanges.kept.sort_by_key(|exchange| (exchange.connection, exchange.index));
+    Outcome {
+        summary,
+        connections: collector.connections,
+        exchanges: collector.exchanges.kept,
+        lengths,
+        capture_end_ns,
+        opened,
+    }
 }
 
 /// The rank of an ordinal, from 1: the contract's `connection`.

@@ -6,6 +6,7 @@ use crate::record::{Address, ConnectionRecord, Exchange, HttpFacts, Quality, Rol
 use crate::settings::Settings;
 use crate::tcp::payload::{Payload, Sink};
 use crate::tcp::state::Anomaly;
+use crate::tcp::stepped;
 use crate::tcp::stream::Piece;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -150,7 +151,8 @@ impl Sink for Collector {
             spans.span_time_wait(host, from_ns, facts);
         }
     }
-    fn connection(&mut self, record: ConnectionRecord) {
+    fn connection(&mut self, mut record: ConnectionRecord) {
+        stepped::forget_negative(&mut record);
         self.evicted += u64::from(record.quality.0 & Quality::EVICTED != 0);
         self.ledger.connection(&record);
         if self.keep_connections {

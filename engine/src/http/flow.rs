@@ -166,9 +166,7 @@ impl HttpFlow {
             Stage::Opening(opening) => HttpFacts { protocol: opening.protocol(), ..facts },
             Stage::Http(http) => http.finish(sink),
             Stage::Hello(_) => HttpFacts { protocol: Some(Protocol::Tls), ..facts },
-            Stage::Settled(protocol, names) => {
-                HttpFacts { protocol: Some(protocol), tls: names, ..facts }
-            }
+            Stage::Settled(protocol, names) => HttpFacts { protocol: Some(protocol), tls: names, ..facts },
         }
     }
 

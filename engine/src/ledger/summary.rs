@@ -3,7 +3,7 @@
 //! Durations are integers in nanoseconds (`_ns`); instants are ns since 1970 UTC. Lists are sorted by their key, so
 //! that equal facts serialise to equal bytes.
 
-use crate::capture::FileFacts;
+use crate::capture::{FileFacts, RepeatedFacts};
 use crate::record::{Sight, Stack};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -31,6 +31,8 @@ pub struct Summary {
 pub struct CaptureFacts {
     /// Files in the order they were read.
     pub files: Vec<FileFacts>,
+    /// Files that were given again, and read once.
+    pub repeated_files: Vec<RepeatedFacts>,
     /// Packets read.
     pub packets: u64,
     /// Of those, TCP segments analysed.
