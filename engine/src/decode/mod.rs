@@ -78,7 +78,7 @@ pub fn decode_any(packet: &Packet, bytes: &[u8], ordinal: u64) -> Result<Header,
     let opens_or_closes = tcp.flags.0 & (Flags::SYN.0 | Flags::FIN.0) != 0;
     let (source, target) = ((datagram.src, tcp.ports.0), (datagram.dst, tcp.ports.1));
     let (key, from_low) = FlowKey::directed(source, target, frame.tunnel);
-    let captured_headers = datagram.rest.bytes.len().min(tcp.header_len);
+    let captured_headers = datagram.rest.bytes.len().min(tcp.len);
     Ok(Header {
         partition: key.partition() as u8,
         key,

@@ -53,7 +53,9 @@ pub(super) struct Exchanges {
 const TEXTS: usize = 64;
 
 /// The last text of each of [`TEXTS`] classes, beside its bytes.
-struct Texts([Option<(Box<[u8]>, Arc<str>)>; TEXTS]);
+struct Texts([Option<Text>; TEXTS]);
+
+type Text = (Box<[u8]>, Arc<str>);
 
 impl Texts {
     fn get(&mut self, value: &[u8]) -> Arc<str> {

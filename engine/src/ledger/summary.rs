@@ -279,7 +279,6 @@ pub struct MaxRequests {
 /// A connection worth showing.
 #[derive(Clone, Debug, Serialize, PartialEq)]
 pub struct Exemplar {
-
     /// Ordinal of its first packet.
     pub ordinal: u64,
     /// `connection` as the contract numbers it.
