@@ -32,7 +32,7 @@ pub struct Target {
     pub connection: u64,
     /// Both ends, client first.
     pub ends: [(Address, u16); 2],
-    /// VLAN tags.
+    /// What is around its packets.
     pub tunnel: Tunnel,
     /// Time of its last packet.
     pub end_ns: i64,

@@ -1,11 +1,15 @@
 //! A packet's bytes into one TCP segment, or the reason why not.
 //!
 //! ```text
-//! link ──► Ethernet, SLL, null ──► IPv4, IPv6 ──► TCP
+//! link ──► Ethernet, SLL, null ──► IPv4, IPv6 ──► TCP          the plain path
 //!          VLAN tags               extensions     options
+//!
+//! link ──► PPP, 802.11, PPI … ──► IP ──► MPLS, GRE, VXLAN … ──► … ──► IP ──► TCP     [`walk`]: everything else
+//! fragments of one datagram ──► [`Defragmenter`] ──► the walk goes on inside
 //! ```
 //!
-//! One protocol per file, each with the offsets of its fields. A [`span::Span`] carries the captured bytes with their
+//! The plain path is what almost every packet takes; it gives up at the first header it does not know, and the walk
+//! begins again from the link header. One protocol per file, each with the offsets of its fields. A [`span::Span`] carries the captured bytes with their
 //! length on the wire, so that a packet cut by the snaplen keeps its sequence arithmetic. Checksums are not verified:
 //! offload makes them wrong in every capture taken on the sender.
 //!
@@ -15,42 +19,144 @@
 //! sequence arithmetic of cut and offloaded packets rests on. And it takes 35 ns a packet beside 15 here, by
 //! `cargo run --release -p pcapwatch-engine --example parse_cost`; reading and decoding together have about 40.
 
+mod ah;
+mod chdlc;
+mod erspan;
 mod ethernet;
+mod fragments;
+mod geneve;
+mod gre;
+mod gtp;
+mod ieee80211;
 mod ip;
+mod ipnet;
 mod ipv4;
 mod ipv6;
 mod kind;
+mod layers;
 mod link;
+mod llc;
+mod mpls;
+mod nflog;
 mod null;
+mod pktap;
+mod ppi;
+mod ppp;
+mod pppoe;
+mod prism;
+mod radiotap;
 mod sll;
 mod span;
 mod tcp;
+mod teredo;
+mod udp;
+mod vxlan;
+mod walk;
 
 use crate::capture::Packet;
 use crate::record::{Address, Tunnel};
+pub use fragments::{Defragmenter, FragmentCounts, Whole};
+use ip::Datagram;
 use link::parse_link;
 use span::Span;
+use walk::{Stop, Walk};
 
 /// Ethernet types (<https://www.iana.org/assignments/ieee-802-numbers>).
 mod ethertype {
     pub const IPV4: u16 = 0x0800;
+    pub const ARP: u16 = 0x0806;
+    pub const VLAN: u16 = 0x8100;
     pub const IPV6: u16 = 0x86dd;
+    pub const MPLS: u16 = 0x8847;
+    pub const MPLS_MULTICAST: u16 = 0x8848;
+    pub const PPPOE: u16 = 0x8864;
+    pub const SERVICE_VLAN: u16 = 0x88a8;
+    pub const LLDP: u16 = 0x88cc;
 }
 
-/// Decodes one packet; `ordinal` is its position over the whole set of files.
+/// Encapsulations around one packet that are taken off, unless [`crate::settings::Settings`] says another number.
+pub const TUNNEL_DEPTH: u8 = 4;
+
+/// Decodes one packet; `ordinal` is its position over the whole set of files. Up to [`TUNNEL_DEPTH`] encapsulations.
 ///
 /// # Errors
-/// [`NotAnalysed`], to be counted: this is no whole TCP segment, or not readable as one.
+/// As [`decode_nested`].
 #[inline]
 pub fn decode<'a>(packet: &Packet, bytes: &'a [u8], ordinal: u64) -> Result<Segment<'a>, NotAnalysed> {
-    // Some tools write an original length below the captured one.
-    let wire_len = packet.original_len.max(bytes.len() as u32);
-    let frame = parse_link(packet.link, Span { bytes, wire_len })?;
+    decode_nested(packet, bytes, ordinal, TUNNEL_DEPTH)
+}
+
+/// Decodes one packet inside up to `most_depth` encapsulations.
+///
+/// # Errors
+/// [`NotAnalysed`], to be counted: this is no whole TCP segment, or not readable as one. [`NotAnalysed::Fragment`] is
+/// for a [`Defragmenter`] first.
+#[inline]
+pub fn decode_nested<'a>(
+    packet: &Packet,
+    bytes: &'a [u8],
+    ordinal: u64,
+    most_depth: u8,
+) -> Result<Segment<'a>, NotAnalysed> {
+    let span = sent(packet, bytes);
+    match decode_plain(packet, span, ordinal) {
+        Err(NotAnalysed::LinkType(_) | NotAnalysed::EtherType(_) | NotAnalysed::IpProtocol(_)) => {
+            decode_wrapped(packet, span, ordinal, most_depth)
+        }
+        done => done,
+    }
+}
+
+/// What is around a packet, as the `tunnel` column shows it; `None` for nothing.
+#[cold]
+#[must_use]
+pub fn tunnel_text(packet: &Packet, bytes: &[u8], most_depth: u8) -> Option<String> {
+    let mut walk = Walk::of_packet(packet.link.0, sent(packet, bytes), most_depth);
+    // As far as it comes: a fragment's own headers are around it, too.
+    let _ = walk.run();
+    Some(walk.layers().text()).filter(|text| !text.is_empty())
+}
+
+/// The bytes with the length they had on the wire. Some tools write an original length below the captured one.
+#[inline]
+fn sent<'a>(packet: &Packet, bytes: &'a [u8]) -> Span<'a> {
+    Span { bytes, wire_len: packet.original_len.max(bytes.len() as u32) }
+}
+
+/// One link header, its tags, one IP header, TCP.
+#[inline]
+fn decode_plain<'a>(packet: &Packet, span: Span<'a>, ordinal: u64) -> Result<Segment<'a>, NotAnalysed> {
+    let frame = parse_link(packet.link, span)?;
     let datagram = match frame.ethertype {
         ethertype::IPV4 => ipv4::parse_ipv4(frame.rest)?,
         ethertype::IPV6 => ipv6::parse_ipv6(frame.rest)?,
         other => return Err(NotAnalysed::EtherType(other)),
     };
+    segment(packet, ordinal, &datagram, frame.tunnel)
+}
+
+/// Any other link header, and headers inside headers.
+#[cold]
+#[inline(never)]
+fn decode_wrapped<'a>(
+    packet: &Packet,
+    span: Span<'a>,
+    ordinal: u64,
+    most_depth: u8,
+) -> Result<Segment<'a>, NotAnalysed> {
+    let mut walk = Walk::of_packet(packet.link.0, span, most_depth);
+    let datagram = walk.run().map_err(Stop::reason)?;
+    segment(packet, ordinal, &datagram, walk.layers().tunnel()).map_err(|reason| walk.judge(reason))
+}
+
+/// The TCP segment inside an IP packet.
+#[inline]
+fn segment<'a>(
+    packet: &Packet,
+    ordinal: u64,
+    datagram: &Datagram<'a>,
+    tunnel: Tunnel,
+) -> Result<Segment<'a>, NotAnalysed> {
     let header = tcp::parse_tcp(datagram.rest)?;
     let opens_or_closes = header.flags.0 & (Flags::SYN.0 | Flags::FIN.0) != 0;
     Ok(Segment {
@@ -63,7 +169,7 @@ pub fn decode<'a>(packet: &Packet, bytes: &'a [u8], ordinal: u64) -> Result<Segm
         dst: datagram.dst,
         src_port: header.ports.0,
         dst_port: header.ports.1,
-        tunnel: frame.tunnel,
+        tunnel,
         ttl: datagram.ttl,
         ip_id: datagram.ip_id,
         seq: header.seq,
@@ -141,7 +247,7 @@ pub struct Segment<'a> {
     pub src_port: u16,
     /// Destination port.
     pub dst_port: u16,
-    /// VLAN tags around the packet.
+    /// What is around the packet.
     pub tunnel: Tunnel,
     /// IPv4 TTL or IPv6 hop limit.
     pub ttl: u8,
@@ -171,11 +277,15 @@ pub struct Segment<'a> {
 pub enum NotAnalysed {
     /// A link type this build does not read.
     LinkType(u32),
-    /// An Ethernet type that is not IP (ARP, LLDP, MPLS …).
+    /// An Ethernet type that is not IP, nor leads to it (ARP, LLDP …).
     EtherType(u16),
-    /// An IP protocol that is not TCP (UDP, ICMP, GRE …).
+    /// A PPP protocol that is not IP, nor leads to it (its control protocols, compression …).
+    Ppp(u16),
+    /// An IP protocol that is not TCP, nor leads to it (UDP, ICMP, ESP …).
     IpProtocol(u8),
-    /// An IP fragment other than a whole packet.
+    /// Something else that is read only so far as to name it (`encrypted`, `tunnel_depth`, `ieee80211_control` …).
+    Named(&'static str),
+    /// A fragment of an IP packet whose other fragments have not all been captured.
     Fragment,
     /// The capture cut the packet before the end of the TCP header.
     Truncated,

@@ -285,8 +285,8 @@ pub struct Exemplar {
     pub client: (String, u16),
     /// Server address and port.
     pub server: (String, u16),
-    /// VLAN tags (key form).
-    pub tunnel: u32,
+    /// What is around its packets (key form).
+    pub tunnel: u64,
     /// Index of the file of the first packet.
     pub file: u32,
     /// First frame.
