@@ -4,8 +4,8 @@
 //! ledger, sees every packet of a batch and takes those of its own. Totals merge by the ledger's law, so the answer does
 //! not depend on the number of shards, nor on where batches end.
 
-use crate::capture::{Batch, CaptureSet, SourceError};
-use crate::decode::{NotAnalysed, Segment, decode};
+use crate::capture::{Batch, CaptureSet, Packet, SourceError};
+use crate::decode::{Defragmenter, NotAnalysed, Segment, decode_nested, tunnel_text};
 use crate::http::{ExchangeSink, HttpFlow, HttpLimits, Sniff, sniff};
 use crate::ledger::summary::{CaptureFacts, Summary};
 use crate::ledger::{Finished, Ledger, Lengths, StateSpans};
@@ -16,6 +16,7 @@ use crate::tcp::flow_table::{FlowKey, FlowTable, PARTITIONS};
 use crate::tcp::payload::{Payload, Sink};
 use crate::tcp::state::Anomaly;
 use crate::tcp::stream::Piece;
+use crate::tunnels::Tunnels;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -75,6 +76,7 @@ pub struct Collector {
     exchanges: Exchanges,
     keep_connections: bool,
     connections: Vec<ConnectionRecord>,
+    tunnels: Tunnels,
     spans: Option<StateSpans>,
     anomalies: BTreeMap<Anomaly, u64>,
     duplicates: u64,
@@ -89,6 +91,7 @@ impl Collector {
             exchanges: Exchanges { wanted: settings.keep_exchanges, kept: Vec::new() },
             keep_connections: settings.keep_connections,
             connections: Vec::new(),
+            tunnels: Tunnels::new(settings.keep_connections),
             spans: settings.states.as_ref().map(|_| StateSpans::new(settings)),
             anomalies: BTreeMap::new(),
             duplicates: 0,
@@ -101,6 +104,7 @@ impl Collector {
         self.ledger.merge(other.ledger);
         self.exchanges.kept.extend(other.exchanges.kept);
         self.connections.extend(other.connections);
+        self.tunnels.merge(other.tunnels);
         if let (Some(mine), Some(theirs)) = (&mut self.spans, other.spans) {
             mine.merge(theirs);
         }
@@ -154,7 +158,7 @@ struct Packets {
 }
 
 impl Packets {
-    fn note(&mut self, packet: &crate::capture::Packet, decoded: &Result<Segment<'_>, NotAnalysed>) {
+    fn note(&mut self, packet: &Packet, decoded: &Result<Segment<'_>, NotAnalysed>) {
         let facts = &mut self.facts;
         facts.packets += 1;
         facts.captured_bytes += u64::from(packet.captured_len);
@@ -174,6 +178,12 @@ impl Packets {
         }
     }
 
+    /// Fragments that were counted as such have come to a datagram.
+    fn joined(&mut self, packets: u64) {
+        let fragments = self.not_analysed.entry(NotAnalysed::Fragment).or_default();
+        *fragments = fragments.saturating_sub(packets);
+    }
+
     /// The address that left most of its checksums to the network card: the capture was taken there.
     fn capture_host(&self) -> Option<String> {
         let most = self.offloaded.iter().max_by_key(|&(address, count)| (count, std::cmp::Reverse(address)))?;
@@ -184,6 +194,7 @@ impl Packets {
 
     fn into_facts(mut self) -> CaptureFacts {
         self.facts.capture_host = self.capture_host();
+        self.not_analysed.retain(|_, count| *count > 0);
         for (reason, count) in self.not_analysed {
             let by_kind = if matches!(reason, NotAnalysed::Malformed(_)) {
                 &mut self.facts.malformed
@@ -203,6 +214,8 @@ struct Shard {
     collector: Collector,
     ordinals: Vec<u64>,
     latest_ns: i64,
+    /// Every shard puts every datagram together, and takes those of its own connections.
+    defragmenter: Defragmenter,
     /// Packet counts; only the first shard's are kept.
     packets: Option<Packets>,
 }
@@ -224,6 +237,7 @@ impl Shard {
             collector: Collector::new(settings),
             ordinals: Vec::new(),
             latest_ns: i64::MIN,
+            defragmenter: Defragmenter::new(settings),
             packets: (index == 0).then(Packets::default),
         }
     }
@@ -241,22 +255,40 @@ impl Shard {
                 continue;
             }
             let ordinal = batch.first_ordinal + index as u64;
-            let decoded = decode(packet, batch.bytes(packet), ordinal);
-            if let Some(packets) = &mut self.packets {
-                packets.note(packet, &decoded);
-            }
-            self.latest_ns = self.latest_ns.max(packet.ts_ns);
-            let Ok(segment) = decoded else { continue };
-            let key = FlowKey::of(&segment);
-            let Some((_, table)) = self.tables.get_mut(self.slots[key.partition()] as usize) else { continue };
-            let opened = table.accept(key, &segment, settings, &mut self.collector, &mut |c| watch(&segment, c));
-            if opened {
-                self.ordinals.push(ordinal);
+            let bytes = batch.bytes(packet);
+            let decoded = decode_nested(packet, bytes, ordinal, settings.max_tunnel_depth);
+            if matches!(decoded, Err(NotAnalysed::Fragment)) {
+                self.take_fragment(packet, bytes, ordinal, settings, watch);
+            } else {
+                self.take(packet, &decoded, || tunnel_text(packet, bytes, settings.max_tunnel_depth), settings, watch);
             }
         }
         let before = self.latest_ns.saturating_sub(settings.idle_expiry_ns);
         for (_, table) in &mut self.tables {
             table.expire(before, &mut self.collector);
+        }
+    }
+
+    /// Takes what became of a packet; `name` reads the name of the tunnel that it is in.
+    #[inline]
+    fn take(
+        &mut self,
+        packet: &Packet,
+        decoded: &Result<Segment<'_>, NotAnalysed>,
+        name: impl FnOnce() -> Option<String>,
+        settings: &Settings,
+        watch: &mut impl FnMut(&Segment<'_>, &Connection<Reader>),
+    ) {
+        if let Some(packets) = &mut self.packets {
+            packets.note(packet, decoded);
+        }
+        self.latest_ns = self.latest_ns.max(packet.ts_ns);
+        let Ok(segment) = decoded else { return };
+        let key = FlowKey::of(segment);
+        let Some((_, table)) = self.tables.get_mut(self.slots[key.partition()] as usize) else { return };
+        if table.accept(key, segment, settings, &mut self.collector, &mut |c| watch(segment, c)) {
+            self.ordinals.push(segment.ordinal);
+            self.collector.tunnels.opened(segment.ordinal, segment.tunnel, name);
         }
     }
 
@@ -352,6 +384,7 @@ impl Engine {
             ordinals.append(&mut shard.ordinals);
             if let Some(packets) = shard.packets.take() {
                 facts = packets.into_facts();
+                facts.fragments = shard.defragmenter.finish();
             }
             match &mut collector {
                 None => collector = Some(shard.collector),
@@ -383,6 +416,7 @@ impl Engine {
         Outcome {
             summary,
             connections: collector.connections,
+            tunnels: collector.tunnels,
             exchanges: collector.exchanges.kept,
             lengths,
             capture_end_ns,
@@ -402,6 +436,8 @@ pub struct Outcome {
     pub summary: Summary,
     /// One per connection, in order of first packet, if kept.
     pub connections: Vec<ConnectionRecord>,
+    /// The names of their tunnels.
+    pub tunnels: Tunnels,
     /// In order of connection and index, if kept.
     pub exchanges: Vec<Exchange>,
     /// How long each host holds TIME_WAIT, for what was not observed.
@@ -455,5 +491,6 @@ pub fn analyze(
     Ok(outcome.map(|outcome| (outcome, set)))
 }
 
+mod fragments;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 //! the same state machines.
 
 use crate::capture::{Batch, CaptureSet, SourceError};
-use crate::decode::{Flags, Segment, decode};
+use crate::decode::{Flags, NotAnalysed, Segment, decode_nested};
 use crate::engine::{Engine, Outcome, Reader};
 use crate::http::{Sniff, sniff};
 use crate::ledger::estimate;
@@ -116,9 +116,12 @@ pub fn draw(
     let mut batch = Batch::default();
     while set.next_batch(&mut batch, settings.batch_packets)? {
         let ordinals = batch.first_ordinal..;
-        let wanted = |packet: &_, ordinal| {
-            ordinal >= first && decode(packet, batch.bytes(packet), 0).is_ok_and(|s| keys.contains(&FlowKey::of(&s)))
-        };
+        let wanted =
+            |packet: &_, ordinal| match decode_nested(packet, batch.bytes(packet), 0, settings.max_tunnel_depth) {
+                Ok(segment) => ordinal >= first && keys.contains(&FlowKey::of(&segment)),
+                // Whose it is, and with which others, is known when the datagram is whole.
+                Err(reason) => reason == NotAnalysed::Fragment,
+            };
         let mask: Vec<bool> = batch.packets.iter().zip(ordinals).map(|(p, o)| wanted(p, o)).collect();
         engine.feed_watching(&batch, Some(&mask), &mut |segment, connection| {
             if let Some(drawing) = drawings.get_mut(&connection.ordinal) {

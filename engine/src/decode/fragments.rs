@@ -16,6 +16,7 @@ use super::{NotAnalysed, Segment, segment, sent, udp};
 use crate::capture::Packet;
 use crate::record::{Address, Tunnel};
 use crate::settings::Settings;
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// The longest datagram.
@@ -26,7 +27,7 @@ const UNIT: u32 = 8;
 const OVERHEAD: usize = 96;
 
 /// What became of fragments, in datagrams but for `joined`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FragmentCounts {
     /// Put together.
     pub datagrams: u64,
@@ -79,6 +80,8 @@ struct Queue {
     pieces: BTreeMap<u32, Held>,
     /// Bytes of the datagram that are there.
     present: u32,
+    /// Bytes of memory that they take.
+    held: usize,
     /// Where it ends, once its last fragment is there.
     end: Option<u32>,
     first_ns: i64,
@@ -102,6 +105,7 @@ impl Queue {
             head: None,
             pieces: BTreeMap::new(),
             present: 0,
+            held: OVERHEAD,
             end: None,
             first_ns: ts_ns,
             touched: 0,
@@ -119,24 +123,19 @@ impl Queue {
         if contradicts {
             return Fit::Overlap;
         }
-        let end_of = |(&at, held): (&u32, &Held)| at + held.wire_len;
-        let before = self.pieces.range(..=from).next_back().map_or(0, end_of);
-        if before <= from && self.pieces.range(from..to).next().is_none() {
-            return Fit::New;
+        let before = self.pieces.range(..=from).next_back().map_or(0, |(&at, held)| at + held.wire_len);
+        if before <= from {
+            return if self.pieces.range(from..to).next().is_none() { Fit::New } else { Fit::Overlap };
         }
         // Known if what is there reaches from the start to the end without a hole.
         let mut reached = before;
-        for (&at, held) in self.pieces.range(from..to) {
-            if at > reached.max(from) {
+        for (&at, held) in self.pieces.range(from + 1..to.max(from + 1)) {
+            if at > reached {
                 return Fit::Overlap;
             }
-            reached = reached.max(at + held.wire_len);
+            reached = at + held.wire_len;
         }
-        if before > from && reached >= to || self.pieces.contains_key(&from) && reached >= to {
-            Fit::Known
-        } else {
-            Fit::Overlap
-        }
+        if reached >= to { Fit::Known } else { Fit::Overlap }
     }
 
     fn insert(&mut self, piece: &Piece<'_>, wire_len: u32) {
@@ -149,15 +148,12 @@ impl Queue {
         }
         self.present += wire_len;
         let bytes = piece.rest.stated(wire_len).bytes.to_vec();
+        self.held += bytes.len() + OVERHEAD;
         self.pieces.insert(offset, Held { wire_len, bytes });
     }
 
     fn is_complete(&self) -> bool {
         self.end.is_some_and(|end| self.present >= end)
-    }
-
-    fn held_bytes(&self) -> usize {
-        self.pieces.values().map(|held| held.bytes.len() + OVERHEAD).sum()
     }
 
     /// The bytes from the start as far as they were captured.
@@ -283,6 +279,7 @@ impl Defragmenter {
         if starts_ignored(piece) {
             queue.is_ignored = true;
             queue.pieces.clear();
+            queue.held = OVERHEAD;
         }
         if queue.is_ignored {
             queue.note(piece, wire_len);
@@ -309,7 +306,7 @@ impl Defragmenter {
     fn take(&mut self, key: &Key) -> Option<Queue> {
         let queue = self.queues.remove(key)?;
         self.idle.remove(&queue.touched);
-        self.bytes -= queue.held_bytes();
+        self.bytes -= queue.held;
         Some(queue)
     }
 
@@ -317,7 +314,7 @@ impl Defragmenter {
     fn put(&mut self, key: Key, mut queue: Queue) {
         self.clock += 1;
         queue.touched = self.clock;
-        self.bytes += queue.held_bytes();
+        self.bytes += queue.held;
         self.idle.insert(self.clock, key);
         self.queues.insert(key, queue);
         while self.queues.len() > self.most_datagrams || self.bytes > self.most_bytes {
@@ -329,7 +326,8 @@ impl Defragmenter {
     /// Forgets what waited for too long: of the longest idle, and of the datagram that is looked for.
     fn expire(&mut self, key: &Key, ts_ns: i64) {
         // A clock that steps back far is as good as one that went on.
-        let (timeout, is_over) = (self.timeout_ns, |q: &Queue, t: i64| ts_ns.saturating_sub(q.first_ns).saturating_abs() > t);
+        let (timeout, is_over) =
+            (self.timeout_ns, |q: &Queue, t: i64| ts_ns.saturating_sub(q.first_ns).saturating_abs() > t);
         while let Some((&touched, &oldest)) = self.idle.first_key_value() {
             if !self.queues.get(&oldest).is_some_and(|queue| is_over(queue, timeout)) {
                 break;

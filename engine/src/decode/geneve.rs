@@ -60,7 +60,8 @@ mod tests {
     #[test]
     fn another_version_protocol_or_reserved_bit_makes_it_udp() {
         let v4 = ipv4(6, 0, &tcp(0x10, 0, &[]));
-        for header in [[0x40, 0, 8, 0, 0, 0, 1, 0], [0, 0, 8, 6, 0, 0, 1, 0], [0, 1, 8, 0, 0, 0, 1, 0], [0, 0, 8, 0, 0, 0, 1, 9]]
+        for header in
+            [[0x40, 0, 8, 0, 0, 0, 1, 0], [0, 0, 8, 6, 0, 0, 1, 0], [0, 1, 8, 0, 0, 0, 1, 0], [0, 0, 8, 0, 0, 0, 1, 9]]
         {
             assert_eq!(kind(1, &inside(&header, &v4)), "udp", "{header:x?}");
         }

@@ -4,7 +4,7 @@ use super::*;
 use crate::capture::LinkType;
 use proptest::prelude::*;
 
-const PAYLOAD: &[u8] = b"GET /";
+pub(super) const PAYLOAD: &[u8] = b"GET /";
 
 /// A TCP header with `options`, and [`PAYLOAD`].
 pub(super) fn tcp(flags: u8, checksum: u16, options: &[u8]) -> Vec<u8> {
@@ -45,7 +45,7 @@ pub(super) fn ethernet(types: &[u16], inside: &[u8]) -> Vec<u8> {
     out
 }
 
-fn packet(link: u32, original_len: usize) -> Packet {
+pub(super) fn packet(link: u32, original_len: usize) -> Packet {
     Packet {
         ts_ns: 9,
         frame: 3,

@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn reserved_bits_that_are_set_make_it_udp() {
-        for header in [[0, 0, 0, 0, 0, 0, 1, 0], [8, 0, 0, 1, 0, 0, 1, 0], [8, 0, 0, 0, 0, 0, 1, 1], [12, 0, 0, 0, 0, 0, 1, 0]]
+        for header in
+            [[0, 0, 0, 0, 0, 0, 1, 0], [8, 0, 0, 1, 0, 0, 1, 0], [8, 0, 0, 0, 0, 0, 1, 1], [12, 0, 0, 0, 0, 0, 1, 0]]
         {
             assert_eq!(kind(1, &frame(4789, &header)), "udp", "{header:x?}");
         }
