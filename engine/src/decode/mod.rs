@@ -294,4 +294,6 @@ pub enum NotAnalysed {
 }
 
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod tests;
