@@ -40,6 +40,16 @@ class FileFacts(TypedDict):
     interfaces: list[InterfaceFacts]
 
 
+class Fragments(TypedDict):
+    """What became of IP fragments, in datagrams; `joined` in packets beside the one that completed each."""
+
+    datagrams: int
+    joined: int
+    overlapping: int
+    incomplete: int
+    evicted: int
+
+
 class CaptureFacts(TypedDict):
     """Files, span, quality."""
 
@@ -58,6 +68,7 @@ class CaptureFacts(TypedDict):
     evicted_connections: int
     overflow_connections: int
     reassembly_overflows: int
+    fragments: Fragments
     anomalies: Counts
     connection_quality: Counts
     capture_host: str | None
