@@ -37,8 +37,9 @@ class Settings:
     ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports;
     full_urls: hide no secrets in URLs; max_connections, max_pairs: limits on memory, what they cost is counted in the
     report; max_tunnel_depth: encapsulations around a packet; max_fragmented_datagrams, max_fragment_bytes,
-    fragment_timeout: what is kept of IP datagrams in fragments, and for how long; idle_expiry: a connection silent this long is finished; states_at_ns, states_every_ns: the instants
-    ``states`` asks for, ns since 1970 UTC and a grid's step.
+    fragment_timeout: what is kept of IP datagrams in fragments, and for how long; idle_expiry: a connection silent this
+    long is finished; states_at_ns, states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and a grid's
+    step.
     """
 
     threads: int | None = None

@@ -40,7 +40,7 @@ class FileFacts(TypedDict):
     interfaces: list[InterfaceFacts]
 
 
-class Fragments(TypedDict):
+class FragmentCounts(TypedDict):
     """What became of IP fragments, in datagrams; `joined` in packets beside the one that completed each."""
 
     datagrams: int
@@ -68,7 +68,7 @@ class CaptureFacts(TypedDict):
     evicted_connections: int
     overflow_connections: int
     reassembly_overflows: int
-    fragments: Fragments
+    fragments: FragmentCounts
     anomalies: Counts
     connection_quality: Counts
     capture_host: str | None

@@ -8,6 +8,8 @@
 //! What cannot lead to TCP is not stored. Of a UDP datagram only the first fragment has the ports: once it is there and
 //! no tunnel's, the rest are counted and not kept.
 
+mod counts;
+
 use super::ip::{Ends, Place, TCP};
 use super::layers::Layers;
 use super::span::{Span, u16_at};
@@ -16,7 +18,7 @@ use super::{NotAnalysed, Segment, segment, sent, udp};
 use crate::capture::Packet;
 use crate::record::{Address, Tunnel};
 use crate::settings::Settings;
-use serde::Serialize;
+pub use counts::FragmentCounts;
 use std::collections::BTreeMap;
 
 /// The longest datagram.
@@ -25,21 +27,6 @@ const LONGEST: u32 = 65_535;
 const UNIT: u32 = 8;
 /// What a stored fragment takes beside its bytes, roughly.
 const OVERHEAD: usize = 96;
-
-/// What became of fragments, in datagrams but for `joined`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct FragmentCounts {
-    /// Put together.
-    pub datagrams: u64,
-    /// Packets in those, apart from the one of each that completed it.
-    pub joined: u64,
-    /// Given up because fragments overlapped in part, or disagreed on the length.
-    pub overlapping: u64,
-    /// Given up because a fragment did not come in time, or at all.
-    pub incomplete: u64,
-    /// Given up for the limits on number and bytes, the longest idle first.
-    pub evicted: u64,
-}
 
 /// Whose fragments belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
