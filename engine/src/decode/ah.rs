@@ -1,4 +1,4 @@
-//! IPsec's authentication header (RFC 4302 §2), passed over: what it protects is not encrypted.
+//! The authentication header of `IPsec` (RFC 4302 §2), passed over: what it protects is not encrypted.
 
 use super::NotAnalysed;
 use super::layers::Layer;

@@ -13,7 +13,7 @@ mod counts;
 use super::ip::{Ends, Place, TCP};
 use super::layers::Layers;
 use super::span::{Span, u16_at};
-use super::walk::{Piece, Stop, Walk, protocol};
+use super::walk::{Piece, Walk, protocol};
 use super::{NotAnalysed, Segment, segment, sent, udp};
 use crate::capture::Packet;
 use crate::record::{Address, Tunnel};
@@ -40,9 +40,9 @@ struct Key {
 }
 
 impl Key {
-    fn of(piece: &Piece<'_>) -> Self {
+    fn of(piece: &Piece<'_>, layers: &Layers) -> Self {
         let Ends { src, dst, ip_id, .. } = piece.ends;
-        let tunnel = piece.layers.tunnel().key();
+        let tunnel = layers.tunnel().key();
         Key { src, dst, id: piece.place.id, protocol: ip_id.map(|_| piece.protocol), tunnel }
     }
 }
@@ -125,10 +125,10 @@ impl Queue {
         if reached >= to { Fit::Known } else { Fit::Overlap }
     }
 
-    fn insert(&mut self, piece: &Piece<'_>, wire_len: u32) {
+    fn insert(&mut self, piece: &Piece<'_>, layers: &Layers, wire_len: u32) {
         let Place { offset, more, .. } = piece.place;
         if offset == 0 {
-            self.head = Some(Head { ends: piece.ends, protocol: piece.protocol, layers: piece.layers });
+            self.head = Some(Head { ends: piece.ends, protocol: piece.protocol, layers: *layers });
         }
         if !more {
             self.end = Some(offset + wire_len);
@@ -175,7 +175,7 @@ impl Whole {
     /// As [`super::decode_nested`].
     pub fn segment<'a>(&'a self, packet: &Packet, ordinal: u64) -> Result<Segment<'a>, NotAnalysed> {
         let mut walk = self.walk();
-        let datagram = walk.run().map_err(Stop::reason)?;
+        let datagram = walk.run()?;
         segment(packet, ordinal, &datagram, walk.layers().tunnel()).map_err(|reason| walk.judge(reason))
     }
 
@@ -189,7 +189,7 @@ impl Whole {
 
     fn walk(&self) -> Walk<'_> {
         let rest = Span { bytes: &self.bytes, wire_len: self.wire_len };
-        Walk::of_datagram(self.ends, self.protocol, rest, self.layers)
+        Walk::of_datagram(self.ends, self.protocol, rest, &self.layers)
     }
 }
 
@@ -231,17 +231,15 @@ impl Defragmenter {
     #[cold]
     pub fn accept(&mut self, packet: &Packet, bytes: &[u8]) -> Result<Whole, NotAnalysed> {
         let mut walk = Walk::of_packet(packet.link.0, sent(packet, bytes), self.most_depth);
-        let mut whole = match walk.run() {
-            Err(Stop::Fragment(piece)) => self.add(&piece, packet.ts_ns, 1)?,
-            Err(Stop::Reason(reason)) => return Err(reason),
-            Ok(_) => return Err(NotAnalysed::Fragment),
-        };
+        let found = walk.run().map(|_| ());
+        let Some(piece) = walk.piece() else { return Err(found.err().unwrap_or(NotAnalysed::Fragment)) };
+        let mut whole = self.add(piece, walk.layers(), packet.ts_ns, 1)?;
         // What was in pieces may have pieces inside. Each time another layer is around them, so that this ends.
         loop {
-            whole = match whole.walk().run() {
-                Err(Stop::Fragment(inner)) => self.add(&inner, packet.ts_ns, whole.packets)?,
-                _ => break,
-            };
+            let mut walk = whole.walk();
+            let _ = walk.run();
+            let Some(inner) = walk.piece() else { break };
+            whole = self.add(inner, walk.layers(), packet.ts_ns, whole.packets)?;
         }
         self.counts.datagrams += 1;
         self.counts.joined += whole.packets - 1;
@@ -257,9 +255,9 @@ impl Defragmenter {
     }
 
     /// Takes one fragment that `packets` packets brought.
-    fn add(&mut self, piece: &Piece<'_>, ts_ns: i64, packets: u64) -> Result<Whole, NotAnalysed> {
+    fn add(&mut self, piece: &Piece<'_>, layers: &Layers, ts_ns: i64, packets: u64) -> Result<Whole, NotAnalysed> {
         let wire_len = checked_length(piece)?;
-        let key = Key::of(piece);
+        let key = Key::of(piece, layers);
         self.expire(&key, ts_ns);
         let mut queue = self.take(&key).unwrap_or_else(|| Queue::new(ts_ns));
         queue.packets += packets;
@@ -276,7 +274,7 @@ impl Defragmenter {
             return Err(NotAnalysed::IpProtocol(piece.protocol));
         }
         match queue.fit(piece.place.offset, piece.place.offset + wire_len, piece.place.more) {
-            Fit::New => queue.insert(piece, wire_len),
+            Fit::New => queue.insert(piece, layers, wire_len),
             Fit::Known => queue.packets -= packets,
             Fit::Overlap => {
                 self.counts.overlapping += 1;

@@ -1,10 +1,10 @@
 //! Generic routing encapsulation: version 0 (RFC 2784, RFC 2890) and PPTP's version 1 (RFC 2637 §4.1).
 
 use super::NotAnalysed;
-use super::erspan;
 use super::layers::Layer;
 use super::span::{Span, u16_at, u32_at};
 use super::walk::{Next, Step, protocol};
+use super::{erspan, ppp};
 
 const HEADER: usize = 4;
 const PROTOCOL: usize = 2;
@@ -72,8 +72,7 @@ fn parse_version_1(flags: u16, rest: Span<'_>) -> Result<Step<'_>, NotAnalysed> 
         return Err(NotAnalysed::Named("gre_acknowledgment"));
     }
     // PPTP keeps the framing or not (RFC 2637 §4.4).
-    let inside = super::ppp::parse_ppp(rest)?;
-    Ok(Step { layer: Some(Layer::Pptp), ..inside })
+    Ok(Step { layer: Some(Layer::Pptp), ..ppp::parse_ppp(rest) })
 }
 
 #[cfg(test)]

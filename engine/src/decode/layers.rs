@@ -1,7 +1,7 @@
 //! The headers that were around the innermost IP packet: which of them tell flows apart, and their names.
 //!
 //! # What is in a flow's key
-//! A layer that has an identifier both directions share: VLAN, VXLAN and GENEVE network, GRE key, ERSPAN session, PPPoE
+//! A layer that has an identifier both directions share: VLAN, VXLAN and GENEVE network, GRE key, ERSPAN session, `PPPoE`
 //! session. Two of them that differ are two networks, whose addresses may be the same. What has no identifier (IP in IP,
 //! GRE without a key, Teredo) or one for each direction (MPLS labels, GTP's endpoint, PPTP's call) is not: the other
 //! direction may carry another one or none at all (a label popped one hop before, a real server that answers directly),

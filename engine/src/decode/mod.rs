@@ -59,7 +59,7 @@ pub use fragments::{Defragmenter, FragmentCounts, Whole};
 use ip::Datagram;
 use link::parse_link;
 use span::Span;
-use walk::{Stop, Walk};
+use walk::Walk;
 
 /// Ethernet types (<https://www.iana.org/assignments/ieee-802-numbers>).
 mod ethertype {
@@ -145,7 +145,7 @@ fn decode_wrapped<'a>(
     most_depth: u8,
 ) -> Result<Segment<'a>, NotAnalysed> {
     let mut walk = Walk::of_packet(packet.link.0, span, most_depth);
-    let datagram = walk.run().map_err(Stop::reason)?;
+    let datagram = walk.run()?;
     segment(packet, ordinal, &datagram, walk.layers().tunnel()).map_err(|reason| walk.judge(reason))
 }
 

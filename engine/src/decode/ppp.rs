@@ -44,14 +44,14 @@ pub fn parse_protocol(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
 }
 
 /// A packet that begins with the framing or, where the link negotiated that away, with the protocol field.
-pub fn parse_ppp(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
+pub fn parse_ppp(span: Span<'_>) -> Step<'_> {
     let rest = if span.bytes.starts_with(&FRAMING) { span.after(FRAMING.len()) } else { span };
-    Ok(Step::to(Next::Ppp, rest))
+    Step::to(Next::Ppp, rest)
 }
 
 /// A serial line's packet.
 pub fn parse_ppp_hdlc(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
-    if chdlc::is_chdlc(span) { chdlc::parse_chdlc(span) } else { parse_ppp(span) }
+    if chdlc::is_chdlc(span) { chdlc::parse_chdlc(span) } else { Ok(parse_ppp(span)) }
 }
 
 /// A packet behind a byte that says whether it was sent or received.
@@ -59,7 +59,7 @@ pub fn parse_ppp_with_direction(span: Span<'_>) -> Result<Step<'_>, NotAnalysed>
     span.header::<1>("ppp_length")?;
     let rest = span.after(1);
     let is_control_alone = rest.bytes.first() == FRAMING.get(CONTROL);
-    parse_ppp(if is_control_alone { rest.after(1) } else { rest })
+    Ok(parse_ppp(if is_control_alone { rest.after(1) } else { rest }))
 }
 
 #[cfg(test)]

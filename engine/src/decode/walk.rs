@@ -67,7 +67,7 @@ impl<'a> Step<'a> {
     }
 }
 
-/// A fragment, and what was around it.
+/// A fragment.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece<'a> {
     /// The IP header's ends.
@@ -78,33 +78,6 @@ pub struct Piece<'a> {
     pub place: Place,
     /// Its part of the datagram.
     pub rest: Span<'a>,
-    /// The headers around.
-    pub layers: Layers,
-}
-
-/// Why a walk ended before a TCP header.
-#[derive(Clone, Copy, Debug)]
-pub enum Stop<'a> {
-    /// It is none, or not readable.
-    Reason(NotAnalysed),
-    /// It is in pieces.
-    Fragment(Piece<'a>),
-}
-
-impl Stop<'_> {
-    /// As it is counted.
-    pub fn reason(self) -> NotAnalysed {
-        match self {
-            Stop::Reason(reason) => reason,
-            Stop::Fragment(_) => NotAnalysed::Fragment,
-        }
-    }
-}
-
-impl From<NotAnalysed> for Stop<'_> {
-    fn from(reason: NotAnalysed) -> Self {
-        Stop::Reason(reason)
-    }
 }
 
 /// A packet under way.
@@ -119,34 +92,44 @@ pub struct Walk<'a> {
     tags: usize,
     /// A UDP port alone took the walk inside: what turns out malformed there was no tunnel.
     guessed: bool,
+    /// Where the walk ended, if that is a fragment.
+    piece: Option<Piece<'a>>,
 }
 
 impl<'a> Walk<'a> {
     /// From the link header on.
     pub fn of_packet(link: u32, span: Span<'a>, most_depth: u8) -> Self {
         let layers = Layers::new(most_depth);
-        Walk { next: Next::Link(link), rest: span, layers, ends: None, tags: 0, guessed: false }
+        Walk { next: Next::Link(link), rest: span, layers, ends: None, tags: 0, guessed: false, piece: None }
     }
 
     /// From inside an IP packet on.
-    pub fn of_datagram(ends: Ends, protocol: u8, rest: Span<'a>, layers: Layers) -> Self {
-        Walk { next: Next::IpProtocol(protocol), rest, layers, ends: Some(ends), tags: 0, guessed: false }
+    pub fn of_datagram(ends: Ends, protocol: u8, rest: Span<'a>, layers: &Layers) -> Self {
+        Walk {
+            next: Next::IpProtocol(protocol),
+            rest,
+            layers: *layers,
+            ends: Some(ends),
+            tags: 0,
+            guessed: false,
+            piece: None,
+        }
     }
 
     /// To the TCP header.
-    pub fn run(&mut self) -> Result<Datagram<'a>, Stop<'a>> {
+    pub fn run(&mut self) -> Result<Datagram<'a>, NotAnalysed> {
         loop {
             if let (Next::IpProtocol(TCP), Some(ends)) = (self.next, self.ends) {
                 let Ends { src, dst, ttl, ip_id } = ends;
                 return Ok(Datagram { src, dst, ttl, ip_id, rest: self.rest });
             }
-            if let Err(stop) = self.advance() {
-                return Err(match stop {
-                    Stop::Reason(reason) => Stop::Reason(self.judge(reason)),
-                    fragment @ Stop::Fragment(_) => fragment,
-                });
-            }
+            self.advance().map_err(|reason| self.judge(reason))?;
         }
+    }
+
+    /// The fragment that ended the walk.
+    pub fn piece(&self) -> Option<&Piece<'a>> {
+        self.piece.as_ref()
     }
 
     /// The headers passed.
@@ -162,7 +145,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn advance(&mut self) -> Result<(), Stop<'a>> {
+    fn advance(&mut self) -> Result<(), NotAnalysed> {
         let step = match self.next {
             Next::Link(number) => link_step(number, self.rest)?,
             Next::Ethernet => {
@@ -182,7 +165,7 @@ impl<'a> Walk<'a> {
         self.enter(step)
     }
 
-    fn enter(&mut self, step: Step<'a>) -> Result<(), Stop<'a>> {
+    fn enter(&mut self, step: Step<'a>) -> Result<(), NotAnalysed> {
         if let Some(layer) = step.layer {
             self.layers.push(layer)?;
         }
@@ -196,18 +179,17 @@ impl<'a> Walk<'a> {
         if self.tags > ethernet::MOST_TAGS { Err(NotAnalysed::EtherType(number)) } else { Ok(step) }
     }
 
-    fn ether_type(&mut self, number: u16) -> Result<(), Stop<'a>> {
+    fn ether_type(&mut self, number: u16) -> Result<(), NotAnalysed> {
         let packet = match number {
             ethertype::IPV4 => ipv4::parse_any_ipv4(self.rest)?,
             ethertype::IPV6 => ipv6::parse_any_ipv6(self.rest)?,
             ethertype::MPLS | ethertype::MPLS_MULTICAST => return self.enter(Step::to(Next::Mpls, self.rest)),
             ethertype::PPPOE => return self.enter(pppoe::parse_pppoe(self.rest)?),
-            other => return Err(NotAnalysed::EtherType(other).into()),
+            other => return Err(NotAnalysed::EtherType(other)),
         };
         if let Some(place) = packet.fragment {
-            let piece =
-                Piece { ends: packet.ends, protocol: packet.protocol, place, rest: packet.rest, layers: self.layers };
-            return Err(Stop::Fragment(piece));
+            self.piece = Some(Piece { ends: packet.ends, protocol: packet.protocol, place, rest: packet.rest });
+            return Err(NotAnalysed::Fragment);
         }
         self.ends = Some(packet.ends);
         self.enter(Step::to(Next::IpProtocol(packet.protocol), packet.rest))
@@ -242,7 +224,7 @@ fn link_step(number: u32, span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
         link::ETHERNET => Ok(Step::to(Next::Ethernet, span)),
         link::LINUX_SLL => sll::parse_cooked(span),
         link::LINUX_SLL2 => sll::parse_cooked2(span),
-        ppp::PPP => ppp::parse_ppp(span),
+        ppp::PPP => Ok(ppp::parse_ppp(span)),
         ppp::PPP_HDLC => ppp::parse_ppp_hdlc(span),
         ppp::PPP_PPPD | ppp::PPP_WITH_DIRECTION => ppp::parse_ppp_with_direction(span),
         pppoe::PPP_ETHER => pppoe::parse_pppoe(span),

@@ -280,9 +280,10 @@ proptest! {
         });
         for (id, offset, units, more, version_6, wait_s) in list {
             let inside = vec![0x50; units * 8];
-            let bytes = match version_6 {
-                true => v6(u32::from(id), 6, offset * 8, more, &inside),
-                false => v4(id, 6, offset * 8, more, &inside),
+            let bytes = if version_6 {
+                v6(u32::from(id), 6, offset * 8, more, &inside)
+            } else {
+                v4(id, 6, offset * 8, more, &inside)
             };
             let packet = Packet { ts_ns: bench.now_ns, ..packet(101, bytes.len()) };
             bench.now_ns += wait_s * SECOND;
