@@ -86,7 +86,7 @@ pub fn decode<'a>(packet: &Packet, bytes: &'a [u8], ordinal: u64) -> Result<Segm
     decode_nested(packet, bytes, ordinal, TUNNEL_DEPTH)
 }
 
-/// Decodes one packet inside up to `most_depth` encapsulations.
+/// Decodes one packet inside up to `most_depth` encapsulations: the plain path, and where that gives up, the walk.
 ///
 /// # Errors
 /// [`NotAnalysed`], to be counted: this is no whole TCP segment, or not readable as one. [`NotAnalysed::Fragment`] is
@@ -99,11 +99,20 @@ pub fn decode_nested<'a>(
     most_depth: u8,
 ) -> Result<Segment<'a>, NotAnalysed> {
     let span = sent(packet, bytes);
-    match decode_plain(packet, span, ordinal) {
-        Err(NotAnalysed::LinkType(_) | NotAnalysed::EtherType(_) | NotAnalysed::IpProtocol(_)) => {
-            decode_wrapped(packet, span, ordinal, most_depth)
-        }
-        done => done,
+    // Not a function of its own: its result would be moved in pieces, which costs as much as the decoding.
+    let give_up = |reason| decode_wrapped(packet, span, ordinal, most_depth, reason);
+    let frame = match parse_link(packet.link, span) {
+        Ok(frame) => frame,
+        Err(reason) => return give_up(reason),
+    };
+    let parsed = match frame.ethertype {
+        ethertype::IPV4 => ipv4::parse_ipv4(frame.rest),
+        ethertype::IPV6 => ipv6::parse_ipv6(frame.rest),
+        other => return give_up(NotAnalysed::EtherType(other)),
+    };
+    match parsed {
+        Ok(datagram) => segment(packet, ordinal, &datagram, frame.tunnel),
+        Err(reason) => give_up(reason),
     }
 }
 
@@ -123,19 +132,7 @@ fn sent<'a>(packet: &Packet, bytes: &'a [u8]) -> Span<'a> {
     Span { bytes, wire_len: packet.original_len.max(bytes.len() as u32) }
 }
 
-/// One link header, its tags, one IP header, TCP.
-#[inline]
-fn decode_plain<'a>(packet: &Packet, span: Span<'a>, ordinal: u64) -> Result<Segment<'a>, NotAnalysed> {
-    let frame = parse_link(packet.link, span)?;
-    let datagram = match frame.ethertype {
-        ethertype::IPV4 => ipv4::parse_ipv4(frame.rest)?,
-        ethertype::IPV6 => ipv6::parse_ipv6(frame.rest)?,
-        other => return Err(NotAnalysed::EtherType(other)),
-    };
-    segment(packet, ordinal, &datagram, frame.tunnel)
-}
-
-/// Any other link header, and headers inside headers.
+/// Any other link header, and headers inside headers; `reason` is what ended the plain path.
 #[cold]
 #[inline(never)]
 fn decode_wrapped<'a>(
@@ -143,14 +140,19 @@ fn decode_wrapped<'a>(
     span: Span<'a>,
     ordinal: u64,
     most_depth: u8,
+    reason: NotAnalysed,
 ) -> Result<Segment<'a>, NotAnalysed> {
+    if !matches!(reason, NotAnalysed::LinkType(_) | NotAnalysed::EtherType(_) | NotAnalysed::IpProtocol(_)) {
+        return Err(reason);
+    }
     let mut walk = Walk::of_packet(packet.link.0, span, most_depth);
     let datagram = walk.run()?;
     segment(packet, ordinal, &datagram, walk.layers().tunnel()).map_err(|reason| walk.judge(reason))
 }
 
 /// The TCP segment inside an IP packet.
-#[inline]
+#[allow(clippy::inline_always, reason = "the plain path's copy must not become a call for the cold paths' sake")]
+#[inline(always)]
 fn segment<'a>(
     packet: &Packet,
     ordinal: u64,
