@@ -99,7 +99,6 @@ pub fn decode_nested<'a>(
     most_depth: u8,
 ) -> Result<Segment<'a>, NotAnalysed> {
     let span = sent(packet, bytes);
-    // Not a function of its own: its result would be moved in pieces, which costs as much as the decoding.
     let give_up = |reason| decode_wrapped(packet, span, ordinal, most_depth, reason);
     let frame = match parse_link(packet.link, span) {
         Ok(frame) => frame,
@@ -151,8 +150,7 @@ fn decode_wrapped<'a>(
 }
 
 /// The TCP segment inside an IP packet.
-#[allow(clippy::inline_always, reason = "the plain path's copy must not become a call for the cold paths' sake")]
-#[inline(always)]
+#[inline]
 fn segment<'a>(
     packet: &Packet,
     ordinal: u64,
