@@ -6,7 +6,7 @@ use crate::column::{
 };
 use pcapwatch_engine::engine::Outcome;
 use pcapwatch_engine::ledger::{Estimate, estimate};
-use pcapwatch_engine::record::{ConnectionRecord, HttpFacts, Protocol, Role, Side, State, TimeWaitFacts};
+use pcapwatch_engine::record::{ConnectionRecord, HttpFacts, Protocol, Role, Side, State, TimeWaitFacts, TlsNames};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -34,13 +34,16 @@ impl Row {
         &self.outcome.connections[self.index]
     }
     fn file(&self) -> Option<&str> {
-        Some(self.outcome.summary.capture.files.get(self.record().first.file as usize)?.path.as_str())
+        Some(self.outcome.summary.capture.files.get(self.record().first.file() as usize)?.path.as_str())
     }
     fn client(&self) -> &Side {
         &self.record().sides[0]
     }
     fn server(&self) -> &Side {
         &self.record().sides[1]
+    }
+    fn tls(&self) -> Option<&TlsNames> {
+        self.http().tls.as_deref()
     }
     fn http(&self) -> &HttpFacts {
         &self.record().http
@@ -116,8 +119,8 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "tunnel", "VLAN tags and tunnels around the first packet, outermost first", Text, |r| r.outcome.tunnels.text(r.record());
     "start", "first packet, UTC", Time, |r| Some(r.record().first.ts_ns);
     "end", "last packet, UTC", Time, |r| Some(r.record().last.ts_ns);
-    "first_frame", "frame number of the first packet in its file", Int, |r| whole(r.record().first.frame);
-    "last_frame", "frame number of the last packet in its file", Int, |r| whole(r.record().last.frame);
+    "first_frame", "frame number of the first packet in its file", Int, |r| whole(r.record().first.frame());
+    "last_frame", "frame number of the last packet in its file", Int, |r| whole(r.record().last.frame());
     "file", "file of the first packet", Text, |r| shown(r.file());
     "handshake_rtt_s", "SYN to the ACK that completes", Seconds, |r| r.record().handshake_rtt_ns;
     "client_packets", "packets the client sent", Int, |r| whole(r.client().packets);
@@ -126,7 +129,7 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "server_bytes", "distinct payload bytes of the server in sequence space", Int, |r| whole(r.server().bytes);
     "client_retransmits", "segments the client sent again", Int, |r| whole(r.client().retransmits);
     "server_retransmits", "segments the server sent again", Int, |r| whole(r.server().retransmits);
-    "history", "Zeek's letters, upper case for the client", Text, |r| shown(Some(&r.record().history));
+    "history", "Zeek's letters, upper case for the client", Text, |r| Some(Cow::Owned(r.record().history.to_string()));
     "client_state", "state at the end, if the segments seen were delivered", Text, |r| state(r.client().state);
     "server_state", "state at the end, if the segments seen were delivered", Text, |r| state(r.server().state);
     "client_state_proved", "state at the end that the client's own segments prove", Text, |r| state(r.client().state_proved);
@@ -134,7 +137,7 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "close", "how it ended", Text, |r| text(r.record().close.as_str());
     "active_closer", "who closed first, causally", Text, |r| text(r.record().active_closer.as_str());
     "closer_basis", "why that one", Text, |r| text(r.record().closer_basis.as_str());
-    "closer_frame", "the packet that closed", Int, |r| r.record().closer.and_then(|m| whole(m.frame));
+    "closer_frame", "the packet that closed", Int, |r| r.record().closer.and_then(|m| whole(m.frame()));
     "closer_time", "when", Time, |r| r.record().closer.map(|m| m.ts_ns);
     "reset_by", "who sent the reset: client, server, middlebox", Text, |r| r.record().reset.and_then(|x| text(x.by.as_str()));
     "reset_kind", "abort, late_data, no_state, refused, injected", Text, |r| r.record().reset.and_then(|x| text(x.kind.as_str()));
@@ -159,21 +162,21 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "close_announced_by", "who said Connection: close", Text, |r| text(announced(r.http()));
     "idle_before_close_s", "last payload byte to first FIN or RST", Seconds, |r| r.record().idle_before_close_ns;
     "race", "keepalive_race, stale_reuse", Text, |r| r.record().race.and_then(|x| text(x.as_str()));
-    "sni", "server name of the ClientHello", Text, |r| shown(r.http().sni.as_deref());
-    "alpn", "first ALPN protocol of the ClientHello", Text, |r| shown(r.http().alpn.as_deref());
+    "sni", "server name of the ClientHello", Text, |r| shown(r.tls().and_then(|names| names.sni.as_deref()));
+    "alpn", "first ALPN protocol of the ClientHello", Text, |r| shown(r.tls().and_then(|names| names.alpn.as_deref()));
     "quality", "midstream, gap, truncated, one_sided, reordered, duplicates, evicted", Words, |r| r.record().quality.words().collect();
     "request_persistent", "the last request lets the connection persist", Bool, |r| r.http().request_persistent;
     "response_persistent", "the last response lets the connection persist", Bool, |r| r.http().response_persistent;
     "reusable", "another request could have followed", Bool, |r| r.http().reusable;
     "unprocessed", "requests without a response at the end", Int, |r| r.is_http().then(|| r.http().unprocessed.into());
     "reset_effect", "effective, ineffective, unknown", Text, |r| r.record().reset.and_then(|x| text(x.effect.as_str()));
-    "reset_frame", "the reset's packet", Int, |r| r.record().reset.and_then(|x| whole(x.mark.frame));
+    "reset_frame", "the reset's packet", Int, |r| r.record().reset.and_then(|x| whole(x.mark.frame()));
     "ineffective_resets", "resets without effect", Int, |r| whole(r.record().ineffective_resets);
     "half_close_s", "first FIN to the other side's first FIN", Seconds, |r| r.record().half_close_ns;
     "syn_count", "the client's SYN transmissions", Int, |r| whole(r.record().syn_count);
     "client_stack", "guessed from its SYN", Text, |r| text(r.client().stack.as_str());
     "server_stack", "guessed from its SYN-ACK", Text, |r| text(r.server().stack.as_str());
-    "time_wait_start_frame", "the packet with which it began", Int, |r| r.main_wait().and_then(|w| whole(w.0.start.frame));
+    "time_wait_start_frame", "the packet with which it began", Int, |r| r.main_wait().and_then(|w| whole(w.0.start.frame()));
     "time_wait_start_uncertainty_s", "how far the endpoint's own clock may be from time_wait_start", Seconds, |r| r.main_wait().map(|w| w.0.start_uncertainty_ns);
     "time_wait_model_low_s", "shortest by the host's length", Seconds, |r| r.main_wait().map(|w| w.1.model_low_ns);
     "time_wait_model_high_s", "longest by the host's length", Seconds, |r| r.main_wait().map(|w| w.1.model_high_ns);

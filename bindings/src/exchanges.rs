@@ -48,14 +48,14 @@ macro_rules! columns {
 pub const COLUMNS: &[Column<Row>] = columns![
     "connection", "number of its connection", Int, |r| whole(r.outcome.number(r.exchange().connection));
     "index", "1, 2, 3 … within the connection", Int, |r| Some(r.exchange().index.into());
-    "request_frame", "packet with the request's first byte", Int, |r| r.exchange().request.and_then(|m| whole(m.frame));
+    "request_frame", "packet with the request's first byte", Int, |r| r.exchange().request.and_then(|m| whole(m.frame()));
     "request_time", "when", Time, |r| r.exchange().request.map(|m| m.ts_ns);
     "method", "request method", Text, |r| shown(r.exchange().method.as_deref());
     "host", "Host header", Text, |r| shown(r.exchange().host.as_deref());
     "target", "request target", Text, |r| shown(r.exchange().target.as_deref());
     "request_version", "1.0 or 1.1", Text, |r| version(r.exchange().request_version);
     "request_connection", "the request's Connection option", Text, |r| r.exchange().request_connection.map(|o| o.as_str().into());
-    "response_frame", "packet with the response's first byte", Int, |r| r.exchange().response.and_then(|m| whole(m.frame));
+    "response_frame", "packet with the response's first byte", Int, |r| r.exchange().response.and_then(|m| whole(m.frame()));
     "response_time", "when", Time, |r| r.exchange().response.map(|m| m.ts_ns);
     "status", "status code", Int, |r| r.exchange().status.map(i64::from);
     "response_version", "1.0 or 1.1", Text, |r| version(r.exchange().response_version);

@@ -11,7 +11,6 @@ use column::{BATCH_ROWS, Column, batch, schema};
 use pcapwatch_engine::capture::CaptureSet;
 use pcapwatch_engine::engine::{self, Outcome};
 use pcapwatch_engine::ladder::{self, Target};
-use pcapwatch_engine::record::{ConnectionRecord, Tunnel};
 use pcapwatch_engine::settings::Settings;
 use pcapwatch_engine::tcp::state::TRANSITIONS;
 use pyo3::create_exception;
@@ -21,6 +20,7 @@ use pyo3::types::PyCapsule;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 create_exception!(
     _engine,
@@ -59,8 +59,7 @@ impl Analysis {
     /// Ladders of connections by number, as JSON text, in the order asked for; unknown numbers are left out.
     #[allow(clippy::needless_pass_by_value, reason = "as the call from Python hands it")]
     fn ladders_json(&self, py: Python<'_>, connections: Vec<u64>) -> PyResult<String> {
-        let places = places(&self.outcome);
-        let targets: Vec<Target> = connections.iter().filter_map(|n| places.get(n).cloned()).collect();
+        let targets: Vec<Target> = connections.iter().filter_map(|&n| target(&self.outcome, n)).collect();
         if targets.is_empty() {
             return Ok("[]".to_owned());
         }
@@ -74,28 +73,12 @@ impl Analysis {
     }
 }
 
-/// Where the connections that can be drawn are: those kept, and the exemplars.
-fn places(outcome: &Outcome) -> BTreeMap<u64, Target> {
-    let of_record = |r: &ConnectionRecord| Target {
-        ordinal: r.ordinal,
-        connection: outcome.number(r.ordinal),
-        ends: [r.client, r.server],
-        tunnel: r.tunnel,
-        end_ns: r.last.ts_ns,
-    };
-    let exemplars = outcome.summary.pairs.iter().flat_map(|pair| pair.exemplars.values().flatten());
-    let of_exemplar = |e: &pcapwatch_engine::ledger::summary::Exemplar| {
-        let end = |(address, port): &(String, u16)| Some((address.parse::<std::net::IpAddr>().ok()?.into(), *port));
-        Some(Target {
-            ordinal: e.ordinal,
-            connection: e.connection,
-            ends: [end(&e.client)?, end(&e.server)?],
-            tunnel: Tunnel(e.tunnel),
-            end_ns: e.end_ns,
-        })
-    };
-    let all = exemplars.filter_map(of_exemplar).chain(outcome.connections.iter().map(of_record));
-    all.map(|target| (target.connection, target)).collect()
+/// A connection that can be drawn, by its number: those kept, and the exemplars.
+fn target(outcome: &Outcome, number: u64) -> Option<Target> {
+    let exemplars = || outcome.summary.pairs.iter().flat_map(|pair| pair.exemplars.values().flatten());
+    let exemplar = exemplars().find(|exemplar| exemplar.connection == number).map(|exemplar| exemplar.sight.clone());
+    let sight = exemplar.or_else(|| outcome.connection(number).map(Into::into))?;
+    Some(Target { connection: number, sight })
 }
 
 #[derive(Clone, Copy)]
@@ -158,8 +141,26 @@ fn source_error(error: pcapwatch_engine::capture::SourceError) -> PyErr {
     SourceError::new_err(error.to_string())
 }
 
+/// Between two looks at Python: a signal is noticed and the bar drawn this often, and the reading thread takes the
+/// interpreter's lock no more than that, however fast the batches come.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Says when Python is to be looked at: at once, and then every [`LOOK_EVERY`].
+#[derive(Default)]
+struct Pace(Option<Instant>);
+
+impl Pace {
+    fn due(&mut self, now: Instant) -> bool {
+        let due = self.0.is_none_or(|last| now.duration_since(last) >= LOOK_EVERY);
+        if due {
+            self.0 = Some(now);
+        }
+        due
+    }
+}
+
 /// Reads `paths` as one capture. `settings_json` holds what differs from [`default_settings_json`]; `progress` is called
-/// with bytes read and bytes in all (0 if unknown), and what it raises ends the analysis.
+/// at most ten times a second with bytes read, bytes in all (0 if unknown) and packets read; what it raises ends the analysis.
 #[pyfunction]
 #[pyo3(signature = (paths, settings_json, progress=None))]
 #[allow(clippy::needless_pass_by_value, reason = "as the call from Python hands them")]
@@ -172,11 +173,15 @@ fn analyze(
     let settings: Settings =
         serde_json::from_str(settings_json).map_err(|e| PyValueError::new_err(format!("settings: {e}")))?;
     let mut raised = None;
+    let mut pace = Pace::default();
     let found = py.detach(|| {
-        let mut report = |done: u64, total: u64| {
+        let mut report = |done: u64, total: u64, packets: u64| {
+            if !pace.due(Instant::now()) {
+                return true;
+            }
             let told = Python::attach(|py| {
                 py.check_signals()?;
-                progress.as_ref().map_or(Ok(()), |call| call.call1(py, (done, total)).map(drop))
+                progress.as_ref().map_or(Ok(()), |call| call.call1(py, (done, total, packets)).map(drop))
             });
             told.map_err(|error| raised = Some(error)).is_ok()
         };

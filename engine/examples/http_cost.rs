@@ -34,7 +34,7 @@ fn run(each: u32, sink: &mut impl ExchangeSink) {
     for connection in 0..EXCHANGES / each {
         let mut flow = HttpFlow::new(HttpLimits::from(&settings), u64::from(connection));
         let mut streams = [(); 2].map(|()| Stream::new(settings.max_reassembly_bytes));
-        let mark = Mark { ts_ns: i64::from(connection), frame: u64::from(connection), file: 0 };
+        let mark = Mark::new(i64::from(connection), u64::from(connection), 0);
         for n in 0..each {
             let (sent, got) = (n * REQUEST.len() as u32, n * RESPONSE.len() as u32);
             let [client, server] = &mut streams;

@@ -1,41 +1,45 @@
 //! A second look at a few connections: every packet, with both endpoints' states after it.
 //!
-//! The first look keeps no packets. This one reads the same set again, only the packets of the 4-tuples asked for, through
-//! the same state machines.
+//! The first look keeps no packets, but where each connection lies and what became of its TIME_WAITs. This one reads the
+//! packets of those asked for again, through the same state machines.
 
 use crate::capture::{Batch, CaptureSet, SourceError};
-use crate::decode::{Flags, NotAnalysed, Segment, decode_nested};
+use crate::decode::{Flags, FlowKey, Header, NotAnalysed, Segment, decode_any};
 use crate::engine::{Engine, Outcome, Reader};
 use crate::http::{Sniff, sniff};
 use crate::ledger::estimate;
-use crate::record::{Address, ConnectionRecord, Role, State, Tunnel};
-use crate::settings::{SECOND, Settings};
+use crate::record::{Address, Mark, Role, Sight, State};
+use crate::settings::Settings;
 use crate::tcp::connection::Connection;
-use crate::tcp::flow_table::FlowKey;
 use crate::tcp::time_wait::recycled_isn;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 /// Rows kept per ladder: the first and, once they are full, the last of the rest.
 const MAX_ROWS: usize = 400;
-/// How long after a connection's last packet evidence of its TIME_WAIT is looked for.
-const EVIDENCE_NS: i64 = 250 * SECOND;
 /// Longest start line quoted.
 const MAX_SUMMARY: usize = 120;
 
-/// Where to find a connection.
+/// A connection to draw.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// Ordinal of its first packet.
-    pub ordinal: u64,
     /// Its number.
     pub connection: u64,
-    /// Both ends, client first.
-    pub ends: [(Address, u16); 2],
-    /// What is around its packets.
-    pub tunnel: Tunnel,
-    /// Time of its last packet.
-    pub end_ns: i64,
+    /// Where it is.
+    pub sight: Sight,
+}
+
+impl Target {
+    fn key(&self) -> FlowKey {
+        FlowKey::new(self.sight.ends[0], self.sight.ends[1], self.sight.tunnel)
+    }
+}
+
+/// A packet's place in the order of the capture: file and frame.
+type Place = (u32, u64);
+
+const fn place(mark: &Mark) -> Place {
+    (mark.file(), mark.frame())
 }
 
 /// One connection, packet by packet.
@@ -96,7 +100,8 @@ pub struct Wait {
     pub restarts: u32,
 }
 
-/// Draws the ladders of `targets` from `set`, which is read from its start until their evidence is complete.
+/// Draws the ladders of `targets` from `set`, of which only the parts that hold them are read where it can be opened at
+/// any place, and only those are decoded in any case.
 ///
 /// # Errors
 /// [`SourceError`] if a file cannot be read again.
@@ -107,40 +112,55 @@ pub fn draw(
     settings: &Settings,
 ) -> Result<Vec<Ladder>, SourceError> {
     let settings =
-        Settings { threads: 1, keep_connections: true, keep_exchanges: false, states: None, ..settings.clone() };
-    let keys: HashSet<FlowKey> = targets.iter().map(|t| FlowKey::new(t.ends[0], t.ends[1], t.tunnel)).collect();
-    let first = targets.iter().map(|t| t.ordinal).min().unwrap_or(0);
-    let until_ns = targets.iter().map(|t| t.end_ns).max().unwrap_or(0).saturating_add(EVIDENCE_NS);
-    let mut drawings: BTreeMap<u64, Drawing> = targets.iter().map(|t| (t.ordinal, Drawing::default())).collect();
+        Settings { threads: 1, keep_connections: false, keep_exchanges: false, states: None, ..settings.clone() };
+    let mut wanted: HashMap<FlowKey, Vec<(Place, Place)>> = HashMap::new();
+    for target in targets {
+        wanted.entry(target.key()).or_default().push((place(&target.sight.first), place(&target.sight.last)));
+    }
+    let mut spans: Vec<(Place, Place)> = wanted.values().flatten().copied().collect();
+    spans.sort_unstable();
+    let is_wanted = |header: &Header| {
+        let at = (header.file, header.frame);
+        wanted.get(&header.key).is_some_and(|spans| spans.iter().any(|&(from, to)| from <= at && at <= to))
+    };
+    let mut drawings: BTreeMap<u64, Drawing> = targets.iter().map(|t| (t.sight.ordinal, Drawing::default())).collect();
     let mut engine = Engine::new(&settings);
     let mut batch = Batch::default();
-    while set.next_batch(&mut batch, settings.batch_packets)? {
-        let ordinals = batch.first_ordinal..;
-        let wanted =
-            |packet: &_, ordinal| match decode_nested(packet, batch.bytes(packet), 0, settings.max_tunnel_depth) {
-                Ok(segment) => ordinal >= first && keys.contains(&FlowKey::of(&segment)),
-                // Whose it is, and with which others, is known when the datagram is whole.
-                Err(reason) => reason == NotAnalysed::Fragment,
-            };
-        let mask: Vec<bool> = batch.packets.iter().zip(ordinals).map(|(p, o)| wanted(p, o)).collect();
-        engine.feed_watching(&batch, Some(&mask), &mut |segment, connection| {
-            if let Some(drawing) = drawings.get_mut(&connection.ordinal) {
-                drawing.add(segment, connection);
+    let mut done = None;
+    for (from, to) in spans {
+        if done.is_some_and(|done| to <= done) {
+            continue; // it was in the parts read for others
+        }
+        if done.is_none_or(|done| done < from) {
+            set.skip_to(from.0, from.1)?;
+        }
+        while set.next_batch(&mut batch, settings.batch_packets)? {
+            let Some(last) = batch.packets.last().map(|packet| (packet.file, packet.frame)) else { break };
+            if from <= last {
+                let decoded = |packet: &_| decode_any(packet, batch.bytes(packet), 0, settings.max_tunnel_depth);
+                let wanted = |packet: &_| match decoded(packet) {
+                    Ok(header) => is_wanted(&header),
+                    // Whose it is, and with which others, is known when the datagram is whole.
+                    Err(reason) => reason == NotAnalysed::Fragment,
+                };
+                let mask: Vec<bool> = batch.packets.iter().map(wanted).collect();
+                engine.feed_watching(&mut batch, Some(&mask), &mut |segment, connection| {
+                    if let Some(drawing) = drawings.get_mut(&connection.ordinal) {
+                        drawing.add(segment, connection);
+                    }
+                });
             }
-        });
-        if batch.packets.iter().all(|packet| packet.ts_ns > until_ns) {
-            break;
+            done = Some(last);
+            if to <= last {
+                break;
+            }
         }
     }
-    let records = engine.finish(set.facts()).connections;
-    Ok(targets
-        .iter()
-        .map(|target| {
-            let drawing = drawings.remove(&target.ordinal).unwrap_or_default();
-            let record = records.iter().find(|r| r.ordinal == target.ordinal);
-            drawing.finish(target, record, outcome)
-        })
-        .collect())
+    let drawn = targets.iter().map(|target| {
+        let drawing = drawings.remove(&target.sight.ordinal).unwrap_or_default();
+        drawing.finish(target, outcome)
+    });
+    Ok(drawn.collect())
 }
 
 #[derive(Default)]
@@ -164,7 +184,7 @@ impl Drawing {
             self.omitted += 1;
             return;
         }
-        let from = connection.role_of((segment.src, segment.src_port));
+        let from = connection.sender(segment);
         let (me, peer) = (from as usize, from.peer() as usize);
         let base = *self.isn[me].get_or_insert(segment.seq);
         let has_ack = segment.flags.has(Flags::ACK);
@@ -209,36 +229,39 @@ impl Drawing {
                 notes.push(format!("{} enters TIME-WAIT", word(role)));
             }
         }
-        if let Some(reset) = connection.reset.filter(|r| r.mark.frame == segment.frame && r.mark.file == segment.file) {
+        if let Some(reset) =
+            connection.reset.filter(|r| (r.mark.frame(), r.mark.file()) == (segment.frame, segment.file))
+        {
             notes.push(format!("reset: {}, {}", reset.kind, reset.effect));
         }
         notes
     }
 
-    fn finish(self, target: &Target, record: Option<&ConnectionRecord>, outcome: &Outcome) -> Ladder {
+    fn finish(self, target: &Target, outcome: &Outcome) -> Ladder {
         let mut rows = self.rows;
-        if let Some(closer) = record.and_then(|r| r.closer)
-            && let Some(row) = rows.iter_mut().find(|row| (row.frame, row.file) == (closer.frame, closer.file))
+        let sight = &target.sight;
+        if let Some(closer) = &sight.closer
+            && let Some(row) = rows.iter_mut().find(|row| (row.file, row.frame) == place(closer))
         {
             row.notes.insert(0, "active closer".into());
         }
         let name = |end: (Address, u16)| crate::ladder::socket(end);
         Ladder {
             connection: target.connection,
-            client: name(target.ends[0]),
-            server: name(target.ends[1]),
+            client: name(sight.ends[0]),
+            server: name(sight.ends[1]),
             omitted: self.omitted,
             rows,
-            time_wait: record.map(|r| waits(r, outcome)).unwrap_or_default(),
+            time_wait: waits(sight, outcome),
         }
     }
 }
 
-fn waits(record: &ConnectionRecord, outcome: &Outcome) -> Vec<Wait> {
-    let ends = [(Role::Client, record.client.0), (Role::Server, record.server.0)];
-    ends.into_iter()
-        .filter_map(|(holder, address)| {
-            let facts = record.sides[holder as usize].time_wait.as_ref()?;
+fn waits(sight: &Sight, outcome: &Outcome) -> Vec<Wait> {
+    let roles = [Role::Client, Role::Server].into_iter().zip(sight.ends).zip(&sight.waits);
+    roles
+        .filter_map(|((holder, (address, _)), facts)| {
+            let facts = facts.as_ref()?;
             let guess = estimate(facts, &outcome.lengths.of(address), outcome.capture_end_ns);
             let evidence = facts.ended.map(|e| e.0).or(facts.gone).or(facts.possibly_killed).or(facts.alive);
             Some(Wait {
@@ -252,7 +275,7 @@ fn waits(record: &ConnectionRecord, outcome: &Outcome) -> Vec<Wait> {
                 model_low_ns: guess.model_low_ns,
                 model_high_ns: guess.model_high_ns,
                 evidence_ns: evidence.map(|m| m.ts_ns),
-                evidence_frame: evidence.map(|m| m.frame),
+                evidence_frame: evidence.map(|m| m.frame()),
                 snd_nxt: facts.snd_nxt,
                 recycled_isn: recycled_isn(facts.snd_nxt),
                 same_host: facts.same_host,

@@ -2,9 +2,20 @@
 //!
 //! Everything here is plain data. Conclusions carry their basis in a field beside them (rule 3 of the house).
 
+mod letters;
+mod mark;
+mod messages;
+mod sight;
+
+pub use letters::Letters;
+pub use mark::Mark;
+pub use messages::MessageTally;
+pub use sight::Sight;
+
 use crate::decode::Flags;
 use serde::Serialize;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 /// An IPv4 (as v4-mapped) or IPv6 address, 16 bytes, ordered and hashed as such.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -380,17 +391,6 @@ impl Quality {
     }
 }
 
-/// A packet as evidence.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Mark {
-    /// Capture time, ns since 1970 UTC.
-    pub ts_ns: i64,
-    /// Frame number in its file, from 1.
-    pub frame: u64,
-    /// Index of the file.
-    pub file: u32,
-}
-
 /// What one side of a connection did.
 #[derive(Clone, Debug)]
 pub struct Side {
@@ -439,6 +439,15 @@ pub struct TimeWaitFacts {
     pub possibly_killed: Option<Mark>,
     /// The ISN clock says that the host that came back is the same one (Linux, 64 ns ticks); `None` if not testable.
     pub same_host: Option<bool>,
+}
+
+/// What a ClientHello names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsNames {
+    /// Server name.
+    pub sni: Option<Box<str>>,
+    /// First ALPN protocol.
+    pub alpn: Option<Box<str>>,
 }
 
 /// What HTTP added to a connection.
@@ -493,40 +502,13 @@ pub struct HttpFacts {
     /// A response body was delimited by close.
     pub until_close: bool,
     /// `User-Agent` of the first request.
-    pub user_agent: Option<Box<str>>,
+    pub user_agent: Option<Arc<str>>,
     /// `Server` of the first response.
-    pub server_software: Option<Box<str>>,
-    /// Server name of a ClientHello.
-    pub sni: Option<Box<str>>,
-    /// First ALPN protocol of a ClientHello.
-    pub alpn: Option<Box<str>>,
+    pub server_software: Option<Arc<str>>,
+    /// What a ClientHello names.
+    pub tls: Option<Box<TlsNames>>,
     /// Every message counted under `requests` and `responses`, by what its head says.
     pub messages: MessageTally,
-}
-
-/// Messages of one connection by sender, minor version and effective option.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MessageTally([[[(u32, u32); 4]; 2]; 2]);
-
-impl MessageTally {
-    /// Counts one message.
-    pub fn add(&mut self, sender: Role, version: u8, option: ConnectionOption, persistent: bool) {
-        let by_version = self.0.get_mut(sender as usize).and_then(|s| s.get_mut(usize::from(version.min(1))));
-        if let Some((all, lasting)) = by_version.and_then(|v| v.get_mut(option as usize)) {
-            *all = all.saturating_add(1);
-            *lasting = lasting.saturating_add(u32::from(persistent));
-        }
-    }
-
-    /// Sender, minor version, option, how many messages, and how many of those let the connection persist; only
-    /// combinations that occurred.
-    pub fn iter(&self) -> impl Iterator<Item = (Role, u8, ConnectionOption, u32, u32)> {
-        let cells = self.0.as_flattened().as_flattened().iter().enumerate().filter(|(_, (all, _))| *all > 0);
-        cells.map(|(place, &(all, lasting))| {
-            let role = if place < 8 { Role::Client } else { Role::Server };
-            (role, (place / 4 % 2) as u8, ConnectionOption::ALL[place % 4], all, lasting)
-        })
-    }
 }
 
 /// One finished connection (one incarnation of a 4-tuple).
@@ -551,7 +533,7 @@ pub struct ConnectionRecord {
     /// Client (0) and server (1), indexed by [`Role`].
     pub sides: [Side; 2],
     /// Zeek's history letters.
-    pub history: Box<str>,
+    pub history: Letters,
     /// How it ended.
     pub close: Close,
     /// Who closed.

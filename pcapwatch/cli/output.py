@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -62,6 +61,8 @@ def deliver(destinations: Sequence[tuple[Path | None, str]], make: Make) -> None
 
 def write_whole(file: Path, content: bytes) -> None:
     """Write beside ``file`` and rename over it, so that a reader sees the old one or the new one, never a part."""
+    import tempfile
+
     temporary: Path | None = None
     try:
         target = file.resolve()

@@ -67,6 +67,8 @@ pub enum Stop {
         /// What contradicts what.
         why: String,
     },
+    /// Not an end: the window is pinned and must be handed over before more is read.
+    Refill,
     /// The file (or its decompressor) could not give more bytes.
     Unreadable {
         /// How far reading came.
@@ -87,6 +89,7 @@ impl Stop {
     pub fn offset(&self) -> u64 {
         match self {
             Stop::CutShort { offset } | Stop::Corrupt { offset, .. } | Stop::Unreadable { offset, .. } => *offset,
+            Stop::Refill => 0,
         }
     }
 }
@@ -96,6 +99,7 @@ impl fmt::Display for Stop {
         match self {
             Stop::CutShort { offset } => write!(f, "cut short in the record at offset {offset}"),
             Stop::Corrupt { offset, why } => write!(f, "corrupt record at offset {offset}: {why}"),
+            Stop::Refill => f.write_str("more is to be read"),
             Stop::Unreadable { offset, error } => {
                 write!(f, "unreadable from offset {offset}: {error}")
             }

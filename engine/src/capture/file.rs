@@ -41,6 +41,23 @@ pub struct CaptureFile {
     last_ns: i64,
 }
 
+/// Why no more packets were added to a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// There are as many as asked for.
+    Most,
+    /// More can be read once those in the buffer are handed over.
+    Buffer,
+    /// There are no more.
+    End,
+}
+
+enum Step {
+    Packet(Packet),
+    Refill,
+    End,
+}
+
 enum Format {
     Pcap(Pcap),
     Pcapng(Pcapng),
@@ -79,35 +96,91 @@ impl CaptureFile {
 
     /// Time of the first packet, which is left to be read; `None` if there is none, or it has no time.
     pub fn first_ns(&mut self) -> Option<i64> {
-        let first_ns = read(&mut self.format, &mut self.input, &mut self.ending)?.ts_ns;
+        let Read::Record(Record { ts_ns: first_ns, .. }) = read(&mut self.format, &mut self.input, &mut self.ending)
+        else {
+            return None;
+        };
         self.input.put_back();
         first_ns
     }
 
-    /// The next packet and its bytes; [`Packet::start`] and [`Packet::file`] are the caller's to fill in.
+    /// Adds to `packets` what the buffer holds, until they are `most`, and says what stopped that. `file` is the index that
+    /// goes into each. What was added stays in its place until [`CaptureFile::hand_over`].
     ///
     /// A packet without a time (pcapng's simple packets) takes that of the packet before it.
-    #[inline]
-    pub fn next(&mut self) -> Option<(Packet, &[u8])> {
-        let record = read(&mut self.format, &mut self.input, &mut self.ending)?;
-        if let Some(ts_ns) = record.ts_ns {
-            self.clock_steps_back += u64::from(ts_ns < self.last_ns && self.facts.last_ns.is_some());
-            self.facts.first_ns.get_or_insert(ts_ns);
-            self.facts.last_ns = Some(ts_ns);
-            self.last_ns = ts_ns;
+    pub fn fill(&mut self, file: u32, packets: &mut Vec<Packet>, most: usize) -> Filled {
+        while packets.len() < most {
+            if let Format::Pcap(reader) = &self.format
+                && !self.ending.reached
+            {
+                let (bytes, place) = self.input.unread();
+                let before = packets.len();
+                let first = Packet { file, frame: self.facts.packets + 1, ..Packet::default() };
+                let used = reader.scan(bytes, place, first, packets, most);
+                self.input.pass(used);
+                self.facts.packets += (packets.len() - before) as u64;
+                packets.get(before..).unwrap_or_default().iter().for_each(|packet| self.note_time(packet.ts_ns));
+                if packets.len() >= most {
+                    break;
+                }
+            }
+            if !packets.is_empty() {
+                self.input.pin();
+            }
+            match self.next(file) {
+                Step::Packet(packet) => packets.push(packet),
+                Step::Refill => return Filled::Buffer,
+                Step::End => return Filled::End,
+            }
         }
+        Filled::Most
+    }
+
+    /// The next packet, one by one.
+    fn next(&mut self, file: u32) -> Step {
+        let (ts_ns, place, length, original_len, interface, link) =
+            match read(&mut self.format, &mut self.input, &mut self.ending) {
+                Read::Record(r) => {
+                    (r.ts_ns, r.bytes.as_ptr().addr(), r.bytes.len(), r.original_len, r.interface, r.link)
+                }
+                Read::Refill => return Step::Refill,
+                Read::End => return Step::End,
+            };
         self.facts.packets += 1;
-        let packet = Packet {
+        if let Some(ts_ns) = ts_ns {
+            self.note_time(ts_ns);
+        }
+        Step::Packet(Packet {
             ts_ns: self.last_ns,
             frame: self.facts.packets,
-            start: 0,
-            captured_len: record.bytes.len() as u32,
-            original_len: record.original_len,
-            file: 0,
-            interface: record.interface,
-            link: record.link,
-        };
-        Some((packet, record.bytes))
+            // An empty packet's bytes may lie nowhere.
+            start: if length == 0 { 0 } else { place - self.input.base() },
+            captured_len: length as u32,
+            original_len,
+            file,
+            interface,
+            link,
+        })
+    }
+
+    #[inline]
+    fn note_time(&mut self, ts_ns: i64) {
+        self.clock_steps_back += u64::from(ts_ns < self.last_ns && self.facts.last_ns.is_some());
+        self.facts.first_ns.get_or_insert(ts_ns);
+        self.facts.last_ns = Some(ts_ns);
+        self.last_ns = ts_ns;
+    }
+
+    /// The bytes of a packet that was just read.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&self, packet: &Packet) -> &[u8] {
+        self.input.run(packet.start, packet.captured_len as usize)
+    }
+
+    /// Gives the bytes of the packets away in `data`, whose buffer is used for the next ones.
+    pub fn hand_over(&mut self, data: &mut Vec<u8>) {
+        self.input.hand_over(data);
     }
 
     /// What is known of the file so far.
@@ -120,6 +193,25 @@ impl CaptureFile {
         FileFacts { interfaces, problem: self.ending.problem.clone(), ..self.facts.clone() }
     }
 
+    /// Packets read, where the next record begins in the (decompressed) stream, and the time of the last packet.
+    #[must_use]
+    pub fn position(&self) -> (u64, u64, i64) {
+        (self.facts.packets, self.input.offset(), self.last_ns)
+    }
+
+    /// Whether reading can go on at any record: nothing has to be known of those before.
+    #[must_use]
+    pub fn is_seekable(&self) -> bool {
+        self.facts.compression == "none" && matches!(self.format, Format::Pcap(_))
+    }
+
+    /// Goes on with a stream of the same file that stands at `offset`, after so many packets.
+    pub fn go_on_with(&mut self, stream: Stream, packets: u64, offset: u64, last_ns: i64) {
+        self.input = Window::at(stream, offset);
+        self.facts.packets = packets;
+        self.last_ns = last_ns;
+    }
+
     /// Packets so far that were older than the one before them.
     #[must_use]
     pub fn clock_steps_back(&self) -> u64 {
@@ -127,25 +219,31 @@ impl CaptureFile {
     }
 }
 
+/// What reading a record came to.
+enum Read<'w> {
+    Record(Record<'w>),
+    Refill,
+    End,
+}
+
 /// The next record; once there is none, never again.
 #[inline]
-fn read<'w>(format: &mut Format, input: &'w mut Window, ending: &mut Ending) -> Option<Record<'w>> {
+fn read<'w>(format: &mut Format, input: &'w mut Window, ending: &mut Ending) -> Read<'w> {
     if ending.reached {
-        return None;
+        return Read::End;
     }
     let record = match format {
         Format::Pcap(reader) => reader.next(input),
         Format::Pcapng(reader) => reader.next(input),
     };
-    record
-        .unwrap_or_else(|stop| {
-            ending.problem = Some(stop.to_string());
-            None
-        })
-        .or_else(|| {
-            ending.reached = true;
-            None
-        })
+    match record {
+        Ok(Some(record)) => return Read::Record(record),
+        Ok(None) => {}
+        Err(Stop::Refill) => return Read::Refill,
+        Err(stop) => ending.problem = Some(stop.to_string()),
+    }
+    ending.reached = true;
+    Read::End
 }
 
 fn open_format(path: &str, input: &mut Window, compression: &str) -> Result<Format, Refusal> {
@@ -167,6 +265,7 @@ fn header_error(path: &str, stop: &Stop) -> SourceError {
             format!("the file header is corrupt: {why}; copy the capture again")
         }
         Stop::Unreadable { error, .. } => format!("cannot be read: {error}"),
+        Stop::Refill => stop.to_string(),
     };
     SourceError::new(path, message).at(stop.offset())
 }

@@ -6,8 +6,8 @@
 //! [`Filter::new`] checks what Linux's `bpf_check_classic` (`net/core/filter.c`) checks; scratch memory starts as
 //! zeros, which makes its check for uninitialised loads unnecessary.
 
-use super::LinkType;
 use super::order::Order;
+use super::{LinkType, Packet};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -107,6 +107,16 @@ impl Filter {
     pub fn matches(&self, link: LinkType, bytes: &[u8], original_len: u32) -> bool {
         self.programs.is_empty()
             || self.program(link).is_some_and(|program| run(program, bytes, original_len).unwrap_or(0) != 0)
+    }
+
+    /// Takes out the packets that do not pass, and says how many they were. `bytes_of` gives a packet's bytes.
+    pub fn retain<'p>(&self, packets: &mut Vec<Packet>, bytes_of: impl Fn(&Packet) -> &'p [u8]) -> u64 {
+        if self.programs.is_empty() {
+            return 0;
+        }
+        let before = packets.len();
+        packets.retain(|packet| self.matches(packet.link, bytes_of(packet), packet.original_len));
+        (before - packets.len()) as u64
     }
 
     fn program(&self, link: LinkType) -> Option<&[Instruction]> {

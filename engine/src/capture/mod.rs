@@ -39,11 +39,11 @@ pub use facts::{FileFacts, InterfaceFacts};
 pub use set::{CaptureSet, SetFacts};
 
 /// A data-link type as the capture file states it (<https://www.tcpdump.org/linktypes.html>).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkType(pub u32);
 
 /// One captured packet: where its bytes are in the batch, and what the file says of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Packet {
     /// Capture time, ns since 1970 UTC.
     pub ts_ns: i64,
@@ -80,18 +80,6 @@ impl Batch {
     #[must_use]
     pub fn bytes(&self, packet: &Packet) -> &[u8] {
         self.data.get(packet.start..).and_then(|rest| rest.get(..packet.captured_len as usize)).unwrap_or_default()
-    }
-
-    /// Empties the batch and keeps its buffers.
-    pub fn clear(&mut self) {
-        self.packets.clear();
-        self.data.clear();
-    }
-
-    #[inline]
-    fn push(&mut self, packet: Packet, bytes: &[u8]) {
-        self.packets.push(Packet { start: self.data.len(), ..packet });
-        self.data.extend_from_slice(bytes);
     }
 }
 

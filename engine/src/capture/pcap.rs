@@ -12,7 +12,7 @@
 use super::error::Stop;
 use super::order::Order;
 use super::window::Window;
-use super::{LinkType, Record, sane_length};
+use super::{LinkType, Packet, Record, sane_length};
 use crate::capture::facts::InterfaceFacts;
 
 /// Bytes of the file header.
@@ -107,6 +107,43 @@ impl Pcap {
         let record = input.take(record_header + captured as usize)?.ok_or(Stop::CutShort { offset })?;
         let bytes = record.get(record_header..).unwrap_or_default();
         Ok(Some(Record { ts_ns: Some(ts_ns), bytes, original_len, interface: 0, link: self.link }))
+    }
+}
+
+impl Pcap {
+    /// Reads the whole records at the start of `bytes` into `packets`, until those are `most`; how many bytes that used.
+    /// It stops where [`Pcap::next`] has to look: at a record that is not all there, or that is none.
+    ///
+    /// `bytes` lie at `place` in the batch, and `first` is what the next packet has in common with all of the file.
+    pub fn scan(&self, bytes: &[u8], place: usize, first: Packet, packets: &mut Vec<Packet>, most: usize) -> usize {
+        let Layout { order, fraction_ns, record_header, .. } = self.layout;
+        let is_big = order == Order::Big;
+        let number = |word: [u8; 4]| if is_big { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) };
+        let (mut at, mut frame) = (0, first.frame);
+        while packets.len() < most
+            && let Some(&[s0, s1, s2, s3, f0, f1, f2, f3, c0, c1, c2, c3, o0, o1, o2, o3]) =
+                bytes.get(at..).and_then(|rest| rest.first_chunk())
+        {
+            let captured_len = number([c0, c1, c2, c3]);
+            let start = at + record_header;
+            let end = start + captured_len as usize;
+            if captured_len > self.longest || end > bytes.len() {
+                break;
+            }
+            let seconds = i64::from(number([s0, s1, s2, s3]));
+            packets.push(Packet {
+                ts_ns: seconds * 1_000_000_000 + i64::from(number([f0, f1, f2, f3])) * fraction_ns,
+                frame,
+                start: place + start,
+                captured_len,
+                original_len: number([o0, o1, o2, o3]),
+                link: self.link,
+                ..first
+            });
+            frame += 1;
+            at = end;
+        }
+        at
     }
 }
 

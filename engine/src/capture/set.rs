@@ -2,19 +2,16 @@
 
 use super::Batch;
 use super::error::SourceError;
-use super::file::{CaptureFile, Refusal};
+use super::file::{CaptureFile, Filled, Refusal};
 use super::filter::Filter;
 use super::source::{Again, Kept, Stream, cannot_open, open_path};
 use crate::capture::facts::FileFacts;
 use crate::settings::Settings;
-use std::fs;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// A batch is full once it holds this many bytes.
-const BATCH_BYTES: usize = 16 << 20;
 
 /// Several capture files read as one, ordered by the time of their first packet, ties by path.
 ///
@@ -29,7 +26,24 @@ pub struct CaptureSet {
     clock_steps_back: u64,
     bytes_read: Arc<AtomicU64>,
     bytes_total: u64,
+    packets_read: Arc<AtomicU64>,
+    landmarks: Vec<Landmark>,
 }
+
+/// A place from which a set can be read on: where a batch began.
+#[derive(Clone, Copy, Debug)]
+struct Landmark {
+    file: usize,
+    /// Packets of the file before it.
+    packets: u64,
+    offset: u64,
+    /// Ordinal of the next packet.
+    ordinal: u64,
+    last_ns: i64,
+}
+
+/// Bytes between two landmarks of a file. A second look reads no more than this for nothing.
+const LANDMARK_BYTES: u64 = 4 << 20;
 
 /// What a set knows of its files so far.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +54,21 @@ pub struct SetFacts {
     pub clock_steps_back: u64,
     /// Packets that [`Settings::filter`] held back. They are counted in [`FileFacts::packets`].
     pub filtered_packets: u64,
+}
+
+/// How far the reading of a set is.
+pub struct Gauge {
+    bytes_read: Arc<AtomicU64>,
+    bytes_total: u64,
+    packets: Arc<AtomicU64>,
+}
+
+impl Gauge {
+    /// Bytes read, bytes in all (0 for streams), and packets read.
+    #[must_use]
+    pub fn read(&self) -> (u64, u64, u64) {
+        (self.bytes_read.load(Ordering::Relaxed), self.bytes_total, self.packets.load(Ordering::Relaxed))
+    }
 }
 
 /// One file of a set.
@@ -131,26 +160,63 @@ impl CaptureSet {
     pub fn replay(&self, settings: &Settings) -> Result<CaptureSet, SourceError> {
         let mut set = CaptureSet::empty(settings)?;
         set.bytes_total = self.bytes_total;
+        set.landmarks.clone_from(&self.landmarks);
         for member in &self.members {
             set.members.push(member.replay(&set.bytes_read)?);
         }
         Ok(set)
     }
 
-    /// Empties `batch` and fills it with the next packets: at most `max_packets` (at least one), and no more once it
-    /// holds about 16 MiB. `false` when there are none left.
+    /// Empties `batch` and fills it with the next packets: at most `max_packets` (at least one), all of one file, as many
+    /// as its buffer holds (256 KiB, or one longer packet). `false` when there are none left.
     ///
     /// # Errors
     /// [`SourceError`] if a file that was there when the set was opened cannot be opened again.
     pub fn next_batch(&mut self, batch: &mut Batch, max_packets: usize) -> Result<bool, SourceError> {
-        batch.clear();
+        batch.packets.clear();
         batch.first_ordinal = self.next_ordinal;
-        let mut room = true;
-        while room && self.current < self.members.len() {
-            room = !self.fill(batch, max_packets.max(1))?;
+        while batch.packets.is_empty() && self.current < self.members.len() {
+            self.note_landmark();
+            self.fill(batch, max_packets.max(1))?;
         }
         self.next_ordinal += batch.packets.len() as u64;
+        self.packets_read.store(self.next_ordinal, Ordering::Relaxed);
         Ok(!batch.packets.is_empty())
+    }
+
+    /// Goes to a packet, or to one not long before it, as far as this set, or the one that it replays, has been there
+    /// and the files allow it: plain pcap files do, others are read on from where they are. Never goes back.
+    ///
+    /// # Errors
+    /// As [`CaptureSet::next_batch`].
+    pub fn skip_to(&mut self, file: u32, frame: u64) -> Result<(), SourceError> {
+        let (file, here) = (file as usize, self.next_ordinal);
+        let end = self.landmarks.partition_point(|mark| (mark.file, mark.packets) < (file, frame));
+        let known = self.landmarks.get(..end).unwrap_or_default().iter().rev();
+        for &mark in known.take_while(|mark| mark.file == file && mark.ordinal > here) {
+            let Some(member) = self.members.get_mut(mark.file) else { return Ok(()) };
+            // At offset 0 it is opened when its turn comes.
+            if mark.offset == 0 || member.open_at(&mark, &self.bytes_read)? {
+                self.current = mark.file;
+                self.next_ordinal = mark.ordinal;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers where the next batch begins.
+    fn note_landmark(&mut self) {
+        let Some(member) = self.members.get(self.current) else { return };
+        let last = self.landmarks.last().filter(|mark| mark.file == self.current);
+        let (packets, offset, last_ns) = member.open.as_ref().map_or((0, 0, 0), |file| file.position());
+        let due = last.map_or(0, |mark| mark.offset + LANDMARK_BYTES);
+        let is_new = |mark: &Landmark| (mark.file, mark.packets) < (self.current, packets);
+        let is_new = self.landmarks.last().is_none_or(is_new);
+        if is_new && offset >= due {
+            let (file, ordinal) = (self.current, self.next_ordinal);
+            self.landmarks.push(Landmark { file, packets, offset, ordinal, last_ns });
+        }
     }
 
     /// What is known of the files so far; all there is to know once [`CaptureSet::next_batch`] gave `false`.
@@ -170,6 +236,13 @@ impl CaptureSet {
         (self.bytes_read.load(Ordering::Relaxed), self.bytes_total)
     }
 
+    /// The same numbers as [`CaptureSet::progress`], and the packets, to be read while another thread reads the set.
+    #[must_use]
+    pub fn gauge(&self) -> Gauge {
+        let packets = Arc::clone(&self.packets_read);
+        Gauge { bytes_read: Arc::clone(&self.bytes_read), bytes_total: self.bytes_total, packets }
+    }
+
     fn empty(settings: &Settings) -> Result<CaptureSet, SourceError> {
         let filter = Filter::new(settings.filter.clone()).map_err(|why| SourceError::new("filter", why.to_string()))?;
         Ok(CaptureSet {
@@ -181,6 +254,8 @@ impl CaptureSet {
             clock_steps_back: 0,
             bytes_read: Arc::default(),
             bytes_total: 0,
+            packets_read: Arc::default(),
+            landmarks: Vec::new(),
         })
     }
 
@@ -207,31 +282,24 @@ impl CaptureSet {
         }
     }
 
-    /// Fills `batch` from the current file, and moves on if that ends first. Gives whether the batch is full.
-    fn fill(&mut self, batch: &mut Batch, max_packets: usize) -> Result<bool, SourceError> {
+    /// Fills `batch` with what the current file's buffer holds, and moves on if the file ends with it.
+    fn fill(&mut self, batch: &mut Batch, max_packets: usize) -> Result<(), SourceError> {
         let Some(member) = self.members.get_mut(self.current) else {
-            return Ok(false);
+            return Ok(());
         };
         let Some(file) = member.open(&self.bytes_read)? else {
             self.current += 1;
-            return Ok(false);
+            return Ok(());
         };
-        let index = self.current as u32;
-        while let Some((mut packet, bytes)) = file.next() {
-            packet.file = index;
-            if !self.filter.matches(packet.link, bytes, packet.original_len) {
-                self.filtered_packets += 1;
-                continue;
-            }
-            batch.push(packet, bytes);
-            if batch.packets.len() >= max_packets || batch.data.len() >= BATCH_BYTES {
-                return Ok(true);
-            }
+        let filled = file.fill(self.current as u32, &mut batch.packets, max_packets);
+        self.filtered_packets += self.filter.retain(&mut batch.packets, |packet| file.bytes(packet));
+        file.hand_over(&mut batch.data);
+        if filled == Filled::End {
+            self.clock_steps_back += file.clock_steps_back();
+            member.close();
+            self.current += 1;
         }
-        self.clock_steps_back += file.clock_steps_back();
-        member.close();
-        self.current += 1;
-        Ok(false)
+        Ok(())
     }
 }
 
@@ -302,6 +370,21 @@ impl Member {
             }
         }
         Ok(self.open.as_deref_mut())
+    }
+
+    /// Opens the file at a landmark; `false` if it is of a kind that must be read from its start.
+    fn open_at(&mut self, mark: &Landmark, count: &Arc<AtomicU64>) -> Result<bool, SourceError> {
+        let Some(file) = self.open(count)? else { return Ok(false) };
+        if !file.is_seekable() {
+            return Ok(false);
+        }
+        let Origin::Path(path) = &self.origin else { return Ok(false) };
+        let mut stream = File::open(path).map_err(|error| cannot_open(path, &error))?;
+        stream.seek(SeekFrom::Start(mark.offset)).map_err(|error| cannot_open(path, &error))?;
+        if let Some(file) = &mut self.open {
+            file.go_on_with(Box::new(stream), mark.packets, mark.offset, mark.last_ns);
+        }
+        Ok(true)
     }
 
     /// The file was there when the set was opened, and is not now.

@@ -4,11 +4,15 @@ use super::error::Stop;
 use std::io::{ErrorKind, Read};
 
 /// Bytes asked of the stream at a time: large enough that the system call does not matter, small enough for the cache.
-const CHUNK: usize = 256 << 10;
+const CHUNK: usize = 128 << 10;
+/// A buffer that grew beyond this for one long run is not kept for the next.
+const LARGEST_KEPT: usize = 4 * CHUNK;
 
 /// A buffered reader that hands out exact, contiguous runs of bytes and knows its offset in the stream.
 ///
-/// It grows to the longest run asked for, so callers bound a length before they ask.
+/// It grows to the longest run asked for, so callers bound a length before they ask. Once it is pinned, what it handed out
+/// stays in its place: what would need more of the stream gives [`Stop::Refill`], having taken nothing, until the whole
+/// buffer is handed over. So no byte is copied on its way to the stage that reads it, but a record cut by the buffer's end.
 pub struct Window {
     stream: Box<dyn Read + Send>,
     buffer: Vec<u8>,
@@ -19,13 +23,20 @@ pub struct Window {
     offset: u64,
     /// Length of the last run taken, so that it can be put back.
     last: usize,
+    is_pinned: bool,
 }
 
 impl Window {
     /// A window at the start of `stream`.
     #[must_use]
     pub fn new(stream: Box<dyn Read + Send>) -> Self {
-        Window { stream, buffer: Vec::new(), start: 0, end: 0, offset: 0, last: 0 }
+        Window { stream, buffer: Vec::new(), start: 0, end: 0, offset: 0, last: 0, is_pinned: false }
+    }
+
+    /// A window in the middle of a stream, whose next byte is at `offset`.
+    #[must_use]
+    pub fn at(stream: Box<dyn Read + Send>, offset: u64) -> Self {
+        Window { offset, ..Window::new(stream) }
     }
 
     /// Offset in the (decompressed) stream of the next byte.
@@ -34,10 +45,59 @@ impl Window {
         self.offset
     }
 
+    /// Where the buffer lies: the address of a run that was handed out, less this, is its place in the buffer.
+    #[inline]
+    #[must_use]
+    pub fn base(&self) -> usize {
+        self.buffer.as_ptr().addr()
+    }
+
+    /// A run of the buffer by its place.
+    #[inline]
+    #[must_use]
+    pub fn run(&self, place: usize, length: usize) -> &[u8] {
+        self.buffer.get(place..).and_then(|rest| rest.get(..length)).unwrap_or_default()
+    }
+
+    /// What is in the buffer and was not taken yet, and its place.
+    #[inline]
+    #[must_use]
+    pub fn unread(&self) -> (&[u8], usize) {
+        (self.buffer.get(self.start..self.end).unwrap_or_default(), self.start)
+    }
+
+    /// Takes so many bytes of what is [`Window::unread`].
+    pub fn pass(&mut self, length: usize) {
+        self.advance(length.min(self.end - self.start));
+        self.last = 0;
+    }
+
+    /// Keeps everything in its place until [`Window::hand_over`].
+    #[inline]
+    pub fn pin(&mut self) {
+        self.is_pinned = true;
+    }
+
+    /// Gives the buffer away for `other`, which takes its place with the bytes that were not taken yet.
+    pub fn hand_over(&mut self, other: &mut Vec<u8>) {
+        if other.len() > LARGEST_KEPT {
+            *other = Vec::new();
+        }
+        let rest = self.buffer.get(self.start..self.end).unwrap_or_default();
+        if other.len() < rest.len() {
+            other.resize(rest.len().max(CHUNK), 0);
+        }
+        if let Some(front) = other.get_mut(..rest.len()) {
+            front.copy_from_slice(rest);
+        }
+        std::mem::swap(&mut self.buffer, other);
+        (self.start, self.end, self.last, self.is_pinned) = (0, self.end - self.start, 0, false);
+    }
+
     /// The next `length` bytes without taking them; fewer only where the stream ends.
     ///
     /// # Errors
-    /// [`Stop::Unreadable`] if the stream fails before it gave that many.
+    /// [`Stop::Unreadable`] if the stream fails before it gave that many; [`Stop::Refill`].
     #[inline]
     pub fn peek(&mut self, length: usize) -> Result<&[u8], Stop> {
         if self.end - self.start < length {
@@ -74,6 +134,9 @@ impl Window {
     /// # Errors
     /// As [`Window::peek`].
     pub fn skip(&mut self, mut length: u64) -> Result<bool, Stop> {
+        if self.is_pinned && ((self.end - self.start) as u64) < length {
+            return Err(Stop::Refill);
+        }
         while length > 0 {
             let here = self.peek(length.min(CHUNK as u64) as usize)?.len();
             if here == 0 {
@@ -93,6 +156,9 @@ impl Window {
     /// Reads until `length` bytes are unread or the stream ends.
     #[cold]
     fn fill(&mut self, length: usize) -> Result<(), Stop> {
+        if self.is_pinned {
+            return Err(Stop::Refill);
+        }
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
@@ -143,6 +209,21 @@ mod tests {
         assert_eq!(window.take(3).unwrap(), None, "a take past the end takes nothing");
         assert_eq!(window.take(2).unwrap(), Some(&[8, 9][..]));
         assert!(!window.skip(1).unwrap());
+    }
+
+    #[test]
+    fn a_pinned_window_moves_nothing_and_gives_its_buffer_away_whole() {
+        let mut window = Window::new(Box::new(Dripping((0..10).collect::<Vec<u8>>().into_iter())));
+        let place = window.take(3).unwrap().unwrap().as_ptr().addr();
+        let place = place - window.base();
+        window.pin();
+        assert!(matches!(window.take(4), Err(Stop::Refill)), "only three were read so far");
+        assert!(matches!(window.skip(4), Err(Stop::Refill)));
+        assert_eq!((window.run(place, 3), window.offset()), (&[0, 1, 2][..], 3));
+        let mut given = Vec::new();
+        window.hand_over(&mut given);
+        assert_eq!(given.get(place..place + 3), Some(&[0, 1, 2][..]));
+        assert_eq!(window.take(7).unwrap(), Some(&[3, 4, 5, 6, 7, 8, 9][..]));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::ip::{Ends, Place, TCP};
 use super::layers::Layers;
 use super::span::{Span, u16_at};
 use super::walk::{Piece, Walk, protocol};
-use super::{NotAnalysed, Segment, segment, sent, udp};
+use super::{Header, NotAnalysed, segment_header, sent, udp};
 use crate::capture::Packet;
 use crate::record::{Address, Tunnel};
 use crate::settings::Settings;
@@ -162,29 +162,31 @@ pub struct Whole {
     ends: Ends,
     protocol: u8,
     layers: Layers,
-    bytes: Vec<u8>,
+    /// What it carries.
+    pub bytes: Vec<u8>,
     wire_len: u32,
     /// Packets that it came in.
     pub packets: u64,
 }
 
 impl Whole {
-    /// Its segment, marked with the packet that completed it.
+    /// Its segment's header, marked with the packet that completed it; its bytes are to begin at `start` of the batch's.
     ///
     /// # Errors
-    /// As [`super::decode_nested`].
-    pub fn segment<'a>(&'a self, packet: &Packet, ordinal: u64) -> Result<Segment<'a>, NotAnalysed> {
+    /// As [`super::decode`].
+    pub fn header(&self, packet: &Packet, ordinal: u64, start: usize) -> Result<Header, NotAnalysed> {
         let mut walk = self.walk();
         let datagram = walk.run()?;
-        segment(packet, ordinal, &datagram, walk.layers().tunnel()).map_err(|reason| walk.judge(reason))
+        let found = segment_header(packet, ordinal, &datagram, walk.layers().tunnel(), &self.bytes, start);
+        found.map_err(|reason| walk.judge(reason))
     }
 
-    /// As [`super::tunnel_text`].
+    /// The headers around it.
     #[must_use]
-    pub fn tunnel_text(&self) -> Option<String> {
+    pub fn layers_around(&self) -> Layers {
         let mut walk = self.walk();
         let _ = walk.run();
-        Some(walk.layers().text()).filter(|text| !text.is_empty())
+        *walk.layers()
     }
 
     fn walk(&self) -> Walk<'_> {
@@ -224,7 +226,7 @@ impl Defragmenter {
         }
     }
 
-    /// Takes a packet that [`super::decode_nested`] called a fragment; gives the datagram that it completes, if any.
+    /// Takes a packet that [`super::decode`] called a fragment; gives the datagram that it completes, if any.
     ///
     /// # Errors
     /// [`NotAnalysed`], to be counted: it completes none, or carries nothing that is analysed.

@@ -1,7 +1,8 @@
 //! Bytes that nobody sent in good faith: every link type, every encapsulation, any bytes, any nest.
 
-use super::tests::{PAYLOAD, ethernet, ipv4, ipv6, packet, tcp, udp};
+use super::tests::{PAYLOAD, decode, ethernet, ipv4, ipv6, packet, tcp, tunnel_text, udp};
 use super::*;
+use super::{Header, decode_any as decode_nested};
 use crate::settings::Settings;
 use proptest::prelude::*;
 use std::time::Instant;
@@ -78,9 +79,9 @@ fn samples() -> Vec<(u32, Vec<u8>)> {
 #[test]
 fn every_sample_leads_to_its_segment() {
     for (link, bytes) in samples() {
-        let segment =
+        let header =
             decode(&packet(link, bytes.len()), &bytes, 0).unwrap_or_else(|e| panic!("{link}: {e:?}, {bytes:x?}"));
-        assert_eq!((segment.payload, segment.dst_port), (PAYLOAD, 80));
+        assert_eq!((Segment::new(&header, &bytes).payload, header.target().1), (PAYLOAD, 80));
     }
 }
 
@@ -89,7 +90,7 @@ fn a_sample_cut_anywhere_is_a_segment_or_a_reason() {
     for (link, bytes) in samples() {
         for end in 0..bytes.len() {
             let cut = &bytes[..end];
-            let as_sent = decode(&packet(link, end), cut, 0).map(|segment| segment.payload.len());
+            let as_sent = decode(&packet(link, end), cut, 0).map(|header| header.captured_len as usize);
             assert!(as_sent.is_err() || as_sent.is_ok_and(|length| length <= PAYLOAD.len()), "{link} cut at {end}");
             if let Ok(segment) = decode(&packet(link, bytes.len()), cut, 0) {
                 assert_eq!(segment.payload_len, 5, "{link}: a snaplen of {end} does not change what was sent");
@@ -154,7 +155,7 @@ fn the_depth_is_what_the_setting_says() {
 /// Whatever decode and the defragmenter make of a packet, within bounds.
 fn survives(link: u32, bytes: &[u8], original_len: usize, most_depth: u8) -> Result<(), TestCaseError> {
     let packet = packet(link, original_len);
-    let within = |segment: &Segment<'_>| segment.payload.len() <= bytes.len();
+    let within = |header: &Header| Segment::new(header, bytes).payload.len() == header.captured_len as usize;
     match decode_nested(&packet, bytes, 0, most_depth) {
         Ok(segment) => prop_assert!(within(&segment)),
         Err(reason) => prop_assert!(!reason.kind().is_empty()),
@@ -162,7 +163,7 @@ fn survives(link: u32, bytes: &[u8], original_len: usize, most_depth: u8) -> Res
     let _ = tunnel_text(&packet, bytes, most_depth);
     let mut defragmenter = Defragmenter::new(&Settings { max_tunnel_depth: most_depth, ..Settings::default() });
     if let Ok(whole) = defragmenter.accept(&packet, bytes) {
-        let _ = (whole.segment(&packet, 0), whole.tunnel_text());
+        let _ = (whole.header(&packet, 0, 0), whole.layers_around());
     }
     Ok(())
 }

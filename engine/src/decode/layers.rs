@@ -104,7 +104,7 @@ fn write_labels(text: &mut String, labels: [u32; SHOWN_LABELS], count: u8) {
 }
 
 /// The layers of one packet, outermost first.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layers {
     list: [Layer; MOST],
     len: u8,

@@ -12,6 +12,8 @@ use crate::record::Tunnel;
 
 const NULL: u32 = 0;
 pub const ETHERNET: u32 = 1;
+/// What most captures are of.
+pub const ETHERNET_LINK: LinkType = LinkType(ETHERNET);
 /// `DLT_RAW` of most systems, which some tools write in place of `LINKTYPE_RAW`.
 const RAW_DLT: u32 = 12;
 /// `DLT_RAW` of `OpenBSD`.

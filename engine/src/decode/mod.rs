@@ -32,6 +32,7 @@ mod ip;
 mod ipnet;
 mod ipv4;
 mod ipv6;
+mod key;
 mod kind;
 mod layers;
 mod link;
@@ -40,11 +41,13 @@ mod mpls;
 mod nflog;
 mod null;
 mod pktap;
+mod plain;
 mod ppi;
 mod ppp;
 mod pppoe;
 mod prism;
 mod radiotap;
+mod segment;
 mod sll;
 mod span;
 mod tcp;
@@ -53,10 +56,14 @@ mod udp;
 mod vxlan;
 mod walk;
 
+pub use key::{FlowKey, PARTITIONS};
+pub use segment::{Header, Segment};
+
 use crate::capture::Packet;
-use crate::record::{Address, Tunnel};
+use crate::record::Tunnel;
 pub use fragments::{Defragmenter, FragmentCounts, Whole};
 use ip::Datagram;
+pub use layers::Layers;
 use link::parse_link;
 use span::Span;
 use walk::Walk;
@@ -77,52 +84,76 @@ mod ethertype {
 /// Encapsulations around one packet that are taken off, unless [`crate::settings::Settings`] says another number.
 pub const TUNNEL_DEPTH: u8 = 4;
 
-/// Decodes one packet; `ordinal` is its position over the whole set of files. Up to [`TUNNEL_DEPTH`] encapsulations.
-///
-/// # Errors
-/// As [`decode_nested`].
-#[inline]
-pub fn decode<'a>(packet: &Packet, bytes: &'a [u8], ordinal: u64) -> Result<Segment<'a>, NotAnalysed> {
-    decode_nested(packet, bytes, ordinal, TUNNEL_DEPTH)
-}
-
-/// Decodes one packet inside up to `most_depth` encapsulations: the plain path, and where that gives up, the walk.
+/// Decodes one packet into `header`, where it is to stay, inside up to `most_depth` encapsulations; `ordinal` is its
+/// position over the whole set of files.
 ///
 /// # Errors
 /// [`NotAnalysed`], to be counted: this is no whole TCP segment, or not readable as one. [`NotAnalysed::Fragment`] is
 /// for a [`Defragmenter`] first.
 #[inline]
-pub fn decode_nested<'a>(
+pub fn decode(
     packet: &Packet,
-    bytes: &'a [u8],
+    bytes: &[u8],
     ordinal: u64,
     most_depth: u8,
-) -> Result<Segment<'a>, NotAnalysed> {
-    let span = sent(packet, bytes);
-    let give_up = |reason| decode_wrapped(packet, span, ordinal, most_depth, reason);
-    let frame = match parse_link(packet.link, span) {
-        Ok(frame) => frame,
-        Err(reason) => return give_up(reason),
-    };
-    let parsed = match frame.ethertype {
-        ethertype::IPV4 => ipv4::parse_ipv4(frame.rest),
-        ethertype::IPV6 => ipv6::parse_ipv6(frame.rest),
-        other => return give_up(NotAnalysed::EtherType(other)),
-    };
-    match parsed {
-        Ok(datagram) => segment(packet, ordinal, &datagram, frame.tunnel),
-        Err(reason) => give_up(reason),
+    header: &mut Header,
+) -> Result<(), NotAnalysed> {
+    if packet.link == link::ETHERNET_LINK && plain::decode_plain(packet, bytes, ordinal, header) {
+        return Ok(());
     }
+    decode_rare(packet, bytes, ordinal, most_depth, header)
 }
 
-/// What is around a packet, as the `tunnel` column shows it; `None` for nothing.
 #[cold]
+#[inline(never)]
+fn decode_rare(
+    packet: &Packet,
+    bytes: &[u8],
+    ordinal: u64,
+    most_depth: u8,
+    header: &mut Header,
+) -> Result<(), NotAnalysed> {
+    *header = decode_any(packet, bytes, ordinal, most_depth)?;
+    Ok(())
+}
+
+/// The long way: any link type, tags, extension headers, tunnels, and packets that are no TCP at all.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_any(packet: &Packet, bytes: &[u8], ordinal: u64, most_depth: u8) -> Result<Header, NotAnalysed> {
+    let span = sent(packet, bytes);
+    let (datagram, tunnel) = match parse_common(packet, span) {
+        Ok(found) => found,
+        Err(NotAnalysed::LinkType(_) | NotAnalysed::EtherType(_) | NotAnalysed::IpProtocol(_)) => {
+            let mut walk = Walk::of_packet(packet.link.0, span, most_depth);
+            let datagram = walk.run()?;
+            let found = segment_header(packet, ordinal, &datagram, walk.layers().tunnel(), bytes, packet.start);
+            return found.map_err(|reason| walk.judge(reason));
+        }
+        Err(reason) => return Err(reason),
+    };
+    segment_header(packet, ordinal, &datagram, tunnel, bytes, packet.start)
+}
+
+/// One common link header, its tags, one IP header.
+fn parse_common<'a>(packet: &Packet, span: Span<'a>) -> Result<(Datagram<'a>, Tunnel), NotAnalysed> {
+    let frame = parse_link(packet.link, span)?;
+    let datagram = match frame.ethertype {
+        ethertype::IPV4 => ipv4::parse_ipv4(frame.rest)?,
+        ethertype::IPV6 => ipv6::parse_ipv6(frame.rest)?,
+        other => return Err(NotAnalysed::EtherType(other)),
+    };
+    Ok((datagram, frame.tunnel))
+}
+
+/// The headers around a packet.
 #[must_use]
-pub fn tunnel_text(packet: &Packet, bytes: &[u8], most_depth: u8) -> Option<String> {
+pub fn layers_around(packet: &Packet, bytes: &[u8], most_depth: u8) -> Layers {
     let mut walk = Walk::of_packet(packet.link.0, sent(packet, bytes), most_depth);
     // As far as it comes: a fragment's own headers are around it, too.
     let _ = walk.run();
-    Some(walk.layers().text()).filter(|text| !text.is_empty())
+    *walk.layers()
 }
 
 /// The bytes with the length they had on the wire. Some tools write an original length below the captured one.
@@ -131,56 +162,48 @@ fn sent<'a>(packet: &Packet, bytes: &'a [u8]) -> Span<'a> {
     Span { bytes, wire_len: packet.original_len.max(bytes.len() as u32) }
 }
 
-/// Any other link header, and headers inside headers; `reason` is what ended the plain path.
-#[cold]
-#[inline(never)]
-fn decode_wrapped<'a>(
-    packet: &Packet,
-    span: Span<'a>,
-    ordinal: u64,
-    most_depth: u8,
-    reason: NotAnalysed,
-) -> Result<Segment<'a>, NotAnalysed> {
-    if !matches!(reason, NotAnalysed::LinkType(_) | NotAnalysed::EtherType(_) | NotAnalysed::IpProtocol(_)) {
-        return Err(reason);
-    }
-    let mut walk = Walk::of_packet(packet.link.0, span, most_depth);
-    let datagram = walk.run()?;
-    segment(packet, ordinal, &datagram, walk.layers().tunnel()).map_err(|reason| walk.judge(reason))
-}
-
-/// The TCP segment inside an IP packet.
-#[inline]
-fn segment<'a>(
+/// What the TCP segment inside an IP packet tells; `bytes`, which it lies in, begin at `start` of the batch's.
+fn segment_header(
     packet: &Packet,
     ordinal: u64,
-    datagram: &Datagram<'a>,
+    datagram: &Datagram<'_>,
     tunnel: Tunnel,
-) -> Result<Segment<'a>, NotAnalysed> {
-    let header = tcp::parse_tcp(datagram.rest)?;
-    let opens_or_closes = header.flags.0 & (Flags::SYN.0 | Flags::FIN.0) != 0;
-    Ok(Segment {
+    bytes: &[u8],
+    start: usize,
+) -> Result<Header, NotAnalysed> {
+    let tcp = tcp::parse_tcp(datagram.rest)?;
+    let opens_or_closes = tcp.flags.0 & (Flags::SYN.0 | Flags::FIN.0) != 0;
+    let (source, target) = ((datagram.src, tcp.ports.0), (datagram.dst, tcp.ports.1));
+    let (key, from_low) = FlowKey::directed(source, target, tunnel.key());
+    let captured_headers = datagram.rest.bytes.len().min(tcp.header_len);
+    Ok(Header {
+        partition: key.partition() as u8,
+        key,
         ordinal,
         ts_ns: packet.ts_ns,
         frame: packet.frame,
         file: packet.file,
         interface: packet.interface,
-        src: datagram.src,
-        dst: datagram.dst,
-        src_port: header.ports.0,
-        dst_port: header.ports.1,
-        tunnel,
-        ttl: datagram.ttl,
+        seq: tcp.seq,
+        ack: tcp.ack,
+        payload_len: tcp.payload.wire_len,
+        payload_start: (start + offset_in(bytes, datagram.rest.bytes) + captured_headers) as u32,
+        captured_len: tcp.payload.bytes.len() as u32,
+        options_print: tcp::options_print(tcp.options),
+        tunnel_name: if tunnel.is_named() { u32::MAX } else { 0 },
         ip_id: datagram.ip_id,
-        seq: header.seq,
-        ack: header.ack,
-        flags: header.flags,
-        window: header.window,
-        options: header.options,
-        checksum_offloaded: opens_or_closes && header.checksum == datagram.pseudo_header_sum(),
-        payload: header.payload.bytes,
-        payload_len: header.payload.wire_len,
+        flags: tcp.flags,
+        window: tcp.window,
+        ttl: datagram.ttl,
+        options_len: tcp.options.len() as u8,
+        from_low,
+        checksum_offloaded: opens_or_closes && tcp.checksum == datagram.pseudo_header_sum(),
     })
+}
+
+/// Where `part` begins in the slice it was cut from.
+fn offset_in(whole: &[u8], part: &[u8]) -> usize {
+    part.as_ptr().addr().saturating_sub(whole.as_ptr().addr())
 }
 
 /// TCP header flags, the 12 low bits of the 13th and 14th header byte (RFC 9293 §3.1).
@@ -224,52 +247,6 @@ pub struct Options {
     /// The option kinds in order, 4 bits each from the least significant (kind & 15), first 8 kinds: the stack's
     /// fingerprint.
     pub order: u32,
-}
-
-/// One TCP segment as the wire carried it.
-#[derive(Clone, Copy, Debug)]
-pub struct Segment<'a> {
-    /// Position of the packet over the whole set of files.
-    pub ordinal: u64,
-    /// Capture time, ns since 1970 UTC.
-    pub ts_ns: i64,
-    /// Frame number in its file, from 1.
-    pub frame: u64,
-    /// Index of the file.
-    pub file: u32,
-    /// Interface within the file.
-    pub interface: u32,
-    /// Source address.
-    pub src: Address,
-    /// Destination address.
-    pub dst: Address,
-    /// Source port.
-    pub src_port: u16,
-    /// Destination port.
-    pub dst_port: u16,
-    /// What is around the packet.
-    pub tunnel: Tunnel,
-    /// IPv4 TTL or IPv6 hop limit.
-    pub ttl: u8,
-    /// IPv4 identification; `None` for IPv6.
-    pub ip_id: Option<u16>,
-    /// Sequence number.
-    pub seq: u32,
-    /// Acknowledgment number (meaningful with ACK).
-    pub ack: u32,
-    /// Flags.
-    pub flags: Flags,
-    /// Window field, unscaled.
-    pub window: u16,
-    /// Options that are evidence.
-    pub options: Options,
-    /// On a SYN or FIN: the checksum field holds the pseudo-header's sum, uncomplemented, as a Linux host leaves it for
-    /// its network card to complete. So the capture was taken on the sender (by chance: one packet in 65,536).
-    pub checksum_offloaded: bool,
-    /// Payload bytes that were captured (may be fewer than `payload_len`).
-    pub payload: &'a [u8],
-    /// Payload length on the wire, from the IP length.
-    pub payload_len: u32,
 }
 
 /// Why a packet did not become a [`Segment`]. Counted by [`NotAnalysed::kind`], never raised.

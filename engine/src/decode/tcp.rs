@@ -1,6 +1,6 @@
 //! The TCP header and its options (RFC 9293 §3.1, §3.2).
 
-use super::span::{Span, u8_at, u16_at, u32_at};
+use super::span::{Span, u16_at, u32_at};
 use super::{Flags, NotAnalysed, Options};
 
 const HEADER: usize = 20;
@@ -20,6 +20,12 @@ const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
 
+/// What almost every segment but a SYN carries (RFC 7323 appendix A).
+const ALIGNED_TIMESTAMPS: [u8; 4] = [NO_OPERATION, NO_OPERATION, TIMESTAMPS, 10];
+
+/// [`Options::order`] of the SYN that nearly every Linux host sends: MSS, SACK permitted, timestamps, padding, window scale.
+const LINUX_SYN_ORDER: u32 = 0x31842;
+
 /// Option kinds that [`Options::order`] has room for.
 const ORDERED_KINDS: u32 = 8;
 
@@ -38,8 +44,10 @@ pub struct Header<'a> {
     pub window: u16,
     /// Checksum field.
     pub checksum: u16,
-    /// Options.
-    pub options: Options,
+    /// Length the header states.
+    pub header_len: usize,
+    /// Options, as far as they were captured.
+    pub options: &'a [u8],
     /// What follows the header.
     pub payload: Span<'a>,
 }
@@ -61,55 +69,79 @@ pub fn parse_tcp(span: Span<'_>) -> Result<Header<'_>, NotAnalysed> {
         flags: Flags(offset_and_flags & 0x0fff),
         window: u16_at(header, WINDOW),
         checksum: u16_at(header, CHECKSUM),
-        options: parse_options(options),
+        header_len: header_length,
+        options,
         payload: span.after(header_length),
     })
 }
 
+/// Of the options, what tells one packet from the next: `TSval`, and the first SACK block's right edge.
+#[inline]
+pub fn options_print(list: &[u8]) -> u32 {
+    match list.len() {
+        0 => 0,
+        12 if list.starts_with(&ALIGNED_TIMESTAMPS) => u32_at(list, 4),
+        20 if is_linux_syn(list) => u32_at(list, 8),
+        _ => rare_options_print(list),
+    }
+}
+
+/// Whether these are the options of a SYN as nearly every Linux host sends it.
+fn is_linux_syn(list: &[u8]) -> bool {
+    const START: [u8; 4] = [SACK_PERMITTED, 2, TIMESTAMPS, 10];
+    const END: [u8; 3] = [NO_OPERATION, WINDOW_SCALE, 3];
+    list.len() == 20
+        && list.starts_with(&[MAXIMUM_SEGMENT_SIZE, 4])
+        && list.get(4..8) == Some(&START)
+        && list.get(16..19) == Some(&END)
+}
+
+#[cold]
+fn rare_options_print(list: &[u8]) -> u32 {
+    let options = parse_options(list);
+    let [(_, edge), ..] = options.sack;
+    options.timestamps.map_or(0, |(value, _)| value) ^ edge.rotate_left(16)
+}
+
 /// Reads options up to the end mark, the end of what was captured, or the first that contradicts itself.
 #[inline]
-pub fn parse_options(mut list: &[u8]) -> Options {
-    // What almost every segment but a SYN carries (RFC 7323 appendix A).
-    const ALIGNED_TIMESTAMPS: [u8; 4] = [NO_OPERATION, NO_OPERATION, TIMESTAMPS, 10];
+pub fn parse_options(list: &[u8]) -> Options {
     let mut options = Options::default();
-    if list.len() == 12 && list.starts_with(&ALIGNED_TIMESTAMPS) {
-        options.timestamps = Some((u32_at(list, 4), u32_at(list, 8)));
-        options.order = 0x811;
+    if is_linux_syn(list) {
+        options.mss = Some(u16_at(list, 2));
+        options.sack_permitted = true;
+        options.timestamps = Some((u32_at(list, 8), u32_at(list, 12)));
+        options.window_scale = list.last().copied();
+        options.order = LINUX_SYN_ORDER;
         return options;
     }
-    let mut count = 0;
-    while let Some((&kind, rest)) = list.split_first() {
+    let (mut at, mut shift) = (0, 0);
+    while let Some(&kind) = list.get(at) {
         if kind == END_OF_OPTIONS {
             break;
         }
-        let value = if kind == NO_OPERATION { Some(&[][..]) } else { option_value(rest) };
-        let Some(value) = value else { break };
-        if count < ORDERED_KINDS {
-            options.order |= u32::from(kind & 0x0f) << (4 * count);
-            count += 1;
+        let length = if kind == NO_OPERATION { 1 } else { list.get(at + 1).map_or(0, |&length| usize::from(length)) };
+        let Some(option) = list.get(at..at + length).filter(|_| length > 1 || kind == NO_OPERATION) else { break };
+        if shift < 4 * ORDERED_KINDS {
+            options.order |= u32::from(kind & 0x0f) << shift;
+            shift += 4;
         }
-        apply(&mut options, kind, value);
-        let length = if kind == NO_OPERATION { 0 } else { value.len() + 1 };
-        list = rest.get(length..).unwrap_or_default();
+        apply(&mut options, option);
+        at += length;
     }
     options
 }
 
-/// The value of an option whose length byte is first in `rest`; the length counts kind and length too.
-fn option_value(rest: &[u8]) -> Option<&[u8]> {
-    let length = usize::from(*rest.first()?);
-    rest.get(1..length.checked_sub(1)?)
-}
-
-/// Takes up one option. One whose length is not that of its kind says nothing.
-fn apply(options: &mut Options, kind: u8, value: &[u8]) {
-    match (kind, value.len()) {
-        (MAXIMUM_SEGMENT_SIZE, 2) => options.mss = Some(u16_at(value, 0)),
-        (WINDOW_SCALE, 1) => options.window_scale = Some(u8_at(value, 0)),
-        (SACK_PERMITTED, 0) => options.sack_permitted = true,
-        (TIMESTAMPS, 8) => options.timestamps = Some((u32_at(value, 0), u32_at(value, 4))),
-        (SACK, 8 | 16 | 24 | 32) => {
-            let (blocks, _) = value.as_chunks::<8>();
+/// Takes up one option, kind and length first. One whose length is not that of its kind says nothing.
+#[inline]
+fn apply(options: &mut Options, option: &[u8]) {
+    match *option {
+        [MAXIMUM_SEGMENT_SIZE, _, high, low] => options.mss = Some(u16::from_be_bytes([high, low])),
+        [WINDOW_SCALE, _, shift] => options.window_scale = Some(shift),
+        [SACK_PERMITTED, _] => options.sack_permitted = true,
+        [TIMESTAMPS, 10, ..] => options.timestamps = Some((u32_at(option, 2), u32_at(option, 6))),
+        [SACK, 10 | 18 | 26 | 34, ref blocks @ ..] => {
+            let (blocks, _) = blocks.as_chunks::<8>();
             for (slot, block) in options.sack.iter_mut().zip(blocks) {
                 *slot = (u32_at(block, 0), u32_at(block, 4));
             }
@@ -127,6 +159,9 @@ mod tests {
     fn the_options_of_a_linux_syn() {
         let list = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0, 1, 3, 3, 7];
         let options = parse_options(&list);
+        // The same with padding behind goes the long way.
+        let padded = parse_options(&[&list[..], &[0, 0, 0, 0]].concat());
+        assert_eq!((options, options_print(&list)), (padded, 9));
         let expected = Options {
             timestamps: Some((9, 0)),
             mss: Some(1460),
@@ -139,11 +174,13 @@ mod tests {
     }
 
     #[test]
-    fn the_short_cut_for_timestamps_reads_as_the_long_way() {
+    fn the_print_of_timestamps_has_a_short_cut() {
         let list = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
-        let long_way = parse_options(&[&list[..], &[0, 0, 0, 0]].concat());
-        assert_eq!(parse_options(&list), long_way);
-        assert_eq!(long_way.timestamps, Some((1, 2)));
+        assert_eq!((options_print(&list), rare_options_print(&list)), (1, 1));
+        assert_eq!(parse_options(&list).timestamps, Some((1, 2)));
+        let sack = [1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2];
+        assert_eq!(options_print(&sack), 2 << 16);
+        assert_eq!(options_print(&[]), 0);
     }
 
     #[test]

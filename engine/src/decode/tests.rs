@@ -2,7 +2,14 @@
 
 use super::*;
 use crate::capture::LinkType;
+use crate::record::{Address, Tunnel};
 use proptest::prelude::*;
+
+/// The header of one packet.
+pub(super) fn decode(packet: &Packet, bytes: &[u8], ordinal: u64) -> Result<Header, NotAnalysed> {
+    let mut header = Header::default();
+    super::decode(packet, bytes, ordinal, TUNNEL_DEPTH, &mut header).map(|()| header)
+}
 
 pub(super) const PAYLOAD: &[u8] = b"GET /";
 
@@ -59,7 +66,7 @@ pub(super) fn packet(link: u32, original_len: usize) -> Packet {
 }
 
 /// Decodes bytes that were captured whole.
-pub(super) fn whole(link: u32, bytes: &[u8]) -> Result<Segment<'_>, NotAnalysed> {
+pub(super) fn whole(link: u32, bytes: &[u8]) -> Result<Header, NotAnalysed> {
     decode(&packet(link, bytes.len()), bytes, 77)
 }
 
@@ -74,25 +81,32 @@ pub(super) fn udp(port: u16, inside: &[u8]) -> Vec<u8> {
     ipv4(17, 0, &[&header, inside].concat())
 }
 
+/// What is around a packet, as text.
+pub(super) fn tunnel_text(packet: &Packet, bytes: &[u8], most_depth: u8) -> String {
+    layers_around(packet, bytes, most_depth).text()
+}
+
 /// The bytes lead to the segment that [`tcp`] makes, and `text` names what is around it.
 pub(super) fn reaches(link: u32, bytes: &[u8], text: &str) {
-    let segment = whole(link, bytes).unwrap_or_else(|reason| panic!("link {link}: {reason:?}"));
-    assert_eq!((segment.payload, segment.payload_len), (PAYLOAD, 5), "link {link}, {text}");
-    assert_eq!((segment.src_port, segment.dst_port, segment.seq), (0x8235, 80, 0x0102_0304), "link {link}, {text}");
-    let named = tunnel_text(&packet(link, bytes.len()), bytes, TUNNEL_DEPTH);
-    assert_eq!(named.as_deref().unwrap_or_default(), text, "link {link}");
-    assert_eq!(segment.tunnel.is_named(), text.split(" / ").any(|name| !name.is_empty() && !name.starts_with("vlan")));
+    let header = whole(link, bytes).unwrap_or_else(|reason| panic!("link {link}: {reason:?}"));
+    assert_eq!((Segment::new(&header, bytes).payload, header.payload_len), (PAYLOAD, 5), "link {link}, {text}");
+    assert_eq!((header.source().1, header.target().1, header.seq), (0x8235, 80, 0x0102_0304), "link {link}, {text}");
+    assert_eq!(tunnel_text(&packet(link, bytes.len()), bytes, TUNNEL_DEPTH), text, "link {link}");
+    let is_named = text.split(" / ").any(|name| !name.is_empty() && !name.starts_with("vlan"));
+    assert_eq!(header.tunnel_name != 0, is_named, "link {link}, {text}");
 }
 
 #[test]
 fn every_field_of_a_segment() {
     let bytes = ethernet(&[0x0800], &ipv4(6, 8, &tcp(0x18, 0, &[2, 4, 5, 0xb4])));
-    let s = whole(1, &bytes).unwrap();
+    let header = whole(1, &bytes).unwrap();
+    let s = Segment::new(&header, &bytes);
     assert_eq!((s.ordinal, s.ts_ns, s.frame, s.file, s.interface), (77, 9, 3, 1, 2));
-    assert_eq!((s.src.to_string(), s.dst.to_string()), ("10.0.0.1".into(), "10.0.0.2".into()));
-    assert_eq!((s.src_port, s.dst_port, s.tunnel, s.ttl, s.ip_id), (0x8235, 80, Tunnel(0), 63, Some(0xabcd)));
+    assert_eq!(s.source(), (Address::v4([10, 0, 0, 1]), 0x8235));
+    assert_eq!(s.target(), (Address::v4([10, 0, 0, 2]), 80));
+    assert_eq!((s.tunnel(), s.ttl, s.ip_id), (Tunnel(0), 63, Some(0xabcd)));
     assert_eq!((s.seq, s.ack, s.window), (0x0102_0304, 0x0506_0708, 0x1020));
-    assert_eq!((s.flags, s.options.mss), (Flags(0x18), Some(1460)));
+    assert_eq!((s.flags, s.options().mss), (Flags(0x18), Some(1460)));
     assert_eq!((s.payload, s.payload_len), (PAYLOAD, 5));
 }
 
@@ -124,8 +138,9 @@ fn every_link_type_reaches_the_segment() {
         (229, v6),
     ];
     for (link, bytes) in cases {
-        let segment = whole(link, &bytes).unwrap_or_else(|reason| panic!("link {link}: {reason:?}"));
-        assert_eq!((segment.payload, segment.payload_len, segment.dst_port), (PAYLOAD, 5, 80), "link {link}");
+        let header = whole(link, &bytes).unwrap_or_else(|reason| panic!("link {link}: {reason:?}"));
+        let payload = Segment::new(&header, &bytes).payload;
+        assert_eq!((payload, header.payload_len, header.target().1), (PAYLOAD, 5, 80), "link {link}");
     }
 }
 
@@ -140,12 +155,12 @@ fn tags_are_part_of_the_flow() {
         (&[0x8100, 0xe000, 0x0800], 0),
     ];
     for (types, tunnel) in cases {
-        assert_eq!(whole(1, &ethernet(types, &v4)).unwrap().tunnel, Tunnel(*tunnel), "{types:x?}");
+        assert_eq!(whole(1, &ethernet(types, &v4)).unwrap().tunnel(), Tunnel(*tunnel), "{types:x?}");
     }
     let mut sll = vec![0; 14];
     sll.extend([0x8100u16, 7, 0x0800].map(u16::to_be_bytes).concat());
     sll.extend(&v4);
-    assert_eq!(whole(113, &sll).unwrap().tunnel, Tunnel(8 << 16));
+    assert_eq!(whole(113, &sll).unwrap().tunnel(), Tunnel(8 << 16));
     let deep = ethernet(&[0x8100, 1, 0x8100, 2, 0x8100, 3, 0x0800], &v4);
     assert_eq!(kind(1, &deep), "vlan_deeper_than_two");
 }
@@ -200,19 +215,20 @@ fn extension_headers_are_passed_over() {
     inside.extend([44, 0, 0, 0, 0, 0, 0, 0]);
     inside.extend([6, 0xff, 0, 6, 1, 2, 3, 4]);
     inside.extend(tcp(0x10, 0, &[]));
-    let segment = ipv6(0, &inside);
-    let segment = whole(229, &segment).unwrap();
-    assert_eq!((segment.payload, segment.payload_len, segment.ttl, segment.ip_id), (PAYLOAD, 5, 62, None));
+    let bytes = ipv6(0, &inside);
+    let header = whole(229, &bytes).unwrap();
+    let payload = Segment::new(&header, &bytes).payload;
+    assert_eq!((payload, header.payload_len, header.ttl, header.ip_id), (PAYLOAD, 5, 62, None));
 }
 
 #[test]
 fn padding_is_no_payload() {
     let mut frame = ethernet(&[0x0800], &ipv4(6, 0, &tcp(0x10, 0, &[])));
     frame.resize(frame.len() + 7, 0);
-    assert_eq!(whole(1, &frame).unwrap().payload, PAYLOAD);
+    assert_eq!(Segment::new(&whole(1, &frame).unwrap(), &frame).payload, PAYLOAD);
     let mut frame = ethernet(&[0x86dd], &ipv6(6, &tcp(0x10, 0, &[])));
     frame.resize(frame.len() + 7, 0);
-    assert_eq!(whole(1, &frame).unwrap().payload, PAYLOAD);
+    assert_eq!(Segment::new(&whole(1, &frame).unwrap(), &frame).payload, PAYLOAD);
 }
 
 #[test]
@@ -222,7 +238,8 @@ fn a_length_of_zero_means_to_the_end_of_the_frame() {
     let mut v6 = ipv6(6, &tcp(0x10, 0, &[]));
     v6[4..6].fill(0);
     for (link, bytes) in [(228, v4), (229, v6)] {
-        let segment = decode(&packet(link, bytes.len() + 70_000), &bytes, 0).unwrap();
+        let header = decode(&packet(link, bytes.len() + 70_000), &bytes, 0).unwrap();
+        let segment = Segment::new(&header, &bytes);
         assert_eq!((segment.payload, segment.payload_len), (PAYLOAD, 70_005));
     }
 }
@@ -238,11 +255,12 @@ fn a_cut_packet_keeps_its_length_on_the_wire() {
             assert_eq!(result.unwrap_err(), NotAnalysed::Truncated, "cut at {end}");
             continue;
         }
-        let segment = result.unwrap();
+        let header = result.unwrap();
+        let segment = Segment::new(&header, &bytes[..end]);
         assert_eq!((segment.payload_len, segment.seq), (5, 0x0102_0304), "cut at {end}");
         assert_eq!(segment.payload, &PAYLOAD[..end.saturating_sub(headers + 12)]);
         let stamps = (end >= headers + 12).then_some((1, 2));
-        assert_eq!(segment.options.timestamps, stamps, "cut at {end}");
+        assert_eq!(segment.options().timestamps, stamps, "cut at {end}");
     }
 }
 
@@ -282,7 +300,7 @@ proptest! {
         original_len in any::<u32>(),
     ) {
         match decode(&packet(link, original_len as usize), &bytes, 0) {
-            Ok(segment) => prop_assert!(segment.payload.len() <= bytes.len()),
+            Ok(header) => prop_assert_eq!(Segment::new(&header, &bytes).payload.len(), header.captured_len as usize),
             Err(reason) => prop_assert!(!reason.kind().is_empty()),
         }
     }
@@ -301,8 +319,35 @@ proptest! {
                 *slot = byte;
             }
         }
-        if let Ok(segment) = whole(1, &bytes) {
-            prop_assert!(segment.payload.len() <= segment.payload_len as usize);
+        if let Ok(header) = whole(1, &bytes) {
+            prop_assert!(header.captured_len <= header.payload_len);
+            prop_assert_eq!(Segment::new(&header, &bytes).payload.len(), header.captured_len as usize);
+        }
+    }
+
+    /// What goes the short way comes out as it would of the long one; cut, padded and damaged packets too.
+    #[test]
+    fn the_short_way_ends_where_the_long_one_does(
+        flags in 0u8..64,
+        checksum in prop_oneof![Just(0x0a00u16 + 1 + 0x0a00 + 2 + 6 + 37), any::<u16>()],
+        timestamps in any::<bool>(),
+        changes in prop::collection::vec((12usize..70, any::<u8>()), 0..3),
+        cut in 30usize..90,
+        start in 0usize..9,
+    ) {
+        let options: &[u8] = if timestamps { &[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2] } else { &[2, 4, 5, 0xb4] };
+        let mut bytes = ethernet(&[0x0800], &ipv4(6, 0, &tcp(flags, checksum, options)));
+        for (at, byte) in changes {
+            if let Some(slot) = bytes.get_mut(at) {
+                *slot = byte;
+            }
+        }
+        let whole = packet(1, bytes.len());
+        bytes.truncate(cut);
+        let packet = Packet { start, ..whole };
+        let mut header = Header::default();
+        if plain::decode_plain(&packet, &bytes, 5, &mut header) {
+            prop_assert_eq!(decode_any(&packet, &bytes, 5, TUNNEL_DEPTH), Ok(header));
         }
     }
 }

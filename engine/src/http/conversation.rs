@@ -10,7 +10,6 @@ use super::framing::{Body, Method, request_body};
 use super::head::{Fields, Parsed, RequestHead, ResponseHead, parse};
 use super::persistence::parse_keep_alive;
 use super::sniff::{Sniff, sniff};
-use super::text;
 use crate::record::{ConnectionOption, HttpFacts, Mark, Protocol, Role};
 
 /// One connection's HTTP.
@@ -77,6 +76,19 @@ impl Conversation {
         direction.attempts = attempts;
     }
 
+    /// Takes the first bytes of a connection if they begin with a whole head, which is then read only once: most do.
+    pub fn open(&mut self, role: Role, bytes: &[u8], origin: Origin, sink: &mut impl ExchangeSink) -> bool {
+        let Parsed::Complete(len, head) = parse_any(role, bytes) else { return false };
+        if len > self.max_head_bytes {
+            return false;
+        }
+        let direction = self.direction(role);
+        (direction.start, direction.last) = (origin, origin.mark);
+        self.take_head(role, &head, sink);
+        self.read_on(role, bytes, len, origin, sink);
+        true
+    }
+
     /// Takes the next bytes of one direction, the start of a segment first.
     pub fn data(&mut self, role: Role, bytes: &[u8], origin: Origin, sink: &mut impl ExchangeSink) {
         let direction = self.direction(role);
@@ -85,7 +97,11 @@ impl Conversation {
             let wanted = if role == Role::Client { Sniff::Request } else { Sniff::Response };
             direction.resync(sniff(bytes) == wanted);
         }
-        let mut at = 0;
+        self.read_on(role, bytes, 0, origin, sink);
+    }
+
+    /// Reads the bytes from `at` on.
+    fn read_on(&mut self, role: Role, bytes: &[u8], mut at: usize, origin: Origin, sink: &mut impl ExchangeSink) {
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             let seq = origin.seq.wrapping_add(at as u32);
             at += self.step(role, rest, Origin { seq, ..origin }, sink).max(1);
@@ -166,7 +182,7 @@ impl Conversation {
         let start = direction.start;
         direction.lost_at = None;
         let message = Message::request(head, start);
-        self.note_request(head, &message);
+        self.note_request(head, &message, sink);
         self.pairing.push_request(head, message, sink.wanted());
         self.facts.max_outstanding = self.facts.max_outstanding.max(self.pairing.outstanding());
         let body = request_body(head);
@@ -179,7 +195,7 @@ impl Conversation {
         self.emit_finished(sink);
     }
 
-    fn note_request(&mut self, head: &RequestHead<'_>, message: &Message) {
+    fn note_request(&mut self, head: &RequestHead<'_>, message: &Message, sink: &mut impl ExchangeSink) {
         let facts = &mut self.facts;
         if let Some(end) = facts.last_response_end.filter(|_| self.pairing.outstanding() == 0) {
             let wait_ns = message.start.mark.ts_ns.saturating_sub(end.ts_ns);
@@ -196,7 +212,7 @@ impl Conversation {
         facts.last_request_ack = message.start.ack;
         facts.messages.add(Role::Client, message.version, message.option, message.persistent);
         if facts.user_agent.is_none() && facts.requests == 1 {
-            facts.user_agent = head.fields.user_agent.map(text);
+            facts.user_agent = head.fields.user_agent.map(|value| sink.text(value));
         }
     }
 
@@ -211,12 +227,12 @@ impl Conversation {
             self.pairing.skip_lost_responses(lost_at, start.ack);
         }
         let body = self.pairing.push_response(head, start, sink.wanted());
-        self.note_response(head);
+        self.note_response(head, sink);
         self.begin_body(Role::Server, body, sink);
         self.emit_finished(sink);
     }
 
-    fn note_response(&mut self, head: &ResponseHead<'_>) {
+    fn note_response(&mut self, head: &ResponseHead<'_>, sink: &mut impl ExchangeSink) {
         let Some(answer) = self.pairing.next_request().and_then(|e| e.response) else { return };
         let (facts, message) = (&mut self.facts, answer.message);
         facts.responses = facts.responses.saturating_add(1);
@@ -228,7 +244,7 @@ impl Conversation {
         facts.until_close |= answer.body == Body::UntilClose;
         facts.messages.add(Role::Server, message.version, message.option, message.persistent);
         if facts.responses == 1 {
-            facts.server_software = head.fields.server.map(text);
+            facts.server_software = head.fields.server.map(|value| sink.text(value));
         }
         note_keep_alive(facts, &head.fields);
     }

@@ -2,11 +2,12 @@
 
 use super::conversation::Conversation;
 use super::direction::Origin;
-use super::hello::{HelloReader, Names};
+use super::hello::HelloReader;
 use super::sniff::{Sniff, sniff};
-use crate::record::{Exchange, HttpFacts, Protocol, Role};
+use crate::record::{Exchange, HttpFacts, Protocol, Role, TlsNames};
 use crate::settings::Settings;
 use crate::tcp::stream::Piece;
+use std::sync::Arc;
 
 /// Bytes of one side that may pass before it must be known what they are.
 const MAX_OPENING_BYTES: usize = 4096;
@@ -17,6 +18,10 @@ pub trait ExchangeSink {
     fn wanted(&self) -> bool;
     /// One finished exchange.
     fn exchange(&mut self, exchange: Exchange);
+    /// A short text from the wire, as [`super::text`] makes it; a sink that has seen it lately need not make it again.
+    fn text(&mut self, value: &[u8]) -> Arc<str> {
+        super::text(value).into()
+    }
 }
 
 /// A sink for when only the connection's facts are wanted.
@@ -72,7 +77,7 @@ enum Stage {
     /// A ClientHello that is not whole yet.
     Hello(Box<HelloReader>),
     /// Settled.
-    Settled(Protocol, Option<Box<Names>>),
+    Settled(Protocol, Option<Box<TlsNames>>),
 }
 
 /// First payload of each side while it is not known what it is.
@@ -144,10 +149,7 @@ impl HttpFlow {
             Stage::Opening(opening) => HttpFacts { protocol: opening.protocol(), ..facts },
             Stage::Http(http) => http.finish(sink),
             Stage::Hello(_) => HttpFacts { protocol: Some(Protocol::Tls), ..facts },
-            Stage::Settled(protocol, names) => {
-                let Names { sni, alpn } = names.map(|n| *n).unwrap_or_default();
-                HttpFacts { protocol: Some(protocol), sni, alpn, ..facts }
-            }
+            Stage::Settled(protocol, names) => HttpFacts { protocol: Some(protocol), tls: names, ..facts },
         }
     }
 
@@ -179,11 +181,17 @@ impl HttpFlow {
 
     /// Payload while it is not known what it is.
     fn open(&mut self, role: Role, bytes: &[u8], origin: Origin, sink: &mut impl ExchangeSink) {
-        if matches!(self.stage, Stage::Unseen) && starts_http(role, sniff(bytes)) {
+        if matches!(self.stage, Stage::Unseen) && may_start_http(role, bytes) {
             let mut http = self.conversation();
-            http.data(role, bytes, origin, sink);
-            self.stage = Stage::Http(http);
-            return;
+            if http.open(role, bytes, origin, sink) {
+                self.stage = Stage::Http(http);
+                return;
+            }
+            if starts_http(role, sniff(bytes)) {
+                http.data(role, bytes, origin, sink);
+                self.stage = Stage::Http(http);
+                return;
+            }
         }
         let mut opening = self.opening();
         match opening.judge(role, bytes, origin) {
@@ -224,6 +232,14 @@ impl HttpFlow {
             Some(names) => Stage::Settled(Protocol::Tls, Some(Box::new(names))),
             None => Stage::Hello(Box::new(reader)),
         };
+    }
+}
+
+/// Whether it is worth trying to read a head: a server's begins with its version, a client's with a method.
+fn may_start_http(role: Role, bytes: &[u8]) -> bool {
+    match role {
+        Role::Client => bytes.first().is_some_and(|byte| byte.is_ascii_graphic() || matches!(byte, b'\r' | b'\n')),
+        Role::Server => bytes.starts_with(b"HTTP/1."),
     }
 }
 

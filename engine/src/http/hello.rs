@@ -4,6 +4,7 @@
 //! `nom` and its tables) leaves the part that needs care, a hello over several records and segments, to its caller.
 
 use super::text;
+use crate::record::TlsNames as Names;
 
 /// Longest hello kept; post-quantum ones are about 2 KiB.
 const MAX_HELLO_BYTES: usize = 16 << 10;
@@ -12,15 +13,6 @@ const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 const SERVER_NAME: u16 = 0;
 const ALPN: u16 = 16;
-
-/// What a ClientHello says of who is asked for what.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names {
-    /// First host name of the `server_name` extension.
-    pub sni: Option<Box<str>>,
-    /// First protocol of the ALPN extension.
-    pub alpn: Option<Box<str>>,
-}
 
 /// Collects a client's first bytes until its hello is whole.
 #[derive(Debug, Default)]

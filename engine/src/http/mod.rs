@@ -22,7 +22,7 @@ pub use sniff::{Sniff, sniff};
 pub const MAX_TEXT_BYTES: usize = 256;
 
 /// A value from the wire as text: at most [`MAX_TEXT_BYTES`] of it, what is not UTF-8 replaced. Still hostile.
-fn text(value: &[u8]) -> Box<str> {
+pub(crate) fn text(value: &[u8]) -> Box<str> {
     bounded_text(value, MAX_TEXT_BYTES)
 }
 

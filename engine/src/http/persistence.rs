@@ -52,6 +52,9 @@ pub fn persists(sender: Role, version: u8, options: Options, to_proxy: bool) -> 
 /// Whether a request's target says that its recipient is a proxy: absolute-form or CONNECT (RFC 9112 §3.2.2, §3.2.3).
 #[must_use]
 pub fn is_to_proxy(method: &str, target: &str) -> bool {
+    if target.starts_with('/') && method != "CONNECT" {
+        return false; // origin-form, what nearly every request has
+    }
     let scheme = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
     method == "CONNECT" || target.split_once("://").is_some_and(|(before, _)| scheme(before))
 }

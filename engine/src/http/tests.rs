@@ -41,7 +41,7 @@ struct Outcome {
 
 /// The `n`th step happens at `n` ms in frame `n`.
 fn mark(n: u64) -> Mark {
-    Mark { ts_ns: n as i64 * 1_000_000, frame: n, file: 0 }
+    Mark::new(n as i64 * 1_000_000, n, 0)
 }
 
 /// Plays the steps; `cut` cuts what a side sends into segments. Every step has received all before it.
@@ -145,7 +145,7 @@ fn other_protocols_are_labelled_and_cost_nothing_more() {
         assert!(!facts.broken, "{steps:?}");
     }
     let facts = played(&[C(&client_hello)]).facts;
-    assert_eq!((facts.sni.as_deref(), facts.alpn.as_deref()), (Some("a.example"), Some("h2")));
+    assert_eq!(facts.tls.map(|names| (names.sni, names.alpn)), Some((Some("a.example".into()), Some("h2".into()))));
 }
 
 #[test]

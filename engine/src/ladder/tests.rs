@@ -9,13 +9,7 @@ fn ladders(name: &str, numbers: &[u64]) -> Vec<Ladder> {
     let (outcome, set) = analyze(&[path], &settings, None).expect("a capture").expect("nobody stops it");
     let target = |number: &u64| {
         let record = outcome.connections.get(*number as usize - 1).expect("a connection");
-        Target {
-            ordinal: record.ordinal,
-            connection: *number,
-            ends: [record.client, record.server],
-            tunnel: record.tunnel,
-            end_ns: record.last.ts_ns,
-        }
+        Target { connection: *number, sight: record.into() }
     };
     let targets: Vec<Target> = numbers.iter().map(target).collect();
     draw(&mut set.replay(&settings).expect("the file again"), &targets, &outcome, &settings).expect("the file again")
@@ -136,8 +130,7 @@ fn a_long_connection_keeps_its_first_rows_and_counts_the_rest() {
     let mut set = CaptureSet::from_reader("-", stream, &settings).expect("a capture");
     let outcome = read_all(&mut set, &settings, None).expect("a capture").expect("nobody stops it");
     let [record] = &outcome.connections[..] else { panic!("one connection") };
-    let ends = [record.client, record.server];
-    let target = Target { ordinal: 0, connection: 1, ends, tunnel: record.tunnel, end_ns: record.last.ts_ns };
+    let target = Target { connection: 1, sight: record.into() };
     let mut again = set.replay(&settings).expect("what was kept");
     let ladder = draw(&mut again, &[target], &outcome, &settings).expect("a ladder").remove(0);
     assert_eq!((ladder.rows.len(), ladder.omitted), (MAX_ROWS, 50));

@@ -19,6 +19,25 @@ impl SparseBuckets {
         SparseBuckets { width_ns: base_ns.max(1), limit: limit.max(2), counts: Vec::new() }
     }
 
+    /// Every instant has its own bucket, however many there are.
+    #[must_use]
+    pub fn unbounded() -> Self {
+        SparseBuckets::new(1, usize::MAX)
+    }
+
+    /// Distinct buckets.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// Takes out the buckets that begin before an instant; what they counted.
+    pub fn drop_before(&mut self, at_ns: i64) -> u64 {
+        let width = self.width_ns;
+        let end = self.counts.partition_point(|&(index, _)| index.saturating_mul(width) < at_ns);
+        self.counts.drain(..end).map(|(_, count)| count).sum()
+    }
+
     /// The present width, ns.
     #[must_use]
     pub fn width_ns(&self) -> i64 {
@@ -32,28 +51,59 @@ impl SparseBuckets {
 
     /// One more at an instant.
     pub fn add(&mut self, at_ns: i64) {
-        self.put(at_ns.div_euclid(self.width_ns), 1);
+        self.add_many(at_ns, 1);
+    }
+
+    /// So many more at an instant.
+    #[inline]
+    pub fn add_many(&mut self, at_ns: i64, count: u64) {
+        self.put(at_ns.div_euclid(self.width_ns), count);
         self.fit();
     }
 
     /// Both together.
     pub fn merge(&mut self, other: &Self) {
-        while self.width_ns < other.width_ns {
+        let mut theirs = other.clone();
+        while self.width_ns < theirs.width_ns {
             self.double();
         }
-        for &(index, n) in &other.counts {
-            let start_ns = index.saturating_mul(other.width_ns);
-            self.put(start_ns.div_euclid(self.width_ns), n);
-            self.fit();
+        while theirs.width_ns < self.width_ns {
+            theirs.double();
         }
+        let mine = std::mem::take(&mut self.counts);
+        self.counts.reserve_exact(mine.len().max(theirs.counts.len()));
+        let (mut mine, mut theirs) = (mine.into_iter().peekable(), theirs.counts.into_iter().peekable());
+        loop {
+            let next = match (mine.peek(), theirs.peek()) {
+                (Some(a), Some(b)) if a.0 <= b.0 => mine.next(),
+                (_, Some(_)) => theirs.next(),
+                (_, None) => mine.next(),
+            };
+            let Some((index, count)) = next else { break };
+            self.put(index, count);
+        }
+        self.fit();
     }
 
-    /// Records come nearly in order of time, so the bucket is looked for at the end first.
+    /// Records come nearly in order of time, so the bucket is looked for among the last ones first.
+    #[inline]
     fn put(&mut self, index: i64, count: u64) {
-        match self.counts.last_mut() {
-            Some(last) if last.0 == index => last.1 += count,
-            Some(last) if last.0 > index => self.put_before(index, count),
-            _ => self.counts.push((index, count)),
+        let newest = self.counts.iter_mut().rev().take(3);
+        let mut is_last = true;
+        for slot in newest {
+            if slot.0 == index {
+                slot.1 += count;
+                return;
+            }
+            if slot.0 < index {
+                break;
+            }
+            is_last = false;
+        }
+        if is_last {
+            self.counts.push((index, count));
+        } else {
+            self.put_before(index, count);
         }
     }
 

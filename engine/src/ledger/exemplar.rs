@@ -4,7 +4,9 @@
 //! and depends on the connection alone, so keeping the three least merges in any order.
 
 use super::summary::Exemplar;
-use crate::record::{ActiveCloser, Close, ConnectionRecord, Quality, Race, ResetEffect, ResetKind, Role, TimeWaitEnd};
+use crate::record::{
+    ActiveCloser, Close, ConnectionRecord, Quality, Race, ResetEffect, ResetKind, Role, Sight, TimeWaitEnd,
+};
 use std::collections::BTreeMap;
 
 /// Every kind, in the order of their places.
@@ -87,14 +89,26 @@ fn rank(record: &ConnectionRecord) -> Rank {
 pub struct Exemplars {
     /// By the kinds' places in [`KINDS`].
     best: [Vec<(Rank, Exemplar)>; KINDS.len()],
+    /// The kinds, a bit each, of which nothing later than `settled_by` can be better than what is kept.
+    settled: u32,
+    settled_by: u64,
+}
+
+/// The kinds of a connection, a bit each.
+fn bits(kinds: &[(&'static str, bool); KINDS.len()]) -> u32 {
+    kinds.iter().rev().fold(0, |bits, (_, applies)| bits << 1 | u32::from(*applies))
 }
 
 impl Exemplars {
     /// One more connection; costs nothing once better ones are kept.
     pub fn add(&mut self, record: &ConnectionRecord) {
+        let kinds = kinds(record);
+        if bits(&kinds) & !self.settled == 0 && record.ordinal > self.settled_by {
+            return;
+        }
         let common = rank(record);
         let mut made: Option<Exemplar> = None;
-        for (list, (kind, applies)) in self.best.iter_mut().zip(kinds(record)) {
+        for (list, (kind, applies)) in self.best.iter_mut().zip(kinds) {
             if !applies {
                 continue;
             }
@@ -105,6 +119,22 @@ impl Exemplars {
             }
             insert(list, rank, made.get_or_insert_with(|| exemplar(record)).clone());
         }
+        self.settle();
+    }
+
+    /// A kind whose list is full of whole and short ones takes none that begins later.
+    fn settle(&mut self) {
+        self.settled = 0;
+        self.settled_by = 0;
+        for (place, (list, kind)) in self.best.iter().zip(KINDS).enumerate() {
+            if let Some(((_, false, false, _), _)) = list.get(MOST - 1)
+                && *kind != MAX_REQUESTS
+            {
+                self.settled |= 1 << place;
+                let latest = list.iter().map(|(rank, _)| rank.3).max().unwrap_or(0);
+                self.settled_by = self.settled_by.max(latest);
+            }
+        }
     }
 
     /// Both together.
@@ -114,6 +144,7 @@ impl Exemplars {
                 insert(list, rank, exemplar);
             }
         }
+        self.settle();
     }
 
     /// For the Summary, best first. `limit` is the inferred maximum of requests.
@@ -141,18 +172,19 @@ fn insert(list: &mut Vec<(Rank, Exemplar)>, rank: Rank, exemplar: Exemplar) {
 fn exemplar(record: &ConnectionRecord) -> Exemplar {
     let end = |(address, port): (crate::record::Address, u16)| (address.to_string(), port);
     Exemplar {
+        sight: Sight::from(record),
         ordinal: record.ordinal,
         connection: 0,
         client: end(record.client),
         server: end(record.server),
         tunnel: record.tunnel.0,
-        file: record.first.file,
-        first_frame: record.first.frame,
-        last_file: record.last.file,
-        last_frame: record.last.frame,
+        file: record.first.file(),
+        first_frame: record.first.frame(),
+        last_file: record.last.file(),
+        last_frame: record.last.frame(),
         start_ns: record.first.ts_ns,
         end_ns: record.last.ts_ns,
-        closer_frame: record.closer.map(|mark| mark.frame),
+        closer_frame: record.closer.map(|mark| mark.frame()),
     }
 }
 

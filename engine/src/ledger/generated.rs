@@ -2,9 +2,9 @@
 
 use crate::decode::Flags;
 use crate::record::{
-    ActiveCloser, Address, Close, CloserBasis, ConnectionOption, ConnectionRecord, HttpFacts, Mark, Protocol, Quality,
-    Race, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, RoleBasis, Side, Stack, State, TimeWaitEnd, TimeWaitFacts,
-    Tunnel,
+    ActiveCloser, Address, Close, CloserBasis, ConnectionOption, ConnectionRecord, HttpFacts, Letters, Mark, Protocol,
+    Quality, Race, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, RoleBasis, Side, Stack, State, TimeWaitEnd,
+    TimeWaitFacts, Tunnel,
 };
 use crate::settings::SECOND;
 use proptest::prelude::*;
@@ -17,12 +17,12 @@ fn word<T: Copy + std::fmt::Debug + 'static>(all: &'static [T]) -> impl Strategy
 }
 
 fn mark() -> impl Strategy<Value = Mark> {
-    (0..200_000_u64, 1..9_u64).prop_map(|(ms, frame)| Mark { ts_ns: START + ms as i64 * 1_000_000, frame, file: 0 })
+    (0..200_000_u64, 1..9_u64).prop_map(|(ms, frame)| Mark::new(START + ms as i64 * 1_000_000, frame, 0))
 }
 
 fn later(start: Mark) -> impl Strategy<Value = Option<Mark>> {
     let ages = prop_oneof![1..70_000_i64, 59_000..67_000_i64];
-    prop::option::of(ages.prop_map(move |ms| Mark { ts_ns: start.ts_ns + ms * 1_000_000, ..start }))
+    prop::option::of(ages.prop_map(move |ms| start.at(start.ts_ns + ms * 1_000_000)))
 }
 
 prop_compose! {
@@ -95,8 +95,8 @@ prop_compose! {
             keep_alive_timeout_s,
             unprocessed: requests.saturating_sub(responses),
             longest_reuse_gap_ns: gap.map(|s| s * SECOND),
-            server_software: name.clone().map(String::into_boxed_str),
-            user_agent: name.map(String::into_boxed_str),
+            server_software: name.clone().map(Into::into),
+            user_agent: name.map(Into::into),
             ..HttpFacts::default()
         };
         for _ in 0..requests {
@@ -138,7 +138,7 @@ prop_compose! {
         quality in 0..128_u8,
     ) -> ConnectionRecord {
         let ns = |ms: Option<i64>| ms.map(|ms| ms * 1_000_000);
-        let last = Mark { ts_ns: first.ts_ns + lasted_ms * 1_000_000, ..first };
+        let last = first.at(first.ts_ns + lasted_ms * 1_000_000);
         ConnectionRecord {
             ordinal: 0,
             client: (Address::v4([10, 0, 0, hosts.0]), ports.0),
@@ -149,7 +149,7 @@ prop_compose! {
             last,
             handshake_rtt_ns: ns(times[0]),
             sides,
-            history: "ShADadFf".into(),
+            history: Letters::default(),
             close: words.1,
             active_closer: words.2,
             closer_basis: words.3,

@@ -26,11 +26,24 @@ pub fn bucket_high(bucket: u16) -> u64 {
     bucket_low(bucket.saturating_add(1)).wrapping_sub(1)
 }
 
-/// Durations counted by bucket.
-#[derive(Clone, Debug, Default)]
+const PER_OCTAVE: usize = 1 << SUB_BITS;
+/// Rows of [`PER_OCTAVE`] buckets that a 64-bit value can fall into.
+const ROWS: usize = 64;
+
+/// Durations counted by bucket. An octave has room once it has a sample; which row of the counts is its, is looked up
+/// without a search.
+#[derive(Clone, Debug)]
 pub struct Histogram {
-    counts: Vec<(u16, u64)>,
+    /// For each octave, its row + 1; 0 where it has none.
+    rows: [u8; ROWS],
+    counts: Vec<[u64; PER_OCTAVE]>,
     range: Option<(i64, i64)>,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Histogram { rows: [0; ROWS], counts: Vec::new(), range: None }
+    }
 }
 
 impl Histogram {
@@ -42,7 +55,7 @@ impl Histogram {
 
     /// Both together.
     pub fn merge(&mut self, other: &Self) {
-        for &(bucket, count) in &other.counts {
+        for (bucket, count) in other.buckets() {
             self.put(bucket, count);
         }
         if let Some(range) = other.range {
@@ -51,14 +64,24 @@ impl Histogram {
     }
 
     fn put(&mut self, bucket: u16, count: u64) {
-        match self.counts.binary_search_by_key(&bucket, |&(b, _)| b) {
-            Ok(at) => {
-                if let Some(slot) = self.counts.get_mut(at) {
-                    slot.1 += count;
-                }
-            }
-            Err(at) => self.counts.insert(at, (bucket, count)),
+        let row = &mut self.rows[usize::from(bucket >> SUB_BITS) % ROWS];
+        if *row == 0 {
+            self.counts.push([0; PER_OCTAVE]);
+            *row = self.counts.len() as u8;
         }
+        if let Some(counts) = self.counts.get_mut(usize::from(*row) - 1) {
+            counts[usize::from(bucket) % PER_OCTAVE] += count;
+        }
+    }
+
+    /// The buckets that hold samples, ascending, with how many.
+    fn buckets(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
+        let of = |(octave, &row): (usize, &u8)| {
+            let counts = usize::from(row).checked_sub(1).and_then(|at| self.counts.get(at));
+            let first = (octave * PER_OCTAVE) as u16;
+            counts.into_iter().flat_map(move |counts| (first..).zip(counts.iter().copied()))
+        };
+        self.rows.iter().enumerate().flat_map(of).filter(|&(_, count)| count > 0)
     }
 
     fn widen(&mut self, (low, high): (i64, i64)) {
@@ -68,7 +91,7 @@ impl Histogram {
     /// Samples.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.counts.iter().map(|&(_, n)| n).sum()
+        self.counts.as_flattened().iter().sum()
     }
 
     /// What the Summary tells; `None` without samples.
@@ -91,7 +114,7 @@ impl Histogram {
         let rank = (u128::from(count) * u128::from(percent)).div_ceil(100) as u64;
         let (min, max) = self.range.unwrap_or_default();
         let mut seen = 0;
-        for &(bucket, n) in &self.counts {
+        for (bucket, n) in self.buckets() {
             seen += n;
             if seen >= rank {
                 let (low, high) = (bucket_low(bucket), bucket_high(bucket));

@@ -1,5 +1,6 @@
 //! One address: what it opened and accepted, what it looks like, and its TIME_WAITs.
 
+use super::buckets::SparseBuckets;
 use super::evidence::Evidence;
 use super::histogram::Histogram;
 use super::kept::{Key, Merge, fixed_hash};
@@ -99,6 +100,11 @@ impl Merge for HostLedger {
 struct TimeWaits {
     entered: u64,
     restarts: u64,
+    /// By the millisecond of the last possible restart.
+    silent: SparseBuckets,
+    /// Those of them that are so old that no capture end censors them.
+    long_silent: u64,
+    /// All others.
     cases: BTreeMap<Case, u64>,
     latest_ms: i64,
     prune_at: usize,
@@ -112,6 +118,8 @@ impl Default for TimeWaits {
         TimeWaits {
             entered: 0,
             restarts: 0,
+            silent: SparseBuckets::unbounded(),
+            long_silent: 0,
             cases: BTreeMap::new(),
             latest_ms: i64::MIN,
             prune_at: SILENT_CASES,
@@ -127,7 +135,7 @@ impl TimeWaits {
         self.entered += 1;
         self.restarts += u64::from(facts.restarts);
         self.latest_ms = self.latest_ms.max(last_ns.div_euclid(MS));
-        *self.cases.entry(Case::of(facts)).or_default() += 1;
+        self.add_case(Case::of(facts), 1);
         self.prune();
         if let Some((mark, _)) = facts.ended {
             self.exact.add(mark.ts_ns.saturating_sub(facts.start.ts_ns));
@@ -137,31 +145,38 @@ impl TimeWaits {
         self.timeline.leave_time_wait(facts);
     }
 
-    /// Silent cases so old that every capture end and every length judges them alike become one.
+    fn add_case(&mut self, case: Case, count: u64) {
+        match case {
+            Case::Silent(restarted_ms) => self.silent.add_many(restarted_ms, count),
+            other => *self.cases.entry(other).or_default() += count,
+        }
+    }
+
+    /// Cases so old that every capture end and every length judges them alike become one.
     fn prune(&mut self) {
-        if self.cases.len() < self.prune_at {
+        if self.silent.len() + self.cases.len() < self.prune_at {
             return;
         }
-        let long_ago = Case::Silent(self.latest_ms.saturating_sub(LONGEST_NS / MS));
-        let recent = self.cases.split_off(&long_ago);
-        let mut cases = BTreeMap::new();
-        for (case, n) in std::mem::replace(&mut self.cases, recent) {
-            let old = |ms: i64| if Case::Silent(ms) < long_ago { LONG_AGO_MS } else { ms };
+        let long_ago_ms = self.latest_ms.saturating_sub(LONGEST_NS / MS);
+        self.long_silent += self.silent.drop_before(long_ago_ms);
+        for (case, n) in std::mem::take(&mut self.cases) {
             let kept = match case {
-                Case::Silent(ms) => Case::Silent(old(ms)),
-                Case::Alive { alive_ms, restarted_ms } => Case::Alive { alive_ms, restarted_ms: old(restarted_ms) },
+                Case::Alive { alive_ms, restarted_ms } if restarted_ms < long_ago_ms => {
+                    Case::Alive { alive_ms, restarted_ms: LONG_AGO_MS }
+                }
                 other => other,
             };
-            *cases.entry(kept).or_default() += n;
+            *self.cases.entry(kept).or_default() += n;
         }
-        self.cases.append(&mut cases);
-        self.prune_at = (self.cases.len() * 2).max(SILENT_CASES);
+        self.prune_at = ((self.silent.len() + self.cases.len()) * 2).max(SILENT_CASES);
     }
 
     fn merge(&mut self, other: &Self) {
         self.entered += other.entered;
         self.restarts += other.restarts;
         self.latest_ms = self.latest_ms.max(other.latest_ms);
+        self.silent.merge(&other.silent);
+        self.long_silent += other.long_silent;
         for (&case, n) in &other.cases {
             *self.cases.entry(case).or_default() += n;
         }
@@ -173,7 +188,10 @@ impl TimeWaits {
 
     fn finish(&self, one_host: bool, length: &Length, end_ns: i64) -> HostTimeWait {
         let (mut basis, mut end) = (Tally::<TimeWaitBasis>::default(), Tally::<TimeWaitEnd>::default());
-        for (case, &n) in &self.cases {
+        let silent = self.silent.iter().map(|(ms, n)| (Case::Silent(ms), n));
+        let old = (Case::Silent(LONG_AGO_MS), self.long_silent);
+        let others = self.cases.iter().map(|(&case, &n)| (case, n));
+        for (case, n) in silent.chain([old]).chain(others) {
             let judged = case.judge(length, end_ns);
             basis.add_many(judged.0, n);
             end.add_many(judged.1, n);

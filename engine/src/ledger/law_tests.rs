@@ -11,7 +11,7 @@ const END_NS: i64 = START + 240 * SECOND;
 
 /// A connection from nothing but its ordinal: an open one, of one packet.
 pub fn plain(ordinal: u64) -> ConnectionRecord {
-    let mark = Mark { ts_ns: ordinal as i64 * 1_000_000, frame: ordinal + 1, file: 0 };
+    let mark = Mark::new(ordinal as i64 * 1_000_000, ordinal + 1, 0);
     let side = || Side {
         packets: 1,
         bytes: 0,
@@ -33,7 +33,7 @@ pub fn plain(ordinal: u64) -> ConnectionRecord {
         last: mark,
         handshake_rtt_ns: Some(1000),
         sides: [side(), side()],
-        history: "ShA".into(),
+        history: Letters::default(),
         close: Close::Open,
         active_closer: ActiveCloser::None,
         closer_basis: CloserBasis::NoClose,
@@ -141,7 +141,7 @@ fn old_silent_cases_are_put_together_without_showing() {
 }
 
 fn silent(ordinal: u64, ts_ns: i64) -> ConnectionRecord {
-    let start = Mark { ts_ns, frame: 1, file: 0 };
+    let start = Mark::new(ts_ns, 1, 0);
     let mut record = ConnectionRecord { first: start, last: start, ..plain(ordinal) };
     record.sides[0].time_wait = Some(TimeWaitFacts {
         start,

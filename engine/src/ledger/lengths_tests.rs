@@ -6,7 +6,7 @@ use crate::record::Mark;
 const START: i64 = 1_700_000_000 * SECOND;
 
 fn at(age_s: i64) -> Mark {
-    Mark { ts_ns: START + age_s * SECOND, frame: 1, file: 0 }
+    Mark::new(START + age_s * SECOND, 1, 0)
 }
 
 fn facts() -> TimeWaitFacts {

@@ -4,12 +4,17 @@ use super::histogram::Histogram;
 use super::idle::Idle;
 use super::summary::{ClosedAfter, MessageCount, PairHttp};
 use crate::record::{ActiveCloser, Announced, ConnectionOption, ConnectionRecord, Quality, Race, Role};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Texts kept of each header.
 const TEXTS: usize = 8;
 /// Distinct announced timeouts kept.
 const TIMEOUTS: usize = 16;
+
+const OPTIONS: usize = ConnectionOption::ALL.len();
+const CLOSERS: usize = ActiveCloser::ALL.len();
+const ANNOUNCED: usize = Announced::ALL.len();
 
 /// Who announced close.
 #[must_use]
@@ -40,9 +45,11 @@ pub struct Persistence {
     requests: u64,
     responses: u64,
     /// By power of two: 1, 2, 3-4, 5-8 …
-    per_connection: BTreeMap<u32, u64>,
-    messages: BTreeMap<(Role, u8, ConnectionOption), (u64, u64)>,
-    closed_after: BTreeMap<(Announced, ActiveCloser), u64>,
+    per_connection: Classes,
+    /// By role, minor version and option: messages, and those that let the connection persist.
+    messages: [[[(u64, u64); OPTIONS]; 2]; 2],
+    /// By who announced close and who closed.
+    closed_after: [[u64; CLOSERS]; ANNOUNCED],
     single_request_client_close: u64,
     reusable_closed_by_client: u64,
     reusable_closed_by_server: u64,
@@ -57,6 +64,8 @@ pub struct Persistence {
     smuggling: u64,
     server_software: BTreeSet<Box<str>>,
     user_agents: BTreeSet<Box<str>>,
+    /// The last server software and user agent: what was just kept need not be looked for.
+    last_texts: [Option<Arc<str>>; 2],
 }
 
 impl Persistence {
@@ -73,20 +82,20 @@ impl Persistence {
         self.requests += u64::from(http.requests);
         self.responses += u64::from(http.responses);
         if http.requests > 0 {
-            *self.per_connection.entry(http.requests.next_power_of_two().max(1)).or_default() += 1;
+            self.per_connection.add(http.requests);
         }
         for (role, version, option, all, lasting) in http.messages.iter() {
-            let slot = self.messages.entry((role, version, option)).or_default();
+            let slot = &mut self.messages[role as usize][usize::from(version & 1)][option as usize];
             *slot = (slot.0 + u64::from(all), slot.1 + u64::from(lasting));
         }
         // A side whose heads were cut or not captured may have announced what it liked.
         if !is_partly_unseen(record) || (http.requests > 0 && http.responses > 0) {
-            *self.closed_after.entry((announced(record), record.active_closer)).or_default() += 1;
+            self.closed_after[announced(record) as usize][record.active_closer as usize] += 1;
         }
         self.add_close(record);
         self.add_waits(record);
-        keep_text(&mut self.server_software, http.server_software.as_deref());
-        keep_text(&mut self.user_agents, http.user_agent.as_deref());
+        keep_text(&mut self.server_software, &mut self.last_texts[0], http.server_software.as_ref());
+        keep_text(&mut self.user_agents, &mut self.last_texts[1], http.user_agent.as_ref());
     }
 
     fn add_close(&mut self, record: &ConnectionRecord) {
@@ -122,15 +131,13 @@ impl Persistence {
         self.connections += other.connections;
         self.requests += other.requests;
         self.responses += other.responses;
-        for (class, count) in other.per_connection {
-            *self.per_connection.entry(class).or_default() += count;
-        }
-        for (key, (all, lasting)) in other.messages {
-            let slot = self.messages.entry(key).or_default();
+        self.per_connection.merge(&other.per_connection);
+        let mine = self.messages.as_flattened_mut().as_flattened_mut();
+        for (slot, (all, lasting)) in mine.iter_mut().zip(other.messages.as_flattened().as_flattened()) {
             *slot = (slot.0 + all, slot.1 + lasting);
         }
-        for (key, count) in other.closed_after {
-            *self.closed_after.entry(key).or_default() += count;
+        for (slot, count) in self.closed_after.as_flattened_mut().iter_mut().zip(other.closed_after.as_flattened()) {
+            *slot += count;
         }
         self.single_request_client_close += other.single_request_client_close;
         self.reusable_closed_by_client += other.reusable_closed_by_client;
@@ -151,6 +158,32 @@ impl Persistence {
         trim(&mut self.user_agents, TEXTS);
     }
 
+    fn message_counts(&self) -> Vec<MessageCount> {
+        let of = |role: Role, version: u8, option: ConnectionOption| {
+            let (count, persistent) = self.messages[role as usize][usize::from(version)][option as usize];
+            MessageCount {
+                side: if role == Role::Client { "request" } else { "response" },
+                version: if version == 0 { "HTTP/1.0" } else { "HTTP/1.1" },
+                option: option.as_str(),
+                count,
+                persistent,
+            }
+        };
+        let versions = [Role::Client, Role::Server].into_iter().flat_map(|role| [(role, 0), (role, 1)]);
+        let options = |(role, version)| ConnectionOption::ALL.iter().map(move |&option| of(role, version, option));
+        versions.flat_map(options).filter(|message| message.count > 0).collect()
+    }
+
+    fn closes(&self) -> Vec<ClosedAfter> {
+        let of = |by: &Announced, closer: &ActiveCloser| ClosedAfter {
+            announced_by: by.as_str(),
+            active_closer: closer.as_str(),
+            count: self.closed_after[*by as usize][*closer as usize],
+        };
+        let all = Announced::ALL.iter().flat_map(|by| ActiveCloser::ALL.iter().map(move |closer| of(by, closer)));
+        all.filter(|closed| closed.count > 0).collect()
+    }
+
     /// For the Summary. A server's settings are inferred only where all connections are `one_server`'s.
     #[must_use]
     pub fn finish(self, one_server: bool) -> PairHttp {
@@ -159,17 +192,9 @@ impl Persistence {
             connections: self.connections,
             requests: self.requests,
             responses: self.responses,
-            requests_per_connection: self.per_connection.iter().map(|(&n, &count)| (class_name(n), count)).collect(),
-            messages: self.messages.into_iter().map(message_count).collect(),
-            closed_after: self
-                .closed_after
-                .into_iter()
-                .map(|((announced_by, closer), count)| ClosedAfter {
-                    announced_by: announced_by.as_str(),
-                    active_closer: closer.as_str(),
-                    count,
-                })
-                .collect(),
+            requests_per_connection: self.per_connection.iter().map(|(n, count)| (class_name(n), count)).collect(),
+            messages: self.message_counts(),
+            closed_after: self.closes(),
             single_request_client_close: self.single_request_client_close,
             reusable_closed_by_client: self.reusable_closed_by_client,
             reusable_closed_by_server: self.reusable_closed_by_server,
@@ -189,6 +214,35 @@ impl Persistence {
     }
 }
 
+/// Requests per connection by power of two.
+#[derive(Clone, Debug)]
+struct Classes([u64; CLASSES]);
+
+/// Powers of two up to the largest count.
+const CLASSES: usize = 33;
+
+impl Default for Classes {
+    fn default() -> Self {
+        Classes([0; CLASSES])
+    }
+}
+
+impl Classes {
+    fn add(&mut self, requests: u32) {
+        let class = u64::from(requests).next_power_of_two().trailing_zeros() as usize;
+        self.0[class % CLASSES] += 1;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(mine, theirs)| *mine += theirs);
+    }
+
+    /// The powers that occurred, and how often.
+    fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter().enumerate().filter(|&(_, &count)| count > 0).map(|(power, &count)| (1 << power, count))
+    }
+}
+
 /// Keeps the least ones: which those are depends on the set alone.
 fn trim<T: Ord>(set: &mut BTreeSet<T>, most: usize) {
     while set.len() > most {
@@ -196,27 +250,18 @@ fn trim<T: Ord>(set: &mut BTreeSet<T>, most: usize) {
     }
 }
 
-fn keep_text(set: &mut BTreeSet<Box<str>>, text: Option<&str>) {
-    if let Some(text) = text
-        && !set.contains(text)
-    {
-        set.insert(text.into());
+fn keep_text(set: &mut BTreeSet<Box<str>>, last: &mut Option<Arc<str>>, text: Option<&Arc<str>>) {
+    let Some(text) = text else { return };
+    if last.as_ref().is_some_and(|last| Arc::ptr_eq(last, text)) {
+        return;
+    }
+    *last = Some(Arc::clone(text));
+    if !set.contains(&**text) {
+        set.insert((&**text).into());
         trim(set, TEXTS);
     }
 }
 
-fn class_name(power: u32) -> String {
+fn class_name(power: u64) -> String {
     if power <= 2 { power.to_string() } else { format!("{}-{power}", power / 2 + 1) }
-}
-
-fn message_count(
-    ((role, version, option), (count, persistent)): ((Role, u8, ConnectionOption), (u64, u64)),
-) -> MessageCount {
-    MessageCount {
-        side: if role == Role::Client { "request" } else { "response" },
-        version: if version == 0 { "HTTP/1.0" } else { "HTTP/1.1" },
-        option: option.as_str(),
-        count,
-        persistent,
-    }
 }

@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_modelled_time_wait_is_a_band_and_merges() {
         let second = crate::settings::SECOND;
-        let mark = crate::record::Mark { ts_ns: second, frame: 1, file: 0 };
+        let mark = crate::record::Mark::new(second, 1, 0);
         let facts = TimeWaitFacts {
             start: mark,
             start_uncertainty_ns: 0,

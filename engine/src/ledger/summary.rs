@@ -4,7 +4,7 @@
 //! that equal facts serialise to equal bytes.
 
 use crate::capture::FileFacts;
-use crate::record::Stack;
+use crate::record::{Sight, Stack};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -277,8 +277,11 @@ pub struct MaxRequests {
 }
 
 /// A connection worth showing.
-#[derive(Clone, Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Serialize, PartialEq)]
 pub struct Exemplar {
+    /// For the second look.
+    #[serde(skip)]
+    pub sight: Sight,
     /// Ordinal of its first packet.
     pub ordinal: u64,
     /// `connection` as the contract numbers it.

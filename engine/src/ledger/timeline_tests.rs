@@ -8,7 +8,7 @@ const START: i64 = 1_700_000_000 * SECOND;
 fn facts(start_s: i64) -> TimeWaitFacts {
     let ts_ns = START + start_s * SECOND;
     TimeWaitFacts {
-        start: Mark { ts_ns, frame: 1, file: 0 },
+        start: Mark::new(ts_ns, 1, 0),
         snd_nxt: 0,
         start_uncertainty_ns: 0,
         restarts: 0,
@@ -23,7 +23,7 @@ fn facts(start_s: i64) -> TimeWaitFacts {
 }
 
 fn mark(age_s: i64) -> Mark {
-    Mark { ts_ns: START + age_s * SECOND, frame: 2, file: 0 }
+    Mark::new(START + age_s * SECOND, 2, 0)
 }
 
 /// The band `age_s` after the start, for one TIME_WAIT of a Linux host that began at the start.

@@ -50,13 +50,13 @@ pub fn order(mine: &Fin, theirs: &Fin) -> Order {
 
 /// The close events of `me` in causal order; `None` where fewer apply.
 fn events(me: &Endpoint, peer: &Endpoint, view: View) -> [Option<Event>; 4] {
-    let received = peer.fin.filter(|fin| view == View::Assumed || me.has_acked(fin.end()));
+    let received = peer.fin.as_ref().filter(|fin| view == View::Assumed || me.has_acked(fin.end()));
     let recv_fin = received.map(|_| Event::RecvFin);
-    let Some(mine) = me.fin else { return [recv_fin, me.reset, None, None] };
-    let knows_ack = mine.acked.is_some() && (view == View::Assumed || proves_ack_of_fin(me, &mine, received.as_ref()));
+    let Some(mine) = &me.fin else { return [recv_fin, me.reset, None, None] };
+    let knows_ack = mine.acked.is_some() && (view == View::Assumed || proves_ack_of_fin(me, mine, received));
     let acked = knows_ack.then_some(Event::RecvAckOfFin);
     let sent = Some(Event::SendFin);
-    match received.map(|theirs| order(&mine, &theirs)) {
+    match received.map(|theirs| order(mine, theirs)) {
         // Undecided: this side came second or at the same time. Only the peer's TIME_WAIT is certain.
         Some(Order::Theirs | Order::Undecided) => [recv_fin, sent, acked, me.reset],
         Some(Order::Crossed) => [sent, recv_fin, acked, me.reset],

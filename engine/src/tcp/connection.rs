@@ -11,12 +11,11 @@ use super::history::{Counted, History};
 use super::payload::{Payload, Sink};
 use super::reset::Provocation;
 use super::seq;
-use super::stack;
 use super::state::{Anomaly, Event};
 use super::stream::Piece;
-use crate::decode::{Flags, Segment};
+use crate::decode::{Flags, Header, Segment};
 use crate::record::{
-    Address, Mark, Quality, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, RoleBasis, State, Tunnel,
+    Address, HttpFacts, Mark, Quality, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, RoleBasis, State, Tunnel,
 };
 use crate::settings::Settings;
 
@@ -29,6 +28,8 @@ pub struct Connection<P> {
     pub names: [(Address, u16); 2],
     /// VLAN tags.
     pub tunnel: Tunnel,
+    /// The client is the lower end of the flow's key: one comparison tells a segment's sender.
+    client_is_low: bool,
     /// How the roles are known.
     pub role_basis: RoleBasis,
     /// Client and server.
@@ -51,14 +52,20 @@ pub struct Connection<P> {
     pub idle_before_close_ns: Option<i64>,
     /// A FIN or a reset was seen.
     has_close: bool,
+    /// See [`Connection::found_steady`].
+    is_steady: bool,
     /// The incarnation before: its ordinal, and ns since its last packet.
     pub reuse_of: Option<(u64, i64)>,
     /// The incarnation before, while its fate depends on the answer to this one's SYN.
     pub predecessor: Option<Box<Connection<P>>>,
     /// What goes wrong with the capture.
     pub quality: Quality,
-    /// The next stage's reader, once there was payload.
+    /// The next stage's reader, once there was payload and until both streams are complete.
     pub payload: Option<P>,
+    /// What the reader found, once both streams are complete.
+    pub(super) http: Option<Box<HttpFacts>>,
+    /// Which sides' streams are complete, a bit each.
+    complete: u8,
     /// Acknowledgment number of a challenge that answered the SYN with the numbers of an older incarnation.
     challenge_ack: Option<u32>,
     /// How far the reset's sender had sent before it.
@@ -66,8 +73,8 @@ pub struct Connection<P> {
     said: [Option<Provocation>; 2],
 }
 
-pub(super) const fn mark(segment: &Segment<'_>) -> Mark {
-    Mark { ts_ns: segment.ts_ns, frame: segment.frame, file: segment.file }
+pub(super) const fn mark(segment: &Header) -> Mark {
+    Mark::new(segment.ts_ns, segment.frame, segment.file)
 }
 
 impl<P: Payload> Connection<P> {
@@ -75,7 +82,7 @@ impl<P: Payload> Connection<P> {
     #[must_use]
     pub fn open(segment: &Segment<'_>, settings: &Settings) -> Self {
         let (sender, role_basis) = sender_role::<P>(segment);
-        let (source, target) = ((segment.src, segment.src_port), (segment.dst, segment.dst_port));
+        let (source, target) = (segment.source(), segment.target());
         let opening = segment.flags.has(Flags::SYN);
         let start = |role| match (opening, role) {
             (true, Role::Server) => State::Listen,
@@ -85,7 +92,8 @@ impl<P: Payload> Connection<P> {
         let mut connection = Connection {
             ordinal: segment.ordinal,
             names: if sender == Role::Client { [source, target] } else { [target, source] },
-            tunnel: segment.tunnel,
+            tunnel: segment.tunnel(),
+            client_is_low: segment.from_low == (sender == Role::Client),
             role_basis,
             ends: [Endpoint::new(start(Role::Client), limit), Endpoint::new(start(Role::Server), limit)],
             first: mark(segment),
@@ -97,11 +105,14 @@ impl<P: Payload> Connection<P> {
             last_payload_ns: None,
             idle_before_close_ns: None,
             has_close: false,
+            is_steady: false,
             challenge_ack: None,
             reuse_of: None,
             predecessor: None,
             quality: Quality(if opening { 0 } else { Quality::MIDSTREAM }),
             payload: None,
+            http: None,
+            complete: 0,
             sent_before_reset: 0,
             said: [None; 2],
         };
@@ -118,27 +129,73 @@ impl<P: Payload> Connection<P> {
         connection
     }
 
-    /// Which role sends from this address and port.
+    /// Which role sent a segment of this 4-tuple.
+    #[inline]
     #[must_use]
-    pub fn role_of(&self, source: (Address, u16)) -> Role {
-        if self.names[0] == source { Role::Client } else { Role::Server }
+    pub fn sender(&self, header: &Header) -> Role {
+        if header.from_low == self.client_is_low { Role::Client } else { Role::Server }
     }
 
     /// Takes one segment of this connection.
     pub fn accept(&mut self, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) {
-        let source = (segment.src, segment.src_port);
-        let mut role = self.role_of(source);
+        let marked = segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0 | Flags::ACK.0);
+        if self.is_steady && marked == Flags::ACK.0 {
+            self.accept_steady(segment, settings, sink);
+        } else {
+            self.accept_any(segment, settings, sink);
+            self.is_steady = self.found_steady();
+        }
+    }
+
+    /// Whether both sides are open for certain and nothing speaks of an end: what holds for most of a connection's life,
+    /// and what no segment without SYN, FIN or RST changes.
+    fn found_steady(&self) -> bool {
+        let is_open = |end: &Endpoint| {
+            end.opened() == (State::Established, State::Established)
+                && (end.state, end.proved) == end.opened()
+                && end.fin.is_none()
+                && end.reset.is_none()
+                && end.stream.next_seq().is_some()
+                && end.ttl != 0
+        };
+        self.established.is_some() && self.reset.is_none() && self.ends.iter().all(is_open)
+    }
+
+    /// The part of [`Connection::accept_any`] that can concern such a connection.
+    fn accept_steady(&mut self, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) {
+        let role = self.sender(segment);
         if self.ends[role as usize].is_duplicate(segment) {
-            self.quality.0 |= Quality::DUPLICATES;
-            sink.duplicate();
-            return;
+            return self.note_duplicate(sink);
+        }
+        let mark = mark(segment);
+        self.last = mark.at(mark.ts_ns.max(self.last.ts_ns));
+        self.note_packet(segment, role);
+        self.take_sequence(segment, role, mark, settings, sink);
+        let (end, peer) = pair(&mut self.ends, role);
+        if end.is_near_ack(segment.ack, peer) {
+            end.acknowledge(segment.ack, segment.ts_ns);
+            peer.stream.acked(segment.ack);
+        }
+        self.said[role as usize] = Some(Provocation { ack: segment.ack, flags: segment.flags });
+    }
+
+    fn note_duplicate(&mut self, sink: &mut P::Sink) {
+        self.quality.0 |= Quality::DUPLICATES;
+        sink.duplicate();
+    }
+
+    /// Any segment.
+    fn accept_any(&mut self, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) {
+        let mut role = self.sender(segment);
+        if self.ends[role as usize].is_duplicate(segment) {
+            return self.note_duplicate(sink);
         }
         let mark = mark(segment);
         if self.is_of_older(segment, role) {
             self.note_older(segment, role, mark);
             return;
         }
-        self.last = Mark { ts_ns: mark.ts_ns.max(self.last.ts_ns), ..mark };
+        self.last = mark.at(mark.ts_ns.max(self.last.ts_ns));
         self.note_packet(segment, role);
         self.observe_time_wait(segment, role, mark);
         if segment.flags.has(Flags::RST) {
@@ -149,7 +206,7 @@ impl<P: Payload> Connection<P> {
                 self.take_syn(segment, role, mark, sink);
             }
             self.take_sequence(segment, role, mark, settings, sink);
-            role = self.role_of(source); // the payload may have turned the roles round
+            role = self.sender(segment); // the payload may have turned the roles round
             if segment.flags.has(Flags::ACK) {
                 self.take_ack(segment, role, mark, sink);
             }
@@ -204,9 +261,6 @@ impl<P: Payload> Connection<P> {
             end.ttl = segment.ttl;
         }
         end.packets += 1;
-        if segment.flags.has(Flags::SYN) && end.isn.is_none() {
-            end.stack = stack::guess(segment);
-        }
         if (segment.payload.len() as u32) < segment.payload_len {
             self.quality.0 |= Quality::TRUNCATED;
         }
@@ -249,7 +303,7 @@ impl<P: Payload> Connection<P> {
             self.last_payload_ns = Some(segment.ts_ns);
             self.take_payload(segment, seq, role, mark, settings, sink);
         }
-        let role = self.role_of((segment.src, segment.src_port));
+        let role = self.sender(segment);
         let (end, peer) = pair(&mut self.ends, role);
         end.sent_to(end_seq);
         if segment.flags.has(Flags::FIN) {
@@ -270,16 +324,19 @@ impl<P: Payload> Connection<P> {
         settings: &Settings,
         sink: &mut P::Sink,
     ) {
-        if self.payload.is_none() {
+        let is_late = self.http.is_some();
+        if self.payload.is_none() && !is_late {
             self.orient(segment, role);
         }
-        let role = self.role_of((segment.src, segment.src_port));
-        let payload = self.payload.get_or_insert_with(|| P::new(settings, self.ordinal));
+        let role = self.sender(segment);
+        let mut reader = (!is_late).then(|| self.payload.get_or_insert_with(|| P::new(settings, self.ordinal)));
         let (quality, history) = (&mut self.quality, &mut self.history);
         let (end, peer) = pair(&mut self.ends, role);
         let pushed = end.stream.push(seq, segment.payload, segment.payload_len, mark, segment.ack, &mut |piece| {
             note_gap(&piece, role, peer, quality, history);
-            payload.feed(role, piece, sink);
+            if let Some(reader) = &mut reader {
+                reader.feed(role, piece, sink);
+            }
         });
         end.bytes += u64::from(pushed.new_bytes);
         if pushed.retransmitted {
@@ -301,6 +358,11 @@ impl<P: Payload> Connection<P> {
             && end.stream.next_seq() == Some(fin.seq)
         {
             payload.fin(role, sink);
+            self.complete |= 1 << role as u8;
+            if self.complete == 0b11 {
+                // What waits out a TIME_WAIT need not keep its reader.
+                self.http = self.payload.take().map(|payload| Box::new(payload.finish(sink)));
+            }
         }
     }
 
@@ -330,7 +392,17 @@ impl<P: Payload> Connection<P> {
     }
 
     /// Brings both endpoints' states up to date with what is now known, and begins a TIME_WAIT that follows.
+    #[inline]
     pub(super) fn settle(&mut self, mark: Mark, role: Role, sink: &mut P::Sink) {
+        let is_closing = |end: &Endpoint| end.fin.is_some() || end.reset.is_some();
+        let is_settled = |end: &Endpoint| (end.state, end.proved) == end.opened();
+        let ends = &self.ends;
+        if ends.iter().any(is_closing) || !ends.iter().all(is_settled) {
+            self.settle_changes(mark, role, sink);
+        }
+    }
+
+    fn settle_changes(&mut self, mark: Mark, role: Role, sink: &mut P::Sink) {
         for side in [Role::Client, Role::Server] {
             let (end, peer) = pair(&mut self.ends, side);
             let (assumed, proved, anomaly) = close::states(end, peer);
@@ -348,6 +420,19 @@ impl<P: Payload> Connection<P> {
                 begin_time_wait(end, peer, mark, role == side);
             }
         }
+    }
+
+    /// Reads a little of every part, so that all of it is on its way to the cache when it is needed soon after.
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        let [client, server] = &self.ends;
+        let of = |end: &Endpoint| {
+            let wait =
+                end.time_wait.as_ref().map_or(0, |wait| wait.facts.restarted_ns as u64 ^ u64::from(wait.rcv_nxt));
+            wait ^ end.packets ^ u64::from(end.first_seq) ^ end.fin.map_or(0, |fin| fin.mark.ts_ns as u64) ^ end.touch()
+        };
+        let http = self.http.as_ref().map_or(0, |http| u64::from(http.requests) ^ u64::from(http.unprocessed));
+        self.ordinal ^ self.last.ts_ns as u64 ^ of(client) ^ of(server) ^ http ^ u64::from(self.sent_before_reset)
     }
 
     /// Whether both sides are done, so that only evidence of TIME_WAIT or a new incarnation can follow.

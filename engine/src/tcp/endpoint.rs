@@ -4,7 +4,7 @@ use super::seq;
 use super::state::{self, Anomaly, Event};
 use super::stream::Stream;
 use super::time_wait::TimeWait;
-use crate::decode::Segment;
+use crate::decode::Header;
 use crate::record::{Mark, Stack, State};
 
 /// A side's first captured FIN.
@@ -34,35 +34,32 @@ impl Fin {
     }
 }
 
-/// One captured packet, as far as another capture of it must agree.
+/// One captured packet, as far as another capture of it must agree: all in one word, and when (the low half of the
+/// nanoseconds tells a millisecond) and where.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     print: u64,
-    ts_ns: i64,
-    interface: u32,
-    ttl: u8,
+    ts_low: u32,
+    place: u32,
 }
 
 /// Packets of a side that a second capture is looked for among: a mirror's copies come some packets later.
 const REMEMBERED: usize = 4;
 
 /// All that tells one packet of a side from the next, mixed into one word.
-fn fingerprint(segment: &Segment<'_>) -> u64 {
-    let sack = if segment.options.sack_count > 0 { segment.options.sack[0].1 } else { 0 };
-    let words = [
-        u64::from(segment.seq) << 32 | u64::from(segment.ack),
-        u64::from(segment.payload_len) << 32 | u64::from(sack),
-        u64::from(segment.flags.0) << 48 | u64::from(segment.window) << 32 | u64::from(segment.ip_id.unwrap_or(0)),
-        segment.options.timestamps.map_or(0, |(value, _)| u64::from(value)),
-    ];
-    words.iter().fold(0x9e37_79b9_7f4a_7c15, |mixed: u64, word| {
-        let wide = u128::from(mixed ^ word) * 0xd6e8_feb8_6659_fd93;
+fn fingerprint(header: &Header) -> u64 {
+    let numbers = u64::from(header.seq) << 32 | u64::from(header.ack);
+    let extent = u64::from(header.payload_len) << 32 | u64::from(header.options_print);
+    let rest = u64::from(header.flags.0) << 48 | u64::from(header.window) << 32 | u64::from(header.ip_id.unwrap_or(0));
+    let mix = |a: u64, b: u64| {
+        let wide = u128::from(a) * u128::from(b);
         (wide as u64) ^ (wide >> 64) as u64
-    })
+    };
+    mix(mix(numbers ^ 0x9e37_79b9_7f4a_7c15, extent ^ 0xd6e8_feb8_6659_fd93), rest ^ 0xa076_1d64_78bd_642f)
 }
 
 /// Longest time between two captures of one packet (two interfaces, a mirror).
-const DUPLICATE_WINDOW_NS: i64 = 1_000_000;
+const DUPLICATE_WINDOW_NS: u32 = 1_000_000;
 
 /// One side of a connection.
 #[derive(Debug)]
@@ -148,23 +145,26 @@ impl Endpoint {
             stack: Stack::Unknown,
             rtt_ns: 0,
             time_wait: None,
-            seen: [Seen { ts_ns: i64::MIN, ..Seen::default() }; REMEMBERED],
+            seen: [Seen::default(); REMEMBERED],
             seen_at: 0,
         }
     }
 
     /// Whether this is one of the last packets of this side, captured once more within a millisecond: the same IP id, or, where
     /// there is none to tell (IPv6, Linux's SYN-ACKs and resets), another interface or another TTL.
-    pub fn is_duplicate(&mut self, segment: &Segment<'_>) -> bool {
-        let print = fingerprint(segment);
-        let has_id = segment.ip_id.is_some_and(|id| id != 0);
-        let again = self.seen.iter().any(|seen| {
-            seen.print == print
-                && (0..DUPLICATE_WINDOW_NS).contains(&segment.ts_ns.saturating_sub(seen.ts_ns))
-                && (has_id || (seen.interface, seen.ttl) != (segment.interface, segment.ttl))
-        });
-        let slot = usize::from(self.seen_at) % REMEMBERED;
-        self.seen[slot] = Seen { print, ts_ns: segment.ts_ns, interface: segment.interface, ttl: segment.ttl };
+    #[inline]
+    pub fn is_duplicate(&mut self, segment: &Header) -> bool {
+        let place = segment.interface << 8 | u32::from(segment.ttl);
+        let now = Seen { print: fingerprint(segment), ts_low: segment.ts_ns as u32, place };
+        let alike = |seen: &Seen| seen.print == now.print;
+        let again = self.seen.iter().any(alike) && {
+            let has_id = segment.ip_id.is_some_and(|id| id != 0);
+            let soon = |seen: &&Seen| now.ts_low.wrapping_sub(seen.ts_low) < DUPLICATE_WINDOW_NS;
+            self.seen.iter().filter(|seen| alike(seen)).filter(soon).any(|seen| has_id || seen.place != now.place)
+        };
+        if let Some(slot) = self.seen.get_mut(usize::from(self.seen_at) % REMEMBERED) {
+            *slot = now;
+        }
         self.seen_at = self.seen_at.wrapping_add(1);
         again
     }
@@ -189,6 +189,12 @@ impl Endpoint {
         let usable = !self.isn_recycled && self.stack == Stack::Linux && self.syn_count == 1;
         let before = self.isn.filter(|_| usable)?;
         Some(((before, self.syn?.ts_ns), after))
+    }
+
+    /// See [`super::connection::Connection::touch`].
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        self.seen.iter().fold(0, |all, seen| all ^ seen.print) ^ self.rtt_ns as u64
     }
 
     /// Whether this side is done: closed, waiting, or never there.

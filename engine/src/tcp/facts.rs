@@ -31,9 +31,10 @@ const fn patience_ns(state: State) -> Option<i64> {
 const FIN_TIMEOUT_NS: i64 = 60 * SECOND;
 
 impl<P: Payload> Connection<P> {
-    /// Ends the connection: its facts go to the sink, and those of a predecessor still undecided before them.
-    pub fn finish(mut self, sink: &mut P::Sink) {
-        if let Some(predecessor) = self.predecessor.take() {
+    /// Ends the connection: its facts go to the sink, and those of a predecessor still undecided before them. What
+    /// remains is empty.
+    pub fn finish(&mut self, sink: &mut P::Sink) {
+        if let Some(mut predecessor) = self.predecessor.take() {
             predecessor.finish(sink);
         }
         let http = self.finish_payload(sink);
@@ -49,7 +50,7 @@ impl<P: Payload> Connection<P> {
     fn finish_payload(&mut self, sink: &mut P::Sink) -> HttpFacts {
         let Some(mut payload) = self.payload.take() else {
             self.note_acked_gap();
-            return HttpFacts::default();
+            return self.http.take().map_or_else(HttpFacts::default, |http| *http);
         };
         let (quality, history) = (&mut self.quality, &mut self.history);
         for role in [Role::Client, Role::Server] {
@@ -101,7 +102,7 @@ impl<P: Payload> Connection<P> {
             if let (Some(mine), Some(theirs)) = (end.fin, peer.fin)
                 && theirs.repeats == 0
             {
-                let start = Mark { ts_ns: end.since_ns, ..theirs.mark };
+                let start = theirs.mark.at(end.since_ns);
                 end.time_wait = Some(Box::new(TimeWait::new(start, end.rtt_ns, mine.end(), theirs.end())));
             }
         }
@@ -128,7 +129,7 @@ impl<P: Payload> Connection<P> {
         }
     }
 
-    fn record(self, http: HttpFacts) -> ConnectionRecord {
+    fn record(&mut self, http: HttpFacts) -> ConnectionRecord {
         let close = self.close();
         let (active_closer, closer_basis, closer) = self.closer();
         let race = self.race(&http);
@@ -149,7 +150,7 @@ impl<P: Payload> Connection<P> {
             first: self.first,
             last: self.last,
             handshake_rtt_ns,
-            history: self.history.text(),
+            history: self.history.letters(),
             close,
             active_closer,
             closer_basis,
@@ -163,7 +164,7 @@ impl<P: Payload> Connection<P> {
             race,
             http,
             quality: self.quality,
-            sides: self.ends.map(side),
+            sides: self.ends.each_mut().map(side),
         }
     }
 
@@ -226,16 +227,16 @@ impl<P: Payload> Connection<P> {
     }
 }
 
-fn side(end: Endpoint) -> Side {
+fn side(end: &mut Endpoint) -> Side {
     Side {
         packets: end.packets,
         bytes: end.bytes,
         retransmits: end.retransmits,
         state: end.state,
         state_proved: end.proved,
-        fin: end.fin.map(|fin| fin.mark),
+        fin: end.fin.as_ref().map(|fin| fin.mark),
         stack: end.stack,
         ttl: end.ttl,
-        time_wait: end.time_wait.map(|wait| wait.facts),
+        time_wait: end.time_wait.take().map(|wait| wait.facts),
     }
 }

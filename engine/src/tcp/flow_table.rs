@@ -8,62 +8,12 @@
 use super::connection::Connection;
 use super::incarnation::{self, Belongs, Fate};
 use super::payload::Payload;
-use crate::decode::Segment;
-use crate::record::{Address, Quality, Tunnel};
+use crate::decode::{Flags, FlowKey, PARTITIONS, Segment};
+use crate::record::Quality;
 use crate::settings::Settings;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use std::hash::{BuildHasher, Hash, Hasher};
-
-/// How many independent parts the 4-tuples are split into.
-pub const PARTITIONS: usize = 64;
-
-/// The two ends of a flow in an order that does not depend on direction, and the tunnel around it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FlowKey {
-    low: (Address, u16),
-    high: (Address, u16),
-    tunnel: Tunnel,
-}
-
-/// Three whole words instead of arrays of bytes and small integers one by one: every packet is looked up.
-impl Hash for FlowKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u128(u128::from_ne_bytes(self.low.0.0));
-        state.write_u128(u128::from_ne_bytes(self.high.0.0));
-        let ports = u64::from(self.low.1) << 16 | u64::from(self.high.1);
-        state.write_u64(self.tunnel.0.rotate_left(32) ^ ports);
-    }
-}
-
-impl FlowKey {
-    /// Of either direction.
-    #[must_use]
-    pub fn new(one: (Address, u16), other: (Address, u16), tunnel: Tunnel) -> Self {
-        let (low, high) = if one <= other { (one, other) } else { (other, one) };
-        FlowKey { low, high, tunnel: tunnel.key() }
-    }
-
-    /// Of a segment.
-    #[must_use]
-    pub fn of(segment: &Segment<'_>) -> Self {
-        FlowKey::new((segment.src, segment.src_port), (segment.dst, segment.dst_port), segment.tunnel)
-    }
-
-    /// Which partition it falls into: the same on every machine and in every run.
-    #[must_use]
-    pub fn partition(&self) -> usize {
-        let word = |a: &Address| u128::from_be_bytes(a.0) as u64 ^ (u128::from_be_bytes(a.0) >> 64) as u64;
-        let ports = u64::from(self.low.1) << 16 | u64::from(self.high.1);
-        let mixed = word(&self.low.0)
-            .rotate_left(29)
-            .wrapping_add(word(&self.high.0))
-            .wrapping_add(ports << 20)
-            .wrapping_add(self.tunnel.0)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> 58) as usize
-    }
-}
+use std::hash::BuildHasher;
 
 const NONE: u32 = u32::MAX;
 
@@ -74,6 +24,21 @@ struct Slot<P> {
     older: u32,
 }
 
+/// A new connection, in the room of an ended one if there is any.
+fn opened<P: Payload>(
+    spare: &mut Vec<Box<Connection<P>>>,
+    segment: &Segment<'_>,
+    settings: &Settings,
+) -> Box<Connection<P>> {
+    match spare.pop() {
+        Some(mut room) => {
+            *room = Connection::open(segment, settings);
+            room
+        }
+        None => Box::new(Connection::open(segment, settings)),
+    }
+}
+
 /// One partition's connections.
 pub struct FlowTable<P> {
     index: HashTable<u32>,
@@ -82,6 +47,8 @@ pub struct FlowTable<P> {
     free: Vec<u32>,
     newest: u32,
     oldest: u32,
+    /// Ended connections whose room the next ones take.
+    spare: Vec<Box<Connection<P>>>,
     limit: usize,
     /// Connections ended because the table was full.
     pub evicted: u64,
@@ -98,6 +65,7 @@ impl<P: Payload> FlowTable<P> {
             free: Vec::new(),
             newest: NONE,
             oldest: NONE,
+            spare: Vec::new(),
             limit: settings.max_connections.div_ceil(PARTITIONS).max(1),
             evicted: 0,
         }
@@ -106,12 +74,12 @@ impl<P: Payload> FlowTable<P> {
     /// Takes a segment; returns true if it opened a connection. `watch` sees the connection after it.
     pub fn accept(
         &mut self,
-        key: FlowKey,
         segment: &Segment<'_>,
         settings: &Settings,
         sink: &mut P::Sink,
         watch: &mut impl FnMut(&Connection<P>),
     ) -> bool {
+        let key = segment.key;
         let hash = self.hasher.hash_one(key);
         let found = self.index.find(hash, |&at| self.slots[at as usize].key == key).copied();
         let (at, opened) = match found {
@@ -132,8 +100,9 @@ impl<P: Payload> FlowTable<P> {
                     Fate::Open | Fate::OfOld => connection.accept(segment, settings, sink),
                     Fate::Settled => {
                         connection.accept(segment, settings, sink);
-                        if let Some(old) = connection.predecessor.take() {
+                        if let Some(mut old) = connection.predecessor.take() {
                             old.finish(sink);
+                            self.spare.push(old);
                         }
                     }
                 }
@@ -145,18 +114,37 @@ impl<P: Payload> FlowTable<P> {
         opened
     }
 
+    /// Calls what is known of a 4-tuple into the cache. A SYN often comes for one whose last connection was long ago.
+    pub fn warm(&self, key: &FlowKey) {
+        let found = self.index.find(self.hasher.hash_one(key), |&at| self.slots[at as usize].key == *key);
+        let connection = found.and_then(|&at| self.slots[at as usize].connection.as_ref());
+        std::hint::black_box(connection.map_or(0, |connection| connection.touch()));
+    }
+
     /// Makes sure that slot `at` holds the incarnation that the segment belongs to; true if that is a new one.
     fn place(&mut self, at: u32, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) -> bool {
         let slot = &mut self.slots[at as usize];
-        let Some(connection) = slot.connection.take() else { return false };
+        // Nearly every segment: of a connection that goes on.
+        if let Some(connection) = &slot.connection
+            && segment.flags.0 & Flags::SYN.0 == 0
+            && connection.predecessor.is_none()
+            && !connection.is_over()
+        {
+            return false;
+        }
+        let Some(connection) = &mut slot.connection else { return false };
         if connection.is_over() && segment.ts_ns.saturating_sub(connection.last.ts_ns) > settings.idle_expiry_ns {
             connection.finish(sink);
-            slot.connection = Some(Box::new(Connection::open(segment, settings)));
+            **connection = Connection::open(segment, settings);
             return true;
         }
-        let is_next = incarnation::belongs(&connection, segment) == Belongs::Next;
-        slot.connection = Some(if is_next { connection.succeed(segment, settings, sink) } else { connection });
-        is_next
+        if incarnation::belongs(connection, segment) != Belongs::Next {
+            return false;
+        }
+        let next = opened(&mut self.spare, segment, settings);
+        let old = std::mem::replace(connection, next);
+        self.spare.extend(connection.follow(old, segment, sink));
+        true
     }
 
     fn insert(
@@ -170,8 +158,8 @@ impl<P: Payload> FlowTable<P> {
         if self.index.len() >= self.limit {
             self.evict(sink);
         }
-        let slot =
-            Slot { key, connection: Some(Box::new(Connection::open(segment, settings))), newer: NONE, older: NONE };
+        let connection = opened(&mut self.spare, segment, settings);
+        let slot = Slot { key, connection: Some(connection), newer: NONE, older: NONE };
         let at = if let Some(at) = self.free.pop() {
             self.slots[at as usize] = slot;
             at
@@ -195,6 +183,7 @@ impl<P: Payload> FlowTable<P> {
         if let Some(mut connection) = self.remove(at) {
             connection.quality.0 |= Quality::EVICTED;
             connection.finish(sink);
+            self.spare.push(connection);
         }
     }
 
@@ -219,7 +208,7 @@ impl<P: Payload> FlowTable<P> {
             if !idle {
                 return;
             }
-            if let Some(connection) = self.remove(at) {
+            if let Some(mut connection) = self.remove(at) {
                 connection.finish(sink);
             }
         }

@@ -8,8 +8,8 @@
 //! `C` (checksums) is never written: a wrong one is normal where the card computes it.
 
 use super::seq;
-use crate::decode::{Flags, Segment};
-use crate::record::Role;
+use crate::decode::{Flags, Header};
+use crate::record::{Letters, Role};
 
 const SYN: u8 = 1;
 const FIN: u8 = 2;
@@ -18,7 +18,6 @@ const ACK: u8 = 8;
 const DATA: u8 = 16;
 const FIN_RST: u8 = 32;
 const MULTI: u8 = 64;
-const CAPACITY: usize = 30;
 
 /// What happens more than once and is written at powers of ten.
 #[derive(Clone, Copy, Debug)]
@@ -42,24 +41,34 @@ struct Past {
     counts: [u32; 3],
 }
 
-/// Letters in order, in place.
+/// Letters in order, and what decides which are still to be written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct History {
-    text: [u8; CAPACITY],
-    len: u8,
+    letters: Letters,
     past: [Past; 2],
-    turned: bool,
 }
 
 impl History {
     /// Of a connection whose first packet this side sent.
     #[must_use]
     pub fn begun_by(role: Role) -> Self {
-        History { turned: role == Role::Server, ..History::default() }
+        History { letters: Letters::begun_by(role), past: <[Past; 2]>::default() }
     }
 
     /// Notes the flags and the payload of a packet that the side `role` sent.
-    pub fn packet(&mut self, role: Role, segment: &Segment<'_>) {
+    #[inline]
+    pub fn packet(&mut self, role: Role, segment: &Header) {
+        if segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0) != 0 {
+            self.marked(role, segment);
+        } else if segment.payload_len > 0 {
+            self.once(role, DATA, b'd');
+        } else if segment.flags.has(Flags::ACK) {
+            self.once(role, ACK, b'a');
+        }
+    }
+
+    /// A packet with a SYN, a FIN or an RST.
+    fn marked(&mut self, role: Role, segment: &Header) {
         let has = |f: Flags| segment.flags.has(f);
         match (has(Flags::SYN), has(Flags::FIN), has(Flags::RST)) {
             (_, true, true) => self.once(role, FIN_RST, b'i'),
@@ -70,8 +79,6 @@ impl History {
             // A FIN lies after the packet's payload.
             (false, true, false) => self.each(role, FIN, b'f', seq::add(segment.seq, segment.payload_len)),
             (false, false, true) => self.each(role, RST, b'r', segment.seq),
-            (false, false, false) if segment.payload_len > 0 => self.once(role, DATA, b'd'),
-            (false, false, false) if has(Flags::ACK) => self.once(role, ACK, b'a'),
             (false, false, false) => {}
         }
     }
@@ -86,7 +93,7 @@ impl History {
         let count = &mut self.past[role as usize].counts[at];
         *count = count.saturating_add(1);
         if is_power_of_ten(*count) {
-            self.push(role, letter);
+            self.letters.push(role, letter);
         }
     }
 
@@ -97,11 +104,12 @@ impl History {
     }
 
     /// Writes the letter the first time.
+    #[inline]
     fn once(&mut self, role: Role, kind: u8, letter: u8) {
         let seen = &mut self.past[role as usize].seen;
         if *seen & kind == 0 {
             *seen |= kind;
-            self.push(role, letter);
+            self.letters.push(role, letter);
         }
     }
 
@@ -112,31 +120,20 @@ impl History {
         let repeats = past.seen & kind != 0 && *last == seq;
         (past.seen, *last) = (past.seen | kind, seq);
         if !repeats {
-            self.push(role, letter);
-        }
-    }
-
-    fn push(&mut self, role: Role, letter: u8) {
-        if let Some(slot) = self.text.get_mut(self.len as usize) {
-            *slot = if role == Role::Client { letter.to_ascii_uppercase() } else { letter };
-            self.len += 1;
+            self.letters.push(role, letter);
         }
     }
 
     /// The roles turn out to be the other way round.
     pub fn flip(&mut self) {
         self.past.swap(0, 1);
-        self.turned = !self.turned;
-        for letter in &mut self.text[..self.len as usize] {
-            *letter ^= 0x20;
-        }
+        self.letters.flip();
     }
 
-    /// The string, with `^` in front if the responder spoke first.
+    /// The letters so far.
     #[must_use]
-    pub fn text(&self) -> Box<str> {
-        let letters = std::str::from_utf8(&self.text[..self.len as usize]).unwrap_or_default();
-        if self.turned { format!("^{letters}").into() } else { letters.into() }
+    pub const fn letters(&self) -> Letters {
+        self.letters
     }
 }
 
@@ -147,41 +144,44 @@ const fn is_power_of_ten(n: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::Options;
+    use crate::decode::FlowKey;
     use crate::record::{Address, Tunnel};
     use Role::{Client, Server};
 
-    fn packet(flags: u16, seq: u32, payload: &[u8]) -> Segment<'_> {
-        Segment {
+    fn packet(flags: u16, seq: u32, payload: &[u8]) -> Header {
+        let (source, target) = ((Address::v4([10, 0, 0, 1]), 1), (Address::v4([10, 0, 0, 2]), 2));
+        let (key, from_low) = FlowKey::directed(source, target, Tunnel(0));
+        Header {
+            key,
+            from_low,
+            partition: key.partition() as u8,
             ordinal: 0,
             ts_ns: 0,
             frame: 1,
             file: 0,
             interface: 0,
-            src: Address::v4([10, 0, 0, 1]),
-            dst: Address::v4([10, 0, 0, 2]),
-            src_port: 1,
-            dst_port: 2,
-            tunnel: Tunnel(0),
             ttl: 64,
             ip_id: None,
             seq,
             ack: 0,
             flags: Flags(flags),
             window: 1,
-            options: Options::default(),
+            options_print: 0,
+            options_len: 0,
             checksum_offloaded: false,
-            payload,
+            payload_start: 0,
+            tunnel_name: 0,
+            captured_len: payload.len() as u32,
             payload_len: payload.len() as u32,
         }
     }
 
-    fn text(packets: &[(Role, u16, u32, &[u8])]) -> Box<str> {
+    fn text(packets: &[(Role, u16, u32, &[u8])]) -> String {
         let mut history = History::begun_by(packets[0].0);
         for &(role, flags, seq, payload) in packets {
             history.packet(role, &packet(flags, seq, payload));
         }
-        history.text()
+        history.letters().to_string()
     }
 
     const A: u16 = Flags::ACK.0;
@@ -201,17 +201,17 @@ mod tests {
             (Server, A, 6, b""),
             (Client, A, 12, b""),
         ];
-        assert_eq!(&*text(talk), "ShADa");
+        assert_eq!(text(talk), "ShADa");
     }
 
     #[test]
     fn syn_fin_and_rst_are_written_again_with_another_sequence_number() {
-        assert_eq!(&*text(&[(Client, S, 9, b""), (Client, S, 9, b""), (Client, S, 8, b"")]), "SS");
-        assert_eq!(&*text(&[(Client, R, 9, b""), (Client, R, 9, b""), (Client, R, 8, b"")]), "RR");
+        assert_eq!(text(&[(Client, S, 9, b""), (Client, S, 9, b""), (Client, S, 8, b"")]), "SS");
+        assert_eq!(text(&[(Client, R, 9, b""), (Client, R, 9, b""), (Client, R, 8, b"")]), "RR");
         // A FIN whose payload is repeated with it lies where it lay.
-        assert_eq!(&*text(&[(Client, F | A, 9, b"ab"), (Client, F | A, 11, b""), (Client, F | A, 12, b"")]), "FF");
+        assert_eq!(text(&[(Client, F | A, 9, b"ab"), (Client, F | A, 11, b""), (Client, F | A, 12, b"")]), "FF");
         // Simultaneous open: the SYN-ACK repeats the SYN.
-        assert_eq!(&*text(&[(Client, S, 9, b""), (Server, S, 5, b""), (Client, S | A, 9, b"")]), "Ss");
+        assert_eq!(text(&[(Client, S, 9, b""), (Server, S, 5, b""), (Client, S | A, 9, b"")]), "Ss");
     }
 
     #[test]
@@ -223,16 +223,16 @@ mod tests {
             (Client, S | F, 2, b""),
             (Client, S | R, 2, b""),
         ];
-        assert_eq!(&*text(talk), "SFIQ");
+        assert_eq!(text(talk), "SFIQ");
     }
 
     #[test]
     fn a_responder_that_speaks_first_is_marked_and_turning_changes_case() {
         let mut history = History::begun_by(Server);
         history.packet(Server, &packet(S | A, 5, b""));
-        assert_eq!(&*history.text(), "^h");
+        assert_eq!(history.letters().to_string(), "^h");
         history.flip();
-        assert_eq!(&*history.text(), "H");
+        assert_eq!(history.letters().to_string(), "H");
     }
 
     #[test]
@@ -242,13 +242,13 @@ mod tests {
         history.counted(Client, Counted::Gap);
         history.counted(Server, Counted::Retransmission);
         history.counted(Server, Counted::ZeroWindow);
-        assert_eq!(&*history.text(), "ttGtw");
+        assert_eq!(history.letters().to_string(), "ttGtw");
     }
 
     #[test]
     fn a_full_string_takes_no_more() {
         let mut history = History::default();
         (0..100).for_each(|seq| history.packet(Client, &packet(R, seq, b"")));
-        assert_eq!(history.text().len(), CAPACITY);
+        assert_eq!(history.letters().to_string().len(), 30);
     }
 }

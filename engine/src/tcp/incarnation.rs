@@ -9,7 +9,7 @@ use super::reset;
 use super::seq;
 use crate::decode::{Flags, Segment};
 use crate::record::Role;
-use crate::settings::{SECOND, Settings};
+use crate::settings::SECOND;
 
 /// What a segment is to the connection that holds its 4-tuple.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ const REORDER_NS: i64 = 3 * SECOND;
 /// Decides which incarnation a segment belongs to.
 #[must_use]
 pub fn belongs<P: Payload>(connection: &Connection<P>, segment: &Segment<'_>) -> Belongs {
-    let role = connection.role_of((segment.src, segment.src_port));
+    let role = connection.sender(segment);
     let (end, peer) = (&connection.ends[role as usize], &connection.ends[role.peer() as usize]);
     let flags = segment.flags;
     if flags.has(Flags::SYN) && !flags.has(Flags::RST) {
@@ -98,52 +98,51 @@ fn is_of_predecessor<P: Payload>(connection: &Connection<P>, segment: &Segment<'
     if segment.flags.has(Flags::RST) || old.is_over() || new.next.is_some_and(|next| next == segment.seq) {
         return false;
     }
-    let end = &old.ends[old.role_of((segment.src, segment.src_port)) as usize];
+    let end = &old.ends[old.sender(segment) as usize];
     segment.payload_len > 0 && end.next.is_some_and(|next| seq::diff(segment.seq, next).unsigned_abs() <= 1 << 20)
 }
 
 impl<P: Payload> Connection<P> {
-    /// Opens the incarnation after `self`, which stays beside it until its fate is known.
-    #[must_use]
-    pub fn succeed(mut self: Box<Self>, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) -> Box<Self> {
-        let mut next = Box::new(Connection::open(segment, settings));
-        next.reuse_of = Some((self.ordinal, segment.ts_ns - self.last.ts_ns));
+    /// Takes the place of `old`, whose next incarnation `segment` has just opened. The old one stays beside this until
+    /// its fate is known; what is over already is returned, for its room.
+    pub fn follow(&mut self, mut old: Box<Self>, segment: &Segment<'_>, sink: &mut P::Sink) -> Option<Box<Self>> {
+        self.reuse_of = Some((old.ordinal, segment.ts_ns - old.last.ts_ns));
         if !segment.flags.has(Flags::SYN) {
-            self.finish(sink);
-            return next;
+            old.finish(sink);
+            return Some(old);
         }
         // The SYN that went unanswered leaves the question of the incarnation before it open.
-        let undecided = self.predecessor.take();
+        let undecided = old.predecessor.take();
         if segment.flags.has(Flags::ACK) {
-            self.close_by_answer(segment, &mut next);
-            next.predecessor = None;
-            if let Some(old) = undecided {
-                old.finish(sink);
+            old.close_by_answer(segment, self);
+            if let Some(mut undecided) = undecided {
+                undecided.finish(sink);
             }
-            self.finish(sink);
-            return next;
+            old.finish(sink);
+            return Some(old);
         }
-        self.note_own_syn(segment);
-        next.predecessor = if let Some(mut old) = undecided {
-            self.finish(sink);
-            old.note_own_syn(segment);
-            Some(old)
+        old.note_own_syn(segment);
+        let (predecessor, over) = if let Some(mut undecided) = undecided {
+            old.finish(sink);
+            undecided.note_own_syn(segment);
+            (undecided, Some(old))
         } else {
-            Some(self)
+            (old, None)
         };
-        next.ends[0].isn_recycled = next.predecessor.as_ref().is_some_and(|old| old.is_recycled_by(segment));
-        next
+        self.ends[0].isn_recycled = predecessor.is_recycled_by(segment);
+        self.predecessor = Some(predecessor);
+        over
     }
 
     /// Whether the sender's new ISN continues its old TIME_WAIT.
     fn is_recycled_by(&self, syn: &Segment<'_>) -> bool {
-        let end = &self.ends[self.role_of((syn.src, syn.src_port)) as usize];
+        let end = &self.ends[self.sender(syn) as usize];
         end.time_wait.as_ref().is_some_and(|wait| super::time_wait::recycled_isn(wait.facts.snd_nxt) == syn.seq)
     }
 
     /// U3, L3: the sender of a new SYN no longer waits.
     fn note_own_syn(&mut self, syn: &Segment<'_>) {
-        let role = self.role_of((syn.src, syn.src_port));
+        let role = self.sender(syn);
         let end = &mut self.ends[role as usize];
         let clock = end.clock((syn.seq, syn.ts_ns));
         if let Some(wait) = &mut end.time_wait {
@@ -153,10 +152,10 @@ impl<P: Payload> Connection<P> {
 
     /// U2, L3: the sender of a SYN-ACK no longer waits. Its own packet is what is timed, as the one that began the wait was.
     fn close_by_answer(&mut self, syn_ack: &Segment<'_>, next: &mut Connection<P>) {
-        let role = self.role_of((syn_ack.src, syn_ack.src_port));
+        let role = self.sender(syn_ack);
         let end = &mut self.ends[role as usize];
         let clock = end.clock((syn_ack.seq, syn_ack.ts_ns));
-        let answering = next.role_of((syn_ack.src, syn_ack.src_port));
+        let answering = next.sender(syn_ack);
         if let Some(wait) = &mut end.time_wait {
             next.ends[answering as usize].isn_recycled =
                 super::time_wait::recycled_isn(wait.facts.snd_nxt) == syn_ack.seq;
@@ -167,7 +166,7 @@ impl<P: Payload> Connection<P> {
     /// What a segment says of the predecessor, while the answer to the new SYN is awaited.
     pub fn settle_predecessor(&mut self, segment: &Segment<'_>, sink: &mut P::Sink) -> Fate {
         let Some(mut old) = self.predecessor.take() else { return Fate::Settled };
-        let role = self.role_of((segment.src, segment.src_port));
+        let role = self.sender(segment);
         let fate = match role {
             Role::Client => old.hear_opener(self, segment, sink),
             Role::Server => old.hear_answer(self, segment),
@@ -178,7 +177,7 @@ impl<P: Payload> Connection<P> {
 
     /// The opener of the new incarnation speaks again: a RST in answer to a challenge kills what is left of the old one.
     fn hear_opener(&mut self, new: &Connection<P>, segment: &Segment<'_>, sink: &mut P::Sink) -> Fate {
-        let role = self.role_of((segment.src, segment.src_port));
+        let role = self.sender(segment);
         let continues = new.ends[0].next == Some(segment.seq);
         if segment.flags.has(Flags::RST) && !continues {
             let mark = mark(segment);
@@ -196,7 +195,7 @@ impl<P: Payload> Connection<P> {
 
     /// The other side answers: SYN-ACK (accepted), ACK (a challenge: the old one lives), RST (nothing there).
     fn hear_answer(&mut self, new: &mut Connection<P>, segment: &Segment<'_>) -> Fate {
-        let role = self.role_of((segment.src, segment.src_port));
+        let role = self.sender(segment);
         let own = reset::has_ttl_of(&self.ends[role as usize], segment);
         if segment.flags.has(Flags::SYN) {
             self.close_by_answer(segment, new);

@@ -3,7 +3,6 @@
 //! A guess only chooses a *default* for what the capture does not show (the length of TIME_WAIT), and the report says
 //! so. Orders are those of current releases, as p0f's and Satori's public databases list them.
 
-use crate::decode::Segment;
 use crate::record::Stack;
 
 /// Option kinds as [`crate::decode::Options::order`] packs them: 4 bits each, first option lowest.
@@ -46,13 +45,13 @@ const fn initial_ttl(ttl: u8) -> u8 {
     }
 }
 
-/// Guesses from a SYN or SYN-ACK.
+/// Guesses from the TTL and the order of options of a SYN or SYN-ACK.
 #[must_use]
-pub fn guess(syn: &Segment<'_>) -> Stack {
-    let start = initial_ttl(syn.ttl);
+pub fn guess(ttl: u8, options_order: u32) -> Stack {
+    let start = initial_ttl(ttl);
     ORDERS
         .iter()
-        .find(|(packed, ttl, _)| *packed == syn.options.order && *ttl == start)
+        .find(|(packed, ttl, _)| *packed == options_order && *ttl == start)
         .map_or(Stack::Unknown, |&(_, _, stack)| stack)
 }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 const START: u32 = 0xffff_fff0;
 
 fn mark(frame: u64) -> Mark {
-    Mark { ts_ns: frame as i64 * 1000, frame, file: 0 }
+    Mark::new(frame as i64 * 1000, frame, 0)
 }
 
 /// What a stream delivered: bytes as `Some`, missing ones as `None`, checked to be contiguous.
@@ -78,7 +78,7 @@ fn in_order_segments_pass_the_callers_own_bytes() {
     let mut seen = Vec::new();
     let pushed = stream.push(9, payload, 5, mark(3), 4, &mut |p| {
         let Piece::Data { bytes, seq, ack, mark } = p else { panic!("a gap") };
-        seen.push((bytes.as_ptr(), seq, ack, mark.frame));
+        seen.push((bytes.as_ptr(), seq, ack, mark.frame()));
     });
     assert_eq!(seen, [(payload.as_ptr(), 9, 4, 3)]);
     assert_eq!(pushed, Pushed { new_bytes: 5, ..Pushed::default() });

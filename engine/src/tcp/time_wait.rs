@@ -189,7 +189,7 @@ mod tests {
     use crate::settings::SECOND;
 
     const fn at(s: i64) -> Mark {
-        Mark { ts_ns: s * SECOND, frame: s as u64 + 1, file: 0 }
+        Mark::new(s * SECOND, s as u64 + 1, 0)
     }
 
     fn waiting() -> TimeWait {

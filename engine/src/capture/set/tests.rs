@@ -218,15 +218,60 @@ fn a_packet_without_a_time_takes_the_one_before() {
 }
 
 #[test]
-fn a_batch_is_bounded_in_bytes_and_keeps_its_buffers() {
+fn a_batch_is_bounded_in_bytes() {
     let large = vec![7; 200_000];
     let packets: Vec<(u32, &[u8])> = (0..100).map(|second| (second, &large[..])).collect();
     let mut set = CaptureSet::from_reader("x", Cursor::new(pcap(&packets)), &Settings::default()).unwrap();
     let mut batch = Batch::default();
-    assert!(set.next_batch(&mut batch, 1000).unwrap());
-    assert_eq!(batch.packets.len(), BATCH_BYTES.div_ceil(large.len()));
-    let capacity = batch.data.capacity();
-    assert!(set.next_batch(&mut batch, 1000).unwrap());
-    assert_eq!((batch.packets.len(), batch.data.capacity()), (100 - BATCH_BYTES.div_ceil(large.len()), capacity));
-    assert!(!set.next_batch(&mut batch, 1000).unwrap());
+    let mut packets = 0;
+    while set.next_batch(&mut batch, 1000).unwrap() {
+        packets += batch.packets.len();
+        assert!(batch.packets.iter().all(|packet| batch.bytes(packet) == large));
+        assert!(batch.data.capacity() <= 1 << 20, "{}", batch.data.capacity());
+    }
+    assert_eq!(packets, 100);
+}
+
+#[test]
+fn a_buffer_that_one_long_packet_needed_is_not_kept() {
+    let long = vec![7; 10 << 20];
+    let mut file = crate::capture::forge::pcap_header(Order::Little, 0xa1b2_c3d4, u32::MAX, 1);
+    for bytes in [&long[..], b"short", b"short"] {
+        file.extend(crate::capture::forge::pcap_record(Order::Little, (1, 0), bytes, bytes.len() as u32, 0));
+    }
+    let mut set = CaptureSet::from_reader("x", Cursor::new(file), &Settings::default()).unwrap();
+    let mut batch = Batch::default();
+    let mut capacities = Vec::new();
+    while set.next_batch(&mut batch, 1).unwrap() {
+        capacities.push(batch.data.capacity());
+    }
+    assert!(capacities.len() == 3 && capacities[0] >= long.len() && capacities[2] <= 1 << 20, "{capacities:?}");
+}
+
+#[test]
+fn a_replay_goes_to_a_packet_without_reading_what_is_before() {
+    let folder = Folder::new("skip");
+    let long = vec![7; 60_000];
+    let packets: Vec<(u32, &[u8])> = (0..300).map(|second| (second, &long[..])).collect();
+    let later: Vec<(u32, &[u8])> = (0..300).map(|second| (1000 + second, &long[..])).collect();
+    let paths = [folder.write("a", &pcap(&packets)), folder.write("b", &pcap(&later))];
+    let mut set = open(&[&paths[0], &paths[1]]).unwrap();
+    let whole = drain(&mut set, 100);
+    for (file, frame) in [(0, 1), (0, 250), (1, 1), (1, 299)] {
+        let mut again = set.replay(&Settings::default()).unwrap();
+        again.skip_to(file, frame).unwrap();
+        let mut batch = Batch::default();
+        assert!(again.next_batch(&mut batch, 100).unwrap());
+        let first = batch.packets[0];
+        let skipped = usize::try_from(batch.first_ordinal).unwrap();
+        assert_eq!((first.file, first.frame), (whole[skipped].0, whole[skipped].1));
+        assert_eq!(first.ts_ns / 1_000_000_000, whole[skipped].2);
+        let distance = u64::from(file) * 300 + frame - batch.first_ordinal;
+        assert!((1..=80).contains(&distance), "frame {frame} of file {file} is {distance} packets on");
+        again.skip_to(0, 1).unwrap();
+        let ordinal = batch.first_ordinal + batch.packets.len() as u64;
+        if again.next_batch(&mut batch, 100).unwrap() {
+            assert_eq!(batch.first_ordinal, ordinal, "it never goes back");
+        }
+    }
 }

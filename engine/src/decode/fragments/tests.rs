@@ -1,7 +1,7 @@
 //! Datagrams cut by hand.
 
 use super::super::tests::{PAYLOAD, ethernet, ipv4, ipv6, packet, tcp, udp};
-use super::super::{TUNNEL_DEPTH, decode_nested};
+use super::super::{Segment, TUNNEL_DEPTH, decode_any as decode_nested};
 use super::*;
 use crate::settings::SECOND;
 use proptest::prelude::*;
@@ -55,11 +55,12 @@ impl Bench {
         let plain = decode_nested(&packet, bytes, 0, TUNNEL_DEPTH).map(|_| ());
         assert_eq!(plain, Err(NotAnalysed::Fragment), "only fragments come here");
         let whole = self.defragmenter.accept(&packet, bytes).map_err(|reason| reason.kind().into_owned())?;
-        let segment = whole.segment(&packet, 7).map_err(|reason| reason.kind().into_owned())?;
-        assert_eq!((segment.ordinal, segment.ts_ns, segment.dst_port), (7, self.now_ns, 80));
+        let header = whole.header(&packet, 7, 0).map_err(|reason| reason.kind().into_owned())?;
+        assert_eq!((header.ordinal, header.ts_ns, header.target().1), (7, self.now_ns, 80));
+        let segment = Segment::new(&header, &whole.bytes);
         assert_eq!(segment.payload_len, 5);
         assert!(PAYLOAD.starts_with(segment.payload));
-        Ok(whole.tunnel_text().unwrap_or_default())
+        Ok(whole.layers_around().text())
     }
 
     fn counts(&mut self) -> FragmentCounts {

@@ -111,7 +111,7 @@ fn facts_name_what_both_sides_said() {
     assert_eq!((facts.keep_alive_timeout_s, facts.keep_alive_max), (Some(6), Some(2)));
     assert_eq!((facts.user_agent.as_deref(), facts.server_software.as_deref()), (Some("curl/8"), Some("nginx")));
     assert_eq!(facts.longest_reuse_gap_ns, Some(1_000_000));
-    assert_eq!((facts.last_request.map(|m| m.frame), facts.last_response_end.map(|m| m.frame)), (Some(3), Some(4)));
+    assert_eq!((facts.last_request.map(|m| m.frame()), facts.last_response_end.map(|m| m.frame())), (Some(3), Some(4)));
     assert_eq!(facts.last_request_ack, super::BASE[1].wrapping_add(83));
     let tally: Vec<_> = facts.messages.iter().map(|(role, v, o, n, p)| format!("{role:?} {v} {o} {n} {p}")).collect();
     assert_eq!(tally, ["Client 1 close 1 0", "Client 1 none 1 1", "Server 0 keep-alive 1 1", "Server 1 none 1 1"]);
@@ -119,5 +119,5 @@ fn facts_name_what_both_sides_said() {
     assert_eq!((first.connection, first.index, second.index), (7, 1, 2));
     assert_eq!((first.host.as_deref(), first.target.as_deref()), (Some("h.example"), Some("/a?q=1")));
     assert_eq!((first.keep_alive.as_deref(), second.user_agent.as_deref()), (Some("timeout=5, max=2"), Some("other")));
-    assert_eq!((first.request.map(|m| m.frame), first.response_end.map(|m| m.frame)), (Some(1), Some(2)));
+    assert_eq!((first.request.map(|m| m.frame()), first.response_end.map(|m| m.frame())), (Some(1), Some(2)));
 }

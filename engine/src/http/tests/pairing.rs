@@ -92,5 +92,5 @@ fn a_reuse_gap_is_from_a_response_to_the_request_after_it_and_not_while_one_wait
     let steps: [Step<'_>; 6] = [C(GET), S(OK), S(b""), C(GET), C(GET), S(OK)];
     let facts = played(&steps).facts;
     assert_eq!(facts.longest_reuse_gap_ns, Some(2_000_000));
-    assert_eq!((facts.last_request.map(|m| m.frame), facts.unprocessed), (Some(5), 1));
+    assert_eq!((facts.last_request.map(|m| m.frame()), facts.unprocessed), (Some(5), 1));
 }

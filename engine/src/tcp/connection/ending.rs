@@ -54,13 +54,6 @@ impl<P: Payload> Connection<P> {
             }
             return;
         }
-        if end.time_wait.is_some() || peer.time_wait.is_some() {
-            // The close is complete: a late answer ends the side that still repeats its FIN, not the connection.
-            if !missed && peer.time_wait.is_none() {
-                peer.reset.get_or_insert(Event::RecvRst);
-            }
-            return;
-        }
         if !missed && kind != ResetKind::Injected {
             end.reset.get_or_insert(Event::SendRst);
         }
@@ -77,8 +70,14 @@ impl<P: Payload> Connection<P> {
     }
 
     /// The flow goes on after a reset that looked effective: it was not (an injected one, or one that never arrived).
+    #[inline]
     pub(super) fn contradict_reset(&mut self, segment: &Segment<'_>, role: Role) {
-        let Some(reset) = self.reset else { return };
+        if let Some(reset) = self.reset {
+            self.doubt_reset(reset, segment, role);
+        }
+    }
+
+    fn doubt_reset(&mut self, reset: ResetFacts, segment: &Segment<'_>, role: Role) {
         let (end, peer) = pair(&mut self.ends, role);
         let advances = segment.payload_len > 0 || segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0) != 0;
         let goes_on = if role == reset.role {
@@ -102,11 +101,15 @@ impl<P: Payload> Connection<P> {
     }
 
     /// What a segment says of a TIME_WAIT of either side, before it changes anything else.
+    #[inline]
     pub(super) fn observe_time_wait(&mut self, segment: &Segment<'_>, role: Role, mark: Mark) {
-        let (end, peer) = pair(&mut self.ends, role);
-        if end.time_wait.is_none() && peer.time_wait.is_none() {
-            return;
+        if self.ends.iter().any(|end| end.time_wait.is_some()) {
+            self.hear_in_time_wait(segment, role, mark);
         }
+    }
+
+    fn hear_in_time_wait(&mut self, segment: &Segment<'_>, role: Role, mark: Mark) {
+        let (end, peer) = pair(&mut self.ends, role);
         let flags = segment.flags;
         let own_ttl = reset::has_ttl_of(end, segment);
         let is_bare = !flags.has(Flags::ACK);
@@ -177,7 +180,7 @@ pub(super) fn take_fin(end: &mut Endpoint, peer: &Endpoint, segment: &Segment<'_
 
 /// TIME_WAIT starts when the endpoint acknowledges the peer's FIN; from CLOSING, when the ACK of its own arrives.
 pub(super) fn begin_time_wait(end: &mut Endpoint, peer: &Endpoint, mark: Mark, sent_now: bool) {
-    let (Some(mine), Some(theirs)) = (end.fin, peer.fin) else { return };
+    let (Some(mine), Some(theirs)) = (&end.fin, &peer.fin) else { return };
     if !end.has_acked(theirs.end()) {
         return;
     }

@@ -6,13 +6,18 @@ use crate::record::{Mark, Quality, Role, RoleBasis, State};
 use crate::tcp::endpoint::Endpoint;
 use crate::tcp::payload::{Payload, Sink};
 use crate::tcp::seq;
+use crate::tcp::stack;
 use crate::tcp::state::Event;
 
 impl<P: Payload> Connection<P> {
     /// SYN or SYN-ACK.
     pub(super) fn take_syn(&mut self, segment: &Segment<'_>, role: Role, mark: Mark, sink: &mut P::Sink) {
         let has_ack = segment.flags.has(Flags::ACK);
+        let options = segment.options();
         let (end, peer) = pair(&mut self.ends, role);
+        if end.isn.is_none() {
+            end.stack = stack::guess(segment.ttl, options.order);
+        }
         end.syn_count += 1;
         if end.isn.is_some_and(|isn| isn == segment.seq) {
             end.retransmits += 1;
@@ -22,7 +27,7 @@ impl<P: Payload> Connection<P> {
             // The first, or a SYN-ACK with another ISN: the last one before the client answers is the one it may take up.
             end.next = None;
             end.isn = Some(segment.seq);
-            end.window_scale = segment.options.window_scale.unwrap_or(0).min(14);
+            end.window_scale = options.window_scale.unwrap_or(0).min(14);
             end.since_ns = segment.ts_ns;
             if end.bytes == 0 {
                 end.stream.start(seq::add(segment.seq, 1));
@@ -60,6 +65,7 @@ impl<P: Payload> Connection<P> {
         let Some((sender, basis)) = P::role_of(segment.payload) else { return };
         if sender != role {
             self.names.swap(0, 1);
+            self.client_is_low = !self.client_is_low;
             self.ends.swap(0, 1);
             self.said.swap(0, 1);
             self.history.flip();
@@ -119,7 +125,7 @@ pub(super) fn sender_role<P: Payload>(segment: &Segment<'_>) -> (Role, RoleBasis
     if let Some(told) = P::role_of(segment.payload) {
         return told;
     }
-    let (from, to) = (segment.src_port, segment.dst_port);
+    let (from, to) = (segment.source().1, segment.target().1);
     // A service port is registered (below 1024) or below every stack's ephemeral range, and the other one is not.
     let is_service = |port: u16, other: u16| (port < 1024 && other >= 1024) || (port < 10_000 && other >= 32_768);
     if is_service(from, to) {

@@ -11,9 +11,9 @@ fn vector_01_client_closes_and_waits_from_its_last_ack() {
             (r.close, r.active_closer, r.closer_basis),
             (Close::Fin, ActiveCloser::Client, CloserBasis::Acknowledged)
         );
-        assert_eq!(r.closer.map(|m| m.frame), Some(4));
+        assert_eq!(r.closer.map(|m| m.frame()), Some(4));
         let wait = wait_of(r, Role::Client);
-        assert_eq!((wait.start.frame, wait.start_uncertainty_ns, wait.restarts), (7, 0, 0));
+        assert_eq!((wait.start.frame(), wait.start_uncertainty_ns, wait.restarts), (7, 0, 0));
         assert!(r.sides[1].time_wait.is_none());
         assert_eq!(r.sides.each_ref().map(|s| s.state), [State::TimeWait, State::Closed]);
         assert_eq!(r.sides.each_ref().map(|s| s.state_proved), [State::TimeWait, State::LastAck]);
@@ -25,7 +25,7 @@ fn three_segment_close_is_the_same() {
     let lines = after_open(&[(1.0, 's', F, 1, 1, 0), (1.1, 'c', F, 1, 2, 0), (1.2, 's', A, 2, 2, 0)]);
     situation(&lines, |records| {
         assert_eq!(records[0].active_closer, ActiveCloser::Server);
-        assert_eq!(wait_of(&records[0], Role::Server).start.frame, 6);
+        assert_eq!(wait_of(&records[0], Role::Server).start.frame(), 6);
         assert_eq!(records[0].sides.each_ref().map(|s| s.state), [State::Closed, State::TimeWait]);
     });
 }
@@ -46,10 +46,10 @@ fn vector_02_crossing_fins_make_both_wait() {
         );
         assert_eq!(r.sides.each_ref().map(|s| s.state), [State::TimeWait, State::TimeWait]);
         // From CLOSING it starts when the ACK of the own FIN arrives: not before the tap saw it.
-        assert_eq!(wait_of(r, Role::Client).start.frame, 7);
+        assert_eq!(wait_of(r, Role::Client).start.frame(), 7);
         assert!(wait_of(r, Role::Client).start_uncertainty_ns > 0);
         // The server's own ACK of the FIN is captured last: only then has it both.
-        assert_eq!(wait_of(r, Role::Server).start.frame, 7);
+        assert_eq!(wait_of(r, Role::Server).start.frame(), 7);
     });
 }
 
@@ -63,7 +63,7 @@ fn vector_03_a_fin_captured_first_is_not_the_first_fin() {
     situation(&lines, |records| {
         assert_eq!(records[0].active_closer, ActiveCloser::Client);
         assert_eq!(records[0].sides.each_ref().map(|s| s.state), [State::TimeWait, State::Closed]);
-        assert_eq!(wait_of(&records[0], Role::Client).start.frame, 6);
+        assert_eq!(wait_of(&records[0], Role::Client).start.frame(), 6);
     });
 }
 
@@ -102,7 +102,7 @@ fn only_the_certain_wait_is_told_of_an_ambiguous_close() {
 fn a_late_copy_of_the_closers_fin_does_not_end_its_wait() {
     let lines = closed(&SERVER_CLOSE, &[(1.0085, 's', F, 1, 1, 0)]);
     situation(&lines, |records| {
-        assert_eq!(wait_of(&records[0], Role::Server).start.frame, 7);
+        assert_eq!(wait_of(&records[0], Role::Server).start.frame(), 7);
         assert_eq!(records[0].sides.each_ref().map(|s| s.state), [State::Closed, State::TimeWait]);
     });
 }
@@ -252,7 +252,7 @@ fn a_fin_that_arrives_before_missing_data_counts_at_its_place() {
     situation(&lines, |records| {
         assert_eq!(records[0].active_closer, ActiveCloser::Server);
         assert_eq!(records[0].sides[1].bytes, 100);
-        assert_eq!(wait_of(&records[0], Role::Server).start.frame, 8);
+        assert_eq!(wait_of(&records[0], Role::Server).start.frame(), 8);
     });
 }
 
@@ -268,7 +268,7 @@ fn a_fin_repeated_while_its_acknowledgment_is_on_its_way_is_acknowledged() {
     ]);
     situation(&lines, |records| {
         let wait = wait_of(&records[0], Role::Client);
-        assert_eq!((records[0].close, wait.start.frame), (Close::Simultaneous, 7));
+        assert_eq!((records[0].close, wait.start.frame()), (Close::Simultaneous, 7));
     });
 }
 

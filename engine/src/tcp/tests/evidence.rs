@@ -10,8 +10,8 @@ fn vector_04_a_fin_repeated_and_acknowledged_restarts() {
     situation(&lines, |records| {
         let wait = wait_of(&records[0], Role::Client);
         assert_eq!((wait.restarts, wait.restarted_ns), (1, ns(21.0031)));
-        assert_eq!(wait.alive.map(|m| m.frame), Some(9));
-        assert_eq!((wait.start.frame, wait.gone), (7, None));
+        assert_eq!(wait.alive.map(|m| m.frame()), Some(9));
+        assert_eq!((wait.start.frame(), wait.gone), (7, None));
     });
 }
 
@@ -29,7 +29,7 @@ fn a_fin_repeated_and_not_answered_proves_nothing() {
 fn vector_05_a_bare_reset_shows_it_gone() {
     let lines = closed(&CLIENT_CLOSE, &[(71.003, 's', F, 1, 2, 0), (71.0031, 'c', R, 2, 0, 0)]);
     situation(&lines, |records| {
-        assert_eq!(wait_of(&records[0], Role::Client).gone.map(|m| m.frame), Some(9));
+        assert_eq!(wait_of(&records[0], Role::Client).gone.map(|m| m.frame()), Some(9));
         assert_eq!(records[0].close, Close::Fin);
     });
 }
@@ -76,7 +76,7 @@ fn vector_06_a_fresh_isn_bounds_from_above() {
 fn the_clients_own_syn_recycles_its_time_wait() {
     situation(&closed(&CLIENT_CLOSE, &reuse(2.503, RECYCLED, 77_777_777)), |records| {
         let (mark, end) = wait_of(&records[0], Role::Client).ended.expect("exact");
-        assert_eq!((mark.frame, end), (8, TimeWaitEnd::Reused));
+        assert_eq!((mark.frame(), end), (8, TimeWaitEnd::Reused));
     });
 }
 
@@ -101,8 +101,8 @@ fn vector_07_challenged_killed_and_accepted_is_one_new_incarnation() {
     situation(&lines, |records| {
         let [old, new] = records else { panic!("two connections, not {}", records.len()) };
         let wait = wait_of(old, Role::Server);
-        assert_eq!(wait.ended.map(|(m, e)| (m.frame, e)), Some((10, TimeWaitEnd::Killed)));
-        assert_eq!(wait.alive.map(|m| m.frame), Some(9));
+        assert_eq!(wait.ended.map(|(m, e)| (m.frame(), e)), Some((10, TimeWaitEnd::Killed)));
+        assert_eq!(wait.alive.map(|m| m.frame()), Some(9));
         assert_eq!((new.syn_count, new.close), (2, Close::Open));
         assert_eq!(new.sides.each_ref().map(|s| s.state), [State::Established; 2]);
     });
@@ -123,7 +123,7 @@ fn rfc1337_keeps_it_through_the_reset() {
     situation(&lines, |records| {
         let wait = wait_of(&records[0], Role::Server);
         assert_eq!((wait.ended, wait.possibly_killed), (None, None));
-        assert_eq!(wait.alive.map(|m| m.frame), Some(12));
+        assert_eq!(wait.alive.map(|m| m.frame()), Some(12));
     });
 }
 
@@ -131,7 +131,7 @@ fn rfc1337_keeps_it_through_the_reset() {
 fn a_reset_at_rcv_nxt_may_have_killed() {
     let lines = closed(&SERVER_CLOSE, &[(5.0, 'c', R, 2, 0, 0)]);
     situation(&lines, |records| {
-        assert_eq!(wait_of(&records[0], Role::Server).possibly_killed.map(|m| m.frame), Some(8));
+        assert_eq!(wait_of(&records[0], Role::Server).possibly_killed.map(|m| m.frame()), Some(8));
     });
 }
 
@@ -161,7 +161,7 @@ fn the_same_isn_long_after_a_complete_close_is_a_new_connection() {
     situation(&lines, |records| {
         assert_eq!(records.len(), 2);
         let wait = wait_of(&records[0], Role::Server);
-        assert_eq!((wait.alive, wait.restarts, wait.gone.map(|m| m.frame)), (None, 0, Some(9)));
+        assert_eq!((wait.alive, wait.restarts, wait.gone.map(|m| m.frame())), (None, 0, Some(9)));
     });
 }
 

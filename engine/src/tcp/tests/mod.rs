@@ -4,11 +4,11 @@ mod closing;
 mod evidence;
 mod opening;
 
-use super::flow_table::{FlowKey, FlowTable};
+use super::flow_table::FlowTable;
 use super::payload::{Payload, Sink};
 use super::state::Anomaly;
 use super::stream::Piece;
-use crate::decode::{Flags, Options, Segment};
+use crate::decode::{Flags, FlowKey, Header, Segment};
 use crate::record::{Address, ConnectionRecord, HttpFacts, Role, RoleBasis, State, TimeWaitFacts, Tunnel};
 use crate::settings::{SECOND, Settings};
 
@@ -90,29 +90,32 @@ fn run_from(lines: &[Line], base: Base) -> Facts {
             if who.eq_ignore_ascii_case(&'c') { (base.client, base.server) } else { (base.server, base.client) };
         let relative = |base: u32, n: i64| base.wrapping_add(n as u32);
         let has_ack = flags & A != 0;
-        let segment = Segment {
+        let (key, from_low) = FlowKey::directed(from, to, Tunnel(0));
+        let header = Header {
+            key,
+            from_low,
+            partition: key.partition() as u8,
             ordinal: i as u64,
             ts_ns: (t * 1e9).round() as i64,
             frame: i as u64 + 1,
             file: 0,
             interface: 0,
-            src: from.0,
-            dst: to.0,
-            src_port: from.1,
-            dst_port: to.1,
-            tunnel: Tunnel(0),
             ttl: if who.is_ascii_uppercase() { 40 } else { 64 },
             ip_id: Some(i as u16 + 1),
             seq: relative(mine, seq),
             ack: if has_ack { relative(theirs, ack) } else { 0 },
             flags: Flags(flags),
             window: if flags & R != 0 && !has_ack { 0 } else { 500 },
-            options: Options::default(),
+            options_print: 0,
+            options_len: 0,
             checksum_offloaded: false,
-            payload: &payload[..len as usize],
+            payload_start: 0,
+            tunnel_name: 0,
+            captured_len: len,
             payload_len: len,
         };
-        table.accept(FlowKey::of(&segment), &segment, &settings, &mut facts, &mut |_| ());
+        let segment = Segment::new(&header, &payload);
+        table.accept(&segment, &settings, &mut facts, &mut |_| ());
     }
     table.finish(&mut facts);
     facts.records.sort_by_key(|r| r.ordinal);

@@ -1,0 +1,173 @@
+//! What one shard makes of its segments: the payload reader it hands to `tcp`, and the sink that takes the facts.
+
+use crate::http::{ExchangeSink, HttpFlow, HttpLimits, Sniff, sniff};
+use crate::ledger::{Ledger, StateSpans};
+use crate::record::{Address, ConnectionRecord, Exchange, HttpFacts, Quality, Role, RoleBasis, State, TimeWaitFacts};
+use crate::settings::Settings;
+use crate::tcp::payload::{Payload, Sink};
+use crate::tcp::state::Anomaly;
+use crate::tcp::stream::Piece;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The payload reader of [`crate::tcp`], as [`crate::http`] provides it.
+pub struct Reader(HttpFlow);
+
+impl Payload for Reader {
+    type Sink = Collector;
+
+    fn new(settings: &Settings, connection: u64) -> Self {
+        Reader(HttpFlow::new(HttpLimits::from(settings), connection))
+    }
+    fn feed(&mut self, role: Role, piece: Piece<'_>, sink: &mut Collector) {
+        self.0.feed(role, piece, &mut sink.exchanges);
+    }
+    fn fin(&mut self, role: Role, sink: &mut Collector) {
+        self.0.fin(role, &mut sink.exchanges);
+    }
+    fn finish(mut self, sink: &mut Collector) -> HttpFacts {
+        self.0.finish(&mut sink.exchanges)
+    }
+    fn role_of(payload: &[u8]) -> Option<(Role, RoleBasis)> {
+        match sniff(payload) {
+            Sniff::Request => Some((Role::Client, RoleBasis::Http)),
+            Sniff::Response => Some((Role::Server, RoleBasis::Http)),
+            Sniff::TlsClientHello => Some((Role::Client, RoleBasis::Tls)),
+            Sniff::TlsServerHello => Some((Role::Server, RoleBasis::Tls)),
+            Sniff::H2Preface => Some((Role::Client, RoleBasis::Http)),
+            Sniff::Tls | Sniff::Other | Sniff::NeedMore => None,
+        }
+    }
+}
+
+/// Exchanges, if anyone wants them.
+pub(super) struct Exchanges {
+    wanted: bool,
+    pub(super) kept: Vec<Exchange>,
+    texts: Texts,
+}
+
+/// Texts kept for when they come again: a capture has few different User-Agent and Server headers.
+const TEXTS: usize = 64;
+
+/// The last text of each of [`TEXTS`] classes, beside its bytes.
+struct Texts([Option<(Box<[u8]>, Arc<str>)>; TEXTS]);
+
+impl Texts {
+    fn get(&mut self, value: &[u8]) -> Arc<str> {
+        let ends = value.len() ^ value.iter().rev().take(2).fold(0, |mixed, &byte| mixed << 3 ^ usize::from(byte));
+        let Some(slot) = self.0.get_mut(ends % TEXTS) else { return crate::http::text(value).into() };
+        match slot {
+            Some((bytes, text)) if **bytes == *value => Arc::clone(text),
+            _ => {
+                let text: Arc<str> = crate::http::text(value).into();
+                *slot = (value.len() <= crate::http::MAX_TEXT_BYTES).then(|| (value.into(), Arc::clone(&text)));
+                text
+            }
+        }
+    }
+}
+
+impl ExchangeSink for Exchanges {
+    fn wanted(&self) -> bool {
+        self.wanted
+    }
+    fn exchange(&mut self, exchange: Exchange) {
+        self.kept.push(exchange);
+    }
+    fn text(&mut self, value: &[u8]) -> Arc<str> {
+        self.texts.get(value)
+    }
+}
+
+/// Takes the facts of one shard.
+pub struct Collector {
+    pub(super) ledger: Ledger,
+    pub(super) exchanges: Exchanges,
+    keep_connections: bool,
+    pub(super) connections: Vec<ConnectionRecord>,
+    /// The names of their tunnels.
+    pub(super) tunnels: BTreeMap<u64, u32>,
+    pub(super) spans: Option<StateSpans>,
+    pub(super) anomalies: BTreeMap<Anomaly, u64>,
+    pub(super) duplicates: u64,
+    pub(super) overflow_bytes: u64,
+    pub(super) evicted: u64,
+}
+
+impl Collector {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Collector {
+            ledger: Ledger::new(settings),
+            exchanges: Exchanges {
+                wanted: settings.keep_exchanges,
+                kept: Vec::new(),
+                texts: Texts([const { None }; TEXTS]),
+            },
+            keep_connections: settings.keep_connections,
+            connections: Vec::new(),
+            tunnels: BTreeMap::new(),
+            spans: settings.states.as_ref().map(|_| StateSpans::new(settings)),
+            anomalies: BTreeMap::new(),
+            duplicates: 0,
+            overflow_bytes: 0,
+            evicted: 0,
+        }
+    }
+
+    /// A connection that opened has a tunnel with a name.
+    #[cold]
+    pub(super) fn name_tunnel(&mut self, ordinal: u64, number: u32) {
+        if self.keep_connections {
+            self.tunnels.insert(ordinal, number);
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: Collector) {
+        self.ledger.merge(other.ledger);
+        self.exchanges.kept.extend(other.exchanges.kept);
+        self.connections.extend(other.connections);
+        self.tunnels.extend(other.tunnels);
+        if let (Some(mine), Some(theirs)) = (&mut self.spans, other.spans) {
+            mine.merge(theirs);
+        }
+        for (anomaly, count) in other.anomalies {
+            *self.anomalies.entry(anomaly).or_default() += count;
+        }
+        self.duplicates += other.duplicates;
+        self.overflow_bytes += other.overflow_bytes;
+        self.evicted += other.evicted;
+    }
+}
+
+impl Sink for Collector {
+    fn anomaly(&mut self, anomaly: Anomaly) {
+        *self.anomalies.entry(anomaly).or_default() += 1;
+    }
+    fn wants_spans(&self) -> bool {
+        self.spans.is_some()
+    }
+    fn span(&mut self, host: Address, state: State, from_ns: i64, to_min_ns: i64, to_max_ns: i64) {
+        if let Some(spans) = &mut self.spans {
+            spans.span(host, state, from_ns, to_min_ns, to_max_ns);
+        }
+    }
+    fn time_wait_span(&mut self, host: Address, from_ns: i64, facts: &TimeWaitFacts) {
+        if let Some(spans) = &mut self.spans {
+            spans.span_time_wait(host, from_ns, facts);
+        }
+    }
+    fn connection(&mut self, record: ConnectionRecord) {
+        self.evicted += u64::from(record.quality.0 & Quality::EVICTED != 0);
+        self.ledger.connection(&record);
+        if self.keep_connections {
+            self.connections.push(record);
+        }
+    }
+    fn duplicate(&mut self) {
+        self.duplicates += 1;
+    }
+    fn overflow(&mut self, bytes: u64) {
+        self.overflow_bytes += bytes;
+    }
+}

@@ -1,0 +1,210 @@
+//! The first half of the way, done once for each packet whoever does it: decoded, counted, and handed to the shard that
+//! owns its 4-tuple.
+
+use crate::capture::{Batch, Packet};
+use crate::decode::{Defragmenter, Header, NotAnalysed, PARTITIONS, decode, layers_around};
+use crate::ledger::summary::CaptureFacts;
+use crate::record::Address;
+use crate::settings::Settings;
+use crate::tunnels::TunnelNames;
+use std::collections::BTreeMap;
+
+/// The segments of one batch, the bytes that they point into, and whose they are.
+#[derive(Default)]
+pub struct Decoded {
+    /// The batch's bytes.
+    pub data: Vec<u8>,
+    /// Those of its segments first, in capture order; what is left of an earlier batch after them.
+    pub headers: Vec<Header>,
+    /// For each shard, the places of its own in `headers`.
+    pub shards: Vec<Vec<u32>>,
+    /// Time of the latest packet so far, ns.
+    pub latest_ns: i64,
+}
+
+/// Decodes batches and deals their segments out.
+pub struct Front {
+    /// Which shard owns a partition.
+    shard_of: [u8; PARTITIONS],
+    shards: usize,
+    packets: Packets,
+    most_depth: u8,
+    /// The names of tunnels met.
+    pub names: TunnelNames,
+    defragmenter: Defragmenter,
+    /// The bytes of datagrams put together in this batch.
+    joined: Vec<u8>,
+}
+
+impl Front {
+    /// For so many shards, from 1 to [`PARTITIONS`].
+    pub fn new(shards: usize, settings: &Settings) -> Self {
+        let shard_of = std::array::from_fn(|partition| (partition % shards) as u8);
+        Front {
+            shard_of,
+            shards,
+            packets: Packets::default(),
+            most_depth: settings.max_tunnel_depth,
+            names: TunnelNames::default(),
+            defragmenter: Defragmenter::new(settings),
+            joined: Vec::new(),
+        }
+    }
+
+    /// Takes a batch of consecutive packets, of those the ones in `mask` if there is one. Its bytes change places with
+    /// the ones in `into`, which are reused.
+    pub fn decode(&mut self, batch: &mut Batch, mask: Option<&[bool]>, into: &mut Decoded) {
+        let Decoded { headers, shards, .. } = into;
+        if headers.len() < batch.packets.len() {
+            headers.resize(batch.packets.len(), Header::default());
+        }
+        shards.resize_with(self.shards, Vec::new);
+        shards.iter_mut().for_each(Vec::clear);
+        self.packets.count(batch);
+        let mut segments = 0;
+        for (index, packet) in batch.packets.iter().enumerate() {
+            if mask.is_some_and(|mask| mask.get(index) != Some(&true)) {
+                continue;
+            }
+            let Some(header) = headers.get_mut(segments) else { break };
+            let (bytes, ordinal) = (batch.bytes(packet), batch.first_ordinal + index as u64);
+            match decode(packet, bytes, ordinal, self.most_depth, header) {
+                Ok(()) => {
+                    segments += 1;
+                    if header.tunnel_name != 0 {
+                        self.name(packet, bytes, header);
+                    }
+                }
+                Err(NotAnalysed::Fragment) => {
+                    let start = batch.data.len() + self.joined.len();
+                    segments += usize::from(self.join(packet, bytes, ordinal, start, header));
+                }
+                Err(reason) => self.packets.pass_over(reason),
+            }
+        }
+        self.deal(headers.get(..segments).unwrap_or_default(), shards);
+        batch.data.append(&mut self.joined);
+        std::mem::swap(&mut batch.data, &mut into.data);
+        into.latest_ns = self.packets.facts.last_ns.unwrap_or(i64::MIN);
+    }
+
+    #[cold]
+    fn name(&mut self, packet: &Packet, bytes: &[u8], header: &mut Header) {
+        header.tunnel_name = self.names.number(&layers_around(packet, bytes, self.most_depth));
+    }
+
+    /// Takes a fragment; whether it completed a datagram with a segment, whose bytes are then at `start`.
+    #[cold]
+    fn join(&mut self, packet: &Packet, bytes: &[u8], ordinal: u64, start: usize, header: &mut Header) -> bool {
+        let mut whole = match self.defragmenter.accept(packet, bytes) {
+            Ok(whole) => whole,
+            Err(reason) => {
+                self.packets.pass_over(reason);
+                return false;
+            }
+        };
+        self.packets.joined(whole.packets - 1);
+        match whole.header(packet, ordinal, start) {
+            Ok(found) => {
+                *header = found;
+                if header.tunnel_name != 0 {
+                    header.tunnel_name = self.names.number(&whole.layers_around());
+                }
+                self.joined.append(&mut whole.bytes);
+                true
+            }
+            Err(reason) => {
+                self.packets.pass_over(reason);
+                false
+            }
+        }
+    }
+
+    fn deal(&mut self, headers: &[Header], shards: &mut [Vec<u32>]) {
+        self.packets.facts.segments += headers.len() as u64;
+        for (at, header) in headers.iter().enumerate() {
+            if header.checksum_offloaded {
+                self.packets.note_offload(header.source().0);
+            }
+            let owner = usize::from(self.shard_of[usize::from(header.partition) % PARTITIONS]);
+            if let Some(list) = shards.get_mut(owner) {
+                list.push(at as u32);
+            }
+        }
+    }
+
+    /// What was counted.
+    pub fn into_facts(mut self) -> (CaptureFacts, TunnelNames) {
+        let fragments = self.defragmenter.finish();
+        (CaptureFacts { fragments, ..self.packets.into_facts() }, self.names)
+    }
+}
+
+/// Most senders told apart in looking for the one that captured.
+const MOST_OFFLOADERS: usize = 4096;
+
+/// Counts of packets, whatever became of them.
+#[derive(Default)]
+struct Packets {
+    facts: CaptureFacts,
+    not_analysed: BTreeMap<NotAnalysed, u64>,
+    offloaded: BTreeMap<Address, u64>,
+}
+
+impl Packets {
+    fn count(&mut self, batch: &Batch) {
+        let facts = &mut self.facts;
+        let Some(first) = batch.packets.first() else { return };
+        facts.packets += batch.packets.len() as u64;
+        let start = facts.first_ns.zip(facts.last_ns).unwrap_or((first.ts_ns, first.ts_ns));
+        let (first_ns, last_ns) = batch.packets.iter().fold(start, |(first_ns, last_ns), packet| {
+            facts.captured_bytes += u64::from(packet.captured_len);
+            facts.original_bytes += u64::from(packet.original_len);
+            facts.cut_packets += u64::from(packet.captured_len < packet.original_len);
+            (first_ns.min(packet.ts_ns), last_ns.max(packet.ts_ns))
+        });
+        (facts.first_ns, facts.last_ns) = (Some(first_ns), Some(last_ns));
+    }
+
+    #[cold]
+    fn pass_over(&mut self, reason: NotAnalysed) {
+        *self.not_analysed.entry(reason).or_default() += 1;
+    }
+
+    /// Fragments that were counted as such have come to a datagram.
+    fn joined(&mut self, packets: u64) {
+        let fragments = self.not_analysed.entry(NotAnalysed::Fragment).or_default();
+        *fragments = fragments.saturating_sub(packets);
+        if *fragments == 0 {
+            self.not_analysed.remove(&NotAnalysed::Fragment);
+        }
+    }
+
+    fn note_offload(&mut self, sender: Address) {
+        if let Some(count) = self.offloaded.get_mut(&sender) {
+            *count += 1;
+        } else if self.offloaded.len() < MOST_OFFLOADERS {
+            self.offloaded.insert(sender, 1);
+        }
+    }
+    /// The address that left most of its checksums to the network card: the capture was taken there.
+    fn capture_host(&self) -> Option<String> {
+        let most = self.offloaded.iter().max_by_key(|&(address, count)| (count, std::cmp::Reverse(address)))?;
+        // Between virtual machines both ends may leave theirs: then nothing tells which end it was.
+        let others: u64 = self.offloaded.values().sum::<u64>() - most.1;
+        (*most.1 >= 2 && others * 10 < *most.1).then(|| most.0.to_string())
+    }
+
+    fn into_facts(mut self) -> CaptureFacts {
+        self.facts.capture_host = self.capture_host();
+        for (reason, count) in self.not_analysed {
+            let by_kind = if matches!(reason, NotAnalysed::Malformed(_)) {
+                &mut self.facts.malformed
+            } else {
+                &mut self.facts.not_analysed
+            };
+            *by_kind.entry(reason.kind().into_owned()).or_default() += count;
+        }
+        self.facts
+    }
+}

@@ -1,0 +1,75 @@
+//! The second half of the way: one thread's partitions, their flow tables and the facts that come of them.
+
+use super::collector::{Collector, Reader};
+use super::front::Decoded;
+use crate::decode::{Flags, PARTITIONS, Segment};
+use crate::settings::Settings;
+use crate::tcp::connection::Connection;
+use crate::tcp::flow_table::FlowTable;
+use roaring::RoaringTreemap;
+
+/// Segments among which SYNs are looked for before any is taken: what their 4-tuples held comes from memory meanwhile.
+const LOOK_AHEAD: usize = 64;
+
+/// The partitions of one thread.
+pub struct Shard {
+    index: usize,
+    shards: usize,
+    tables: Vec<FlowTable<Reader>>,
+    /// Where the facts go.
+    pub collector: Collector,
+    /// Ordinals of the packets that opened a connection.
+    pub opened: RoaringTreemap,
+}
+
+impl Shard {
+    /// The partitions `index`, `index + shards` …
+    pub fn new(index: usize, shards: usize, settings: &Settings) -> Self {
+        let own = (index..PARTITIONS).step_by(shards);
+        let tables = own.map(|_| FlowTable::new(settings)).collect();
+        Shard { index, shards, tables, collector: Collector::new(settings), opened: RoaringTreemap::new() }
+    }
+
+    /// Takes the segments of a batch that are its own.
+    pub fn feed(
+        &mut self,
+        decoded: &Decoded,
+        settings: &Settings,
+        watch: &mut impl FnMut(&Segment<'_>, &Connection<Reader>),
+    ) {
+        let own = decoded.shards.get(self.index).map_or(&[][..], Vec::as_slice);
+        for places in own.chunks(LOOK_AHEAD) {
+            let headers = || places.iter().filter_map(|&at| decoded.headers.get(at as usize));
+            for opening in headers().filter(|header| header.flags.has(Flags::SYN)) {
+                if let Some(table) = self.tables.get(usize::from(opening.partition) / self.shards) {
+                    table.warm(&opening.key);
+                }
+            }
+            for header in headers() {
+                let segment = Segment::new(header, &decoded.data);
+                self.take(&segment, settings, &mut |connection| watch(&segment, connection));
+            }
+        }
+        let before = decoded.latest_ns.saturating_sub(settings.idle_expiry_ns);
+        for table in &mut self.tables {
+            table.expire(before, &mut self.collector);
+        }
+    }
+
+    fn take(&mut self, segment: &Segment<'_>, settings: &Settings, watch: &mut impl FnMut(&Connection<Reader>)) {
+        let table = self.tables.get_mut(usize::from(segment.partition) / self.shards);
+        if table.is_some_and(|table| table.accept(segment, settings, &mut self.collector, watch)) {
+            self.opened.insert(segment.ordinal);
+            if segment.tunnel_name != 0 {
+                self.collector.name_tunnel(segment.ordinal, segment.tunnel_name);
+            }
+        }
+    }
+
+    /// Nothing more will come.
+    pub fn finish(&mut self) {
+        for table in &mut self.tables {
+            table.finish(&mut self.collector);
+        }
+    }
+}
