@@ -122,6 +122,9 @@ impl Layers {
     }
 
     /// One more, inside the others.
+    ///
+    /// # Errors
+    /// [`NotAnalysed::Named`] where there are as many as there may be.
     pub fn push(&mut self, layer: Layer) -> Result<(), NotAnalysed> {
         let is_tunnel = !matches!(layer, Layer::Vlan(_));
         self.depth = self.depth.saturating_add(u8::from(is_tunnel));
