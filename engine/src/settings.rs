@@ -20,11 +20,10 @@ pub struct Settings {
     /// Most encapsulations (tunnels, label stacks, sessions; VLAN tags do not count) around a packet, up to 16; one with
     /// more is counted under `tunnel_depth`.
     pub max_tunnel_depth: u8,
-    /// Most IP datagrams of which some fragments are kept; beyond it the longest idle is given up and counted. Each
-    /// thread keeps its own.
+    /// Most IP datagrams of which some fragments are kept; beyond it the longest idle is given up and counted.
     pub max_fragmented_datagrams: usize,
     /// Most bytes of fragments kept, with about 100 for each beside its own; beyond it the longest idle is given up and
-    /// counted. Each thread keeps its own.
+    /// counted.
     pub max_fragment_bytes: usize,
     /// A datagram whose fragments have not all come within this is given up and counted.
     pub fragment_timeout_ns: i64,

@@ -68,6 +68,57 @@ impl Tunnels {
     #[must_use]
     pub fn text(&self, record: &ConnectionRecord) -> Option<Cow<'_, str>> {
         let name = self.of_connections.get(&record.ordinal).and_then(|&number| self.names.get(number as usize));
+        let name = name.filter(|name| !name.is_empty());
         name.map(|name| Cow::Borrowed(name.as_str())).or_else(|| record.tunnel.vlan_text().map(Cow::Owned))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::TUNNEL_DEPTH;
+    use crate::ledger::generated;
+    use crate::record::Tunnel;
+    use proptest::prelude::*;
+
+    fn layers(vni: u32) -> Layers {
+        let mut layers = Layers::new(TUNNEL_DEPTH);
+        layers.push(crate::decode::Layer::Vxlan(vni)).unwrap();
+        layers
+    }
+
+    #[test]
+    fn a_name_has_one_number_however_many_came_between() {
+        let mut names = TunnelNames::default();
+        let first: Vec<u32> = (0..100).map(|vni| names.number(&layers(vni))).collect();
+        assert_eq!(first, (1..=100).collect::<Vec<u32>>());
+        assert_eq!((0..100).map(|vni| names.number(&layers(vni))).collect::<Vec<u32>>(), first);
+        assert_eq!(names.recent.len(), RECENT);
+    }
+
+    #[test]
+    fn names_are_bounded() {
+        let mut names = TunnelNames::default();
+        let most = MOST as u32;
+        (0..most).for_each(|vni| assert_ne!(names.number(&layers(vni)), 0));
+        assert_eq!((names.number(&layers(most)), names.number(&layers(most))), (0, 0), "one too many");
+        assert_eq!((names.number(&layers(0)), names.numbers.len()), (1, MOST), "and the others stay");
+    }
+
+    proptest! {
+        /// A record's text is that of its own ordinal; without a name it is that of its VLAN tags.
+        #[test]
+        fn a_text_is_found_by_the_connection(records in generated::records()) {
+            let Some(mut record) = records.into_iter().next() else { return Ok(()) };
+            let mut names = TunnelNames::default();
+            let number = names.number(&layers(5));
+            let tunnels = names.into_tunnels(BTreeMap::from([(record.ordinal, number), (record.ordinal + 1, 0)]));
+            assert_eq!(tunnels.text(&record).as_deref(), Some("vxlan vni 5"));
+            record.ordinal += 2;
+            record.tunnel = Tunnel::vlans(7, 12);
+            assert_eq!(tunnels.text(&record).as_deref(), Some("vlan 7.12"));
+            record.tunnel = Tunnel::default();
+            assert_eq!(tunnels.text(&record), None);
+        }
     }
 }

@@ -63,7 +63,7 @@ use crate::capture::Packet;
 use crate::record::Tunnel;
 pub use fragments::{Defragmenter, FragmentCounts, Whole};
 use ip::Datagram;
-pub use layers::Layers;
+pub use layers::{Layer, Layers};
 use link::parse_link;
 use span::Span;
 use walk::Walk;

@@ -31,7 +31,7 @@ fn cut(size: usize, whole: &[u8], one: impl Fn(usize, bool, &[u8]) -> Vec<u8>) -
     whole.chunks(size).enumerate().map(|(at, part)| one(at * size, at < last, part)).collect()
 }
 
-/// One shard's view of fragments that come 1 ms apart.
+/// A view of fragments that come 1 ms apart.
 struct Bench {
     defragmenter: Defragmenter,
     now_ns: i64,
