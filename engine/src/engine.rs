@@ -25,6 +25,7 @@ use crate::record::{ConnectionRecord, Exchange};
 use crate::settings::Settings;
 use crate::tcp::connection::Connection;
 use crate::tcp::state::Anomaly;
+use crate::tunnels::{TunnelNames, Tunnels};
 use front::{Decoded, Front};
 use roaring::RoaringTreemap;
 use shard::Shard;
@@ -47,7 +48,7 @@ impl Engine {
     pub fn new(settings: &Settings) -> Self {
         let count = settings.threads.clamp(1, PARTITIONS);
         let shards = (0..count).map(|index| Shard::new(index, count, settings)).collect();
-        Engine { settings: settings.clone(), front: Front::new(count), shards, decoded: Decoded::default() }
+        Engine { settings: settings.clone(), front: Front::new(count, settings), shards, decoded: Decoded::default() }
     }
 
     /// Takes a batch of consecutive packets in this thread, of those the ones in `mask`, showing each segment with its
@@ -78,7 +79,7 @@ impl Engine {
             }
         }
         let mut collector = collector.unwrap_or_else(|| Collector::new(&self.settings));
-        let mut facts = self.front.into_facts();
+        let (mut facts, names) = self.front.into_facts();
         facts.files = capture.files;
         facts.repeated_files = capture.repeated;
         facts.clock_steps_back = capture.clock_steps_back;
@@ -88,11 +89,17 @@ impl Engine {
         for (Anomaly(state, event), count) in std::mem::take(&mut collector.anomalies) {
             facts.anomalies.insert(format!("{state} {event}"), count);
         }
-        conclude(collector, facts, opened, &self.settings)
+        conclude(collector, facts, names, opened, &self.settings)
     }
 }
 
-fn conclude(mut collector: Collector, facts: CaptureFacts, opened: RoaringTreemap, settings: &Settings) -> Outcome {
+fn conclude(
+    mut collector: Collector,
+    facts: CaptureFacts,
+    names: TunnelNames,
+    opened: RoaringTreemap,
+    settings: &Settings,
+) -> Outcome {
     let capture_end_ns = facts.last_ns.unwrap_or_default();
     let number_of = |ordinal| number(&opened, ordinal);
     let Finished { mut summary, lengths } = collector.ledger.finish(settings, facts, number_of);
@@ -104,6 +111,7 @@ fn conclude(mut collector: Collector, facts: CaptureFacts, opened: RoaringTreema
     Outcome {
         summary,
         connections: collector.connections,
+        tunnels: names.into_tunnels(collector.tunnels),
         exchanges: collector.exchanges.kept,
         lengths,
         capture_end_ns,
@@ -122,6 +130,8 @@ pub struct Outcome {
     pub summary: Summary,
     /// One per connection, in order of first packet, if kept.
     pub connections: Vec<ConnectionRecord>,
+    /// What their tunnels are called.
+    pub tunnels: Tunnels,
     /// In order of connection and index, if kept.
     pub exchanges: Vec<Exchange>,
     /// How long each host holds TIME_WAIT, for what was not observed.

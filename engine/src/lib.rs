@@ -19,3 +19,4 @@ pub mod ledger;
 pub mod record;
 pub mod settings;
 pub mod tcp;
+pub mod tunnels;

@@ -93,6 +93,8 @@ pub struct Collector {
     pub(super) exchanges: Exchanges,
     keep_connections: bool,
     pub(super) connections: Vec<ConnectionRecord>,
+    /// The names of their tunnels.
+    pub(super) tunnels: BTreeMap<u64, u32>,
     pub(super) spans: Option<StateSpans>,
     pub(super) anomalies: BTreeMap<Anomaly, u64>,
     pub(super) duplicates: u64,
@@ -112,6 +114,7 @@ impl Collector {
             },
             keep_connections: settings.keep_connections,
             connections: Vec::new(),
+            tunnels: BTreeMap::new(),
             spans: settings.states.as_ref().map(|_| StateSpans::new(settings)),
             anomalies: BTreeMap::new(),
             duplicates: 0,
@@ -120,10 +123,19 @@ impl Collector {
         }
     }
 
+    /// A connection that opened has a tunnel with a name.
+    #[cold]
+    pub(super) fn name_tunnel(&mut self, ordinal: u64, number: u32) {
+        if self.keep_connections {
+            self.tunnels.insert(ordinal, number);
+        }
+    }
+
     pub(super) fn merge(&mut self, other: Collector) {
         self.ledger.merge(other.ledger);
         self.exchanges.kept.extend(other.exchanges.kept);
         self.connections.extend(other.connections);
+        self.tunnels.extend(other.tunnels);
         if let (Some(mine), Some(theirs)) = (&mut self.spans, other.spans) {
             mine.merge(theirs);
         }

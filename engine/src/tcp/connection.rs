@@ -292,12 +292,12 @@ impl<P: Payload> Connection<P> {
         let end_seq = seq::add(seq, segment.payload_len);
         let (end, peer) = pair(&mut self.ends, role);
         let continues = end.next == Some(seq);
-        let is_probe = || {
+        if !continues {
             let is_small = syn == 0 && segment.payload_len <= 1 && !segment.flags.has(Flags::FIN);
-            is_small && end.next.is_some_and(|next| seq::add(seq, 1) == next)
-        };
-        if !continues && (is_probe() || !end.is_near(seq, peer.acked)) {
-            return;
+            let is_probe = is_small && end.next.is_some_and(|next| seq::add(seq, 1) == next);
+            if is_probe || !end.is_near(seq, peer.acked) {
+                return;
+            }
         }
         if segment.payload_len > 0 {
             self.last_payload_ns = Some(segment.ts_ns);
@@ -312,7 +312,7 @@ impl<P: Payload> Connection<P> {
         } else if segment.payload_len == 0 && !continues && end.fin.is_none() && end.stream.next_seq().is_none() {
             end.stream.start(seq);
         }
-        if end.fin.is_some() {
+        if self.ends[role as usize].fin.is_some() {
             self.finish_stream(role, sink);
         }
     }
