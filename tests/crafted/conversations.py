@@ -174,7 +174,7 @@ def disturb(draw: st.DrawFn, packets: list[Crafted]) -> list[Crafted]:
         if not any(p.data[TCP_FLAGS] & SYN_RST for p in packets[i : i + 2]):  # where a connection begins stays decided
             packets[i : i + 2] = packets[i : i + 2][::-1]
     packets = [replace(p, at_s=at) for p, at in zip(packets, times, strict=True)]
-    for _ in range(draw(st.integers(0, 2))):  # one captured twice
+    for _ in range(draw(st.integers(0, 2)) if packets else 0):  # one captured twice
         i = draw(st.integers(0, max(0, len(packets) - 1)))
         packets.insert(i + 1, replace(packets[i], at_s=packets[i].at_s + 0.000_002))
     for _ in range(draw(st.integers(0, 2))):  # one lost

@@ -373,3 +373,24 @@ fn a_replay_goes_to_a_packet_without_reading_what_is_before() {
         }
     }
 }
+
+/// Nothing is mapped, so a file that shrinks under the reader is a file that ends early.
+#[test]
+fn a_file_truncated_while_it_is_read_ends_with_its_reason() {
+    let folder = Folder::new("shrinks");
+    let long = vec![7; 60_000];
+    let packets: Vec<(u32, &[u8])> = (0..100).map(|second| (second, &long[..])).collect();
+    let path = folder.write("a", &pcap(&packets));
+    let mut set = open(&[&path]).unwrap();
+    let mut batch = Batch::default();
+    assert!(set.next_batch(&mut batch, 2).unwrap());
+    let mut read = batch.packets.len();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1_000_000).unwrap();
+    while set.next_batch(&mut batch, 100).unwrap() {
+        read += batch.packets.len();
+    }
+    let whole = (1_000_000 - 24) / (16 + long.len());
+    assert_eq!(read, whole);
+    let problem = set.facts().files[0].problem.clone().unwrap();
+    assert_eq!(problem, format!("cut short in the record at offset {}", 24 + whole * (16 + long.len())));
+}
