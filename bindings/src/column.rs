@@ -7,15 +7,18 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
-/// Rows of one record batch.
-pub const BATCH_ROWS: usize = 65_536;
+/// Rows of one record batch: some ten megabytes, of which a few are on their way at once.
+pub const BATCH_ROWS: usize = 16_384;
 
 /// How one kind of value is fetched from a row.
 pub enum Get<R: ?Sized> {
     /// UTF-8 text.
     Text(fn(&R) -> Option<Cow<'_, str>>),
+    /// UTF-8 text that is put together in its cell.
+    Written(fn(&R, &mut dyn fmt::Write) -> fmt::Result),
     /// A whole number.
     Int(fn(&R) -> Option<i64>),
     /// Seconds, from nanoseconds.
@@ -41,7 +44,7 @@ pub struct Column<R: ?Sized> {
 impl<R> Column<R> {
     fn data_type(&self) -> DataType {
         match self.get {
-            Get::Text(_) => DataType::Utf8,
+            Get::Text(_) | Get::Written(_) => DataType::Utf8,
             Get::Int(_) => DataType::Int64,
             Get::Seconds(_) => DataType::Float64,
             Get::Time(_) => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
@@ -56,6 +59,16 @@ impl<R> Column<R> {
                 let mut builder = StringBuilder::new();
                 for row in rows {
                     builder.append_option(get(row));
+                }
+                Arc::new(builder.finish())
+            }
+            Get::Written(get) => {
+                let mut builder = StringBuilder::new();
+                for row in rows {
+                    match get(row, &mut builder) {
+                        Ok(()) => builder.append_value(""),
+                        Err(fmt::Error) => builder.append_null(),
+                    }
                 }
                 Arc::new(builder.finish())
             }

@@ -13,12 +13,13 @@ pub use messages::MessageTally;
 pub use sight::Sight;
 
 use crate::decode::Flags;
+use bitcode::{Decode, Encode};
 use serde::Serialize;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 /// An IPv4 (as v4-mapped) or IPv6 address, 16 bytes, ordered and hashed as such.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Address(pub [u8; 16]);
 
 /// By the bytes in order, compared as one number: every packet compares its two addresses.
@@ -69,11 +70,11 @@ impl Serialize for Address {
 }
 
 /// VLAN tags around a flow, part of its key: outer tag in the high half, inner in the low; each 0 (none) or id + 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
 pub struct Tunnel(pub u32);
 
 /// The two roles of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The side that opened the connection.
@@ -98,7 +99,7 @@ impl Role {
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, bitcode::Encode, bitcode::Decode)]
         pub enum $name { $($(#[$vmeta])* $variant),+ }
         impl $name {
             /// Every variant, in declaration order.
@@ -314,7 +315,7 @@ words! {
 }
 
 /// A set of the contract's `quality` words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Quality(pub u8);
 
 impl Quality {
@@ -350,7 +351,7 @@ impl Quality {
 }
 
 /// What one side of a connection did.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Side {
     /// Packets sent.
     pub packets: u64,
@@ -373,7 +374,7 @@ pub struct Side {
 }
 
 /// What the wire proves of one endpoint's TIME_WAIT. Times are ns since 1970 UTC; ages count from `start`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct TimeWaitFacts {
     /// When it began, as the tap saw it.
     pub start: Mark,
@@ -400,7 +401,7 @@ pub struct TimeWaitFacts {
 }
 
 /// What a ClientHello names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct TlsNames {
     /// Server name.
     pub sni: Option<Box<str>>,
@@ -410,7 +411,7 @@ pub struct TlsNames {
 
 /// What HTTP added to a connection.
 #[allow(clippy::struct_excessive_bools, reason = "independent facts that are columns, not the states of one thing")]
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Encode, Decode)]
 pub struct HttpFacts {
     /// What the payload is; `None` until payload was seen.
     pub protocol: Option<Protocol>,
@@ -470,7 +471,7 @@ pub struct HttpFacts {
 }
 
 /// One finished connection (one incarnation of a 4-tuple).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct ConnectionRecord {
     /// Position of the first packet over the whole set of files; the key that orders connections.
     pub ordinal: u64,
@@ -521,7 +522,7 @@ pub struct ConnectionRecord {
 }
 
 /// A reset and what is known of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 pub struct ResetFacts {
     /// The packet.
     pub mark: Mark,
@@ -540,7 +541,7 @@ pub struct ResetFacts {
 }
 
 /// One HTTP request and its final response.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Exchange {
     /// Ordinal of its connection.
     pub connection: u64,

@@ -3,6 +3,7 @@
 use crate::http::{ExchangeSink, HttpFlow, HttpLimits, Sniff, sniff};
 use crate::ledger::{Ledger, StateSpans};
 use crate::record::{Address, ConnectionRecord, Exchange, HttpFacts, Quality, Role, RoleBasis, State, TimeWaitFacts};
+use crate::rows::Rows;
 use crate::settings::Settings;
 use crate::tcp::payload::{Payload, Sink};
 use crate::tcp::state::Anomaly;
@@ -43,7 +44,7 @@ impl Payload for Reader {
 /// Exchanges, if anyone wants them.
 pub(super) struct Exchanges {
     wanted: bool,
-    pub(super) kept: Vec<Exchange>,
+    pub(super) kept: Rows<Exchange>,
     texts: Texts,
 }
 
@@ -85,7 +86,7 @@ pub struct Collector {
     pub(super) ledger: Ledger,
     pub(super) exchanges: Exchanges,
     keep_connections: bool,
-    pub(super) connections: Vec<ConnectionRecord>,
+    pub(super) connections: Rows<ConnectionRecord>,
     pub(super) spans: Option<StateSpans>,
     pub(super) anomalies: BTreeMap<Anomaly, u64>,
     pub(super) duplicates: u64,
@@ -99,11 +100,11 @@ impl Collector {
             ledger: Ledger::new(settings),
             exchanges: Exchanges {
                 wanted: settings.keep_exchanges,
-                kept: Vec::new(),
+                kept: Rows::new(settings.rows_in_memory),
                 texts: Texts([const { None }; TEXTS]),
             },
             keep_connections: settings.keep_connections,
-            connections: Vec::new(),
+            connections: Rows::new(settings.rows_in_memory),
             spans: settings.states.as_ref().map(|_| StateSpans::new(settings)),
             anomalies: BTreeMap::new(),
             duplicates: 0,
@@ -114,8 +115,8 @@ impl Collector {
 
     pub(super) fn merge(&mut self, other: Collector) {
         self.ledger.merge(other.ledger);
-        self.exchanges.kept.extend(other.exchanges.kept);
-        self.connections.extend(other.connections);
+        self.exchanges.kept.merge(other.exchanges.kept);
+        self.connections.merge(other.connections);
         if let (Some(mine), Some(theirs)) = (&mut self.spans, other.spans) {
             mine.merge(theirs);
         }
