@@ -5,9 +5,9 @@ mod connections;
 mod exchanges;
 
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
-use arrow_array::{RecordBatch, RecordBatchIterator};
+use arrow_array::RecordBatchIterator;
 use arrow_schema::{ArrowError, Schema};
-use column::{BATCH_ROWS, Column, batch, schema};
+use column::{Column, next_batch, schema};
 use pcapwatch_engine::capture::CaptureSet;
 use pcapwatch_engine::engine::{self, Outcome};
 use pcapwatch_engine::ladder::{self, Target};
@@ -144,14 +144,11 @@ where
 {
     let schema: Arc<Schema> = schema(columns);
     let made = Arc::clone(&schema);
-    let mut rows = table.read();
+    let failed = |error: io::Error| ArrowError::ExternalError(Box::new(engine::rows_error(&error)));
+    let mut rows = table.read().map(move |next| next.map(&row).map_err(failed));
     let (sender, batches) = sync_channel(1);
     std::thread::spawn(move || {
-        let mut next = || -> Result<Option<RecordBatch>, ArrowError> {
-            let rows: io::Result<Vec<R>> = rows.by_ref().take(BATCH_ROWS).map(|next| next.map(&row)).collect();
-            let rows = rows.map_err(|error| ArrowError::ExternalError(Box::new(engine::rows_error(&error))))?;
-            if rows.is_empty() { Ok(None) } else { batch(columns, &made, &rows).map(Some) }
-        };
+        let mut next = || next_batch(columns, &made, &mut rows);
         // Ends when there is no more, after an error, or when the reader has left.
         while let Some(batch) = next().transpose() {
             let last = batch.is_err();

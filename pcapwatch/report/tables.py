@@ -74,13 +74,21 @@ def write_json(rows: Rows, stream: IO[bytes]) -> None:
 
 
 def write_parquet(rows: Rows, stream: IO[bytes]) -> None:
-    """Parquet 2.6, zstd; nanosecond timestamps. Only text has dictionaries: figures hardly repeat."""
+    """Parquet 2.6, zstd; nanosecond timestamps. Text by dictionary, counts and instants by difference: they ascend."""
     import pyarrow as pa
     import pyarrow.parquet
 
-    texts = [field.name for field in rows.schema if pa.types.is_string(field.type)]
+    types = pa.types
+    texts = [field.name for field in rows.schema if types.is_string(field.type)]
+    ascending = [field.name for field in rows.schema if types.is_int64(field.type) or types.is_timestamp(field.type)]
     with pyarrow.parquet.ParquetWriter(
-        stream, rows.schema, compression="zstd", compression_level=1, version="2.6", use_dictionary=texts
+        stream,
+        rows.schema,
+        compression="zstd",
+        compression_level=1,
+        version="2.6",
+        use_dictionary=texts,
+        column_encoding=dict.fromkeys(ascending, "DELTA_BINARY_PACKED"),
     ) as writer:
         for group in _groups(rows):
             writer.write_table(group, ROW_GROUP)
