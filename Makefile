@@ -1,7 +1,7 @@
 # Everything a newcomer runs. Each target makes what it needs in .venv/ and target/, and only what is out of date.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench readme-report lock clean
+.PHONY: help demo test lint bench instructions instructions-baseline readme-report lock clean
 
 # The capture that `make demo` shows and the README's report is made from.
 DEMO ?= fixtures/proxy-http10-reuse/capture.pcap
@@ -46,9 +46,19 @@ lint: $(venv)/.dev $(venv)/.engine ## ruff, mypy, stubtest, cargo fmt, clippy
 	cargo fmt --all --check
 	PYO3_PYTHON=$(abspath $(bin)/python) cargo clippy --workspace --all-targets --locked -- -D warnings
 
-bench: $(venv)/.engine ## speed and memory beside tcpdump, tcptrace, nfpcapd and tshark; writes bench/RESULTS.md
+bench: $(venv)/.engine ## speed and memory beside the neighbours; writes bench/RESULTS.md (BENCH_ARGS="--help" lists options)
 	cargo build --release --locked -q -p pcapwatch-engine --examples
-	$(bin)/python bench/run.py $(BENCH_ARGS)
+	@$(bin)/python -m compileall -q pcapwatch
+	$(bin)/python -m bench $(BENCH_ARGS)
+
+# Only the two examples it runs, and the system's Python: nothing of it needs the environment.
+count := cargo build --release --locked -q -p pcapwatch-engine --example engine_rate --example generate && $(PYTHON) -m bench.instructions
+
+instructions: ## instructions per packet by valgrind; fails if they grew by over 10 % on bench/instructions.json
+	$(need_rust)$(need_python)@$(count)
+
+instructions-baseline: ## make today's count the baseline: on purpose, and with a reason in the commit
+	$(need_rust)$(need_python)@$(count) --write
 
 readme-report: $(venv)/.engine ## put the real output of `make demo` into README.md
 	$(bin)/python .ci/readme_report.py $(DEMO)
@@ -75,4 +85,6 @@ $(venv)/.dev: requirements-dev.lock $(venv)/.run
 $(venv)/.engine: $(rust_sources) pyproject.toml $(venv)/.run
 	$(need_rust)@echo "building the engine (a minute the first time)"
 	@VIRTUAL_ENV=$(abspath $(venv)) $(bin)/maturin develop --release --locked >$(venv)/build.log 2>&1 || { cat $(venv)/build.log; exit 1; }
+	@# As pip does for a wheel: an editable package is else compiled at every start where PYTHONDONTWRITEBYTECODE is set.
+	@$(bin)/python -m compileall -q pcapwatch
 	@touch $@

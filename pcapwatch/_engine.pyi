@@ -98,15 +98,16 @@ class Analysis:
 def analyze(
     paths: Sequence[str | PathLike[str]],
     settings_json: str,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Callable[[int, int, int], object] | None = None,
 ) -> Analysis:
     """Read `paths` as one capture: files, folders, or `-` for stdin; ordered by first packet. Releases the GIL.
 
     Args:
         paths: At least one. A rotated set is given as its files or its folder.
         settings_json: A JSON object with what differs from `default_settings_json()`; `{}` for nothing.
-        progress: Called between batches with the bytes read so far and the bytes in all, 0 where that is unknown
-            (stdin). What it returns is ignored; what it raises ends the analysis and is raised here.
+        progress: Called at the beginning and then at most ten times a second with the bytes read so far, the bytes in
+            all (both as stored; 0 where that is unknown, as for stdin) and the packets read so far. What it returns is
+            ignored; what it raises ends the analysis and is raised here.
 
     Raises:
         SourceError: A path is missing, unreadable, or holds no capture.

@@ -21,7 +21,7 @@ from pcapwatch.summary import Summary, parse_summary
 if TYPE_CHECKING:
     import pandas as pd
 
-Progress: TypeAlias = Callable[[int, int], None]
+Progress: TypeAlias = Callable[[int, int, int], None]
 Path: TypeAlias = "str | os.PathLike[str]"
 
 
@@ -116,8 +116,8 @@ def report_of(analysis: Any, settings: Settings) -> Report:
 def analyze(paths: Path | Sequence[Path], *, progress: Progress | None = None, **settings: Any) -> Report:
     """Read captures (one set: rotated files in any order, a folder, ``-`` for stdin) and report.
 
-    settings: the fields of `Settings`. ``progress(bytes_done, bytes_total)`` is called now and then. Raises
-    ``CaptureError`` for what is no capture and ``UsageError`` for a setting that means nothing.
+    settings: the fields of `Settings`. ``progress(bytes_done, bytes_total, packets_done)`` is called up to ten times a
+    second. Raises ``CaptureError`` for what is no capture and ``UsageError`` for a setting that means nothing.
     """
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     unknown = set(settings) - {item.name for item in fields(Settings)}

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import ip_network
 from typing import Any
 
 from pcapwatch.errors import UsageError
@@ -59,8 +58,6 @@ class Settings:
 
     def to_engine(self) -> str:
         """The engine's settings as JSON; ``UsageError`` for a value that means nothing."""
-        from pcapwatch.bpf import compile_filter
-
         chosen: dict[str, Any] = {
             "threads": self.threads or available_cpus(),
             "batch_packets": self.batch_packets,
@@ -72,7 +69,7 @@ class Settings:
             "max_reassembly_bytes": self.max_reassembly_bytes,
             "idle_expiry_ns": parse_duration(self.idle_expiry) if self.idle_expiry else None,
             "time_wait": parse_time_waits(self.time_wait) or None,
-            "filter": compile_filter(self.filter) if self.filter else None,
+            "filter": _compiled(self.filter) if self.filter else None,
             "states": self._states(),
         }
         return json.dumps({name: value for name, value in chosen.items() if value is not None})
@@ -85,6 +82,12 @@ class Settings:
         if self.states_at_ns is None and self.states_every_ns is None:
             return None
         return {"at_ns": self.states_at_ns, "every_ns": self.states_every_ns}
+
+
+def _compiled(expression: str) -> dict[str, list[list[int]]]:
+    from pcapwatch.bpf import compile_filter  # brings ctypes, which only a filter needs
+
+    return compile_filter(expression)
 
 
 def available_cpus() -> int:
@@ -120,6 +123,8 @@ def _time_wait_rule(text: str) -> dict[str, Any]:
         raise UsageError(f"--time-wait {shown(text)}: the shortest comes first, as 60s-65s")
     if not separator:
         return {"address": None, "prefix": 0, "low_ns": low_ns, "high_ns": high_ns}
+    from ipaddress import ip_network
+
     try:
         network = ip_network(where, strict=False)
     except ValueError:

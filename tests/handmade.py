@@ -61,12 +61,12 @@ class Engine:
         self.error: BaseException | None = None
 
     def analyze(
-        self, paths: Sequence[str], settings_json: str, progress: Callable[[int, int], None] | None = None
+        self, paths: Sequence[str], settings_json: str, progress: Callable[[int, int, int], None] | None = None
     ) -> Analysis:
         """The hand-made facts, or the error set."""
         self.settings.append(json.loads(settings_json))
         if progress:
-            progress(1, 1)
+            progress(1, 1, 1)
         if self.error:
             raise self.error
         return Analysis(self.summary)

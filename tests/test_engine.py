@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -80,11 +82,22 @@ def test_what_progress_raises_ends_the_analysis() -> None:
     class Stopped(Exception):
         pass
 
-    def stop(_done: int, _total: int) -> None:
+    def stop(_done: int, _total: int, _packets: int) -> None:
         raise Stopped
 
     with pytest.raises(Stopped):
         _engine.analyze([CAPTURE], KEEP, stop)
+
+
+def test_progress_comes_at_a_steady_pace() -> None:
+    """However small the batches, the callback is called at once and then at most ten times a second."""
+    calls: list[tuple[int, int, int]] = []
+    begun = time.monotonic()
+    _engine.analyze([CAPTURE], '{"batch_packets": 1}', lambda *now: calls.append(now))
+    most = 1 + 10 * (time.monotonic() - begun)
+    assert 1 <= len(calls) <= most
+    assert calls[0][2] == 1  # the first batch's packet
+    assert 0 < calls[0][0] <= calls[0][1] == Path(CAPTURE).stat().st_size
 
 
 def test_a_missing_file_is_one_line() -> None:

@@ -23,6 +23,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 create_exception!(
     _engine,
@@ -165,8 +166,26 @@ fn source_error(error: pcapwatch_engine::capture::SourceError) -> PyErr {
     SourceError::new_err(error.to_string())
 }
 
+/// Between two looks at Python: a signal is noticed and the bar drawn this often, and the reading thread takes the
+/// interpreter's lock no more than that, however fast the batches come.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Says when Python is to be looked at: at once, and then every [`LOOK_EVERY`].
+#[derive(Default)]
+struct Pace(Option<Instant>);
+
+impl Pace {
+    fn due(&mut self, now: Instant) -> bool {
+        let due = self.0.is_none_or(|last| now.duration_since(last) >= LOOK_EVERY);
+        if due {
+            self.0 = Some(now);
+        }
+        due
+    }
+}
+
 /// Reads `paths` as one capture. `settings_json` holds what differs from [`default_settings_json`]; `progress` is called
-/// with bytes read and bytes in all (0 if unknown), and what it raises ends the analysis.
+/// at most ten times a second with bytes read, bytes in all (0 if unknown) and packets read; what it raises ends the analysis.
 #[pyfunction]
 #[pyo3(signature = (paths, settings_json, progress=None))]
 #[allow(clippy::needless_pass_by_value, reason = "as the call from Python hands them")]
@@ -179,11 +198,15 @@ fn analyze(
     let settings: Settings =
         serde_json::from_str(settings_json).map_err(|e| PyValueError::new_err(format!("settings: {e}")))?;
     let mut raised = None;
+    let mut pace = Pace::default();
     let found = py.detach(|| {
-        let mut report = |done: u64, total: u64| {
+        let mut report = |done: u64, total: u64, packets: u64| {
+            if !pace.due(Instant::now()) {
+                return true;
+            }
             let told = Python::attach(|py| {
                 py.check_signals()?;
-                progress.as_ref().map_or(Ok(()), |call| call.call1(py, (done, total)).map(drop))
+                progress.as_ref().map_or(Ok(()), |call| call.call1(py, (done, total, packets)).map(drop))
             });
             told.map_err(|error| raised = Some(error)).is_ok()
         };

@@ -1,4 +1,4 @@
-//! Writes a capture of many short HTTP connections, the same bytes for the same arguments: what `bench/run.py` measures on.
+//! Writes a capture of many short HTTP connections, the same bytes for the same arguments: what `bench/` measures on.
 //!
 //! ```text
 //! cargo run --release --example generate -- --connections 200000 --requests 1 --out bench/data/short.pcap
@@ -8,7 +8,8 @@
 //! moment, 14,116 even source ports used in turn, handshakes with Linux's options, HTTP/1.0 with `Connection: close`, the server's FIN first,
 //! and a 4-tuple that comes back while the server's TIME_WAIT still stands, so that the new ISN is the old
 //! `snd_nxt` + 65537 (semantics B3, L3). With `--requests` above one the connections are HTTP/1.1 and kept open; with
-//! a large `--response-bytes` they are bulk transfers in segments of 1,448 bytes.
+//! a large `--response-bytes` they are bulk transfers in segments of 1,448 bytes. With `--clients N` and `--servers N` the
+//! connections go round so many addresses of each.
 #![forbid(unsafe_code)]
 
 use std::cmp::Reverse;
@@ -16,6 +17,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
+/// The first client and the first server; the others are in 10.3.0.0/16 and 10.4.0.0/16.
 const CLIENT: [u8; 4] = [10, 2, 0, 1];
 const SERVER: [u8; 4] = [10, 2, 0, 20];
 const SERVER_PORT: u16 = 80;
@@ -38,13 +40,23 @@ struct Arguments {
     connections: u64,
     requests: u32,
     response_bytes: usize,
+    clients: u16,
+    servers: u16,
     seed: u64,
     out: String,
 }
 
 impl Arguments {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut a = Arguments { connections: 200_000, requests: 1, response_bytes: 120, seed: 1, out: String::new() };
+        let mut a = Arguments {
+            connections: 200_000,
+            requests: 1,
+            response_bytes: 120,
+            clients: 1,
+            servers: 1,
+            seed: 1,
+            out: String::new(),
+        };
         while let Some(name) = words.next() {
             let value = words.next().ok_or(format!("{name} needs a value"))?;
             let wrong = |e: std::num::ParseIntError| format!("{name} {value}: {e}");
@@ -52,13 +64,15 @@ impl Arguments {
                 "--connections" => a.connections = value.parse().map_err(wrong)?,
                 "--requests" => a.requests = value.parse().map_err(wrong)?,
                 "--response-bytes" => a.response_bytes = value.parse().map_err(wrong)?,
+                "--clients" => a.clients = value.parse().map_err(wrong)?,
+                "--servers" => a.servers = value.parse().map_err(wrong)?,
                 "--seed" => a.seed = value.parse().map_err(wrong)?,
                 "--out" => a.out = value,
                 _ => return Err(format!("unknown option {name}")),
             }
         }
-        if a.out.is_empty() || a.requests == 0 {
-            return Err("--out FILE is needed, and --requests from 1".into());
+        if a.out.is_empty() || a.requests == 0 || a.clients == 0 || a.servers == 0 {
+            return Err("--out FILE is needed; --requests, --clients and --servers from 1".into());
         }
         Ok(a)
     }
@@ -96,9 +110,18 @@ enum Step {
     LastAck,
 }
 
+/// Who talks to whom: number of the client, its port, number of the server.
+type Tuple = (u16, u16, u16);
+
+/// The address of a number: `first` itself for 0, then one of a /16 of its own (10.`second`.x.y).
+fn address(first: [u8; 4], second: u8, number: u16) -> [u8; 4] {
+    let [high, low] = number.to_be_bytes();
+    if number == 0 { first } else { [10, second, high, low] }
+}
+
 /// A connection under way.
 struct Flow {
-    port: u16,
+    tuple: Tuple,
     step: Step,
     requests_left: u32,
     /// Bytes of the current response already sent.
@@ -239,8 +262,8 @@ impl<W: Write> Capture<W> {
         Ok(Capture { out, frame: Vec::with_capacity(2048), packets: 0 })
     }
 
-    fn write(&mut self, ts_us: u64, port: u16, segment: &Segment<'_>) -> io::Result<()> {
-        self.build(ts_us, port, segment);
+    fn write(&mut self, ts_us: u64, tuple: Tuple, segment: &Segment<'_>) -> io::Result<()> {
+        self.build(ts_us, tuple, segment);
         let len = self.frame.len() as u32;
         let seconds = (EPOCH_S + ts_us / 1_000_000) as u32;
         for word in [seconds, (ts_us % 1_000_000) as u32, len, len] {
@@ -251,14 +274,15 @@ impl<W: Write> Capture<W> {
     }
 
     /// Ethernet, IPv4 and TCP around the payload, checksums right.
-    fn build(&mut self, ts_us: u64, port: u16, s: &Segment<'_>) {
+    fn build(&mut self, ts_us: u64, (client, port, server): Tuple, s: &Segment<'_>) {
         let options = tcp_options(ts_us, s.flags);
         let tcp_len = 20 + options.len() + s.payload.len();
         let f = &mut self.frame;
         f.clear();
         let (to, from) = if s.from_client { (20, 1) } else { (1, 20) };
         f.extend([2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, from, 8, 0]);
-        let (src, dst) = if s.from_client { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
+        let (client, server) = (address(CLIENT, 3, client), address(SERVER, 4, server));
+        let (src, dst) = if s.from_client { (client, server) } else { (server, client) };
         let ports = if s.from_client { (port, SERVER_PORT) } else { (SERVER_PORT, port) };
         ipv4_header(f, tcp_len as u16 + 20, self.packets as u16, src, dst);
         let tcp_start = f.len();
@@ -314,23 +338,27 @@ struct Traffic {
     random: Random,
     messages: Messages,
     requests: u32,
+    clients: u16,
+    servers: u16,
     flows: HashMap<u64, Flow>,
     due: BinaryHeap<Reverse<(u64, u64)>>,
-    /// The server's `snd_nxt` when a port was last used.
-    last_server_next: HashMap<u16, u32>,
+    /// The server's `snd_nxt` when a tuple was last used.
+    last_server_next: HashMap<Tuple, u32>,
 }
 
 impl Traffic {
     /// Opens connection `index` at `now_us`. ISNs tick at 64 ns per tuple as Linux's do, unless the server's TIME_WAIT decides.
     fn open(&mut self, index: u64, now_us: u64) {
         let port = FIRST_PORT + 2 * (index % PORTS) as u16;
+        let (client, server) = (index % u64::from(self.clients), index / u64::from(self.clients));
+        let tuple = (client as u16, port, (server % u64::from(self.servers)) as u16);
         let offset = u32::from(port).wrapping_mul(0x9e37_79b1);
         let clock = (now_us * 1_000 / 64) as u32;
         let fresh = clock.wrapping_add(offset.rotate_left(16));
-        let reused = self.last_server_next.get(&port).map(|next| next.wrapping_add(65_537));
+        let reused = self.last_server_next.get(&tuple).map(|next| next.wrapping_add(65_537));
         let server_next = reused.unwrap_or(fresh);
         let flow = Flow {
-            port,
+            tuple,
             step: Step::Syn,
             requests_left: self.requests,
             sent: 0,
@@ -354,11 +382,11 @@ impl Traffic {
             return Ok(true);
         };
         let segment = flow.segment(&self.messages);
-        capture.write(now_us, flow.port, &segment)?;
+        capture.write(now_us, flow.tuple, &segment)?;
         if flow.advance(&segment, &self.messages) {
             self.due.push(Reverse((now_us + self.random.within(20, 300), index)));
         } else {
-            self.last_server_next.insert(flow.port, flow.server_next);
+            self.last_server_next.insert(flow.tuple, flow.server_next);
             self.flows.remove(&index);
         }
         Ok(true)
@@ -371,6 +399,8 @@ fn generate(a: &Arguments) -> io::Result<u64> {
         random: Random(a.seed),
         messages: Messages::new(a),
         requests: a.requests,
+        clients: a.clients,
+        servers: a.servers,
         flows: HashMap::new(),
         due: BinaryHeap::new(),
         last_server_next: HashMap::new(),

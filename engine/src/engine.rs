@@ -35,8 +35,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Called now and then with bytes read and bytes in all (0 if unknown); false stops the analysis.
-pub type Progress<'a> = &'a mut dyn FnMut(u64, u64) -> bool;
+/// Called now and then with bytes read, bytes in all (0 if unknown) and packets read; false stops the analysis.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, u64, u64) -> bool;
 
 /// Capture in, facts out.
 pub struct Engine {
@@ -168,7 +168,7 @@ pub fn read_all(
 ) -> Result<Option<Outcome>, SourceError> {
     let mut engine = Engine::new(settings);
     let mut progress = progress;
-    let mut go_on = |done, total| progress.as_mut().is_none_or(|report| report(done, total));
+    let mut go_on = |done, total, packets| progress.as_mut().is_none_or(|report| report(done, total, packets));
     let Engine { front, shards, .. } = &mut engine;
     let wanted = workers::run(set, front, shards, settings, &mut go_on)?;
     wanted.then(|| engine.finish(set.facts())).transpose()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,6 +78,8 @@ def deliver_streams(destinations: Sequence[tuple[Path | None, str]], write: Writ
 @contextmanager
 def whole(file: Path) -> Iterator[IO[bytes]]:
     """A stream beside ``file`` that is renamed over it at the end: a reader sees the old one or the new, never a part."""
+    import tempfile
+
     temporary: Path | None = None
     try:
         target = file.resolve()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pcapwatch.report.model import LINUX_PORTS, PortRange
 from pcapwatch.summary import HostTimeWait, PairFacts, Summary
@@ -13,11 +13,10 @@ SECOND_NS = 1_000_000_000
 KNOWN_RANGES: tuple[tuple[int, int], ...] = (LINUX_PORTS, (49152, 65535), (10000, 65535), (1024, 65535))
 
 
-@dataclass(frozen=True, slots=True)
-class Assumptions:
+class Assumptions(NamedTuple):
     """ports: the clients' ephemeral range; time_wait_ns: TIME_WAIT of a host the summary has none for (Linux: 60 s)."""
 
-    ports: PortRange = field(default_factory=PortRange)
+    ports: PortRange = PortRange()
     time_wait_ns: int = 60 * SECOND_NS
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pcapwatch.findings.http10_upstream import HTTP10, applies
 from pcapwatch.findings.idle_timeout import timeout_of
@@ -12,8 +12,7 @@ from pcapwatch.findings.service import Service
 from pcapwatch.findings.wording import counted, duration, requests_each, share
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """connections: closes it explains; why: completes "X closes first on …"; code: the finding that says more."""
 
     connections: int

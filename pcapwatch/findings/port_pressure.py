@@ -30,7 +30,7 @@ Remedy
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pcapwatch.findings import advice
 from pcapwatch.findings.assumptions import SECOND_NS, Assumptions, length_of, port_range_of
@@ -53,8 +53,7 @@ PACE_SPAN_NS = 5 * SECOND_NS
 SLACK_NS, BUCKET = 2_100_000_000, 0.03
 
 
-@dataclass(frozen=True, slots=True)
-class Pressure:
+class Pressure(NamedTuple):
     """One triple held against its limit. N ports, T ns; ``pace`` closes by the client per second."""
 
     pair: PairFacts

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from pcapwatch.findings.assumptions import SECOND_NS
 from pcapwatch.findings.coverage import overflowed
@@ -26,8 +25,7 @@ HttpField: TypeAlias = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(NamedTuple):
     """One server address and port with the pairs (one per client) that a rule looks at; sums are over those pairs."""
 
     server: str

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from pcapwatch.findings.coverage import unheard
 from pcapwatch.report.model import Closers, Persistence, Trouble
@@ -17,8 +16,7 @@ SERVICES_SHOWN = 8
 CLIENTS_SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """Pairs that make one row. client and server are ``None`` where they differ."""
 
     client: str | None

@@ -1,15 +1,12 @@
-"""A page of text of a given width: labelled paragraphs and tables that never exceed it. Colour is rich's."""
+"""A page of text of a given width: labelled paragraphs and tables that never exceed it."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from pcapwatch.report.escape import terminal
-
-if TYPE_CHECKING:
-    from rich.text import Text
+from pcapwatch.report.wrap import wrapped
 
 #: Below this a page is not narrowed further; a narrower terminal wraps it.
 LEAST_WIDTH = 80
@@ -17,35 +14,37 @@ LEAST_WIDTH = 80
 MOST_WIDTH = 120
 LABEL = 15
 
+#: What may be said of a piece of text, and the terminal's words for it (ECMA-48, SGR).
+_SGR = {"bold": "1", "bold red": "1;31", "yellow": "33", "cyan": "36", "dim": "2"}
+
+
+class _Piece(NamedTuple):
+    """Part of a line: its text, and a key of ``_SGR`` or nothing."""
+
+    text: str
+    style: str
+
 
 class Page:
     """Collects styled lines. Every text given to it is escaped here, so that callers cannot forget."""
 
     def __init__(self, width: int) -> None:
         """``width`` in columns, held between ``LEAST_WIDTH`` and ``MOST_WIDTH``."""
-        from rich.console import Console
-
         self.width = min(max(width, LEAST_WIDTH), MOST_WIDTH)
-        self._lines: list[Text] = []
-        self._wrapper = Console(file=io.StringIO(), width=self.width, no_color=True, highlight=False)
+        self._lines: list[tuple[_Piece, ...]] = []
 
     def blank(self) -> None:
         """An empty line, never two."""
-        from rich.text import Text
-
-        if self._lines and self._lines[-1].plain:
-            self._lines.append(Text())
+        if self._lines and any(piece.text for piece in self._lines[-1]):
+            self._lines.append(())
 
     def prose(self, text: str, style: str = "", indent: int = 0, first: str = "") -> None:
         """Wrapped text; ``first`` stands before the first line, the others are indented as far."""
-        from rich.text import Text
-
         left = max(indent, len(first))
-        for number, line in enumerate(self._wrapped(text, self.width - left)):
+        label = "bold" if first.strip() and indent >= LABEL else ""
+        for number, line in enumerate(wrapped(terminal(text), self.width - left)):
             lead = first.ljust(left) if number == 0 else " " * left
-            self._lines.append(
-                Text.assemble((lead, "bold" if first.strip() and indent >= LABEL else ""), (line, style))
-            )
+            self._lines.append((_Piece(lead, label), _Piece(line, style)))
 
     def labelled(self, label: str, paragraphs: Iterable[str], style: str = "") -> None:
         """Paragraphs in a column of their own, the label left of the first; leading spaces indent a paragraph."""
@@ -56,9 +55,7 @@ class Page:
 
     def raw(self, line: str, style: str = "") -> None:
         """A line made to measure by its caller, who escaped it."""
-        from rich.text import Text
-
-        self._lines.append(Text(line.rstrip(), style))
+        self._lines.append((_Piece(line.rstrip(), style),))
 
     def table(
         self, header: Sequence[str], rows: Sequence[Sequence[str]], left: frozenset[int] = frozenset({0})
@@ -87,21 +84,14 @@ class Page:
             padded.append(cell.ljust(widths[index]) if index in left else cell.rjust(widths[index]))
         self.raw("  ".join(padded)[: self.width], style)
 
-    def _wrapped(self, text: str, width: int) -> list[str]:
-        from rich.text import Text
-
-        return [line.plain.rstrip() for line in Text(terminal(text)).wrap(self._wrapper, width)] or [""]
-
     def plain(self) -> str:
         """The page without any styling, a line break at its end."""
-        return "".join(f"{line.plain.rstrip()}\n" for line in self._lines)
+        return "".join(f"{''.join(piece.text for piece in line).rstrip()}\n" for line in self._lines)
 
     def coloured(self) -> str:
         """The page with ANSI colours."""
-        from rich.console import Console
+        return "".join(f"{''.join(map(_painted, line))}\n" for line in self._lines)
 
-        stream = io.StringIO()
-        console = Console(file=stream, width=self.width, force_terminal=True, color_system="standard", highlight=False)
-        for line in self._lines:
-            console.print(line, soft_wrap=True)
-        return stream.getvalue()
+
+def _painted(piece: _Piece) -> str:
+    return f"\x1b[{_SGR[piece.style]}m{piece.text}\x1b[0m" if piece.style and piece.text else piece.text

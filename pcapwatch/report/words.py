@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pcapwatch.findings.wording import count, endpoint
 
@@ -12,8 +11,7 @@ SECOND_NS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(NamedTuple):
     """How instants are shown: ``utc``, ``local`` or ``relative`` to ``zero_ns``, the first packet."""
 
     style: Literal["utc", "local", "relative"] = "utc"

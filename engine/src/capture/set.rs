@@ -26,6 +26,7 @@ pub struct CaptureSet {
     clock_steps_back: u64,
     bytes_read: Arc<AtomicU64>,
     bytes_total: u64,
+    packets_read: Arc<AtomicU64>,
     landmarks: Vec<Landmark>,
 }
 
@@ -59,13 +60,14 @@ pub struct SetFacts {
 pub struct Gauge {
     bytes_read: Arc<AtomicU64>,
     bytes_total: u64,
+    packets: Arc<AtomicU64>,
 }
 
 impl Gauge {
-    /// Bytes read, and bytes in all (0 for streams).
+    /// Bytes read, bytes in all (0 for streams), and packets read.
     #[must_use]
-    pub fn read(&self) -> (u64, u64) {
-        (self.bytes_read.load(Ordering::Relaxed), self.bytes_total)
+    pub fn read(&self) -> (u64, u64, u64) {
+        (self.bytes_read.load(Ordering::Relaxed), self.bytes_total, self.packets.load(Ordering::Relaxed))
     }
 }
 
@@ -178,6 +180,7 @@ impl CaptureSet {
             self.fill(batch, max_packets.max(1))?;
         }
         self.next_ordinal += batch.packets.len() as u64;
+        self.packets_read.store(self.next_ordinal, Ordering::Relaxed);
         Ok(!batch.packets.is_empty())
     }
 
@@ -233,10 +236,11 @@ impl CaptureSet {
         (self.bytes_read.load(Ordering::Relaxed), self.bytes_total)
     }
 
-    /// The same numbers as [`CaptureSet::progress`], to be read while another thread reads the set.
+    /// The same numbers as [`CaptureSet::progress`], and the packets, to be read while another thread reads the set.
     #[must_use]
     pub fn gauge(&self) -> Gauge {
-        Gauge { bytes_read: Arc::clone(&self.bytes_read), bytes_total: self.bytes_total }
+        let packets = Arc::clone(&self.packets_read);
+        Gauge { bytes_read: Arc::clone(&self.bytes_read), bytes_total: self.bytes_total, packets }
     }
 
     fn empty(settings: &Settings) -> Result<CaptureSet, SourceError> {
@@ -250,6 +254,7 @@ impl CaptureSet {
             clock_steps_back: 0,
             bytes_read: Arc::default(),
             bytes_total: 0,
+            packets_read: Arc::default(),
             landmarks: Vec::new(),
         })
     }

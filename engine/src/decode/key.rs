@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 pub const PARTITIONS: usize = 64;
 
 /// The two ends of a flow in an order that does not depend on direction, and the VLAN around it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FlowKey {
     low: Address,
     high: Address,

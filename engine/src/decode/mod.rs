@@ -42,22 +42,22 @@ mod ethertype {
     pub const IPV6: u16 = 0x86dd;
 }
 
-/// Decodes one packet and adds its header to `headers`; `ordinal` is its position over the whole set of files.
+/// Decodes one packet into `header`, where it is to stay; `ordinal` is its position over the whole set of files.
 ///
 /// # Errors
 /// [`NotAnalysed`], to be counted: this is no whole TCP segment, or not readable as one.
 #[inline]
-pub fn decode(packet: &Packet, bytes: &[u8], ordinal: u64, headers: &mut Vec<Header>) -> Result<(), NotAnalysed> {
-    if packet.link == link::ETHERNET_LINK && plain::decode_plain(packet, bytes, ordinal, headers) {
+pub fn decode(packet: &Packet, bytes: &[u8], ordinal: u64, header: &mut Header) -> Result<(), NotAnalysed> {
+    if packet.link == link::ETHERNET_LINK && plain::decode_plain(packet, bytes, ordinal, header) {
         return Ok(());
     }
-    decode_rare(packet, bytes, ordinal, headers)
+    decode_rare(packet, bytes, ordinal, header)
 }
 
 #[cold]
 #[inline(never)]
-fn decode_rare(packet: &Packet, bytes: &[u8], ordinal: u64, headers: &mut Vec<Header>) -> Result<(), NotAnalysed> {
-    headers.push(decode_any(packet, bytes, ordinal)?);
+fn decode_rare(packet: &Packet, bytes: &[u8], ordinal: u64, header: &mut Header) -> Result<(), NotAnalysed> {
+    *header = decode_any(packet, bytes, ordinal)?;
     Ok(())
 }
 

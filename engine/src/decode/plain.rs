@@ -28,10 +28,10 @@ const HEADERS: usize = TCP + 20;
 const PLAIN_IPV4: u8 = 0x45;
 const MORE_FRAGMENTS_AND_OFFSET: u16 = 0x3fff;
 
-/// Adds the header of a plain Ethernet packet, or gives false for one that must go the long way. (It is built where it is
-/// to stay: two cache lines are not moved for nothing.)
+/// Decodes a plain Ethernet packet, or gives false for one that must go the long way. (The header is built where it is to
+/// stay: two cache lines are not moved for nothing.)
 #[inline]
-pub fn decode_plain(packet: &Packet, bytes: &[u8], ordinal: u64, headers: &mut Vec<Header>) -> bool {
+pub fn decode_plain(packet: &Packet, bytes: &[u8], ordinal: u64, header: &mut Header) -> bool {
     let Some(h) = bytes.first_chunk::<HEADERS>() else { return false };
     let offset_and_flags = u16_at(h, OFFSET_AND_FLAGS);
     let total = usize::from(u16_at(h, TOTAL_LENGTH));
@@ -51,7 +51,7 @@ pub fn decode_plain(packet: &Packet, bytes: &[u8], ordinal: u64, headers: &mut V
     let (key, from_low) = FlowKey::plain((u32_at(h, SOURCE), u16_at(h, TCP)), (u32_at(h, DESTINATION), u16_at(h, TCP + 2)));
     let options = bytes.get(HEADERS..payload_at).unwrap_or_default();
     let opens_or_closes = flags.0 & (Flags::SYN.0 | Flags::FIN.0) != 0;
-    headers.push(Header {
+    *header = Header {
         partition: key.partition() as u8,
         key,
         ordinal,
@@ -72,7 +72,7 @@ pub fn decode_plain(packet: &Packet, bytes: &[u8], ordinal: u64, headers: &mut V
         options_len: options.len() as u8,
         from_low,
         checksum_offloaded: opens_or_closes && u16_at(h, CHECKSUM) == pseudo_header_sum(h, total - 20),
-    });
+    };
     true
 }
 

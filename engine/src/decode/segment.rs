@@ -8,7 +8,7 @@ use std::ops::Deref;
 
 /// What the headers of one segment tell: two cache lines, without a reference, so that it can wait for its turn apart
 /// from the packet's bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// Both ends, and what is around them.
     pub key: FlowKey,

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub struct Decoded {
     /// The batch's bytes.
     pub data: Vec<u8>,
-    /// In capture order.
+    /// Those of its segments first, in capture order; what is left of an earlier batch after them.
     pub headers: Vec<Header>,
     /// For each shard, the places of its own in `headers`.
     pub shards: Vec<Vec<u32>>,
@@ -39,20 +39,24 @@ impl Front {
     /// the ones in `into`, which are reused.
     pub fn decode(&mut self, batch: &mut Batch, mask: Option<&[bool]>, into: &mut Decoded) {
         let Decoded { headers, shards, .. } = into;
-        headers.clear();
-        headers.reserve(batch.packets.len());
+        if headers.len() < batch.packets.len() {
+            headers.resize(batch.packets.len(), Header::default());
+        }
         shards.resize_with(self.shards, Vec::new);
         shards.iter_mut().for_each(Vec::clear);
         self.packets.count(batch);
+        let mut segments = 0;
         for (index, packet) in batch.packets.iter().enumerate() {
             if mask.is_some_and(|mask| mask.get(index) != Some(&true)) {
                 continue;
             }
-            if let Err(reason) = decode(packet, batch.bytes(packet), batch.first_ordinal + index as u64, headers) {
-                self.packets.pass_over(reason);
+            let Some(header) = headers.get_mut(segments) else { break };
+            match decode(packet, batch.bytes(packet), batch.first_ordinal + index as u64, header) {
+                Ok(()) => segments += 1,
+                Err(reason) => self.packets.pass_over(reason),
             }
         }
-        self.deal(headers, shards);
+        self.deal(headers.get(..segments).unwrap_or_default(), shards);
         std::mem::swap(&mut batch.data, &mut into.data);
         into.latest_ns = self.packets.facts.last_ns.unwrap_or(i64::MIN);
     }

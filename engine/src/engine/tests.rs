@@ -97,15 +97,18 @@ fn rows_are_kept_only_when_asked_for() {
 #[test]
 fn progress_ends_at_the_whole_and_can_stop() {
     let mut calls = Vec::new();
-    let mut note = |done, total| {
-        calls.push((done, total));
+    let mut note = |done, total, packets| {
+        calls.push((done, total, packets));
         true
     };
     let all = analyze(&fixture("vlan"), &settings(1, 3), Some(&mut note)).expect("a capture");
-    assert!(all.is_some());
+    let packets = all.expect("not stopped").0.summary.capture.packets;
     let bytes = std::fs::metadata(fixture("vlan/capture.pcap").remove(0)).expect("a file").len();
-    assert!(calls.len() > 2 && calls.is_sorted() && calls.last() == Some(&(bytes, bytes)), "{calls:?} of {bytes}");
-    let stopped = analyze(&fixture("vlan"), &settings(1, 3), Some(&mut |_, _| false)).expect("a capture");
+    assert!(
+        calls.len() > 2 && calls.is_sorted() && calls.last() == Some(&(bytes, bytes, packets)),
+        "{calls:?} of {bytes}"
+    );
+    let stopped = analyze(&fixture("vlan"), &settings(1, 3), Some(&mut |_, _, _| false)).expect("a capture");
     assert!(stopped.is_none());
 }
 

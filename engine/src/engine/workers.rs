@@ -10,9 +10,13 @@ use crate::capture::{Batch, CaptureSet, SourceError};
 use crate::settings::Settings;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// Batches that may wait in an inbox.
-const AHEAD: usize = 4;
+/// Batches that may wait in an inbox. No more than keep every worker busy: what waits longer leaves the cache.
+const AHEAD: usize = 3;
+
+/// How long a worker waits for something to do before it looks whether it is still wanted.
+const LOOK_UP: Duration = Duration::from_millis(100);
 
 /// Where batches come from: the set and what decodes it, with buffers to use again.
 struct Source<'s> {
@@ -35,11 +39,10 @@ impl Source<'_> {
         Ok(Some(shared))
     }
 
-    /// The oldest batch if every worker is through with it, else a new one.
+    /// The latest batch that every worker is through with (its buffers may still be in the cache), else a new one.
     fn reusable(&mut self) -> Decoded {
-        let is_free = self.under_way.front().is_some_and(|oldest| Arc::strong_count(oldest) == 1);
-        let oldest = if is_free { self.under_way.pop_front() } else { None };
-        oldest.and_then(Arc::into_inner).unwrap_or_default()
+        let free = self.under_way.iter().rposition(|batch| Arc::strong_count(batch) == 1);
+        free.and_then(|at| self.under_way.remove(at)).and_then(Arc::into_inner).unwrap_or_default()
     }
 }
 
@@ -60,6 +63,8 @@ struct Office<'s> {
 
 /// What a worker does next.
 enum Task {
+    /// Nothing yet; but whoever waits may have changed his mind.
+    LookUp,
     Read,
     Work(Arc<Decoded>),
     Leave,
@@ -75,7 +80,8 @@ impl Office<'_> {
         let mut desk = self.desk();
         loop {
             let most = desk.inboxes.iter().map(VecDeque::len).max().unwrap_or(0);
-            if !desk.is_reading && !desk.is_over && most < AHEAD {
+            let ahead = if desk.inboxes.len() > 1 { AHEAD } else { 1 };
+            if !desk.is_reading && !desk.is_over && most < ahead {
                 desk.is_reading = true;
                 return Task::Read;
             }
@@ -87,7 +93,11 @@ impl Office<'_> {
             if desk.is_over && !desk.is_reading {
                 return Task::Leave;
             }
-            desk = self.changed.wait(desk).unwrap_or_else(PoisonError::into_inner);
+            let waited = self.changed.wait_timeout(desk, LOOK_UP).unwrap_or_else(PoisonError::into_inner);
+            if waited.1.timed_out() {
+                return Task::LookUp;
+            }
+            desk = waited.0;
         }
     }
 
@@ -123,6 +133,7 @@ impl Office<'_> {
             match self.next_task(index) {
                 Task::Read => self.read(settings),
                 Task::Work(batch) => shard.feed(&batch, settings, &mut |_, _| ()),
+                Task::LookUp => {}
                 Task::Leave => return,
             }
             if !go_on() {
@@ -144,7 +155,7 @@ impl Drop for CloseOnPanic<'_, '_> {
 }
 
 /// Reads a set to its end into the shards, one thread for each, this one among them. `progress` is asked in this thread
-/// now and then whether to go on, with bytes read and bytes in all.
+/// now and then whether to go on, with bytes read, bytes in all and packets read.
 ///
 /// # Errors
 /// [`SourceError`] if a file cannot be opened again; what was read before it stays.
@@ -153,7 +164,7 @@ pub fn run(
     front: &mut Front,
     shards: &mut [Shard],
     settings: &Settings,
-    progress: &mut impl FnMut(u64, u64) -> bool,
+    progress: &mut impl FnMut(u64, u64, u64) -> bool,
 ) -> Result<bool, SourceError> {
     let gauge = set.gauge();
     let inboxes = shards.iter().map(|_| VecDeque::new()).collect();
@@ -164,8 +175,8 @@ pub fn run(
     };
     let mut wanted = true;
     let mut own_steps = || {
-        let (done, total) = gauge.read();
-        wanted = progress(done, total);
+        let (done, total, packets) = gauge.read();
+        wanted = progress(done, total, packets);
         wanted
     };
     std::thread::scope(|scope| {
