@@ -37,10 +37,15 @@ def rows(source: Any, *, full_urls: bool = True) -> Rows:
     import pyarrow as pa
 
     reader = pa.RecordBatchReader.from_stream(source)
-    return Rows(reader.schema, _batches(reader, () if full_urls else tuple(_SECRETIVE)), len(source))
+    secretive = [] if full_urls else [name for name in reader.schema.names if name in _SECRETIVE]
+    schema = pa.schema(
+        [field.with_type(pa.string()) if field.name in secretive else field for field in reader.schema],
+        reader.schema.metadata,
+    )
+    return Rows(schema, _batches(reader, schema, secretive), len(source))
 
 
-def _batches(reader: Any, secretive: Sequence[str]) -> Iterator[Any]:
+def _batches(reader: Any, schema: Any, secretive: Sequence[str]) -> Iterator[Any]:
     import pyarrow as pa
 
     while True:
@@ -50,9 +55,9 @@ def _batches(reader: Any, secretive: Sequence[str]) -> Iterator[Any]:
             return
         except (pa.ArrowException, OSError) as error:
             raise CaptureError(str(error)) from None
-        for index, name in enumerate(batch.schema.names):
-            if name in secretive:
-                batch = batch.set_column(index, batch.schema.field(index), _hidden(batch.column(index), name))
+        for name in secretive:
+            index = schema.get_field_index(name)
+            batch = batch.set_column(index, schema.field(index), _hidden(batch.column(index), name))
         yield batch
 
 
@@ -65,8 +70,10 @@ def arrow_table(source: Any, *, full_urls: bool = True) -> Any:
 
 
 def _hidden(column: Any, name: str) -> Any:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
+    column = column.cast(pa.string())
     for pattern, replacement in _SECRETIVE[name]:
         column = pc.replace_substring_regex(column, f"(?s){pattern}", replacement)
     return column

@@ -19,7 +19,8 @@ from pcapwatch.report.tables import table_writer
 from pcapwatch.report.words import Clock
 
 CAPTURES = [
-    [str(ROOT / "fixtures" / name)] for name in ("proxy-both-legs", "reuse-at-ages", "abort-by-server", "rotated", "vlan")
+    [str(ROOT / "fixtures" / name)]
+    for name in ("proxy-both-legs", "reuse-at-ages", "abort-by-server", "rotated", "vlan")
 ]
 FORMATS = ("txt", "md", "csv", "json", "jsonl", "parquet", "arrow")
 CONNECTIONS_ONLY = ("connection", "client", "server")
@@ -57,7 +58,8 @@ def test_a_table_is_read_as_often_as_wanted_and_left_early() -> None:
 def test_ladders_of_connections_that_wait_on_the_disk() -> None:
     """Any connection of a capture can be drawn, wherever its row is."""
     kept, spilt = (
-        _engine.analyze(CAPTURES[1], json.dumps({"keep_connections": True, "rows_in_memory": most})) for most in (1000, 1)
+        _engine.analyze(CAPTURES[1], json.dumps({"keep_connections": True, "rows_in_memory": most}))
+        for most in (1000, 1)
     )
     numbers = range(len(kept.connections) + 2)
     assert spilt.ladders_json(numbers) == kept.ladders_json(numbers) != "[]"

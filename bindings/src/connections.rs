@@ -6,7 +6,9 @@ use crate::column::{
 };
 use pcapwatch_engine::engine::Outcome;
 use pcapwatch_engine::ledger::{Estimate, estimate};
-use pcapwatch_engine::record::{TlsNames, ConnectionRecord, HttpFacts, Protocol, Role, Side, State, TimeWaitFacts, Tunnel};
+use pcapwatch_engine::record::{
+    ConnectionRecord, HttpFacts, Protocol, Role, Side, State, TimeWaitFacts, TlsNames, Tunnel,
+};
 use std::borrow::Cow;
 use std::sync::Arc;
 

@@ -4,8 +4,8 @@ mod column;
 mod connections;
 mod exchanges;
 
-use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_array::RecordBatchIterator;
+use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_schema::{ArrowError, Schema};
 use column::{Column, next_batch, schema};
 use pcapwatch_engine::capture::CaptureSet;

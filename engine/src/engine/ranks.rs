@@ -57,9 +57,9 @@ impl Ranks {
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.blocks.last().map_or(0, |(before, words)| {
-            before + words.iter().map(|word| u64::from(word.count_ones())).sum::<u64>()
-        })
+        self.blocks
+            .last()
+            .map_or(0, |(before, words)| before + words.iter().map(|word| u64::from(word.count_ones())).sum::<u64>())
     }
 
     /// Whether there are none.

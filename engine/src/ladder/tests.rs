@@ -9,10 +9,7 @@ fn ladders(name: &str, numbers: &[u64]) -> Vec<Ladder> {
     let (outcome, set) = analyze(&[path], &settings, None).expect("a capture").expect("nobody stops it");
     let target = |number: &u64| {
         let record = outcome.connection(*number).expect("rows").expect("a connection");
-        Target {
-            connection: *number,
-            sight: (&record).into(),
-        }
+        Target { connection: *number, sight: (&record).into() }
     };
     let targets: Vec<Target> = numbers.iter().map(target).collect();
     draw(&mut set.replay(&settings).expect("the file again"), &targets, &outcome, &settings).expect("the file again")
