@@ -36,8 +36,8 @@ class Settings:
     ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports;
     full_urls: hide no secrets in URLs; max_connections, max_pairs: limits on memory, what they cost is counted in the
     report; rows_in_memory: rows of each table that a worker keeps in memory, the others wait in an unnamed file in
-    ``TMPDIR`` and the answer is the same; idle_expiry: a connection silent this long is finished; states_at_ns, states_every_ns: the instants
-    ``states`` asks for, ns since 1970 UTC and a grid's step.
+    ``TMPDIR`` and the answer is the same; idle_expiry: a connection silent this long is finished; states_at_ns,
+    states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and a grid's step.
     """
 
     threads: int | None = None

@@ -77,7 +77,7 @@ def deliver_streams(destinations: Sequence[tuple[Path | None, str]], write: Writ
 
 @contextmanager
 def whole(file: Path) -> Iterator[IO[bytes]]:
-    """A stream beside ``file`` that is renamed over it at the end: a reader sees the old one or the new, never a part."""
+    """A stream beside ``file``, renamed over it at the end: a reader sees the old one or the new, never a part."""
     import tempfile
 
     temporary: Path | None = None

@@ -4,9 +4,7 @@
 //! and depends on the connection alone, so keeping the three least merges in any order.
 
 use super::summary::Exemplar;
-use crate::record::{
-    ActiveCloser, Close, ConnectionRecord, Quality, Race, ResetEffect, ResetKind, Role, Sight, TimeWaitEnd,
-};
+use crate::record::{ActiveCloser, Close, ConnectionRecord, Quality, Race, ResetEffect, ResetKind, Role, Sight, TimeWaitEnd};
 use std::collections::BTreeMap;
 
 /// Every kind, in the order of their places.

@@ -427,8 +427,7 @@ impl<P: Payload> Connection<P> {
     pub fn touch(&self) -> u64 {
         let [client, server] = &self.ends;
         let of = |end: &Endpoint| {
-            let wait =
-                end.time_wait.as_ref().map_or(0, |wait| wait.facts.restarted_ns as u64 ^ u64::from(wait.rcv_nxt));
+            let wait = end.time_wait.as_ref().map_or(0, |wait| wait.facts.restarted_ns as u64 ^ u64::from(wait.rcv_nxt));
             wait ^ end.packets ^ u64::from(end.first_seq) ^ end.fin.map_or(0, |fin| fin.mark.ts_ns as u64) ^ end.touch()
         };
         let http = self.http.as_ref().map_or(0, |http| u64::from(http.requests) ^ u64::from(http.unprocessed));
