@@ -31,6 +31,7 @@ _LONGEST_NS = 365 * 24 * 3600 * SECOND_NS
 class Settings:
     """Choices of one analysis. Fields that are ``None`` keep the engine's default.
 
+    link_type: link types to read as others, as ``USER0=EN10MB``; names: keep the names of addresses in pcapng files;
     threads: workers (``None``: one per CPU this process may use), batch_packets: packets handed to them at once; the
     answer depends on neither; filter: a BPF expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or
     ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports;
@@ -43,6 +44,8 @@ class Settings:
     threads: int | None = None
     batch_packets: int | None = None
     filter: str | None = None
+    link_type: str | tuple[str, ...] | list[str] = ()
+    names: bool = False
     time_wait: str | tuple[str, ...] | list[str] = ()
     port_range: str | None = None
     full_urls: bool = False
@@ -70,6 +73,8 @@ class Settings:
             "idle_expiry_ns": parse_duration(self.idle_expiry) if self.idle_expiry else None,
             "time_wait": parse_time_waits(self.time_wait) or None,
             "filter": _compiled(self.filter) if self.filter else None,
+            "link_types": _read_as(self.link_type) if self.link_type else None,
+            "names": self.names or None,
             "states": self._states(),
         }
         return json.dumps({name: value for name, value in chosen.items() if value is not None})
@@ -82,6 +87,12 @@ class Settings:
         if self.states_at_ns is None and self.states_every_ns is None:
             return None
         return {"at_ns": self.states_at_ns, "every_ns": self.states_every_ns}
+
+
+def _read_as(texts: str | Iterable[str]) -> dict[str, int]:
+    from pcapwatch.link_types import parse_link_types  # few captures need it
+
+    return parse_link_types(texts)
 
 
 def _compiled(expression: str) -> dict[str, list[list[int]]]:

@@ -18,17 +18,80 @@ Band: TypeAlias = list[int]
 
 
 class InterfaceFacts(TypedDict):
-    """One interface of a capture file. ``snaplen`` 0 = no limit."""
+    """One interface of a capture file. ``snaplen`` 0 = no limit; ``read_as`` is a link type that the user stated.
+
+    Counters are the file's own statistics, of the whole capture and not of this file.
+    """
 
     name: str | None
     link_type: int
+    read_as: int | None
     snaplen: int
     received: int | None
     dropped: int | None
+    dropped_by_interface: int | None
+    dropped_by_system: int | None
+    accepted: int | None
+    delivered: int | None
+    counted_since_ns: int | None
+    lost_between: int
+    inbound: int
+    outbound: int
+    description: str | None
+    hardware: str | None
+    os: str | None
+    filter: str | None
+    resolution: int
+    offset_s: int
+
+
+class CommentFacts(TypedDict):
+    """A comment in a pcapng file: the kind of block, and the frame if that is a packet."""
+
+    block: str
+    frame: int | None
+    text: str
+
+
+class NameFacts(TypedDict):
+    """A name that a pcapng file gives an address."""
+
+    address: str
+    name: str
+
+
+class SecretFacts(TypedDict):
+    """Decryption secrets of one type: counted, and not used."""
+
+    blocks: int
+    bytes: int
+
+
+class PcapngFacts(TypedDict):
+    """What the blocks of a pcapng file say. Lists are bounded, their counts are not; names only if asked for."""
+
+    blocks: Counts
+    interfaces: int
+    broken_lists: int
+    hardware: str | None
+    os: str | None
+    application: str | None
+    comments: int
+    comment_texts: list[CommentFacts]
+    names: int
+    name_records: list[NameFacts]
+    secrets: dict[str, SecretFacts]
+
+
+class RepeatedFacts(TypedDict):
+    """A file that was given again, and read once."""
+
+    path: str
+    same_as: str
 
 
 class FileFacts(TypedDict):
-    """One capture file; ``problem`` says why reading stopped before its end, with the offset."""
+    """One capture file; ``problem`` says why reading stopped before its end, ``pcapng`` is ``None`` for pcap."""
 
     path: str
     format: str
@@ -36,14 +99,18 @@ class FileFacts(TypedDict):
     packets: int
     first_ns: int | None
     last_ns: int | None
+    long_silences: int
+    longest_silence_ns: int
     problem: str | None
     interfaces: list[InterfaceFacts]
+    pcapng: PcapngFacts | None
 
 
 class CaptureFacts(TypedDict):
     """Files, span, quality."""
 
     files: list[FileFacts]
+    repeated_files: list[RepeatedFacts]
     packets: int
     segments: int
     captured_bytes: int

@@ -103,7 +103,10 @@ def host(address: str | None, entered: int = 0, **time_wait: Any) -> dict[str, A
 def capture(path: str = "back.pcap", packets: int = 1000, **facts: Any) -> dict[str, Any]:
     """A whole Ethernet pcap of 15 s."""
     end = START + 15 * SECOND
-    interface = {"name": None, "link_type": 1, "snaplen": 262144, "received": None, "dropped": None}
+    interface: dict[str, Any] = {"name": None, "link_type": 1, "snaplen": 262144, "received": None, "dropped": None}
+    unknown = ("read_as", "dropped_by_interface", "dropped_by_system", "accepted", "delivered", "counted_since_ns")
+    interface |= dict.fromkeys((*unknown, "description", "hardware", "os", "filter"))
+    interface |= dict.fromkeys(("lost_between", "inbound", "outbound", "resolution", "offset_s"), 0)
     file = {
         "path": path,
         "format": "pcap",
@@ -111,9 +114,12 @@ def capture(path: str = "back.pcap", packets: int = 1000, **facts: Any) -> dict[
         "packets": packets,
         "first_ns": START,
         "last_ns": end,
+        "long_silences": 0,
+        "longest_silence_ns": 0,
     }
     usual: dict[str, Any] = {
-        "files": [{**file, "problem": None, "interfaces": [interface]}],
+        "files": [{**file, "problem": None, "interfaces": [interface], "pcapng": None}],
+        "repeated_files": [],
         "packets": packets,
         "segments": packets,
     }

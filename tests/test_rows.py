@@ -65,6 +65,15 @@ def test_ladders_of_connections_that_wait_on_the_disk() -> None:
     assert spilt.ladders_json(numbers) == kept.ladders_json(numbers) != "[]"
 
 
+def test_show_draws_any_connection(tmp_path: Path) -> None:
+    """Not only those that a report gives as examples."""
+    capture = many(tmp_path / "many.pcap", 50)
+    for number in (1, 33, 50):
+        command = [Path(sys.executable).with_name("pcapwatch"), "show", capture, str(number)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout.split(",")[0]) == (0, f"connection {number}"), done.stderr
+
+
 def many(path: Path, count: int) -> Path:
     """A capture of so many refused connections, 1 ms apart, from 20,000 ports in turn, which bounds what is open."""
     ip = bytes([0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0])

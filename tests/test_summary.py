@@ -17,10 +17,12 @@ RUST = (ENGINE / "ledger" / "summary.rs", ENGINE / "capture" / "facts.rs")
 
 
 def structs() -> dict[str, list[str]]:
-    """Public structs of the Rust source and their public fields, in order."""
+    """Public structs of the Rust source and their public fields that are written, in order."""
     source = "\n".join(path.read_text() for path in RUST)
     found = re.findall(r"^pub struct (\w+) \{\n(.*?)^\}", source, re.MULTILINE | re.DOTALL)
-    return {name: re.findall(r"^    pub (\w+):", body, re.MULTILINE) for name, body in found}
+    fields = r"(#\[serde\(skip\)\]\n)?^    pub (\w+):"
+    told = {name: re.findall(fields, body, re.MULTILINE) for name, body in found}
+    return {name: [field for skipped, field in pairs if not skipped] for name, pairs in told.items()}
 
 
 def shapes() -> dict[str, Any]:

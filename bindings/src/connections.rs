@@ -160,7 +160,7 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "time_wait_basis", "what the estimate rests on", Text, |r| text(r.main_wait().map_or("not_entered", |w| w.1.basis.as_str()));
     "time_wait_end", "what ended it", Text, |r| r.main_wait().and_then(|w| text(w.1.end.as_str()));
     "reuse_of", "the connection that held this 4-tuple before", Int, |r| r.record().reuse_of.and_then(|(o, _)| whole(r.outcome.number(o)));
-    "reuse_gap_s", "since its last packet", Seconds, |r| r.record().reuse_of.map(|(_, gap)| gap);
+    "reuse_gap_s", "since its last packet", Seconds, |r| r.record().reuse_of.map(|(_, gap)| gap).filter(|&gap| gap >= 0);
     "requests", "HTTP/1.x requests", Int, |r| r.is_http().then(|| r.http().requests.into());
     "responses", "HTTP/1.x final responses", Int, |r| r.is_http().then(|| r.http().responses.into());
     "http_version", "of the last request, or response if there was none", Text, |r| r.is_http().then(|| version(r.http())).flatten();

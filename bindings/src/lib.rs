@@ -129,7 +129,7 @@ impl Table {
                 stream(exchanges::COLUMNS, &table, move |exchange| exchanges::Row::new(&outcome, exchange))
             }
         };
-        PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
+        PyCapsule::new_with_value(py, stream?, c"arrow_array_stream")
     }
 }
 
@@ -139,7 +139,7 @@ fn stream<T: Row, R: 'static>(
     columns: &'static [Column<R>],
     table: &Arc<Sorted<T>>,
     row: impl Fn(T) -> R + Send + 'static,
-) -> FFI_ArrowArrayStream
+) -> io::Result<FFI_ArrowArrayStream>
 where
     Merge<T>: Send + 'static,
 {
@@ -148,7 +148,7 @@ where
     let failed = |error: io::Error| ArrowError::ExternalError(Box::new(engine::rows_error(&error)));
     let mut rows = table.read().map(move |next| next.map(&row).map_err(failed));
     let (sender, batches) = sync_channel(1);
-    std::thread::spawn(move || {
+    let make = move || {
         let mut next = || next_batch(columns, &made, &mut rows);
         // Ends when there is no more, after an error, or when the reader has left.
         while let Some(batch) = next().transpose() {
@@ -157,8 +157,9 @@ where
                 return;
             }
         }
-    });
-    FFI_ArrowArrayStream::new(Box::new(RecordBatchIterator::new(batches.into_iter(), schema)))
+    };
+    std::thread::Builder::new().name("rows".to_owned()).spawn(make)?;
+    Ok(FFI_ArrowArrayStream::new(Box::new(RecordBatchIterator::new(batches.into_iter(), schema))))
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "as `map_err` hands it")]

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p pcapwatch-engine --example http_cost`
 
-use pcapwatch_engine::http::{ExchangeSink, HttpFlow, HttpLimits, NoExchanges};
+use pcapwatch_engine::http::{ExchangeSink, HttpFlow, HttpLimits, NoExchanges, RecentHeads};
 use pcapwatch_engine::record::{Exchange, Mark, Role};
 use pcapwatch_engine::settings::Settings;
 use pcapwatch_engine::tcp::stream::Stream;
@@ -16,7 +16,8 @@ const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nServer: nginx/1.26.3\r\nDate: Fri, 
 const EXCHANGES: u32 = 400_000;
 
 /// Wants every exchange and drops it.
-struct Discard;
+#[derive(Default)]
+struct Discard(RecentHeads);
 
 impl ExchangeSink for Discard {
     fn wanted(&self) -> bool {
@@ -24,6 +25,9 @@ impl ExchangeSink for Discard {
     }
     fn exchange(&mut self, exchange: Exchange) {
         black_box(exchange);
+    }
+    fn recent(&mut self) -> &mut RecentHeads {
+        &mut self.0
     }
 }
 
@@ -52,7 +56,7 @@ fn main() {
     for wanted in [false, true] {
         println!("exchange records: {wanted}\n   each     ns per exchange");
         for each in [1, 10, 1000] {
-            if wanted { run(each, &mut Discard) } else { run(each, &mut NoExchanges) }
+            if wanted { run(each, &mut Discard::default()) } else { run(each, &mut NoExchanges::default()) }
         }
     }
 }

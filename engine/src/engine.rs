@@ -87,6 +87,7 @@ impl Engine {
         let mut collector = collector.unwrap_or_else(|| Collector::new(&self.settings));
         let mut facts = self.front.into_facts();
         facts.files = capture.files;
+        facts.repeated_files = capture.repeated;
         facts.clock_steps_back = capture.clock_steps_back;
         facts.duplicates = collector.duplicates;
         facts.evicted_connections = collector.evicted;
@@ -120,7 +121,7 @@ fn conclude(
 #[must_use]
 pub fn rows_error(error: &io::Error) -> SourceError {
     let folder = std::env::temp_dir().display().to_string();
-    let message = format!("rows do not fit into a temporary file here: {error}; set TMPDIR to a folder with room");
+    let message = format!("temporary file for the table's rows: {error}; set TMPDIR to a folder with room");
     SourceError::new(folder, message)
 }
 

@@ -4,7 +4,7 @@
 //! packets of those asked for again, through the same state machines.
 
 use crate::capture::{Batch, CaptureSet, SourceError};
-use crate::decode::{FlowKey, Flags, Header, Segment, decode_any};
+use crate::decode::{Flags, FlowKey, Header, Segment, decode_any};
 use crate::engine::{Engine, Outcome, Reader};
 use crate::http::{Sniff, sniff};
 use crate::ledger::estimate;
@@ -224,7 +224,9 @@ impl Drawing {
                 notes.push(format!("{} enters TIME-WAIT", word(role)));
             }
         }
-        if let Some(reset) = connection.reset.filter(|r| (r.mark.frame(), r.mark.file()) == (segment.frame, segment.file)) {
+        if let Some(reset) =
+            connection.reset.filter(|r| (r.mark.frame(), r.mark.file()) == (segment.frame, segment.file))
+        {
             notes.push(format!("reset: {}, {}", reset.kind, reset.effect));
         }
         notes

@@ -34,6 +34,10 @@ pub struct Settings {
     pub states: Option<StatesQuery>,
     /// How many bytes of a stream that cannot be re-read (stdin) are kept to draw ladders from.
     pub replay_bytes: usize,
+    /// Link types to read as others, such as the private ones, 147 to 162: (as the file states it, as it is read).
+    pub link_types: BTreeMap<u32, u32>,
+    /// Keep the names that pcapng's name resolution blocks give addresses; they are shown, and used for nothing else.
+    pub names: bool,
     /// Classic BPF by link type (DLT), as libpcap compiles it: (code, jump if true, jump if false, operand) each.
     /// Empty: every packet. Otherwise packets of a link type without a program are held back with the rest, counted.
     pub filter: BTreeMap<u32, Vec<(u16, u8, u8, u32)>>,
@@ -80,6 +84,8 @@ impl Default for Settings {
             time_wait: Vec::new(),
             states: None,
             replay_bytes: 32 << 20,
+            link_types: BTreeMap::new(),
+            names: false,
             filter: BTreeMap::new(),
         }
     }

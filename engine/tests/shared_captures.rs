@@ -159,6 +159,105 @@ fn the_pcapng_suite_reads_in_both_byte_orders() {
     assert_eq!(packets(&folder.join("pcapng-suite/empty.pcap")), 0);
 }
 
+/// Blocks of a pcapng file by type, counted by the plainest walk over it.
+fn blocks_of(bytes: &[u8]) -> BTreeMap<String, u64> {
+    let mut is_big = false;
+    let mut rest = bytes;
+    let mut found = BTreeMap::new();
+    while let [t0, t1, t2, t3, l0, l1, l2, l3, more @ ..] = rest {
+        if [*t0, *t1, *t2, *t3] == [0x0a, 0x0d, 0x0d, 0x0a] {
+            is_big = more.starts_with(&[0x1a, 0x2b, 0x3c, 0x4d]);
+        }
+        let number = |word| if is_big { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) };
+        let word = match number([*t0, *t1, *t2, *t3]) {
+            0x0a0d_0d0a => "section_header".to_owned(),
+            1 => "interface_description".to_owned(),
+            2 => "obsolete_packet".to_owned(),
+            3 => "simple_packet".to_owned(),
+            4 => "name_resolution".to_owned(),
+            5 => "interface_statistics".to_owned(),
+            6 => "enhanced_packet".to_owned(),
+            0x0bad => "custom".to_owned(),
+            0x4000_0bad => "custom_not_copied".to_owned(),
+            other => format!("unknown_0x{other:08x}"),
+        };
+        *found.entry(word).or_default() += 1;
+        rest = &rest[number([*l0, *l1, *l2, *l3]) as usize..];
+    }
+    found
+}
+
+#[test]
+fn every_block_of_the_pcapng_suite_is_counted_and_the_byte_order_changes_nothing() {
+    let Some(folder) = captures() else { return };
+    for (name, expected) in SUITE {
+        let told = ["output_le", "output_be"].map(|order| {
+            let path = folder.join("pcapng-suite").join(order).join(name);
+            let file = read(&path).0.files.remove(0);
+            let facts = file.pcapng.clone().unwrap();
+            assert_eq!(facts.blocks, blocks_of(&std::fs::read(&path).unwrap()), "{order} {name}");
+            assert_eq!((facts.broken_lists, &file.problem), (0, &None), "{order} {name}");
+            let packets = facts.blocks.iter().filter(|(kind, _)| kind.ends_with("_packet"));
+            assert_eq!(packets.map(|(_, count)| count).sum::<u64>(), *expected, "{order} {name}");
+            serde_json::to_string(&(facts, file.interfaces, file.first_ns, file.last_ns)).unwrap()
+        });
+        assert_eq!(told[0], told[1], "{name}");
+    }
+}
+
+#[test]
+fn the_suite_s_file_of_all_blocks_tells_what_its_description_says() {
+    // tests/test102.lua of hadrielk/pcapng-test-generator: "All block types, intermixed".
+    let Some(folder) = captures() else { return };
+    let path = folder.join("pcapng-suite/output_be/advanced/test102.pcapng");
+    let settings = Settings { names: true, ..Settings::default() };
+    let mut set = CaptureSet::open(&[path], &settings).unwrap();
+    while set.next_batch(&mut Batch::default(), 100).unwrap() {}
+    let file = set.facts().files.remove(0);
+    let facts = file.pcapng.unwrap();
+    let texts = [&facts.hardware, &facts.os, &facts.application].map(|text| text.as_deref().unwrap());
+    assert_eq!(texts, ["Apple MBP", "OS-X 10.10.5", "pcap_writer.lua"]);
+    let interfaces: Vec<_> =
+        file.interfaces.iter().map(|i| (i.name.as_deref().unwrap(), i.link_type, i.snaplen)).collect();
+    let expected = [("eth0", 1, 96), ("null1", 0, 0), ("silly!\r\nethernet interface 2", 1, 0)];
+    assert_eq!(interfaces, expected);
+    let counters = |n: usize| {
+        let i = &file.interfaces[n];
+        [i.received, i.dropped_by_interface, i.accepted, i.dropped_by_system, i.delivered, i.dropped]
+    };
+    assert_eq!(counters(0), [Some(100), Some(1), Some(9), Some(42), Some(6), Some(43)]);
+    assert_eq!(counters(1), [None; 6]);
+    assert_eq!(counters(2), [None, Some(10), Some(42), None, None, Some(10)]);
+    // timestamp = 0x0004c397_64ca47aa microseconds.
+    let since = Some(0x0004_c397_64ca_47aa * 1000);
+    let told: Vec<_> = file.interfaces.iter().map(|i| i.counted_since_ns).collect();
+    assert_eq!(told, [since, None, since]);
+    let names: Vec<_> = facts.name_records.iter().map(|r| format!("{} {}", r.address, r.name)).collect();
+    let expected = [
+        "192.168.1.2 a",
+        "192.168.1.2 example.com",
+        "192.168.1.8 example.com",
+        "fc01:dead::beef example.com",
+        "10.1.2.3 example.org",
+        "192.168.1.2 example.net",
+        "192.168.1.2 qux.example.com",
+        "192.168.1.3 bar.example.com",
+        "fc01:feed::beef bar.example.net",
+        "fc01:dead::beef foo.example.com",
+        "10.1.2.4 bar.example.org",
+    ];
+    assert_eq!(names, expected);
+    let comments: Vec<_> = facts.comment_texts.iter().map(|c| (c.block, c.text.as_str())).collect();
+    let expected = [
+        ("section_header", "test102"),
+        ("name_resolution", "test102 NRB"),
+        ("interface_statistics", "test102 ISB-2"),
+        ("interface_statistics", "test102 ISB-0"),
+        ("name_resolution", "test102 NRB"),
+    ];
+    assert_eq!(comments, expected);
+}
+
 #[test]
 fn hostile_captures_give_their_packets() {
     let Some(folder) = captures() else { return };

@@ -32,9 +32,11 @@ def analyze(
     output: options.Output = None,
     format_: options.Format = None,
     filter_: options.Filter = None,
+    link_type: options.LinkType = None,
     time_wait: options.TimeWait = None,
     port_range: options.PortRange = None,
     fail_on: FailOn = None,
+    names: options.Names = False,
     full_urls: options.FullUrls = False,
     local: options.Local = False,
     relative: options.Relative = False,
@@ -53,9 +55,11 @@ def analyze(
     settings = Settings(
         threads=threads,
         filter=filter_,
+        link_type=link_type or (),
         time_wait=time_wait or (),
         port_range=port_range,
         full_urls=full_urls,
+        names=names,
         max_connections=max_connections,
         max_pairs=max_pairs,
     )

@@ -32,6 +32,7 @@ def connections(
     output: options.Output = None,
     format_: options.Format = None,
     filter_: options.Filter = None,
+    link_type: options.LinkType = None,
     time_wait: options.TimeWait = None,
     local: options.Local = False,
     relative: options.Relative = False,
@@ -45,6 +46,7 @@ def connections(
     settings = Settings(
         threads=threads,
         filter=filter_,
+        link_type=link_type or (),
         time_wait=time_wait or (),
         max_connections=max_connections,
         keep_connections=True,

@@ -30,6 +30,7 @@ def exchanges(
     output: options.Output = None,
     format_: options.Format = None,
     filter_: options.Filter = None,
+    link_type: options.LinkType = None,
     full_urls: options.FullUrls = False,
     local: options.Local = False,
     relative: options.Relative = False,
@@ -41,6 +42,11 @@ def exchanges(
     Formats: txt, md, csv, json, jsonl, parquet, arrow.
     """
     settings = Settings(
-        threads=threads, filter=filter_, full_urls=full_urls, max_connections=max_connections, keep_exchanges=True
+        threads=threads,
+        filter=filter_,
+        link_type=link_type or (),
+        full_urls=full_urls,
+        max_connections=max_connections,
+        keep_exchanges=True,
     )
     print_table("exchanges", captures, settings, COLUMNS, output, format_, local=local, relative=relative)

@@ -34,6 +34,18 @@ Filter: TypeAlias = Annotated[
     str | None,
     typer.Option("--filter", metavar="EXPR", help="A tcpdump filter; also as the words after --.", show_default=False),
 ]
+LinkType: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--link-type",
+        metavar="FROM=TO",
+        help="Read one link type as another: USER0=EN10MB or 147=1. Repeatable.",
+        show_default=False,
+    ),
+]
+Names: TypeAlias = Annotated[
+    bool, typer.Option("--names", help="Show the names that pcapng files give addresses; used for nothing else.")
+]
 TimeWait: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(

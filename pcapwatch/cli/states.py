@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -45,6 +46,7 @@ def states(
     output: options.Output = None,
     format_: options.Format = None,
     filter_: options.Filter = None,
+    link_type: options.LinkType = None,
     time_wait: options.TimeWait = None,
     local: options.Local = False,
     relative: options.Relative = False,
@@ -59,7 +61,7 @@ def states(
         raise UsageError("states needs either --at TIME or --every STEP, as --at end or --every 1s")
     destinations = checked(output or [], format_, TABLE_FORMATS)
     options.check_times([name for _, name in destinations], local=local, relative=relative)
-    plain = Settings(threads=threads, filter=filter_, time_wait=time_wait or ())
+    plain = Settings(threads=threads, filter=filter_, link_type=link_type or (), time_wait=time_wait or ())
     summary, at_ns = _counted(captures, plain, at, every)
     chosen = _host(summary, host)
     clock = options.clock(summary["capture"]["first_ns"], local=local, relative=relative)
@@ -96,13 +98,7 @@ def _counted(captures: list[str], plain: Settings, at: str | None, every: str | 
 
 
 def _with(plain: Settings, at_ns: int | None = None, every_ns: int | None = None) -> Settings:
-    return Settings(
-        threads=plain.threads,
-        filter=plain.filter,
-        time_wait=plain.time_wait,
-        states_at_ns=at_ns,
-        states_every_ns=every_ns,
-    )
+    return replace(plain, states_at_ns=at_ns, states_every_ns=every_ns)
 
 
 def _host(summary: Summary, asked: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pcapwatch.findings.wording import count, counted, share
-from pcapwatch.summary import PairFacts, Summary
+from pcapwatch.summary import CaptureFacts, PairFacts, Summary
 
 #: From this share of the connections on, what they lack belongs in the verdict: one in so many.
 NOTABLE = 10
@@ -51,3 +51,21 @@ def one_sided_note(summary: Summary) -> str | None:
         f"Of {of} one direction only was captured: who closed first, and which requests were answered, "
         "cannot be told there."
     )
+
+
+def dropped(capture: CaptureFacts) -> int:
+    """Packets that the capture lost, as its files count them.
+
+    The statistics of a rotated capture run on from file to file: those that count since the same instant are one
+    count, the last. Where an interface has none, what its packets say of packets lost between them is taken.
+    """
+    running: dict[tuple[str | None, int], int] = {}
+    total = 0
+    for one in (i for file in capture["files"] for i in file["interfaces"]):
+        number = one["dropped"] if one["dropped"] is not None else one["lost_between"]
+        if one["counted_since_ns"] is None:
+            total += number
+        else:
+            key = (one["name"], one["counted_since_ns"])
+            running[key] = max(running.get(key, 0), number)
+    return total + sum(running.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pcapwatch.findings.coverage import one_sided, overflowed
+from pcapwatch.findings.coverage import dropped, one_sided, overflowed
 from pcapwatch.findings.wording import count, counted, duration, listed
 from pcapwatch.summary import Summary
 
@@ -84,9 +84,8 @@ def _caps(summary: Summary) -> Iterator[str]:
 def _lost(summary: Summary) -> Iterator[str]:
     capture = summary["capture"]
     interfaces = [interface for file in capture["files"] for interface in file["interfaces"]]
-    dropped = sum(interface["dropped"] or 0 for interface in interfaces)
-    if dropped:
-        yield f"{counted(dropped, 'packet')} that the capture dropped: some closes may be missing"
+    if lost := dropped(capture):
+        yield f"{counted(lost, 'packet')} that the capture dropped: some closes may be missing"
     elif any(interface["dropped"] is None for interface in interfaces):
         yield "whether the capture dropped packets: the file keeps no count of drops"
     for file in capture["files"]:

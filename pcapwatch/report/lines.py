@@ -34,7 +34,9 @@ def capture_lines(quality: Quality, clock: Clock) -> Iterator[str]:
         span = bare_duration(quality.last_ns - quality.first_ns)
         yield f"{named}  {counted(quality.packets, 'packet')} in {span} from {clock.instant(quality.first_ns)}"
     links = ", ".join(link_name(link) for link in quality.link_types)
-    whole = "packets cut short" if any("cut short" in concern for concern in quality.concerns) else "whole packets"
+    whole = (
+        "packets cut short" if any("captured cut short" in concern for concern in quality.concerns) else "whole packets"
+    )
     where = [f"taken on {quality.capture_host} (its checksums were left to the card)"] if quality.capture_host else []
     yield "; ".join([f"{links}, {whole}" if links else whole, *where, ", ".join(quality.remarks)])
     for concern in quality.concerns:

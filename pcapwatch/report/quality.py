@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pcapwatch.findings.wording import count, counted, duration
+from pcapwatch.report.files import file_concerns, file_remarks
 from pcapwatch.report.model import PortRange, Quality, Waiting
-from pcapwatch.summary import CaptureFacts, Summary
+from pcapwatch.summary import CaptureFacts, InterfaceFacts, Summary
 
 _LINK_NAMES = {
     0: "null",
@@ -33,6 +34,10 @@ def link_name(link_type: int) -> str:
     return _LINK_NAMES.get(link_type, f"link type {link_type}")
 
 
+def _read_as(interface: InterfaceFacts) -> int:
+    return interface["link_type"] if interface["read_as"] is None else interface["read_as"]
+
+
 def quality_of(summary: Summary) -> Quality:
     """The capture section's facts."""
     capture = summary["capture"]
@@ -44,7 +49,7 @@ def quality_of(summary: Summary) -> Quality:
         connections=summary["totals"]["connections"],
         first_ns=capture["first_ns"],
         last_ns=capture["last_ns"],
-        link_types=tuple(sorted({interface["link_type"] for interface in interfaces})),
+        link_types=tuple(sorted({_read_as(interface) for interface in interfaces})),
         snaplen=min((i["snaplen"] for i in interfaces if i["snaplen"]), default=0),
         capture_host=capture["capture_host"],
         concerns=tuple(_concerns(capture)),
@@ -53,14 +58,12 @@ def quality_of(summary: Summary) -> Quality:
 
 
 def _concerns(capture: CaptureFacts) -> Iterator[str]:
-    yield from (f"{file['path']}: {file['problem']}" for file in capture["files"] if file["problem"])
+    yield from file_concerns(capture)
     counted_losses = (
-        (_dropped(capture), "packet", "dropped while capturing"),
         (capture["evicted_connections"], "connection", "ended early by the limit on memory (--max-connections)"),
         (capture["overflow_connections"], "connection", "of pairs beyond --max-pairs, in the totals only"),
         (capture["reassembly_overflows"], "out-of-order byte", "given up by the limit on memory"),
         (capture["cut_packets"], "packet", "captured cut short: heads of HTTP may be missing"),
-        (capture["clock_steps_back"], "packet", "older than the one before"),
     )
     yield from (f"{counted(number, noun)} {what}" for number, noun, what in counted_losses if number)
     for word, text in _CONNECTION_QUALITY.items():
@@ -82,18 +85,20 @@ def _singular(text: str) -> str:
 
 
 def _remarks(capture: CaptureFacts) -> Iterator[str]:
-    known = any(i["dropped"] is not None for file in capture["files"] for i in file["interfaces"])
-    if not _dropped(capture):
-        yield "no drops recorded" if known else "drops not recorded in this format"
+    yield from file_remarks(capture)
+    interfaces = [interface for file in capture["files"] for interface in file["interfaces"]]
+    yield from sorted(
+        {
+            f"link type {i['link_type']} read as {link_name(i['read_as'])}"
+            for i in interfaces
+            if i["read_as"] is not None
+        }
+    )
     if not capture["connection_quality"].get("gap"):
         yield "no gaps"
     yield f"{counted(capture['duplicates'], 'duplicate')} removed" if capture["duplicates"] else "no duplicates"
     skipped = sum(capture["not_analysed"].values())
     yield f"{counted(skipped, 'packet')} not analysed" + (f": {_kinds(capture['not_analysed'])}" if skipped else "")
-
-
-def _dropped(capture: CaptureFacts) -> int:
-    return sum(i["dropped"] or 0 for file in capture["files"] for i in file["interfaces"])
 
 
 def _kinds(counts: dict[str, int], limit: int = 6) -> str:

@@ -31,14 +31,30 @@ CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u206
 
 @pytest.fixture
 def report() -> Report:
-    """A report whose User-Agent, Server, file name and ladder are hostile."""
+    """A report whose User-Agent, Server, file name and ladder are hostile, and the names and comments in the file."""
     summary = summaries.proxy_and_origin(agent=HOSTILE, software=HOSTILE, path=HOSTILE)
+    summary["capture"]["files"][0]["pcapng"] = {
+        "blocks": {},
+        "interfaces": 1,
+        "broken_lists": 0,
+        "hardware": HOSTILE,
+        "os": HOSTILE,
+        "application": HOSTILE,
+        "comments": 1,
+        "comment_texts": [{"block": "packet", "frame": 1, "text": HOSTILE}],
+        "names": 1,
+        "name_records": [{"address": "10.0.0.1", "name": HOSTILE}],
+        "secrets": {},
+    }
+    summary["capture"]["repeated_files"] = [{"path": HOSTILE, "same_as": HOSTILE}]
     return build(summary, draw=lambda numbers: [summaries.ladder(n, HOSTILE) for n in numbers])
 
 
 def test_the_text_is_hostile_indeed(report: Report) -> None:
     """The trap works: the model carries the text unescaped, so a renderer that printed it as it is would fail below."""
     assert HOSTILE in report.persistence[0].user_agents
+    assert any(HOSTILE in remark for remark in report.quality.remarks)
+    assert any(HOSTILE in concern for concern in report.quality.concerns)
     assert CONTROL.search(HOSTILE)
 
 

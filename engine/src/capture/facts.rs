@@ -1,6 +1,10 @@
 //! What a capture file tells of itself; it goes into the Summary as it is.
+//!
+//! Texts are the file's own, to be escaped by whoever shows them; each is cut to a length, each list to a number, and
+//! what is beyond them is counted.
 
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// One capture file.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -9,31 +13,132 @@ pub struct FileFacts {
     pub path: String,
     /// `pcap`, `pcap-ns`, `pcap-modified`, `pcapng`.
     pub format: &'static str,
-    /// `none`, `gzip`, `zstd`.
-    pub compression: &'static str,
+    /// `none`, `gzip`, `zstd`, `lz4`, `xz`; two of them as `xz+gzip`, the outer one first.
+    pub compression: String,
     /// Packets read from it.
     pub packets: u64,
     /// First packet's time.
     pub first_ns: Option<i64>,
     /// Last packet's time.
     pub last_ns: Option<i64>,
+    /// Times of more than an hour from one packet to the next, and the longest of them, ns.
+    pub long_silences: u64,
+    /// 0 if there is none.
+    pub longest_silence_ns: i64,
     /// Why reading stopped before its end, with the offset; `null` when it was read whole.
     pub problem: Option<String>,
-    /// Its interfaces.
+    /// Its interfaces, the first 1000 of them.
     pub interfaces: Vec<InterfaceFacts>,
+    /// What only pcapng tells; `null` for the other formats.
+    pub pcapng: Option<PcapngFacts>,
 }
 
-/// One interface of a capture file.
+/// A file that was given again, and read once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RepeatedFacts {
+    /// The path that was passed over.
+    pub path: String,
+    /// The path of the file that was read.
+    pub same_as: String,
+}
+
+/// One interface of a capture file. Counters are the file's own statistics, of the whole capture and not of this file.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct InterfaceFacts {
     /// Name, if the file tells.
     pub name: Option<String>,
-    /// Link type number.
+    /// Link type number, as the file states it.
     pub link_type: u32,
+    /// The link type that it was read as, where the user said so.
+    pub read_as: Option<u32>,
     /// Snaplen; 0 = no limit.
     pub snaplen: u32,
-    /// Packets received by the filter, per the file's statistics.
+    /// Packets received by the interface (`isb_ifrecv`).
     pub received: Option<u64>,
-    /// Packets dropped, per the file's statistics.
+    /// Packets dropped: by the interface and by the system, together.
     pub dropped: Option<u64>,
+    /// Of those, by the interface for lack of room (`isb_ifdrop`).
+    pub dropped_by_interface: Option<u64>,
+    /// Of those, by the operating system (`isb_osdrop`).
+    pub dropped_by_system: Option<u64>,
+    /// Packets that its capture filter let pass (`isb_filteraccept`).
+    pub accepted: Option<u64>,
+    /// Packets delivered to the capturing program (`isb_usrdeliv`).
+    pub delivered: Option<u64>,
+    /// Since when these statistics count (`isb_starttime`): the files of one rotated capture state the same.
+    pub counted_since_ns: Option<i64>,
+    /// Packets lost just before others, as those say (`epb_dropcount`, and the obsolete packet block's count).
+    pub lost_between: u64,
+    /// Packets marked as received (`epb_flags`).
+    pub inbound: u64,
+    /// Packets marked as sent.
+    pub outbound: u64,
+    /// Description, if the file tells.
+    pub description: Option<String>,
+    /// Hardware, if the file tells.
+    pub hardware: Option<String>,
+    /// Operating system, if the file tells.
+    pub os: Option<String>,
+    /// Capture filter, if the file tells it as text.
+    pub filter: Option<String>,
+    /// `if_tsresol` as stated: 10 to the minus this many seconds a tick, 2 to the minus where its high bit is set.
+    pub resolution: u8,
+    /// Seconds added to every time (`if_tsoffset`).
+    pub offset_s: i64,
+}
+
+/// What the blocks of a pcapng file say, packets aside.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct PcapngFacts {
+    /// Blocks by kind.
+    pub blocks: BTreeMap<String, u64>,
+    /// Interfaces, those beyond the list included.
+    pub interfaces: u64,
+    /// Option lists that reach beyond their block, or records that do.
+    pub broken_lists: u64,
+    /// Hardware of the capturing machine, per the first section that tells.
+    pub hardware: Option<String>,
+    /// Its operating system.
+    pub os: Option<String>,
+    /// The capturing program.
+    pub application: Option<String>,
+    /// Comments, those beyond the list included.
+    pub comments: u64,
+    /// The first 100 comments.
+    pub comment_texts: Vec<CommentFacts>,
+    /// Names of addresses, those beyond the list included.
+    pub names: u64,
+    /// The first 1000 names; none unless asked for.
+    pub name_records: Vec<NameFacts>,
+    /// Decryption secrets by type: counted, and not used.
+    pub secrets: BTreeMap<&'static str, SecretFacts>,
+}
+
+/// A comment in a pcapng file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CommentFacts {
+    /// The kind of block that it is in.
+    pub block: &'static str,
+    /// Its packet's frame number; `null` in other blocks.
+    pub frame: Option<u64>,
+    /// The text.
+    pub text: String,
+}
+
+/// A name that a pcapng file gives an address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NameFacts {
+    /// IPv4, IPv6 or MAC address.
+    pub address: String,
+    /// The name.
+    pub name: String,
+}
+
+/// Decryption secrets of one type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SecretFacts {
+    /// Blocks.
+    pub blocks: u64,
+    /// Bytes of secrets in them.
+    pub bytes: u64,
 }

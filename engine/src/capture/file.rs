@@ -1,17 +1,21 @@
 //! One capture file: recognised by its magic, read record by record, its facts kept.
 
+use super::compressed::decompressed;
 use super::error::{SourceError, Stop};
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, Pcapng};
-use super::source::{Counted, Keeping, Kept, Stream, decompressed};
+use super::source::{Counted, Keeping, Kept, Stream};
 use super::window::Window;
-use super::{Packet, Record};
+use super::{Packet, Reading, Record};
 use crate::capture::facts::FileFacts;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 /// Bytes looked at to recognise a format.
 const HEAD: usize = 512;
+
+/// A file without packets for longer than this says so: the capture may have stood still.
+const LONG_SILENCE_NS: u64 = 3600 * 1_000_000_000;
 
 /// Why a file was not opened. In a folder the first is passed over, the second is reported.
 #[derive(Debug)]
@@ -63,6 +67,17 @@ enum Format {
     Pcapng(Pcapng),
 }
 
+impl Format {
+    /// Frames before the next packet that are no packets.
+    #[inline]
+    fn other_frames(&self) -> u64 {
+        match self {
+            Format::Pcap(_) => 0,
+            Format::Pcapng(reader) => reader.other_frames,
+        }
+    }
+}
+
 /// Whether reading is over, and if it ended before the file did, why.
 #[derive(Default)]
 struct Ending {
@@ -76,7 +91,13 @@ impl CaptureFile {
     ///
     /// # Errors
     /// A [`Refusal`] if this is no capture, or ends within its header.
-    pub fn open(path: &str, stream: Stream, count: &Arc<AtomicU64>, kept: Option<Arc<Kept>>) -> Result<Self, Refusal> {
+    pub fn open(
+        path: &str,
+        stream: Stream,
+        count: &Arc<AtomicU64>,
+        kept: Option<Arc<Kept>>,
+        reading: &Reading,
+    ) -> Result<Self, Refusal> {
         let counted = Box::new(Counted { stream, count: Arc::clone(count) });
         let (stream, compression) = decompressed(counted)
             .map_err(|error| Refusal::Unreadable(SourceError::new(path, format!("cannot be read: {error}"))))?;
@@ -85,7 +106,7 @@ impl CaptureFile {
             None => stream,
         };
         let mut input = Window::new(stream);
-        let format = open_format(path, &mut input, compression)?;
+        let format = open_format(path, &mut input, &compression, reading)?;
         let word = match &format {
             Format::Pcap(reader) => reader.format,
             Format::Pcapng(_) => "pcapng",
@@ -96,12 +117,14 @@ impl CaptureFile {
 
     /// Time of the first packet, which is left to be read; `None` if there is none, or it has no time.
     pub fn first_ns(&mut self) -> Option<i64> {
-        let Read::Record(Record { ts_ns: first_ns, .. }) =
-            read(&mut self.format, &mut self.input, &mut self.ending)
+        let Read::Record(Record { ts_ns: first_ns, .. }) = read(&mut self.format, &mut self.input, &mut self.ending)
         else {
             return None;
         };
         self.input.put_back();
+        if let Format::Pcapng(reader) = &mut self.format {
+            reader.put_back();
+        }
         first_ns
     }
 
@@ -153,7 +176,7 @@ impl CaptureFile {
         }
         Step::Packet(Packet {
             ts_ns: self.last_ns,
-            frame: self.facts.packets,
+            frame: self.facts.packets + self.format.other_frames(),
             // An empty packet's bytes may lie nowhere.
             start: if length == 0 { 0 } else { place - self.input.base() },
             captured_len: length as u32,
@@ -166,7 +189,10 @@ impl CaptureFile {
 
     #[inline]
     fn note_time(&mut self, ts_ns: i64) {
-        self.clock_steps_back += u64::from(ts_ns < self.last_ns && self.facts.last_ns.is_some());
+        // A step back is, unsigned, a long way forward: one comparison finds both.
+        if ts_ns.wrapping_sub(self.last_ns) as u64 > LONG_SILENCE_NS {
+            note_jump(&mut self.facts, &mut self.clock_steps_back, ts_ns);
+        }
         self.facts.first_ns.get_or_insert(ts_ns);
         self.facts.last_ns = Some(ts_ns);
         self.last_ns = ts_ns;
@@ -187,11 +213,14 @@ impl CaptureFile {
     /// What is known of the file so far.
     #[must_use]
     pub fn facts(&self) -> FileFacts {
-        let interfaces = match &self.format {
-            Format::Pcap(reader) => vec![reader.interface.clone()],
-            Format::Pcapng(reader) => reader.interfaces.clone(),
+        let (pcapng, interfaces) = match &self.format {
+            Format::Pcap(reader) => (None, vec![reader.interface.clone()]),
+            Format::Pcapng(reader) => {
+                let (facts, interfaces) = reader.facts();
+                (Some(facts), interfaces)
+            }
         };
-        FileFacts { interfaces, problem: self.ending.problem.clone(), ..self.facts.clone() }
+        FileFacts { interfaces, pcapng, problem: self.ending.problem.clone(), ..self.facts.clone() }
     }
 
     /// Packets read, where the next record begins in the (decompressed) stream, and the time of the last packet.
@@ -217,6 +246,18 @@ impl CaptureFile {
     #[must_use]
     pub fn clock_steps_back(&self) -> u64 {
         self.clock_steps_back
+    }
+}
+
+/// A packet that is older than the one before it, or much younger; the first of a file is neither.
+#[cold]
+fn note_jump(facts: &mut FileFacts, clock_steps_back: &mut u64, ts_ns: i64) {
+    let Some(last_ns) = facts.last_ns else { return };
+    if ts_ns < last_ns {
+        *clock_steps_back += 1;
+    } else {
+        facts.long_silences += 1;
+        facts.longest_silence_ns = facts.longest_silence_ns.max(ts_ns - last_ns);
     }
 }
 
@@ -247,14 +288,14 @@ fn read<'w>(format: &mut Format, input: &'w mut Window, ending: &mut Ending) -> 
     Read::End
 }
 
-fn open_format(path: &str, input: &mut Window, compression: &str) -> Result<Format, Refusal> {
+fn open_format(path: &str, input: &mut Window, compression: &str, reading: &Reading) -> Result<Format, Refusal> {
     let refuse = |stop: &Stop| Refusal::Unreadable(header_error(path, stop));
     let head = input.peek(HEAD).map_err(|stop| refuse(&stop))?;
     if pcap::is_pcap(head) {
-        return Pcap::open(input).map(Format::Pcap).map_err(|stop| refuse(&stop));
+        return Pcap::open(input, reading).map(Format::Pcap).map_err(|stop| refuse(&stop));
     }
     if pcapng::is_pcapng(head) {
-        return Pcapng::open(input).map(Format::Pcapng).map_err(|stop| refuse(&stop));
+        return Pcapng::open(input, reading).map(Format::Pcapng).map_err(|stop| refuse(&stop));
     }
     Err(Refusal::NotACapture(not_a_capture(path, head, compression)))
 }
@@ -285,15 +326,18 @@ fn not_a_capture(path: &str, head: &[u8], compression: &str) -> SourceError {
     SourceError::new(path, message).at(0)
 }
 
+const COMPRESSED_AGAIN: &str = "it is compressed more than twice (decompress it first)";
+
 /// Formats that are taken for captures by mistake, by their magic.
 const OTHERS: &[(&[u8], &str)] = &[
     (b"snoop\0\0\0", "it is a snoop file (convert it with `editcap -F pcap`)"),
-    (b"\xfd7zXZ\0", "it is compressed with xz (decompress it first)"),
     (b"BZh", "it is compressed with bzip2 (decompress it first)"),
-    (b"\x04\x22\x4d\x18", "it is compressed with lz4 (decompress it first)"),
+    (b"\x02\x21\x4c\x18", "it is compressed in lz4's legacy format (decompress it first)"),
     (b"PK\x03\x04", "it is a zip archive (extract it first)"),
-    (b"\x1f\x8b", "it is compressed twice (decompress it first)"),
-    (b"\x28\xb5\x2f\xfd", "it is compressed twice (decompress it first)"),
+    (b"\x1f\x8b", COMPRESSED_AGAIN),
+    (b"\x28\xb5\x2f\xfd", COMPRESSED_AGAIN),
+    (b"\x04\x22\x4d\x18", COMPRESSED_AGAIN),
+    (b"\xfd7zXZ\0", COMPRESSED_AGAIN),
     (b"\x7fELF", "it is a program"),
 ];
 

@@ -6,8 +6,8 @@
 //! [`Filter::new`] checks what Linux's `bpf_check_classic` (`net/core/filter.c`) checks; scratch memory starts as
 //! zeros, which makes its check for uninitialised loads unnecessary.
 
-use super::{LinkType, Packet};
 use super::order::Order;
+use super::{LinkType, Packet};
 use std::collections::BTreeMap;
 use std::fmt;
 

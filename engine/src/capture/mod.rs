@@ -3,7 +3,7 @@
 //! ```text
 //! CaptureSet ──► CaptureFile ──► Pcap │ Pcapng ──► Window ──► source
 //! many files     one file,       one format:       exact      bytes: counted,
-//! in order       its facts       records           runs       decompressed, kept
+//! in order       its facts       records           runs       decompressed ahead, kept
 //! ```
 //!
 //! [`CaptureSet`] is the way in. It fills a [`Batch`] that the caller owns and hands back, so that reading allocates
@@ -19,14 +19,18 @@
 //! grow it for each longer record, before knowing whether the length is nonsense; (3) blocks of unknown kind passed
 //! over without being held in memory. It is slower, too, most of all on pcapng, where it builds a list of options for
 //! every packet: 27 ns a packet for pcap and 48 for pcapng, beside 21 and 28 here, by
-//! `cargo run --release -p pcapwatch-engine --example parse_cost`. `flate2` and `zstd` decompress.
+//! `cargo run --release -p pcapwatch-engine --example parse_cost`.
+mod ahead;
+mod compressed;
 mod error;
 mod facts;
 mod file;
 pub mod filter;
+mod lz4;
 mod order;
 mod pcap;
 mod pcapng;
+mod repeated;
 mod set;
 mod source;
 mod window;
@@ -35,8 +39,11 @@ mod window;
 pub(crate) mod forge;
 
 pub use error::SourceError;
-pub use facts::{FileFacts, InterfaceFacts};
+pub use facts::{CommentFacts, FileFacts, InterfaceFacts, NameFacts, PcapngFacts, RepeatedFacts, SecretFacts};
 pub use set::{CaptureSet, SetFacts};
+
+use crate::settings::Settings;
+use std::collections::BTreeMap;
 
 /// A data-link type as the capture file states it (<https://www.tcpdump.org/linktypes.html>).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -91,6 +98,28 @@ struct Record<'w> {
     original_len: u32,
     interface: u32,
     link: LinkType,
+}
+
+/// What the user chose for the reading of files.
+#[derive(Clone, Debug, Default)]
+struct Reading {
+    /// Link types that are read as others.
+    link_types: BTreeMap<u32, u32>,
+    /// Whether the names of name resolution blocks are kept.
+    names: bool,
+}
+
+impl Reading {
+    fn new(settings: &Settings) -> Self {
+        Reading { link_types: settings.link_types.clone(), names: settings.names }
+    }
+
+    /// The link type to read an interface's packets as, and the first of its facts.
+    fn interface(&self, stated: LinkType, snaplen: u32) -> (LinkType, InterfaceFacts) {
+        let read_as = self.link_types.get(&stated.0).copied();
+        let facts = InterfaceFacts { link_type: stated.0, read_as, snaplen, ..InterfaceFacts::default() };
+        (LinkType(read_as.unwrap_or(stated.0)), facts)
+    }
 }
 
 /// Longest packet believed, whatever snaplen a file states: bounds what a hostile file can make us allocate.

@@ -12,7 +12,7 @@
 use super::error::Stop;
 use super::order::Order;
 use super::window::Window;
-use super::{LinkType, Packet, Record, sane_length};
+use super::{LinkType, Packet, Reading, Record, sane_length};
 use crate::capture::facts::InterfaceFacts;
 
 /// Bytes of the file header.
@@ -76,12 +76,12 @@ impl Pcap {
     ///
     /// # Errors
     /// A [`Stop`] if the header is cut short or is none of pcap.
-    pub fn open(input: &mut Window) -> Result<Pcap, Stop> {
+    pub fn open(input: &mut Window, reading: &Reading) -> Result<Pcap, Stop> {
         let header = input.take(FILE_HEADER)?.ok_or(Stop::CutShort { offset: 0 })?;
         let layout = Layout::recognise(header).ok_or_else(|| Stop::corrupt(0, "no pcap magic"))?;
         let snaplen = layout.order.u32(header, SNAPLEN);
-        let link = LinkType(layout.order.u32(header, LINK_TYPE) & LINK_TYPE_BITS);
-        let interface = InterfaceFacts { link_type: link.0, snaplen, ..InterfaceFacts::default() };
+        let stated = LinkType(layout.order.u32(header, LINK_TYPE) & LINK_TYPE_BITS);
+        let (link, interface) = reading.interface(stated, snaplen);
         Ok(Pcap { layout, link, longest: sane_length(snaplen), format: layout.format, interface })
     }
 
@@ -164,7 +164,7 @@ mod tests {
     /// Everything a file holds, and how it ended.
     fn read(file: Vec<u8>) -> (Vec<Read>, Option<String>) {
         let mut input = Window::new(Box::new(std::io::Cursor::new(file)));
-        let mut pcap = Pcap::open(&mut input).unwrap();
+        let mut pcap = Pcap::open(&mut input, &Reading::default()).unwrap();
         let mut packets = Vec::new();
         loop {
             match pcap.next(&mut input) {
@@ -194,7 +194,8 @@ mod tests {
     #[test]
     fn the_file_header_names_link_and_snaplen_without_the_fcs_flags() {
         let file = pcap_header(Order::Big, 0xa1b2_c3d4, 96, 0x5400_0001);
-        let pcap = Pcap::open(&mut Window::new(Box::new(std::io::Cursor::new(file)))).unwrap();
+        let mut input = Window::new(Box::new(std::io::Cursor::new(file)));
+        let pcap = Pcap::open(&mut input, &Reading::default()).unwrap();
         assert_eq!((pcap.interface.link_type, pcap.interface.snaplen, pcap.format), (1, 96, "pcap"));
     }
 

@@ -1,11 +1,12 @@
 //! The way in: files, folders and pipes as one rotated set of packets in order.
 
-use super::Batch;
 use super::error::SourceError;
 use super::file::{CaptureFile, Filled, Refusal};
 use super::filter::Filter;
+use super::repeated::Identity;
 use super::source::{Again, Kept, Stream, cannot_open, open_path};
-use crate::capture::facts::FileFacts;
+use super::{Batch, Reading};
+use crate::capture::facts::{FileFacts, RepeatedFacts};
 use crate::settings::Settings;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -21,9 +22,11 @@ pub struct CaptureSet {
     /// The member being read.
     current: usize,
     filter: Filter,
+    reading: Reading,
     next_ordinal: u64,
     filtered_packets: u64,
     clock_steps_back: u64,
+    repeated: Vec<RepeatedFacts>,
     bytes_read: Arc<AtomicU64>,
     bytes_total: u64,
     packets_read: Arc<AtomicU64>,
@@ -52,6 +55,8 @@ pub struct SetFacts {
     pub files: Vec<FileFacts>,
     /// Packets older than the one before them in the same file.
     pub clock_steps_back: u64,
+    /// Files that were given again, and read once.
+    pub repeated: Vec<RepeatedFacts>,
     /// Packets that [`Settings::filter`] held back. They are counted in [`FileFacts::packets`].
     pub filtered_packets: u64,
 }
@@ -76,6 +81,8 @@ struct Member {
     path: String,
     origin: Origin,
     in_folder: bool,
+    /// What tells a regular file from others.
+    identity: Option<Identity>,
     /// As far as known; the open file knows better.
     facts: FileFacts,
     open: Option<Box<CaptureFile>>,
@@ -133,6 +140,7 @@ impl CaptureSet {
             return Err(SourceError::new("", "no capture was named; give a file, a folder or -"));
         }
         set.members.sort_by(|a, b| a.turn().cmp(&b.turn()));
+        set.pass_over_repeated();
         Ok(set)
     }
 
@@ -162,7 +170,7 @@ impl CaptureSet {
         set.bytes_total = self.bytes_total;
         set.landmarks.clone_from(&self.landmarks);
         for member in &self.members {
-            set.members.push(member.replay(&set.bytes_read)?);
+            set.members.push(member.replay(&set.bytes_read, &set.reading)?);
         }
         Ok(set)
     }
@@ -196,7 +204,7 @@ impl CaptureSet {
         for &mark in known.take_while(|mark| mark.file == file && mark.ordinal > here) {
             let Some(member) = self.members.get_mut(mark.file) else { return Ok(()) };
             // At offset 0 it is opened when its turn comes.
-            if mark.offset == 0 || member.open_at(&mark, &self.bytes_read)? {
+            if mark.offset == 0 || member.open_at(&mark, &self.bytes_read, &self.reading)? {
                 self.current = mark.file;
                 self.next_ordinal = mark.ordinal;
                 return Ok(());
@@ -226,6 +234,7 @@ impl CaptureSet {
         SetFacts {
             files: self.members.iter().map(Member::facts).collect(),
             clock_steps_back: self.clock_steps_back + open.map(|file| file.clock_steps_back()).sum::<u64>(),
+            repeated: self.repeated.clone(),
             filtered_packets: self.filtered_packets,
         }
     }
@@ -249,9 +258,11 @@ impl CaptureSet {
             members: Vec::new(),
             current: 0,
             filter,
+            reading: Reading::new(settings),
             next_ordinal: 0,
             filtered_packets: 0,
             clock_steps_back: 0,
+            repeated: Vec::new(),
             bytes_read: Arc::default(),
             bytes_total: 0,
             packets_read: Arc::default(),
@@ -259,20 +270,37 @@ impl CaptureSet {
         })
     }
 
+    /// Leaves out what was given twice. Members are in order, so that copies, which begin alike, follow each other.
+    fn pass_over_repeated(&mut self) {
+        let mut kept: Vec<Member> = Vec::with_capacity(self.members.len());
+        for member in std::mem::take(&mut self.members) {
+            let alike = kept.iter().rev().take_while(|before| before.facts.first_ns == member.facts.first_ns);
+            let same = alike.into_iter().find(|before| member.repeats(before));
+            if let Some(same) = same {
+                self.bytes_total -= member.identity.as_ref().map_or(0, Identity::length);
+                self.repeated.push(RepeatedFacts { path: member.path, same_as: same.path.clone() });
+            } else {
+                kept.push(member);
+            }
+        }
+        self.members = kept;
+    }
+
     /// Looks at one file for its place in the order; `None` for what a folder holds beside captures.
     fn probe(&mut self, from: &Candidate, only: bool, settings: &Settings) -> Result<Option<Member>, SourceError> {
         let name = from.path.to_string_lossy();
         let regular = fs::metadata(&from.path).ok().filter(fs::Metadata::is_file).filter(|_| name != "-");
         let result = match regular {
-            Some(_) if only => Member::from_path(&from.path, &self.bytes_read, from.in_folder, true),
+            Some(_) if only => Member::from_path(&from.path, &self.bytes_read, &self.reading, from.in_folder, true),
             // Its bytes are counted when it is read.
-            Some(_) => Member::from_path(&from.path, &Arc::default(), from.in_folder, false),
+            Some(_) => Member::from_path(&from.path, &Arc::default(), &self.reading, from.in_folder, false),
             None => open_path(&from.path)
                 .map_err(Refusal::Unreadable)
                 .and_then(|stream| Member::from_stream(&name, stream, &self.bytes_read, settings, !only)),
         };
         match result {
-            Ok(member) => {
+            Ok(mut member) => {
+                member.identity = regular.as_ref().map(Identity::new);
                 self.bytes_total += regular.map_or(0, |metadata| metadata.len());
                 Ok(Some(member))
             }
@@ -287,7 +315,7 @@ impl CaptureSet {
         let Some(member) = self.members.get_mut(self.current) else {
             return Ok(());
         };
-        let Some(file) = member.open(&self.bytes_read)? else {
+        let Some(file) = member.open(&self.bytes_read, &self.reading)? else {
             self.current += 1;
             return Ok(());
         };
@@ -305,16 +333,22 @@ impl CaptureSet {
 
 impl Member {
     /// A file by its path, open from its start if `stay_open`.
-    fn from_path(path: &Path, count: &Arc<AtomicU64>, in_folder: bool, stay_open: bool) -> Result<Member, Refusal> {
+    fn from_path(
+        path: &Path,
+        count: &Arc<AtomicU64>,
+        reading: &Reading,
+        in_folder: bool,
+        stay_open: bool,
+    ) -> Result<Member, Refusal> {
         let name = path.to_string_lossy().into_owned();
         let stream = open_path(path).map_err(Refusal::Unreadable)?;
-        let mut file = Box::new(CaptureFile::open(&name, stream, count, None)?);
+        let mut file = Box::new(CaptureFile::open(&name, stream, count, None, reading)?);
         let mut facts = file.facts();
         if !stay_open {
             facts.first_ns = file.first_ns();
         }
         let open = stay_open.then_some(file);
-        Ok(Member { path: name, origin: Origin::Path(path.to_owned()), in_folder, facts, open })
+        Ok(Member { path: name, origin: Origin::Path(path.to_owned()), in_folder, identity: None, facts, open })
     }
 
     /// A stream that comes once. Its first packet is waited for only if it must be put in `order`.
@@ -326,30 +360,45 @@ impl Member {
         order: bool,
     ) -> Result<Member, Refusal> {
         let kept = Kept::new(settings.replay_bytes);
-        let mut file = Box::new(CaptureFile::open(name, stream, count, Some(Arc::clone(&kept)))?);
+        let mut file =
+            Box::new(CaptureFile::open(name, stream, count, Some(Arc::clone(&kept)), &Reading::new(settings))?);
         let mut facts = file.facts();
         if order {
             facts.first_ns = file.first_ns();
         }
-        Ok(Member { path: name.to_owned(), origin: Origin::Stream(kept), in_folder: false, facts, open: Some(file) })
+        Ok(Member {
+            path: name.to_owned(),
+            origin: Origin::Stream(kept),
+            in_folder: false,
+            identity: None,
+            facts,
+            open: Some(file),
+        })
     }
 
     /// A file of a folder that may be a capture and cannot be read.
     fn unreadable(name: &str, error: SourceError) -> Member {
         let facts = FileFacts { path: name.to_owned(), problem: Some(error.message), ..FileFacts::default() };
-        Member { path: name.to_owned(), origin: Origin::Nothing, in_folder: true, facts, open: None }
+        Member { path: name.to_owned(), origin: Origin::Nothing, in_folder: true, identity: None, facts, open: None }
     }
 
-    fn replay(&self, count: &Arc<AtomicU64>) -> Result<Member, SourceError> {
+    fn replay(&self, count: &Arc<AtomicU64>, reading: &Reading) -> Result<Member, SourceError> {
         let open = match &self.origin {
             Origin::Stream(kept) => {
                 let again = Box::new(Again { kept: Arc::clone(kept), at: 0 });
-                Some(Box::new(CaptureFile::open(&self.path, again, count, None)?))
+                Some(Box::new(CaptureFile::open(&self.path, again, count, None, reading)?))
             }
             Origin::Path(_) | Origin::Nothing => None,
         };
         let facts = self.facts();
-        Ok(Member { path: self.path.clone(), origin: self.origin.clone(), in_folder: self.in_folder, facts, open })
+        let (path, origin, in_folder) = (self.path.clone(), self.origin.clone(), self.in_folder);
+        Ok(Member { path, origin, in_folder, identity: None, facts, open })
+    }
+
+    /// Whether this is a file with packets that `before` is, too.
+    fn repeats(&self, before: &Member) -> bool {
+        let (Some(mine), Some(other)) = (&self.identity, &before.identity) else { return false };
+        self.facts.first_ns.is_some() && mine.same(Path::new(&self.path), other, Path::new(&before.path))
     }
 
     /// The key of the order; a file without packets comes last.
@@ -362,9 +411,9 @@ impl Member {
     }
 
     /// The file, opened if it is not yet; `None` if it is to be passed over.
-    fn open(&mut self, count: &Arc<AtomicU64>) -> Result<Option<&mut CaptureFile>, SourceError> {
+    fn open(&mut self, count: &Arc<AtomicU64>, reading: &Reading) -> Result<Option<&mut CaptureFile>, SourceError> {
         if let (None, Origin::Path(path)) = (&self.open, &self.origin) {
-            match Member::from_path(path, count, self.in_folder, true) {
+            match Member::from_path(path, count, reading, self.in_folder, true) {
                 Ok(again) => self.open = again.open,
                 Err(refusal) => self.vanished(refusal.into())?,
             }
@@ -373,8 +422,8 @@ impl Member {
     }
 
     /// Opens the file at a landmark; `false` if it is of a kind that must be read from its start.
-    fn open_at(&mut self, mark: &Landmark, count: &Arc<AtomicU64>) -> Result<bool, SourceError> {
-        let Some(file) = self.open(count)? else { return Ok(false) };
+    fn open_at(&mut self, mark: &Landmark, count: &Arc<AtomicU64>, reading: &Reading) -> Result<bool, SourceError> {
+        let Some(file) = self.open(count, reading)? else { return Ok(false) };
         if !file.is_seekable() {
             return Ok(false);
         }

@@ -1,21 +1,12 @@
-//! Where bytes come from, before they are a capture: counted as read, decompressed by magic, and kept for a second
-//! reading where the source cannot be opened again.
+//! Where bytes come from, before they are a capture: counted as read, and kept for a second reading where the source
+//! cannot be opened again.
 
 use super::error::SourceError;
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// Bytes handed to a decompressor at a time.
-const COMPRESSED_CHUNK: usize = 128 << 10;
-/// Longest magic looked at.
-const MAGIC: usize = 4;
-const GZIP: &[u8] = &[0x1f, 0x8b];
-const ZSTD: [u8; MAGIC] = [0x28, 0xb5, 0x2f, 0xfd];
-/// The last three bytes of a zstd skippable frame's magic; the first is 0x50 to 0x5f (RFC 8878 §3.1.2).
-const ZSTD_SKIPPABLE: &[u8] = &[0x2a, 0x4d, 0x18];
 
 /// A stream of bytes that can cross threads.
 pub type Stream = Box<dyn Read + Send>;
@@ -48,24 +39,6 @@ pub fn cannot_open(path: &Path, error: &io::Error) -> SourceError {
         _ => format!("cannot be opened: {error}"),
     };
     SourceError::new(path.to_string_lossy(), message)
-}
-
-/// A stream whose compression, if any, was recognised by its magic and is undone: the stream and the word for it.
-///
-/// # Errors
-/// The stream's own, or the decompressor's that cannot start.
-pub fn decompressed(mut stream: Stream) -> io::Result<(Stream, &'static str)> {
-    let mut head = Vec::with_capacity(MAGIC);
-    stream.by_ref().take(MAGIC as u64).read_to_end(&mut head)?;
-    let gzip = head.starts_with(GZIP);
-    let zstd = head == ZSTD || (head.ends_with(ZSTD_SKIPPABLE) && head.first().is_some_and(|b| b & 0xf0 == 0x50));
-    let whole = Cursor::new(head).chain(stream);
-    let buffered = |whole| BufReader::with_capacity(COMPRESSED_CHUNK, whole);
-    Ok(match (gzip, zstd) {
-        (true, _) => (Box::new(flate2::bufread::MultiGzDecoder::new(buffered(whole))), "gzip"),
-        (_, true) => (Box::new(zstd::Decoder::with_buffer(buffered(whole))?), "zstd"),
-        _ => (Box::new(whole), "none"),
-    })
 }
 
 /// Counts the bytes that pass, for the progress of a whole set.
@@ -146,32 +119,6 @@ impl Read for Again {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
-
-    fn unpack(bytes: Vec<u8>) -> (Vec<u8>, &'static str) {
-        let (mut stream, word) = decompressed(Box::new(Cursor::new(bytes))).unwrap();
-        let mut out = Vec::new();
-        stream.read_to_end(&mut out).unwrap();
-        (out, word)
-    }
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    #[test]
-    fn compression_is_recognised_by_magic_and_members_are_joined() {
-        assert_eq!(unpack(b"plain".to_vec()), (b"plain".to_vec(), "none"));
-        assert_eq!(unpack(vec![0x1f]), (vec![0x1f], "none"));
-        assert_eq!(unpack([gzip(b"one "), gzip(b"two")].concat()), (b"one two".to_vec(), "gzip"));
-        let frames = [zstd::encode_all(&b"one "[..], 1).unwrap(), zstd::encode_all(&b"two"[..], 1).unwrap()].concat();
-        assert_eq!(unpack(frames.clone()), (b"one two".to_vec(), "zstd"));
-        let skippable = [&[0x51, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9][..], &frames].concat();
-        assert_eq!(unpack(skippable), (b"one two".to_vec(), "zstd"));
-    }
-
     #[test]
     fn only_the_beginning_is_kept() {
         let kept = Kept::new(5);

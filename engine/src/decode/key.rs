@@ -52,7 +52,10 @@ impl FlowKey {
         let (low, high) = if from_low { (source, target) } else { (target, source) };
         let address = |word: u64| Address::v4(((word >> 16) as u32).to_be_bytes());
         let tunnel = Tunnel::default();
-        (FlowKey { low: address(low), high: address(high), tunnel, low_port: low as u16, high_port: high as u16 }, from_low)
+        (
+            FlowKey { low: address(low), high: address(high), tunnel, low_port: low as u16, high_port: high as u16 },
+            from_low,
+        )
     }
 
     /// The lower end.

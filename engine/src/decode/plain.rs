@@ -48,7 +48,8 @@ pub fn decode_plain(packet: &Packet, bytes: &[u8], ordinal: u64, header: &mut He
         return false;
     }
     let payload_len = total - 20 - tcp_header;
-    let (key, from_low) = FlowKey::plain((u32_at(h, SOURCE), u16_at(h, TCP)), (u32_at(h, DESTINATION), u16_at(h, TCP + 2)));
+    let (key, from_low) =
+        FlowKey::plain((u32_at(h, SOURCE), u16_at(h, TCP)), (u32_at(h, DESTINATION), u16_at(h, TCP + 2)));
     let options = bytes.get(HEADERS..payload_at).unwrap_or_default();
     let opens_or_closes = flags.0 & (Flags::SYN.0 | Flags::FIN.0) != 0;
     *header = Header {

@@ -1,12 +1,13 @@
 //! What one shard makes of its segments: the payload reader it hands to `tcp`, and the sink that takes the facts.
 
-use crate::http::{ExchangeSink, HttpFlow, HttpLimits, Sniff, sniff};
+use crate::http::{ExchangeSink, HttpFlow, HttpLimits, RecentHeads, Sniff, sniff};
 use crate::ledger::{Ledger, StateSpans};
 use crate::record::{Address, ConnectionRecord, Exchange, HttpFacts, Quality, Role, RoleBasis, State, TimeWaitFacts};
 use crate::rows::Rows;
 use crate::settings::Settings;
 use crate::tcp::payload::{Payload, Sink};
 use crate::tcp::state::Anomaly;
+use crate::tcp::stepped;
 use crate::tcp::stream::Piece;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ pub(super) struct Exchanges {
     wanted: bool,
     pub(super) kept: Rows<Exchange>,
     texts: Texts,
+    recent: RecentHeads,
 }
 
 /// Texts kept for when they come again: a capture has few different User-Agent and Server headers.
@@ -76,6 +78,9 @@ impl ExchangeSink for Exchanges {
     fn exchange(&mut self, exchange: Exchange) {
         self.kept.push(exchange);
     }
+    fn recent(&mut self) -> &mut RecentHeads {
+        &mut self.recent
+    }
     fn text(&mut self, value: &[u8]) -> Arc<str> {
         self.texts.get(value)
     }
@@ -102,6 +107,7 @@ impl Collector {
                 wanted: settings.keep_exchanges,
                 kept: Rows::new(settings.rows_in_memory),
                 texts: Texts([const { None }; TEXTS]),
+                recent: RecentHeads::default(),
             },
             keep_connections: settings.keep_connections,
             connections: Rows::new(settings.rows_in_memory),
@@ -146,7 +152,8 @@ impl Sink for Collector {
             spans.span_time_wait(host, from_ns, facts);
         }
     }
-    fn connection(&mut self, record: ConnectionRecord) {
+    fn connection(&mut self, mut record: ConnectionRecord) {
+        stepped::forget_negative(&mut record);
         self.evicted += u64::from(record.quality.0 & Quality::EVICTED != 0);
         self.ledger.connection(&record);
         if self.keep_connections {

@@ -7,7 +7,8 @@ use super::direction::{BodyEnd, Direction, Origin, Reading};
 use super::exchange::{Message, Pairing, Seen};
 use super::flow::ExchangeSink;
 use super::framing::{Body, Method, request_body};
-use super::head::{Fields, Parsed, RequestHead, ResponseHead, parse};
+use super::head::{Fields, Parsed, RequestHead, ResponseHead};
+use super::recent::RecentHeads;
 use super::persistence::parse_keep_alive;
 use super::sniff::{Sniff, sniff};
 use crate::record::{ConnectionOption, HttpFacts, Mark, Protocol, Role};
@@ -32,7 +33,7 @@ enum AnyHead<'a> {
     Response(ResponseHead<'a>),
 }
 
-fn parse_any(role: Role, bytes: &[u8]) -> Parsed<AnyHead<'_>> {
+fn parse_any<'a>(role: Role, bytes: &'a [u8], recent: &mut RecentHeads) -> Parsed<AnyHead<'a>> {
     fn map<'a, T>(parsed: Parsed<T>, wrap: fn(T) -> AnyHead<'a>) -> Parsed<AnyHead<'a>> {
         match parsed {
             Parsed::Complete(len, head) => Parsed::Complete(len, wrap(head)),
@@ -41,8 +42,8 @@ fn parse_any(role: Role, bytes: &[u8]) -> Parsed<AnyHead<'_>> {
         }
     }
     match role {
-        Role::Client => map(parse(bytes), AnyHead::Request),
-        Role::Server => map(parse(bytes), AnyHead::Response),
+        Role::Client => map(recent.request(bytes), AnyHead::Request),
+        Role::Server => map(recent.response(bytes), AnyHead::Response),
     }
 }
 
@@ -78,7 +79,7 @@ impl Conversation {
 
     /// Takes the first bytes of a connection if they begin with a whole head, which is then read only once: most do.
     pub fn open(&mut self, role: Role, bytes: &[u8], origin: Origin, sink: &mut impl ExchangeSink) -> bool {
-        let Parsed::Complete(len, head) = parse_any(role, bytes) else { return false };
+        let Parsed::Complete(len, head) = parse_any(role, bytes, sink.recent()) else { return false };
         if len > self.max_head_bytes {
             return false;
         }
@@ -136,7 +137,7 @@ impl Conversation {
         let most = self.max_head_bytes;
         let direction = self.direction(role);
         direction.start = origin;
-        match parse_any(role, rest) {
+        match parse_any(role, rest, sink.recent()) {
             Parsed::Complete(len, head) if len <= most => {
                 self.take_head(role, &head, sink);
                 return len;
@@ -159,7 +160,7 @@ impl Conversation {
             self.not_a_head(role, seq, sink);
         } else if end.is_some() {
             let head = std::mem::take(&mut direction.partial);
-            match parse_any(role, &head) {
+            match parse_any(role, &head, sink.recent()) {
                 Parsed::Complete(len, parsed) if len == head.len() => self.take_head(role, &parsed, sink),
                 _ => self.not_a_head(role, seq, sink),
             }
@@ -339,7 +340,7 @@ impl Conversation {
         match direction.reading {
             Reading::UntilClose => self.end_message(role, Seen::Whole, last, sink),
             Reading::Length(_) | Reading::Chunked(_) => self.end_message(role, Seen::Cut, last, sink),
-            Reading::Head if matches!(parse_any(role, &direction.partial), Parsed::Invalid) => {
+            Reading::Head if matches!(parse_any(role, &direction.partial, sink.recent()), Parsed::Invalid) => {
                 self.break_off(role, sink);
             }
             _ => {}

@@ -3,6 +3,7 @@
 use super::conversation::Conversation;
 use super::direction::Origin;
 use super::hello::HelloReader;
+use super::recent::RecentHeads;
 use super::sniff::{Sniff, sniff};
 use crate::record::{Exchange, HttpFacts, Protocol, Role, TlsNames};
 use crate::settings::Settings;
@@ -18,6 +19,8 @@ pub trait ExchangeSink {
     fn wanted(&self) -> bool;
     /// One finished exchange.
     fn exchange(&mut self, exchange: Exchange);
+    /// The heads seen lately.
+    fn recent(&mut self) -> &mut RecentHeads;
     /// A short text from the wire, as [`super::text`] makes it; a sink that has seen it lately need not make it again.
     fn text(&mut self, value: &[u8]) -> Arc<str> {
         super::text(value).into()
@@ -25,22 +28,36 @@ pub trait ExchangeSink {
 }
 
 /// A sink for when only the connection's facts are wanted.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoExchanges;
+#[derive(Debug, Default)]
+pub struct NoExchanges(RecentHeads);
 
 impl ExchangeSink for NoExchanges {
     fn wanted(&self) -> bool {
         false
     }
     fn exchange(&mut self, _: Exchange) {}
+    fn recent(&mut self) -> &mut RecentHeads {
+        &mut self.0
+    }
 }
 
-impl ExchangeSink for Vec<Exchange> {
+/// A sink that keeps them all.
+#[derive(Debug, Default)]
+pub struct AllExchanges {
+    /// In the order in which they ended.
+    pub kept: Vec<Exchange>,
+    recent: RecentHeads,
+}
+
+impl ExchangeSink for AllExchanges {
     fn wanted(&self) -> bool {
         true
     }
     fn exchange(&mut self, exchange: Exchange) {
-        self.push(exchange);
+        self.kept.push(exchange);
+    }
+    fn recent(&mut self) -> &mut RecentHeads {
+        &mut self.recent
     }
 }
 
@@ -149,9 +166,7 @@ impl HttpFlow {
             Stage::Opening(opening) => HttpFacts { protocol: opening.protocol(), ..facts },
             Stage::Http(http) => http.finish(sink),
             Stage::Hello(_) => HttpFacts { protocol: Some(Protocol::Tls), ..facts },
-            Stage::Settled(protocol, names) => {
-                HttpFacts { protocol: Some(protocol), tls: names, ..facts }
-            }
+            Stage::Settled(protocol, names) => HttpFacts { protocol: Some(protocol), tls: names, ..facts },
         }
     }
 

@@ -13,9 +13,11 @@ pub mod framing;
 pub mod head;
 pub mod hello;
 pub mod persistence;
+mod recent;
 pub mod sniff;
 
-pub use flow::{ExchangeSink, HttpFlow, HttpLimits, NoExchanges};
+pub use recent::RecentHeads;
+pub use flow::{AllExchanges, ExchangeSink, HttpFlow, HttpLimits, NoExchanges};
 pub use sniff::{Sniff, sniff};
 
 /// Longest header value kept as text, in bytes on the wire.

@@ -1,7 +1,7 @@
 //! Whole conversations. Each case is also fed byte by byte and cut at every offset, which must change nothing.
 
 use super::hello::tests::{alpn, hello, sni};
-use super::{HttpFlow, HttpLimits, NoExchanges};
+use super::{AllExchanges, HttpFlow, HttpLimits, NoExchanges};
 use crate::record::{Exchange, HttpFacts, Mark, Protocol, Role};
 use crate::tcp::stream::Piece;
 use proptest::prelude::*;
@@ -47,7 +47,7 @@ fn mark(n: u64) -> Mark {
 /// Plays the steps; `cut` cuts what a side sends into segments. Every step has received all before it.
 fn play(steps: &[Step<'_>], cut: impl Fn(usize, &[u8]) -> Vec<usize>) -> Outcome {
     let mut flow = HttpFlow::new(LIMITS, 7);
-    let (mut exchanges, mut next) = (Vec::new(), BASE);
+    let (mut exchanges, mut next) = (AllExchanges::default(), BASE);
     for (n, step) in steps.iter().enumerate() {
         let (role, bytes) = match *step {
             C(bytes) | LostC(bytes) => (Role::Client, bytes),
@@ -72,7 +72,7 @@ fn play(steps: &[Step<'_>], cut: impl Fn(usize, &[u8]) -> Vec<usize>) -> Outcome
             from = to;
         }
     }
-    Outcome { facts: flow.finish(&mut exchanges), exchanges }
+    Outcome { facts: flow.finish(&mut exchanges), exchanges: exchanges.kept }
 }
 
 /// Plays the steps whole, byte by byte and with every step cut at every offset; all must agree.
@@ -117,9 +117,9 @@ fn facts_do_not_depend_on_whether_exchanges_are_wanted() {
     let get = b"GET / HTTP/1.1\r\nHost: h\r\nUser-Agent: u\r\n\r\n";
     let mut flow = HttpFlow::new(LIMITS, 7);
     let data = |bytes: &'static [u8], seq, ack, n| Piece::Data { bytes, seq, ack, mark: mark(n) };
-    flow.feed(Role::Client, data(get, 1, 1, 1), &mut NoExchanges);
-    flow.feed(Role::Server, data(b"HTTP/1.1 204 x\r\nServer: s\r\n\r\n", 1, 99, 2), &mut NoExchanges);
-    let without = flow.finish(&mut NoExchanges);
+    flow.feed(Role::Client, data(get, 1, 1, 1), &mut NoExchanges::default());
+    flow.feed(Role::Server, data(b"HTTP/1.1 204 x\r\nServer: s\r\n\r\n", 1, 99, 2), &mut NoExchanges::default());
+    let without = flow.finish(&mut NoExchanges::default());
     let with = play(&[C(get), S(b"HTTP/1.1 204 x\r\nServer: s\r\n\r\n")], |_, _| vec![]).facts;
     assert_eq!((without.requests, without.responses, without.reusable), (1, 1, Some(true)));
     assert_eq!((without.user_agent, without.server_software), (with.user_agent, with.server_software));
@@ -155,10 +155,10 @@ fn an_endless_head_is_given_up_at_its_limit() {
         let mut flow = HttpFlow::new(LIMITS, 0);
         let mut seq = 0_u32;
         for bytes in std::iter::once(start).chain(std::iter::repeat_n(&b"X-Header: 0123456789\r\n"[..], 10_000)) {
-            flow.feed(role, Piece::Data { bytes, seq, ack: 0, mark: mark(1) }, &mut NoExchanges);
+            flow.feed(role, Piece::Data { bytes, seq, ack: 0, mark: mark(1) }, &mut NoExchanges::default());
             seq += bytes.len() as u32;
         }
-        let facts = flow.finish(&mut NoExchanges);
+        let facts = flow.finish(&mut NoExchanges::default());
         assert!(facts.broken);
         assert_eq!((facts.requests, facts.responses), (0, 0));
     }
@@ -200,7 +200,7 @@ proptest! {
         steps in prop::collection::vec((0..8_u8, fragments(), any::<u32>(), any::<u32>(), any::<u64>()), 0..30)
     ) {
         let mut flow = HttpFlow::new(LIMITS, 0);
-        let mut exchanges = Vec::new();
+        let mut exchanges = AllExchanges::default();
         for (kind, bytes, seq, ack, len) in steps {
             let role = if kind % 2 == 0 { Role::Client } else { Role::Server };
             match kind {
@@ -213,8 +213,8 @@ proptest! {
             }
         }
         let facts = flow.finish(&mut exchanges);
-        prop_assert!(exchanges.len() >= facts.responses as usize);
-        prop_assert!(exchanges.iter().zip(1..).all(|(e, n)| e.index == n));
+        prop_assert!(exchanges.kept.len() >= facts.responses as usize);
+        prop_assert!(exchanges.kept.iter().zip(1..).all(|(e, n)| e.index == n));
     }
 
     #[test]

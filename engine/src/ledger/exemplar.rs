@@ -4,8 +4,11 @@
 //! and depends on the connection alone, so keeping the three least merges in any order.
 
 use super::summary::Exemplar;
-use crate::record::{ActiveCloser, Close, ConnectionRecord, Quality, Race, ResetEffect, ResetKind, Role, Sight, TimeWaitEnd};
+use crate::record::{
+    ActiveCloser, Close, ConnectionRecord, Quality, Race, ResetEffect, ResetKind, Role, Sight, TimeWaitEnd,
+};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Every kind, in the order of their places.
 pub const KINDS: &[&str] = &[
@@ -85,8 +88,8 @@ fn rank(record: &ConnectionRecord) -> Rank {
 /// The best of each kind so far.
 #[derive(Clone, Debug, Default)]
 pub struct Exemplars {
-    /// By the kinds' places in [`KINDS`].
-    best: [Vec<(Rank, Exemplar)>; KINDS.len()],
+    /// By the kinds' places in [`KINDS`]; one connection is often an example of several.
+    best: [Vec<(Rank, Arc<Exemplar>)>; KINDS.len()],
     /// The kinds, a bit each, of which nothing later than `settled_by` can be better than what is kept.
     settled: u32,
     settled_by: u64,
@@ -105,7 +108,7 @@ impl Exemplars {
             return;
         }
         let common = rank(record);
-        let mut made: Option<Exemplar> = None;
+        let mut made: Option<Arc<Exemplar>> = None;
         for (list, (kind, applies)) in self.best.iter_mut().zip(kinds) {
             if !applies {
                 continue;
@@ -115,7 +118,7 @@ impl Exemplars {
             if list.get(MOST - 1).is_some_and(|(worst, _)| *worst < rank) {
                 continue;
             }
-            insert(list, rank, made.get_or_insert_with(|| exemplar(record)).clone());
+            insert(list, rank, Arc::clone(made.get_or_insert_with(|| Arc::new(exemplar(record)))));
         }
         self.settle();
     }
@@ -151,7 +154,7 @@ impl Exemplars {
         for (&kind, list) in KINDS.iter().zip(self.best) {
             let reached = |rank: &Rank| kind != MAX_REQUESTS || limit == Some(u32::MAX - rank.0);
             let list = list.into_iter().filter(|(rank, _)| reached(rank));
-            let numbered = list.map(|(_, one)| Exemplar { connection: number_of(one.ordinal), ..one });
+            let numbered = list.map(|(_, one)| Exemplar { connection: number_of(one.ordinal), ..(*one).clone() });
             let shown: Vec<Exemplar> = numbered.collect();
             if !shown.is_empty() {
                 told.insert(kind, shown);
@@ -161,7 +164,7 @@ impl Exemplars {
     }
 }
 
-fn insert(list: &mut Vec<(Rank, Exemplar)>, rank: Rank, exemplar: Exemplar) {
+fn insert(list: &mut Vec<(Rank, Arc<Exemplar>)>, rank: Rank, exemplar: Arc<Exemplar>) {
     let at = list.partition_point(|(other, _)| *other < rank);
     list.insert(at, (rank, exemplar));
     list.truncate(MOST);

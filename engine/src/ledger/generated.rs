@@ -2,10 +2,9 @@
 
 use crate::decode::Flags;
 use crate::record::{
-    Letters,
-    ActiveCloser, Address, Close, CloserBasis, ConnectionOption, ConnectionRecord, HttpFacts, Mark, Protocol, Quality,
-    Race, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, RoleBasis, Side, Stack, State, TimeWaitEnd, TimeWaitFacts,
-    Tunnel,
+    ActiveCloser, Address, Close, CloserBasis, ConnectionOption, ConnectionRecord, HttpFacts, Letters, Mark, Protocol,
+    Quality, Race, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, RoleBasis, Side, Stack, State, TimeWaitEnd,
+    TimeWaitFacts, Tunnel,
 };
 use crate::settings::SECOND;
 use proptest::prelude::*;

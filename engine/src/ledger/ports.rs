@@ -42,7 +42,8 @@ impl Ports {
         if record.syn_count > 0 {
             self.opened.add(record.first.ts_ns);
         }
-        if let Some((_, gap_ns)) = record.reuse_of {
+        // Across a clock that stepped back the gap is unknown.
+        if let Some((_, gap_ns)) = record.reuse_of.filter(|&(_, gap_ns)| gap_ns >= 0) {
             self.reuse_gap.add(gap_ns);
         }
         let [client, _] = &record.sides;

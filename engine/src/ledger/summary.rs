@@ -3,7 +3,7 @@
 //! Durations are integers in nanoseconds (`_ns`); instants are ns since 1970 UTC. Lists are sorted by their key, so
 //! that equal facts serialise to equal bytes.
 
-use crate::capture::FileFacts;
+use crate::capture::{FileFacts, RepeatedFacts};
 use crate::record::{Sight, Stack};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -31,6 +31,8 @@ pub struct Summary {
 pub struct CaptureFacts {
     /// Files in the order they were read.
     pub files: Vec<FileFacts>,
+    /// Files that were given again, and read once.
+    pub repeated_files: Vec<RepeatedFacts>,
     /// Packets read.
     pub packets: u64,
     /// Of those, TCP segments analysed.
@@ -277,9 +279,7 @@ pub struct MaxRequests {
 /// A connection worth showing.
 #[derive(Clone, Debug, Serialize, PartialEq)]
 pub struct Exemplar {
-    /// For the second look.
-    #[serde(skip)]
-    pub sight: Sight,
+
     /// Ordinal of its first packet.
     pub ordinal: u64,
     /// `connection` as the contract numbers it.
@@ -304,6 +304,9 @@ pub struct Exemplar {
     pub end_ns: i64,
     /// The packet that closed.
     pub closer_frame: Option<u64>,
+    /// For the second look.
+    #[serde(skip)]
+    pub sight: Sight,
 }
 
 /// One address.

@@ -35,6 +35,7 @@ impl<T: Row> Merge<T> {
     }
 
     /// The next row of a source, and the key of the one after it.
+    #[inline]
     fn take(&mut self, source: usize) -> io::Result<(Option<T>, Option<T::Key>)> {
         let (Some(run), Some(reading)) = (
             source.checked_sub(1).and_then(|at| self.rows.runs.get(at)),
@@ -62,6 +63,7 @@ impl<T: Row> Merge<T> {
 impl<T: Row> Iterator for Merge<T> {
     type Item = io::Result<T>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let &Reverse((_, source)) = self.due.peek()?;
         match self.take(source) {

@@ -332,18 +332,19 @@ impl<P: Payload> Connection<P> {
         let mut reader = (!is_late).then(|| self.payload.get_or_insert_with(|| P::new(settings, self.ordinal)));
         let (quality, history) = (&mut self.quality, &mut self.history);
         let (end, peer) = pair(&mut self.ends, role);
+        let before = end.take_before_first(seq, segment.payload_len);
         let pushed = end.stream.push(seq, segment.payload, segment.payload_len, mark, segment.ack, &mut |piece| {
             note_gap(&piece, role, peer, quality, history);
             if let Some(reader) = &mut reader {
                 reader.feed(role, piece, sink);
             }
         });
-        end.bytes += u64::from(pushed.new_bytes);
-        if pushed.retransmitted {
+        end.bytes += u64::from(pushed.new_bytes) + u64::from(before);
+        if pushed.retransmitted && before < segment.payload_len {
             end.retransmits += 1;
             self.history.counted(role, Counted::Retransmission);
         }
-        if pushed.out_of_order {
+        if pushed.out_of_order || before > 0 {
             self.quality.0 |= Quality::REORDERED;
         }
         if pushed.overflow_bytes > 0 {
@@ -427,7 +428,8 @@ impl<P: Payload> Connection<P> {
     pub fn touch(&self) -> u64 {
         let [client, server] = &self.ends;
         let of = |end: &Endpoint| {
-            let wait = end.time_wait.as_ref().map_or(0, |wait| wait.facts.restarted_ns as u64 ^ u64::from(wait.rcv_nxt));
+            let wait =
+                end.time_wait.as_ref().map_or(0, |wait| wait.facts.restarted_ns as u64 ^ u64::from(wait.rcv_nxt));
             wait ^ end.packets ^ u64::from(end.first_seq) ^ end.fin.map_or(0, |fin| fin.mark.ts_ns as u64) ^ end.touch()
         };
         let http = self.http.as_ref().map_or(0, |http| u64::from(http.requests) ^ u64::from(http.unprocessed));

@@ -84,7 +84,7 @@ pub struct Endpoint {
     pub syn_count: u32,
     /// Sequence number after the furthest thing sent (SND.NXT), once something was sent.
     pub next: Option<u32>,
-    /// Sequence number of the first captured segment.
+    /// Sequence number of the first captured segment, or of one that belongs before it.
     pub first_seq: u32,
     /// Highest acknowledgment sent (RCV.NXT as proved).
     pub acked: Option<u32>,
@@ -201,6 +201,18 @@ impl Endpoint {
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Closed | State::TimeWait | State::Listen)
+    }
+
+    /// Of a segment of a side whose SYN was not captured: the bytes before the first captured one, which are new although
+    /// the stream began after them.
+    #[inline]
+    pub fn take_before_first(&mut self, seq: u32, len: u32) -> u32 {
+        if self.isn.is_some() || !seq::lt(seq, self.first_seq) {
+            return 0;
+        }
+        let before = seq::ahead(self.first_seq, seq).min(len);
+        self.first_seq = seq;
+        before
     }
 
     /// Sequence space up to `end` was sent.

@@ -8,7 +8,7 @@
 use super::connection::Connection;
 use super::incarnation::{self, Belongs, Fate};
 use super::payload::Payload;
-use crate::decode::{FlowKey, Flags, PARTITIONS, Segment};
+use crate::decode::{Flags, FlowKey, PARTITIONS, Segment};
 use crate::record::Quality;
 use crate::settings::Settings;
 use foldhash::fast::RandomState;

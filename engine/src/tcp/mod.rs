@@ -18,6 +18,7 @@ pub mod reset;
 pub mod seq;
 pub mod stack;
 pub mod state;
+pub mod stepped;
 pub mod stream;
 pub mod time_wait;
 

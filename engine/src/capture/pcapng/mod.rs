@@ -1,39 +1,58 @@
 //! pcapng: blocks of several kinds, in sections that each have their own byte order and interfaces
 //! (draft-ietf-opsawg-pcapng).
 //!
-//! Every block is `type, length, body, length`. Section headers, interface descriptions, the three kinds of packet
-//! and interface statistics are read; every other kind is skipped by its length, without being kept.
+//! Every block is `type, length, body, length`. Each kind has its file here; kinds without one are counted and skipped
+//! by their length, without being kept.
 
 mod clock;
 mod interface;
+mod names;
 mod options;
+mod packet;
+mod secrets;
+mod section;
+mod statistics;
+mod told;
 
 use super::error::Stop;
+use super::facts::{InterfaceFacts, PcapngFacts};
 use super::order::Order;
 use super::pcap::too_long;
 use super::window::Window;
-use super::{LONGEST_PACKET, Record};
-use crate::capture::facts::InterfaceFacts;
-use interface::{Interface, STATISTICS, add_statistics};
+use super::{LONGEST_PACKET, Reading, Record};
+use clock::Clock;
+use interface::Interface;
+use names::note_names;
+use packet::{PacketFields, note_obsolete_drops, note_options};
+use secrets::{SECRETS_START, note_secrets};
+use section::{SECTION_START, note_section, parse_section};
+use statistics::{STATISTICS, note_statistics};
+use told::Told;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
 const OBSOLETE_PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
+const NAME_RESOLUTION: u32 = 4;
 const INTERFACE_STATISTICS: u32 = 5;
 const ENHANCED_PACKET: u32 = 6;
+const SYSTEMD_JOURNAL: u32 = 9;
+const DECRYPTION_SECRETS: u32 = 10;
+const CUSTOM: u32 = 0x0bad;
+const CUSTOM_NOT_COPIED: u32 = 0x4000_0bad;
+/// Events of sysdig, which Wireshark numbers as frames.
+const SYSDIG_EVENTS: [u32; 6] = [0x204, 0x208, 0x216, 0x217, 0x221, 0x222];
 
-const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 /// Type and length before the body of a block.
 const BLOCK_START: usize = 8;
 /// The length again, after the body.
 const BLOCK_END: usize = 4;
 const LEAST_BLOCK: u32 = (BLOCK_START + BLOCK_END) as u32;
-/// Type, length, byte-order magic, version and section length of a section header.
-const SECTION_START: usize = 24;
 /// Largest block held in memory: the longest packet with generous room for its options.
 const LARGEST_BLOCK: u32 = LONGEST_PACKET + (1 << 16);
-/// Most interfaces remembered of one file, over all its sections.
+/// Largest name resolution block that is read; a larger one is counted and skipped.
+const LARGEST_NAMES: u32 = 4 << 20;
+/// Most interfaces of one section.
 const MOST_INTERFACES: usize = 65_536;
 
 /// Whether a file that begins so is pcapng. The type of a section header is the same in both byte orders.
@@ -48,17 +67,15 @@ pub struct Pcapng {
     order: Order,
     /// Interfaces of the current section, by their number in it.
     section: Vec<Interface>,
-    /// Every interface of the file, those of the current section last.
-    pub interfaces: Vec<InterfaceFacts>,
-}
-
-/// Where the fields of a packet block are, relative to its body.
-struct PacketFields {
-    interface: u32,
-    ticks: Option<u64>,
-    captured: u32,
-    original_len: u32,
-    header: usize,
+    /// Interfaces of the sections before.
+    before: usize,
+    reading: Reading,
+    told: Told,
+    packets: u64,
+    /// Blocks so far that are no packets and have a frame number in Wireshark: journal entries, custom blocks, events.
+    pub other_frames: u64,
+    /// The last packet whose options were noted: a packet that was put back comes again.
+    noted: u64,
 }
 
 impl Pcapng {
@@ -66,8 +83,11 @@ impl Pcapng {
     ///
     /// # Errors
     /// A [`Stop`] if it is cut short or is none of pcapng.
-    pub fn open(input: &mut Window) -> Result<Pcapng, Stop> {
-        let mut reader = Pcapng { order: Order::Little, section: Vec::new(), interfaces: Vec::new() };
+    pub fn open(input: &mut Window, reading: &Reading) -> Result<Pcapng, Stop> {
+        let told = Told { keep_names: reading.names, ..Told::default() };
+        let reading = reading.clone();
+        let (order, section) = (Order::Little, Vec::new());
+        let mut reader = Pcapng { order, section, before: 0, reading, told, packets: 0, other_frames: 0, noted: 0 };
         reader.begin_section(input)?;
         Ok(reader)
     }
@@ -91,13 +111,57 @@ impl Pcapng {
                     let body = take_block(self.order, input, offset, length)?;
                     return self.packet(offset, kind, body).map(Some);
                 }
-                SECTION_HEADER => self.begin_section(input)?,
-                INTERFACE_DESCRIPTION | INTERFACE_STATISTICS => {
-                    let body = take_block(self.order, input, offset, length)?;
-                    self.interface_block(offset, kind, body)?;
-                }
-                _ => skip_block(input, offset, length)?,
+                _ => self.other_block(input, offset, kind, length)?,
             }
+        }
+    }
+
+    /// The last packet was put back in the window, and comes again.
+    pub fn put_back(&mut self) {
+        self.packets -= 1;
+    }
+
+    /// What the file told so far: its own facts and those of its interfaces.
+    #[must_use]
+    pub fn facts(&self) -> (PcapngFacts, Vec<InterfaceFacts>) {
+        let mut facts = self.told.facts.clone();
+        let other: u64 = ["simple_packet", "obsolete_packet"].iter().filter_map(|kind| facts.blocks.get(*kind)).sum();
+        if self.packets > other {
+            facts.blocks.insert("enhanced_packet".to_owned(), self.packets - other);
+        }
+        (facts, self.told.interfaces.clone())
+    }
+
+    /// A block that is no packet.
+    #[cold]
+    fn other_block(&mut self, input: &mut Window, offset: u64, kind: u32, length: u32) -> Result<(), Stop> {
+        match kind {
+            SECTION_HEADER => self.begin_section(input),
+            INTERFACE_DESCRIPTION => self.add_interface(offset, take_block(self.order, input, offset, length)?),
+            INTERFACE_STATISTICS => self.add_statistics(offset, take_block(self.order, input, offset, length)?),
+            NAME_RESOLUTION if length <= LARGEST_NAMES => {
+                note_names(self.order, take_block(self.order, input, offset, length)?, &mut self.told);
+                Ok(())
+            }
+            DECRYPTION_SECRETS => self.secrets(input, offset, length),
+            _ => {
+                skip_block(input, offset, length)?;
+                self.count(kind);
+                Ok(())
+            }
+        }
+    }
+
+    /// Counts a block that is skipped.
+    fn count(&mut self, kind: u32) {
+        let is_frame = matches!(kind, SYSTEMD_JOURNAL | CUSTOM | CUSTOM_NOT_COPIED) || SYSDIG_EVENTS.contains(&kind);
+        self.other_frames += u64::from(is_frame);
+        match kind {
+            NAME_RESOLUTION => self.told.block("name_resolution"),
+            SYSTEMD_JOURNAL => self.told.block("systemd_journal"),
+            CUSTOM => self.told.block("custom"),
+            CUSTOM_NOT_COPIED => self.told.block("custom_not_copied"),
+            other => self.told.block(&format!("unknown_0x{other:08x}")),
         }
     }
 
@@ -108,58 +172,54 @@ impl Pcapng {
         if start.len() < SECTION_START {
             return Err(Stop::CutShort { offset });
         }
-        self.order = [Order::Little, Order::Big]
-            .into_iter()
-            .find(|order| order.u32(start, BLOCK_START) == BYTE_ORDER_MAGIC)
-            .ok_or_else(|| Stop::corrupt(offset, "section header without byte-order magic"))?;
-        let major = self.order.u16(start, BLOCK_START + 4);
-        let length = self.order.u32(start, 4);
-        if major != 1 {
-            return Err(Stop::corrupt(offset, format!("pcapng version {major} is not known")));
-        }
-        if (length as usize) < SECTION_START + BLOCK_END {
-            return Err(Stop::corrupt(offset, format!("section header of {length} bytes")));
-        }
+        let (order, length) = parse_section(offset, start)?;
+        let body = take_block(order, input, offset, length)?;
+        note_section(order, body, &mut self.told);
+        self.order = order;
+        self.before += self.section.len();
         self.section.clear();
-        take_block(self.order, input, offset, length).map(|_| ())
-    }
-
-    fn interface_block(&mut self, offset: u64, kind: u32, body: &[u8]) -> Result<(), Stop> {
-        if kind == INTERFACE_DESCRIPTION {
-            return self.add_interface(offset, body);
-        }
-        if body.len() < STATISTICS {
-            return Err(Stop::corrupt(offset, "interface statistics without an interface"));
-        }
-        let index = self.first_of_section().saturating_add(self.order.u32(body, 0) as usize);
-        // Statistics of an interface that was never described say nothing of any packet.
-        if let Some(facts) = self.interfaces.get_mut(index) {
-            add_statistics(self.order, body, facts);
-        }
         Ok(())
     }
 
     fn add_interface(&mut self, offset: u64, body: &[u8]) -> Result<(), Stop> {
-        if self.interfaces.len() >= MOST_INTERFACES {
-            return Err(Stop::corrupt(offset, format!("more than {MOST_INTERFACES} interfaces")));
+        if self.section.len() >= MOST_INTERFACES {
+            return Err(Stop::corrupt(offset, format!("more than {MOST_INTERFACES} interfaces in a section")));
         }
-        let (interface, facts) = Interface::parse(self.order, body)
+        let interface = Interface::parse(self.order, body, &self.reading, &mut self.told)
             .ok_or_else(|| Stop::corrupt(offset, "interface description without a link type"))?;
         self.section.push(interface);
-        self.interfaces.push(facts);
         Ok(())
     }
 
-    /// Index in the file of the current section's first interface.
-    fn first_of_section(&self) -> usize {
-        self.interfaces.len() - self.section.len()
+    fn add_statistics(&mut self, offset: u64, body: &[u8]) -> Result<(), Stop> {
+        if body.len() < STATISTICS {
+            return Err(Stop::corrupt(offset, "interface statistics without an interface"));
+        }
+        // Statistics of an interface that was never described say nothing of any packet.
+        let number = self.order.u32(body, 0) as usize;
+        let interface = self.section.get(number);
+        let place = interface.map_or((usize::MAX, Clock::DEFAULT), |interface| (self.before + number, interface.clock));
+        note_statistics(self.order, body, place, &mut self.told);
+        Ok(())
     }
 
-    fn packet<'w>(&self, offset: u64, kind: u32, body: &'w [u8]) -> Result<Record<'w>, Stop> {
+    /// The secrets themselves are skipped; the block counts once that is done.
+    fn secrets(&mut self, input: &mut Window, offset: u64, length: u32) -> Result<(), Stop> {
+        let start = input.peek(BLOCK_START + SECRETS_START)?;
+        let body = start.get(BLOCK_START..).and_then(<[u8]>::first_chunk::<SECRETS_START>).copied();
+        skip_block(input, offset, length)?;
+        let room = length.checked_sub(LEAST_BLOCK + SECRETS_START as u32);
+        if let (Some(body), Some(room)) = (body, room) {
+            note_secrets(self.order, body, u64::from(room), &mut self.told);
+        }
+        Ok(())
+    }
+
+    fn packet<'w>(&mut self, offset: u64, kind: u32, body: &'w [u8]) -> Result<Record<'w>, Stop> {
         let fields = match kind {
-            ENHANCED_PACKET => self.enhanced(body),
-            OBSOLETE_PACKET => self.obsolete(body),
-            _ => self.simple(body),
+            ENHANCED_PACKET => PacketFields::enhanced(self.order, body),
+            OBSOLETE_PACKET => PacketFields::obsolete(self.order, body),
+            _ => PacketFields::simple(self.order, body, &self.section),
         };
         let Some(interface) = self.section.get(fields.interface as usize) else {
             return Err(Stop::corrupt(offset, format!("packet of interface {}, not described", fields.interface)));
@@ -167,44 +227,42 @@ impl Pcapng {
         if fields.captured > interface.longest() {
             return Err(too_long(offset, fields.captured, interface.longest()));
         }
-        let bytes =
-            body.get(fields.header..).and_then(|data| data.get(..fields.captured as usize)).ok_or_else(|| {
-                Stop::corrupt(offset, format!("packet of {} bytes in a block of {}", fields.captured, body.len()))
-            })?;
-        Ok(Record {
+        let end = fields.header + fields.captured as usize;
+        let bytes = body.get(fields.header..end).ok_or_else(|| {
+            Stop::corrupt(offset, format!("packet of {} bytes in a block of {}", fields.captured, body.len()))
+        })?;
+        let place = self.before + fields.interface as usize;
+        let record = Record {
             ts_ns: fields.ticks.map(|ticks| interface.clock.ns(ticks)),
             bytes,
             original_len: fields.original_len,
-            interface: self.first_of_section() as u32 + fields.interface,
+            interface: place as u32,
             link: interface.link,
-        })
-    }
-
-    /// §4.3: interface, time (high, low), captured length, original length.
-    #[inline]
-    fn enhanced(&self, body: &[u8]) -> PacketFields {
-        let field = |at| self.order.u32(body, at);
-        let ticks = u64::from(field(4)) << 32 | u64::from(field(8));
-        PacketFields {
-            interface: field(0),
-            ticks: Some(ticks),
-            captured: field(12),
-            original_len: field(16),
-            header: 20,
+        };
+        self.packets += 1;
+        let options = body.get(end.next_multiple_of(4)..).unwrap_or_default();
+        if kind != ENHANCED_PACKET || !options.is_empty() {
+            self.note_packet(kind, body, options, place);
         }
+        Ok(record)
     }
 
-    /// Appendix A: as enhanced, but the interface shares its 32 bits with a drop count.
-    fn obsolete(&self, body: &[u8]) -> PacketFields {
-        PacketFields { interface: u32::from(self.order.u16(body, 0)), ..self.enhanced(body) }
-    }
-
-    /// §4.4: the original length only; the packet is of interface 0, cut to its snaplen, and has no time.
-    fn simple(&self, body: &[u8]) -> PacketFields {
-        let original_len = self.order.u32(body, 0);
-        let snaplen = self.section.first().map_or(0, |interface| interface.snaplen);
-        let captured = if snaplen == 0 { original_len } else { original_len.min(snaplen) };
-        PacketFields { interface: 0, ticks: None, captured, original_len, header: 4 }
+    /// Counts a packet block of the rarer kinds, and notes what stands behind a packet.
+    #[cold]
+    fn note_packet(&mut self, kind: u32, body: &[u8], options: &[u8], place: usize) {
+        if self.packets <= self.noted {
+            return;
+        }
+        self.noted = self.packets;
+        match kind {
+            SIMPLE_PACKET => return self.told.block("simple_packet"),
+            OBSOLETE_PACKET => {
+                self.told.block("obsolete_packet");
+                note_obsolete_drops(self.order, body, place, &mut self.told);
+            }
+            _ => {}
+        }
+        note_options(self.order, options, place, self.packets + self.other_frames, &mut self.told);
     }
 }
 

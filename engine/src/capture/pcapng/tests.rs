@@ -9,7 +9,7 @@ type Read = (Option<i64>, Vec<u8>, u32, u32, u32);
 /// Everything a file holds, its interfaces, and how it ended.
 fn read(file: Vec<u8>) -> (Vec<Read>, Vec<InterfaceFacts>, Option<String>) {
     let mut input = Window::new(Box::new(std::io::Cursor::new(file)));
-    let mut reader = Pcapng::open(&mut input).unwrap();
+    let mut reader = Pcapng::open(&mut input, &Reading::default()).unwrap();
     let mut packets = Vec::new();
     let problem = loop {
         match reader.next(&mut input) {
@@ -18,7 +18,7 @@ fn read(file: Vec<u8>) -> (Vec<Read>, Vec<InterfaceFacts>, Option<String>) {
             Err(stop) => break Some(stop.to_string()),
         }
     };
-    (packets, reader.interfaces, problem)
+    (packets, reader.facts().1, problem)
 }
 
 /// A section of one Ethernet interface without options.
@@ -128,13 +128,132 @@ fn a_skipped_block_may_be_cut_short_too() {
 }
 
 #[test]
-fn interfaces_are_bounded() {
+fn interfaces_are_bounded_in_a_section_and_listed_up_to_a_number() {
     let order = Order::Little;
     let mut file = section(order);
     for _ in 0..=MOST_INTERFACES {
         file.extend(interface(order, 1, 0, &[]));
     }
     let (_, interfaces, problem) = read(file);
-    assert_eq!(interfaces.len(), MOST_INTERFACES);
-    assert!(problem.unwrap().ends_with("more than 65536 interfaces"));
+    assert_eq!(interfaces.len(), 1000);
+    assert!(problem.unwrap().ends_with("more than 65536 interfaces in a section"));
+}
+
+#[test]
+fn packets_of_interfaces_beyond_the_list_are_read() {
+    let order = Order::Big;
+    let mut file = section(order);
+    for _ in 0..2000 {
+        file.extend(interface(order, 1, 0, &[]));
+    }
+    file.extend(enhanced(order, 1999, 5, b"x", 1));
+    file.extend(section(order));
+    file.extend(interface(order, 101, 0, &[]));
+    file.extend(enhanced(order, 0, 6, b"y", 1));
+    let (packets, _, problem) = read(file);
+    let expected = vec![(Some(5000), b"x".to_vec(), 1, 1999, 1), (Some(6000), b"y".to_vec(), 1, 2000, 101)];
+    assert_eq!((packets, problem), (expected, None));
+}
+
+/// An enhanced packet block with options.
+fn with_options(order: Order, bytes: &[u8], list: &[(u16, &[u8])]) -> Vec<u8> {
+    let fields = [0, 0, 1, bytes.len() as u32, bytes.len() as u32].map(|v| order.put32(v)).concat();
+    let mut body = [&fields[..], bytes].concat();
+    body.resize(body.len().next_multiple_of(4), 0);
+    body.extend(options(order, list));
+    block(order, ENHANCED_PACKET, &body)
+}
+
+/// The facts of a whole file.
+fn facts(file: Vec<u8>) -> (PcapngFacts, Vec<InterfaceFacts>) {
+    let mut input = Window::new(Box::new(std::io::Cursor::new(file)));
+    let mut reader = Pcapng::open(&mut input, &Reading { names: true, ..Reading::default() }).unwrap();
+    while reader.next(&mut input).unwrap().is_some() {}
+    reader.facts()
+}
+
+#[test]
+fn options_of_packets_are_told() {
+    for order in [Order::Little, Order::Big] {
+        let (inbound, outbound) = (order.put32(0x0004_0001), order.put32(2));
+        let lost = order.put64(7);
+        let mut file = start(order);
+        file.extend(enhanced(order, 0, 1, b"plain", 5));
+        file.extend(with_options(order, b"abc", &[(1, b"look here"), (2, &inbound), (4, &lost)]));
+        file.extend(with_options(order, b"abcd", &[(2, &outbound)]));
+        for drops in [3, u16::MAX] {
+            let fields = [&[0; 2][..], &order.put16(drops), &[0, 9, 0, 60].map(|v| order.put32(v)).concat()];
+            file.extend(block(order, OBSOLETE_PACKET, &fields.concat()));
+        }
+        let (facts, interfaces) = facts(file);
+        let comment = crate::capture::facts::CommentFacts { block: "packet", frame: Some(2), text: "look here".into() };
+        assert_eq!((facts.comments, facts.comment_texts), (1, vec![comment]));
+        let interface = &interfaces[0];
+        assert_eq!((interface.inbound, interface.outbound, interface.lost_between), (1, 1, 7 + 3));
+    }
+}
+
+#[test]
+fn every_kind_of_block_is_counted() {
+    for order in [Order::Little, Order::Big] {
+        let mut file = start(order);
+        let secrets = [&order.put32(0x544c_534b)[..], &order.put32(5), b"hello"].concat();
+        file.extend(block(order, DECRYPTION_SECRETS, &secrets));
+        file.extend(block(order, DECRYPTION_SECRETS, &[order.put32(0x1234), order.put32(500)].concat()));
+        file.extend(block(order, DECRYPTION_SECRETS, &[]));
+        file.extend(block(order, SYSTEMD_JOURNAL, b"__REALTIME_TIMESTAMP=1\n"));
+        file.extend(block(order, CUSTOM, &order.put32(32_473)));
+        file.extend(block(order, CUSTOM_NOT_COPIED, &order.put32(32_473)));
+        file.extend(block(order, 0x8000_0001, b"of someone's own"));
+        file.extend(block(order, NAME_RESOLUTION, &options(order, &[(1, b"\x0a\0\0\x01host\0")])));
+        file.extend(block(order, INTERFACE_STATISTICS, &[0; 12]));
+        file.extend(enhanced(order, 0, 1, b"x", 1));
+        let (facts, _) = facts(file);
+        let blocks: Vec<_> = facts.blocks.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
+        let expected = [
+            ("custom", 1),
+            ("custom_not_copied", 1),
+            ("decryption_secrets", 2),
+            ("enhanced_packet", 1),
+            ("interface_description", 1),
+            ("interface_statistics", 1),
+            ("name_resolution", 1),
+            ("section_header", 1),
+            ("systemd_journal", 1),
+            ("unknown_0x80000001", 1),
+        ];
+        assert_eq!(blocks, expected);
+        let secret = |blocks, bytes| crate::capture::facts::SecretFacts { blocks, bytes };
+        assert_eq!(facts.secrets, [("tls_key_log", secret(1, 5)), ("unknown", secret(1, 0))].into());
+        assert_eq!(facts.broken_lists, 1, "500 bytes of secrets in a block without any");
+        assert_eq!((facts.name_records[0].address.as_str(), facts.names), ("10.0.0.1", 1));
+    }
+}
+
+#[test]
+fn a_packet_that_is_put_back_is_told_once() {
+    let order = Order::Little;
+    let file = [start(order), with_options(order, b"abc", &[(1, b"once")]), enhanced(order, 0, 2, b"x", 1)].concat();
+    let mut input = Window::new(Box::new(std::io::Cursor::new(file)));
+    let mut reader = Pcapng::open(&mut input, &Reading::default()).unwrap();
+    assert!(reader.next(&mut input).unwrap().is_some());
+    input.put_back();
+    reader.put_back();
+    while reader.next(&mut input).unwrap().is_some() {}
+    let (facts, _) = reader.facts();
+    assert_eq!((facts.comments, facts.blocks["enhanced_packet"]), (1, 2));
+}
+
+#[test]
+fn the_first_section_that_tells_says_who_captured() {
+    let order = Order::Big;
+    let header = |list: &[(u16, &[u8])]| {
+        let fixed = [&order.put32(0x1a2b_3c4d)[..], &order.put16(1), &order.put16(0), &[0xff; 8]].concat();
+        block(order, SECTION_HEADER, &[fixed, options(order, list)].concat())
+    };
+    let first = header(&[(1, b"a comment"), (3, b"Linux 6.1"), (4, b"dumpcap")]);
+    let second = header(&[(2, b"x86"), (4, b"mergecap")]);
+    let (facts, _) = facts([first, second].concat());
+    let told = [&facts.hardware, &facts.os, &facts.application].map(|text| text.as_deref().unwrap());
+    assert_eq!((told, facts.comments), (["x86", "Linux 6.1", "dumpcap"], 1));
 }

@@ -8,7 +8,7 @@ use super::flow_table::FlowTable;
 use super::payload::{Payload, Sink};
 use super::state::Anomaly;
 use super::stream::Piece;
-use crate::decode::{FlowKey, Flags, Header, Segment};
+use crate::decode::{Flags, FlowKey, Header, Segment};
 use crate::record::{Address, ConnectionRecord, HttpFacts, Role, RoleBasis, State, TimeWaitFacts, Tunnel};
 use crate::settings::{SECOND, Settings};
 

@@ -95,3 +95,13 @@ fn a_stale_half_open_peer_is_reset_and_the_new_one_opens() {
         assert_eq!((old.close, old.reset.map(|x| x.kind)), (Close::Reset, Some(ResetKind::NoState)));
     });
 }
+
+#[test]
+fn bytes_before_the_first_captured_one_are_new_where_the_opening_is_missing() {
+    // The tap shows the second segment first; its repetition is still one.
+    let lines = [(0.0, 'c', P, 11, 1, 20), (0.001, 'c', P, 1, 1, 10), (0.002, 'c', P, 1, 1, 10)];
+    situation(&lines, |records| {
+        let side = &records[0].sides[0];
+        assert_eq!((side.bytes, side.retransmits), (30, 1));
+    });
+}

@@ -1,0 +1,168 @@
+//! Compression, recognised by its magic and undone: gzip, zstd, lz4 and xz, members one after the other, and one kind
+//! inside another.
+//!
+//! What a stranger compressed may be cut, damaged, or a few bytes that become terabytes. Each decompressor streams, its
+//! window is bounded, an expansion beyond all captures ends the file, and what came before is kept.
+
+use super::ahead::Ahead;
+use super::lz4::Lz4Frames;
+use super::source::{Counted, Stream};
+use std::io::{self, BufReader, Cursor, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes handed to a decompressor at a time.
+const COMPRESSED_CHUNK: usize = 128 << 10;
+/// How often compression may be undone: a `.pcap.gz` in an `.xz` is met, more is taken for an attack.
+const DEEPEST: usize = 2;
+/// Longest magic looked at.
+const MAGIC: usize = 6;
+/// log2 of the largest window of zstd: what `zstd -d` takes by default (128 MiB), and less for what is inside another.
+const ZSTD_WINDOW_LOG: [u32; DEEPEST] = [27, 25];
+/// Most memory of xz in KiB: the 64 MiB dictionary of `xz -9`, and the decompressor's own.
+const XZ_MEMORY_KIB: u32 = 68 << 10;
+/// How many times the compressed bytes may become before it is taken for a bomb. Packets differ in their times, so that
+/// no capture comes near: deflate's own bound is 1032, and a flood of one packet compresses 100 times.
+const MOST_EXPANSION: u64 = 4096;
+/// From how many bytes on that is asked: the first blocks of a good file may be all zeros.
+const EXPANSION_FROM: u64 = 256 << 20;
+
+/// The kinds, with the word for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Gzip,
+    Zstd,
+    Lz4,
+    Xz,
+}
+
+impl Kind {
+    /// By the first bytes of a stream.
+    fn recognise(head: &[u8]) -> Option<Kind> {
+        match head {
+            [0x1f, 0x8b, ..] => Some(Kind::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Kind::Zstd),
+            // A skippable frame (RFC 8878 §3.1.2) may come first; lz4 has the same, and no tool writes one first.
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Kind::Zstd),
+            [0x04, 0x22, 0x4d, 0x18, ..] => Some(Kind::Lz4),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Kind::Xz),
+            _ => None,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Kind::Gzip => "gzip",
+            Kind::Zstd => "zstd",
+            Kind::Lz4 => "lz4",
+            Kind::Xz => "xz",
+        }
+    }
+
+    /// The stream without this compression, every member of it; `depth` is 0 for the outermost.
+    fn undo(self, stream: Stream, depth: usize) -> io::Result<Stream> {
+        let input = BufReader::with_capacity(COMPRESSED_CHUNK, stream);
+        let plain: Stream = match self {
+            Kind::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
+            Kind::Zstd => {
+                let mut decoder = zstd::Decoder::with_buffer(input)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG.get(depth).copied().unwrap_or(ZSTD_WINDOW_LOG[1]))?;
+                Box::new(decoder)
+            }
+            Kind::Lz4 => Box::new(Lz4Frames::new(Box::new(input))),
+            Kind::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(input, true, XZ_MEMORY_KIB)),
+        };
+        Ok(Box::new(Named { stream: plain, kind: self }))
+    }
+}
+
+/// A stream whose compression, if any, was recognised by its magic and is undone in a thread of its own: the stream
+/// and the word for it: `none`, `gzip`, `zstd`, `lz4`, `xz`, or two of them as `xz+gzip`, the outer one first.
+///
+/// # Errors
+/// A decompressor's that cannot start; the stream's own come when it is read.
+pub fn decompressed(stream: Stream) -> io::Result<(Stream, String)> {
+    let count = Arc::<AtomicU64>::default();
+    let (mut kind, mut stream) = recognise(Box::new(Counted { stream, count: Arc::clone(&count) }));
+    let mut words = Vec::new();
+    while let (Some(found), true) = (kind, words.len() < DEEPEST) {
+        let plain = found.undo(stream, words.len())?;
+        words.push(found.word());
+        (kind, stream) = recognise(plain);
+    }
+    if words.is_empty() {
+        return Ok((stream, "none".to_owned()));
+    }
+    let bounded = Bounded { stream, compressed: count, plain: 0 };
+    Ok((Box::new(Ahead::new(Box::new(bounded))), words.join("+")))
+}
+
+/// Looks at the first bytes of a stream and puts them back, with the error that ended them, if one did.
+fn recognise(mut stream: Stream) -> (Option<Kind>, Stream) {
+    let mut head = Vec::with_capacity(MAGIC);
+    let read = stream.by_ref().take(MAGIC as u64).read_to_end(&mut head);
+    let kind = Kind::recognise(&head);
+    let head = Cursor::new(head);
+    match read {
+        Err(error) => (None, Box::new(head.chain(Failed(Some(error))))),
+        Ok(_) => (kind, Box::new(head.chain(stream))),
+    }
+}
+
+/// A stream that fails, once.
+struct Failed(Option<io::Error>);
+
+impl Read for Failed {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
+}
+
+/// Says of a decompressor's errors which compression it is that is cut or damaged.
+struct Named {
+    stream: Stream,
+    kind: Kind,
+}
+
+impl Read for Named {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(into).map_err(|error| name(self.kind, &error))
+    }
+}
+
+fn name(kind: Kind, error: &io::Error) -> io::Error {
+    let word = kind.word();
+    let text = match error.kind() {
+        io::ErrorKind::Interrupted => return io::ErrorKind::Interrupted.into(),
+        io::ErrorKind::UnexpectedEof => format!("the {word} data are cut short"),
+        io::ErrorKind::OutOfMemory => format!("the {word} data need more memory than is given to them ({error})"),
+        _ => format!("the {word} data are damaged ({error})"),
+    };
+    io::Error::new(error.kind(), text)
+}
+
+/// Ends a stream whose few compressed bytes become too many.
+struct Bounded {
+    stream: Stream,
+    /// Bytes read of the file.
+    compressed: Arc<AtomicU64>,
+    /// Bytes given.
+    plain: u64,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(into)?;
+        self.plain += read as u64;
+        let compressed = self.compressed.load(Ordering::Relaxed).max(1);
+        if self.plain > EXPANSION_FROM && self.plain / compressed > MOST_EXPANSION {
+            return Err(io::Error::other(format!(
+                "expanded more than {MOST_EXPANSION} times: no capture does, this is a decompression bomb"
+            )));
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,31 @@
+//! The decryption secrets block (draft-ietf-opsawg-pcapng §4.7): counted by type. Nothing here decrypts, and the secrets
+//! themselves are not kept.
+
+use super::told::Told;
+use crate::capture::order::Order;
+
+/// Bytes before the secrets: their type and length.
+pub const SECRETS_START: usize = 8;
+
+/// The word for a type of secrets.
+fn word(kind: u32) -> &'static str {
+    match kind {
+        0x544c_534b => "tls_key_log",
+        0x5353_484b => "ssh_key_log",
+        0x5747_4b4c => "wireguard_key_log",
+        0x5a4e_574b => "zigbee_nwk_key",
+        0x5a41_5053 => "zigbee_aps_key",
+        0x5541_4b4c => "opc_ua_key_log",
+        _ => "unknown",
+    }
+}
+
+/// Notes a block whose body begins so, and has `room` bytes behind that.
+pub fn note_secrets(order: Order, start: [u8; SECRETS_START], room: u64, told: &mut Told) {
+    told.block("decryption_secrets");
+    let stated = u64::from(order.u32(&start, 4));
+    told.facts.broken_lists += u64::from(stated > room);
+    let facts = told.facts.secrets.entry(word(order.u32(&start, 0))).or_default();
+    facts.blocks += 1;
+    facts.bytes = facts.bytes.saturating_add(stated.min(room));
+}

@@ -1,0 +1,117 @@
+"""What the capture files say of themselves, and of each other: drops, gaps, overlaps, clocks, what was not used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from pcapwatch.findings.coverage import dropped
+from pcapwatch.findings.wording import count, counted, duration
+from pcapwatch.summary import CaptureFacts, FileFacts, InterfaceFacts
+
+SECOND_NS = 1_000_000_000
+#: Before 1980 the capturing clock was not set (it starts in 1970); after 2100 it was wrong.
+_CLOCK_SET_NS = 315_532_800 * SECOND_NS
+_CLOCK_RIGHT_NS = 4_102_444_800 * SECOND_NS
+#: A hole between two files is told from this length on, if it is also this many times the files' own mean interval.
+_GAP_NS = SECOND_NS
+_GAP_INTERVALS = 10
+#: Lines of one kind that are shown; the JSON report has the facts of all.
+_SHOWN = 3
+_NAMES_SHOWN = 8
+
+
+def file_concerns(capture: CaptureFacts) -> Iterator[str]:
+    """What takes something from the capture, one line each."""
+    yield from (f"{file['path']}: {file['problem']}" for file in capture["files"] if file["problem"])
+    repeated = capture["repeated_files"]
+    yield from _first(f"{one['path']} is the same file as {one['same_as']}: read once" for one in repeated)
+    yield from _first(_between(capture["files"]))
+    yield from _first(_silences(capture["files"]))
+    yield from _drops(capture)
+    yield from _clocks(capture)
+    if broken := sum(file["pcapng"]["broken_lists"] for file in capture["files"] if file["pcapng"]):
+        yield f"{counted(broken, 'option list')} of the file that reach beyond their block: not read from there on"
+
+
+def file_remarks(capture: CaptureFacts) -> Iterator[str]:
+    """What is good to know, a few words each."""
+    interfaces = list(_interfaces(capture))
+    if not dropped(capture):
+        known = any(one["dropped"] is not None for one in interfaces)
+        yield "no drops recorded" if known else "drops not recorded in this format"
+    told = [file["pcapng"] for file in capture["files"] if file["pcapng"]]
+    if comments := sum(facts["comments"] for facts in told):
+        yield f"{counted(comments, 'comment')} in the file (the JSON report has them)"
+    if names := sum(facts["names"] for facts in told):
+        listed = [f"{one['address']} {one['name']}" for facts in told for one in facts["name_records"]]
+        more = [f"{count(names - _NAMES_SHOWN)} more"] if names > _NAMES_SHOWN else []
+        shown = "; ".join([*listed[:_NAMES_SHOWN], *more]) if listed else "--names shows them"
+        yield f"{counted(names, 'unused name')} of addresses in the file ({shown})"
+    if secrets := sum(kind["blocks"] for facts in told for kind in facts["secrets"].values()):
+        yield f"{counted(secrets, 'unused decryption secret')} in the file"
+    if unlisted := _unlisted(capture):
+        yield f"{counted(unlisted, 'interface')} beyond those listed"
+
+
+def _unlisted(capture: CaptureFacts) -> int:
+    return sum(max(f["pcapng"]["interfaces"] - len(f["interfaces"]), 0) for f in capture["files"] if f["pcapng"])
+
+
+def _drops(capture: CaptureFacts) -> Iterator[str]:
+    if not (number := dropped(capture)):
+        return
+    parts = {
+        "by the system": [one["dropped_by_system"] for one in _interfaces(capture)],
+        "by the interface": [one["dropped_by_interface"] for one in _interfaces(capture)],
+    }
+    only = [where for where, numbers in parts.items() if any(numbers)]
+    where = f" {only[0]}" if len(only) == 1 else " by the system and by the interface" if only else ""
+    yield f"{counted(number, 'packet')} dropped{where} while capturing"
+
+
+def _interfaces(capture: CaptureFacts) -> Iterator[InterfaceFacts]:
+    return (interface for file in capture["files"] for interface in file["interfaces"])
+
+
+def _between(files: list[FileFacts]) -> Iterator[str]:
+    """Holes and overlaps between one file and the next, in the order of their first packets."""
+    timed = [file for file in files if file["first_ns"] is not None and file["last_ns"] is not None]
+    for before, after in pairwise(timed):
+        gap_ns = (after["first_ns"] or 0) - (before["last_ns"] or 0)
+        names = f"{before['path']} and {after['path']}"
+        if gap_ns < 0 and after["packets"]:
+            yield f"files overlap by {duration(-gap_ns)}: {names}, read one after the other (mergecap merges them)"
+        elif gap_ns >= max(_GAP_NS, _GAP_INTERVALS * max(_interval_ns(before), _interval_ns(after))):
+            yield f"gap of {duration(gap_ns)} between {names}"
+
+
+def _silences(files: list[FileFacts]) -> Iterator[str]:
+    for file in files:
+        if number := file["long_silences"]:
+            longest = duration(file["longest_silence_ns"])
+            times = f", {count(number)} times for over an hour" if number > 1 else ""
+            yield f"no packet for {longest} in {file['path']}{times}"
+
+
+def _interval_ns(file: FileFacts) -> int:
+    """The mean time between two packets of a file."""
+    span = (file["last_ns"] or 0) - (file["first_ns"] or 0)
+    return max(span, 0) // max(file["packets"] - 1, 1)
+
+
+def _clocks(capture: CaptureFacts) -> Iterator[str]:
+    if capture["clock_steps_back"]:
+        yield f"{counted(capture['clock_steps_back'], 'packet')} older than the one before"
+    if capture["first_ns"] is not None and capture["first_ns"] < _CLOCK_SET_NS:
+        yield "packets from before 1980: the capturing clock was not set"
+    if capture["last_ns"] is not None and capture["last_ns"] >= _CLOCK_RIGHT_NS:
+        yield "packets from after 2100: the capturing clock was wrong"
+
+
+def _first(lines: Iterator[str]) -> Iterator[str]:
+    """The first few lines, and how many more there are."""
+    known = list(lines)
+    yield from known[:_SHOWN]
+    if len(known) > _SHOWN:
+        yield f"and {count(len(known) - _SHOWN)} more of the kind (the JSON report has the files' times)"

@@ -1,0 +1,158 @@
+"""What files say of themselves and of each other, as the report says it: drops, holes, overlaps, clocks, names."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+import summaries
+
+from pcapwatch.findings.coverage import dropped
+from pcapwatch.report.files import file_concerns, file_remarks
+from pcapwatch.summary import CaptureFacts
+
+S = 1_000_000_000
+NOON = 1_767_225_600 * S
+
+
+def capture(*files: dict[str, Any], **facts: Any) -> CaptureFacts:
+    """A capture of some files; each a usual one with what is given changed, ``interface`` likewise."""
+    made = summaries.capture(**facts)
+    usual = made["files"][0]
+    interface = usual["interfaces"][0]
+    made["files"] = [
+        {**usual, **file, "interfaces": [{**interface, **file.get("interface", {})}]} for file in files or [{}]
+    ]
+    for file in made["files"]:
+        file.pop("interface", None)
+    return cast(CaptureFacts, made)
+
+
+def span(name: str, start_s: float, end_s: float, packets: int = 1000) -> dict[str, Any]:
+    """A file from and to so many seconds after noon."""
+    first_ns, last_ns = (round(NOON + s * S) for s in (start_s, end_s))
+    return {"path": name, "first_ns": first_ns, "last_ns": last_ns, "packets": packets}
+
+
+def pcapng(**facts: Any) -> dict[str, Any]:
+    """What a pcapng file tells, with what is given changed."""
+    usual: dict[str, Any] = {"blocks": {}, "interfaces": 1, "broken_lists": 0, "hardware": None, "os": None}
+    usual |= {"application": None, "comments": 0, "comment_texts": [], "names": 0, "name_records": [], "secrets": {}}
+    return {"format": "pcapng", "pcapng": usual | facts}
+
+
+def test_a_whole_capture_raises_no_concern() -> None:
+    """Two files that follow each other closely."""
+    assert list(file_concerns(capture(span("a", 0, 10), span("b", 10.005, 20)))) == []
+
+
+def test_gap_between_files() -> None:
+    """A hole is told from a second on, and only if the files themselves are much denser."""
+    assert list(file_concerns(capture(span("a", 0, 10), span("b", 13.2, 20)))) == ["gap of 3.20 s between a and b"]
+    assert list(file_concerns(capture(span("a", 0, 10), span("b", 10.9, 20)))) == []
+    sparse = capture(span("a", 0, 1000, packets=100), span("b", 1050, 2000, packets=100))
+    assert list(file_concerns(sparse)) == [], "packets every 10 s: 50 s are no hole"
+    day = capture(span("a", 0, 10), span("b", 86_410, 86_420))
+    assert list(file_concerns(day)) == ["gap of 86400 s between a and b"]
+
+
+def test_silence_within_a_file() -> None:
+    """Hours without a packet: how long, and how often."""
+    once = capture({"path": "a", "long_silences": 1, "longest_silence_ns": 86_400 * S})
+    assert list(file_concerns(once)) == ["no packet for 86400 s in a"]
+    often = capture({"path": "a", "long_silences": 3, "longest_silence_ns": 7200 * S})
+    assert list(file_concerns(often)) == ["no packet for 7200 s in a, 3 times for over an hour"]
+
+
+def test_files_that_overlap() -> None:
+    """Files are read one after the other, so an overlap disorders the packets: it is said, with what to do."""
+    found = list(file_concerns(capture(span("a", 0, 10), span("b", 8, 20))))
+    assert found == ["files overlap by 2.00 s: a and b, read one after the other (mergecap merges them)"]
+
+
+def test_files_without_packets_are_no_gap() -> None:
+    """An empty file between two others hides nothing."""
+    empty = {"path": "empty", "first_ns": None, "last_ns": None, "packets": 0}
+    assert list(file_concerns(capture(span("a", 0, 10), empty, span("b", 10.1, 20)))) == []
+
+
+def test_many_gaps_are_a_few_lines() -> None:
+    """Three are shown, the rest is counted."""
+    found = list(file_concerns(capture(*(span(str(n), 100 * n, 100 * n + 1) for n in range(9)))))
+    assert len(found) == 4
+    assert found[-1] == "and 5 more of the kind (the JSON report has the files' times)"
+
+
+def test_a_file_given_twice() -> None:
+    """Which, and what became of it."""
+    twice = capture(repeated_files=[{"path": "copy", "same_as": "a"}])
+    assert list(file_concerns(twice)) == ["copy is the same file as a: read once"]
+
+
+@pytest.mark.parametrize(
+    ("first_ns", "last_ns", "said"),
+    [
+        (3600 * S, NOON, ["packets from before 1980: the capturing clock was not set"]),
+        (NOON, 4_294_967_295 * S, ["packets from after 2100: the capturing clock was wrong"]),
+        (NOON, NOON + S, []),
+    ],
+)
+def test_clocks(first_ns: int, last_ns: int, said: list[str]) -> None:
+    """1970 and 2106 are what unset and overflowing clocks write."""
+    assert list(file_concerns(capture(first_ns=first_ns, last_ns=last_ns))) == said
+
+
+def test_drops_say_where() -> None:
+    """By the system, by the interface, or by both."""
+    for system, interface, where in (
+        (5, 0, "by the system"),
+        (0, 5, "by the interface"),
+        (2, 3, "by the system and by the interface"),
+    ):
+        facts = {"dropped": 5, "dropped_by_system": system, "dropped_by_interface": interface}
+        found = capture({"interface": facts})
+        assert list(file_concerns(found)) == [f"5 packets dropped {where} while capturing"]
+        assert "no drops recorded" not in list(file_remarks(found))
+
+
+def test_drops_of_a_rotated_capture_are_counted_once() -> None:
+    """Statistics that count since the same instant run on from file to file; others add up."""
+    running = [{"interface": {"name": "eth0", "dropped": n, "counted_since_ns": NOON}} for n in (1, 4, 9)]
+    assert dropped(capture(*running)) == 9
+    again = {"interface": {"name": "eth0", "dropped": 2, "counted_since_ns": NOON + S}}
+    assert dropped(capture(*running, again)) == 11
+    unknown = [{"interface": {"name": "eth0", "dropped": 3}}] * 2
+    assert dropped(capture(*unknown)) == 6
+    assert dropped(capture({"interface": {"lost_between": 7}})) == 7
+
+
+def test_no_drops_and_drops_not_recorded_are_told_apart() -> None:
+    """Zero is a count; pcap has none."""
+    assert list(file_remarks(capture({"interface": {"dropped": 0}}))) == ["no drops recorded"]
+    assert list(file_remarks(capture())) == ["drops not recorded in this format"]
+
+
+def test_what_a_pcapng_file_holds_beside_packets() -> None:
+    """Comments, names, secrets: counted, and said to be unused where they are."""
+    secrets = {"tls_key_log": {"blocks": 2, "bytes": 300}}
+    facts = capture(pcapng(comments=3, names=12, secrets=secrets, interfaces=5001))
+    assert list(file_remarks(facts))[1:] == [
+        "3 comments in the file (the JSON report has them)",
+        "12 unused names of addresses in the file (--names shows them)",
+        "2 unused decryption secrets in the file",
+        "5,000 interfaces beyond those listed",
+    ]
+
+
+def test_names_are_shown_on_request() -> None:
+    """The first eight, and how many more there are."""
+    records = [{"address": f"10.0.0.{n}", "name": f"host{n}"} for n in range(10)]
+    said = list(file_remarks(capture(pcapng(names=10, name_records=records))))[1]
+    assert said.startswith("10 unused names of addresses in the file (10.0.0.0 host0; 10.0.0.1 host1; ")
+    assert said.endswith("; 10.0.0.7 host7; 2 more)")
+
+
+def test_lists_that_reach_beyond_their_block() -> None:
+    """A damaged option list is counted."""
+    found = list(file_concerns(capture(pcapng(broken_lists=2))))
+    assert found == ["2 option lists of the file that reach beyond their block: not read from there on"]

@@ -1,0 +1,146 @@
+"""Rotated, compressed, merged, repeated: the same packets give the same answer however they are kept."""
+
+from __future__ import annotations
+
+import random
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copy, which
+
+import pandas as pd
+import pytest
+from places import ROOT
+
+import pcapwatch
+
+CAPTURE = ROOT / "fixtures" / "proxy-http10-reuse" / "capture.pcap"
+#: The field's own compressors, so that what they write is read, not only what this project's libraries write.
+COMPRESSORS = {"gzip": ["gzip", "-c"], "zstd": ["zstd", "-qc"], "lz4": ["lz4", "-qc"], "xz": ["xz", "-c"]}
+NEEDED = pytest.mark.skipif(
+    not all(which(tool) for tool in (*COMPRESSORS, "editcap", "mergecap")),
+    reason="gzip, zstd, lz4, xz, editcap and mergecap are not all installed",
+)
+pytestmark = NEEDED
+
+
+def compressed(data: bytes, kind: str) -> bytes:
+    """The bytes by the tool of that name."""
+    return subprocess.run(COMPRESSORS[kind], input=data, capture_output=True, check=True).stdout
+
+
+def rows(report: pcapwatch.Report) -> pd.DataFrame:
+    """The connections without where they are, which differs between sets."""
+    table = report.connections
+    return table.drop(columns=[column for column in table.columns if column.endswith("_frame") or column == "file"])
+
+
+@pytest.fixture(scope="module")
+def whole() -> pcapwatch.Report:
+    """The capture as one plain file."""
+    return pcapwatch.analyze(CAPTURE)
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory, whole: pcapwatch.Report) -> list[Path]:
+    """The capture in five files, as tcpdump rotates."""
+    folder = tmp_path_factory.mktemp("parts")
+    each = whole.quality.packets // 5 + 1
+    command = ["editcap", "-F", "nsecpcap", "-c", str(each), str(CAPTURE), str(folder / "part.pcap")]
+    subprocess.run(command, check=True)
+    found = sorted(folder.iterdir())
+    assert len(found) == 5
+    return found
+
+
+def test_a_rotated_set_of_mixed_compression(tmp_path: Path, parts: list[Path], whole: pcapwatch.Report) -> None:
+    """Each file packed another way, and named so that the names say nothing: the answer of the one plain file."""
+    for place, (part, kind) in enumerate(zip(parts, [*COMPRESSORS, None], strict=True)):
+        data = part.read_bytes()
+        (tmp_path / f"{9 - place}.cap").write_bytes(compressed(data, kind) if kind else data)
+    report = pcapwatch.analyze(tmp_path)
+    assert [file["compression"] for file in report.summary["capture"]["files"]] == [*COMPRESSORS, "none"]
+    pd.testing.assert_frame_equal(rows(report), rows(whole))
+    assert report.quality.concerns == whole.quality.concerns
+
+
+@pytest.mark.parametrize("kind", COMPRESSORS)
+def test_members_one_after_the_other(tmp_path: Path, kind: str, whole: pcapwatch.Report) -> None:
+    """A file packed in two pieces, as log rotation and parallel compressors do."""
+    data = CAPTURE.read_bytes()
+    file = tmp_path / "members"
+    file.write_bytes(compressed(data[:5000], kind) + compressed(data[5000:], kind))
+    pd.testing.assert_frame_equal(rows(pcapwatch.analyze(file)), rows(whole))
+
+
+@pytest.mark.parametrize("inner", COMPRESSORS)
+@pytest.mark.parametrize("outer", COMPRESSORS)
+def test_one_inside_another(tmp_path: Path, outer: str, inner: str, whole: pcapwatch.Report) -> None:
+    """A .pcap.gz that was packed again."""
+    file = tmp_path / "nested"
+    file.write_bytes(compressed(compressed(CAPTURE.read_bytes(), inner), outer))
+    report = pcapwatch.analyze(file)
+    assert report.summary["capture"]["files"][0]["compression"] == f"{outer}+{inner}"
+    assert report.quality.packets == whole.quality.packets
+
+
+@pytest.mark.parametrize("kind", COMPRESSORS)
+def test_a_stream_that_is_cut(tmp_path: Path, kind: str) -> None:
+    """What came before the cut is read, to the block that the cut is in, and the cut is said with its offset."""
+    count, length = 5000, 1500
+    packets = (struct.pack("<IIII", n, 0, length, length) + random.Random(n).randbytes(length) for n in range(count))
+    file = tmp_path / "cut"
+    packed = compressed(CAPTURE.read_bytes()[:24] + b"".join(packets), kind)
+    file.write_bytes(packed[: len(packed) * 9 // 10])
+    (facts,) = pcapwatch.analyze(file).summary["capture"]["files"]
+    assert re.fullmatch(rf"unreadable from offset \d+: the {kind} data are cut short", facts["problem"] or "")
+    # Nine tenths of the bytes, less a block of at most 4 MiB, the largest that these tools write.
+    assert count * 9 // 10 + 20 > facts["packets"] > count * 9 // 10 - (4 << 20) // length - 100
+
+
+@pytest.mark.parametrize("kind", COMPRESSORS)
+def test_a_stream_cut_before_its_first_block_ends(tmp_path: Path, kind: str) -> None:
+    """Where nothing at all can be had of it, that is one line with exit 2."""
+    file = tmp_path / "cut"
+    file.write_bytes(compressed(CAPTURE.read_bytes(), kind)[:16])
+    with pytest.raises(pcapwatch.CaptureError, match=rf"cannot be read: the {kind} data are cut short \(offset 0\)"):
+        pcapwatch.analyze(file)
+
+
+@pytest.mark.parametrize("kind", COMPRESSORS)
+def test_from_standard_input(kind: str, whole: pcapwatch.Report) -> None:
+    """A pipe is recognised by its first bytes, as a file is."""
+    command = [sys.executable, "-m", "pcapwatch", "connections", "-", "--format", "csv"]
+    done = subprocess.run(command, input=compressed(CAPTURE.read_bytes(), kind), capture_output=True, check=True)
+    assert done.stdout.count(b"\n") == whole.quality.connections + 1
+
+
+def test_merged_by_mergecap(tmp_path: Path, parts: list[Path], whole: pcapwatch.Report) -> None:
+    """mergecap's pcapng of the same files, one interface for each."""
+    merged = tmp_path / "merged.pcapng"
+    subprocess.run(["mergecap", "-w", str(merged), *map(str, parts)], check=True)
+    pd.testing.assert_frame_equal(rows(pcapwatch.analyze(merged)), rows(whole))
+
+
+def test_a_file_twice(tmp_path: Path, whole: pcapwatch.Report) -> None:
+    """By its name twice, by a link and by a copy: read once, each said."""
+    duplicate, link = tmp_path / "copy.pcap", tmp_path / "link.pcap"
+    copy(CAPTURE, duplicate)
+    link.symlink_to(CAPTURE)
+    report = pcapwatch.analyze([CAPTURE, CAPTURE, duplicate, link])
+    assert rows(report).equals(rows(whole))
+    assert sum("is the same file as" in concern for concern in report.quality.concerns) == 3
+
+
+def test_overlap_and_gap(tmp_path: Path, parts: list[Path]) -> None:
+    """What is missing between two files, and what is in both, is said."""
+    first, second, third, *_ = parts
+    joined = tmp_path / "joined.pcap"
+    subprocess.run(["mergecap", "-F", "nsecpcap", "-w", str(joined), str(first), str(second)], check=True)
+    overlapping = pcapwatch.analyze([joined, second, third]).quality.concerns
+    assert any(line.startswith("files overlap by ") for line in overlapping)
+    late = tmp_path / "late.pcap"
+    subprocess.run(["editcap", "-F", "nsecpcap", "-t", "86400", str(second), str(late)], check=True)
+    assert any(line.startswith("gap of 864") for line in pcapwatch.analyze([first, late]).quality.concerns)
