@@ -2,11 +2,13 @@
 //!
 //! Everything here is plain data. Conclusions carry their basis in a field beside them (rule 3 of the house).
 
+mod address;
 mod letters;
 mod mark;
 mod messages;
 mod sight;
 
+pub use address::Address;
 pub use letters::Letters;
 pub use mark::Mark;
 pub use messages::MessageTally;
@@ -15,59 +17,7 @@ pub use sight::Sight;
 use crate::decode::Flags;
 use bitcode::{Decode, Encode};
 use serde::Serialize;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-
-/// An IPv4 (as v4-mapped) or IPv6 address, 16 bytes, ordered and hashed as such.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
-pub struct Address(pub [u8; 16]);
-
-/// By the bytes in order, compared as one number: every packet compares its two addresses.
-impl Ord for Address {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
-    }
-}
-
-impl PartialOrd for Address {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Address {
-    /// From four IPv4 bytes.
-    #[must_use]
-    pub const fn v4(b: [u8; 4]) -> Self {
-        Address([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3]])
-    }
-    /// As the standard library's address, v4-mapped shown as IPv4.
-    #[must_use]
-    pub fn ip(self) -> IpAddr {
-        Ipv6Addr::from(self.0).to_canonical()
-    }
-}
-
-impl From<IpAddr> for Address {
-    fn from(ip: IpAddr) -> Self {
-        match ip {
-            IpAddr::V4(v4) => Address::v4(v4.octets()),
-            IpAddr::V6(v6) => Address(v6.octets()),
-        }
-    }
-}
-
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.ip().fmt(f)
-    }
-}
-
-impl Serialize for Address {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
 
 /// VLAN tags around a flow, part of its key: outer tag in the high half, inner in the low; each 0 (none) or id + 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
