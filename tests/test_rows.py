@@ -69,7 +69,7 @@ def test_show_draws_any_connection(tmp_path: Path) -> None:
     """Not only those that a report gives as examples."""
     capture = many(tmp_path / "many.pcap", 50)
     for number in (1, 33, 50):
-        command = [Path(sys.executable).with_name("pcapwatch"), "show", capture, str(number)]
+        command = [str(Path(sys.executable).with_name("pcapwatch")), "show", str(capture), str(number)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout.split(",")[0]) == (0, f"connection {number}"), done.stderr
 

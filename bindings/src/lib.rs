@@ -146,10 +146,10 @@ where
     let schema: Arc<Schema> = schema(columns);
     let made = Arc::clone(&schema);
     let failed = |error: io::Error| ArrowError::ExternalError(Box::new(engine::rows_error(&error)));
-    let mut rows = table.read().map(move |next| next.map(&row).map_err(failed));
+    let mut next_rows = table.read().map(move |next| next.map(&row).map_err(failed));
     let (sender, batches) = sync_channel(1);
-    let make = move || {
-        let mut next = || next_batch(columns, &made, &mut rows);
+    let work = move || {
+        let mut next = || next_batch(columns, &made, &mut next_rows);
         // Ends when there is no more, after an error, or when the reader has left.
         while let Some(batch) = next().transpose() {
             let last = batch.is_err();
@@ -158,7 +158,7 @@ where
             }
         }
     };
-    std::thread::Builder::new().name("rows".to_owned()).spawn(make)?;
+    std::thread::Builder::new().name("rows".to_owned()).spawn(work)?;
     Ok(FFI_ArrowArrayStream::new(Box::new(RecordBatchIterator::new(batches.into_iter(), schema))))
 }
 
