@@ -1,7 +1,7 @@
 # Everything a newcomer runs. Each target makes what it needs in .venv/ and target/, and only what is out of date.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench instructions instructions-baseline readme-report lock clean
+.PHONY: help demo test lint bench instructions instructions-baseline profile readme-report lock clean
 
 # The capture that `make demo` shows and the README's report is made from.
 DEMO ?= fixtures/proxy-http10-reuse/capture.pcap
@@ -59,6 +59,9 @@ instructions: ## instructions per packet by valgrind; fails if they grew by over
 
 instructions-baseline: ## make today's count the baseline: on purpose, and with a reason in the commit
 	$(need_rust)$(need_python)@$(count) --write
+
+profile: ## instructions per packet by stage of the engine; writes bench/PROFILE.md
+	$(need_rust)$(need_python)@$(subst bench.instructions,bench.profile,$(count))
 
 readme-report: $(venv)/.engine ## put the real output of `make demo` into README.md
 	$(bin)/python .ci/readme_report.py $(DEMO)

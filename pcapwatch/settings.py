@@ -36,9 +36,11 @@ class Settings:
     answer depends on neither; filter: a BPF expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or
     ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports;
     full_urls: hide no secrets in URLs; max_connections, max_pairs: limits on memory, what they cost is counted in the
-    report; rows_in_memory: rows of each table that a worker keeps in memory, the others wait in an unnamed file in
-    ``TMPDIR`` and the answer is the same; idle_expiry: a connection silent this long is finished; states_at_ns,
-    states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and a grid's step.
+    report; max_tunnel_depth: encapsulations around a packet; max_fragmented_datagrams, max_fragment_bytes,
+    fragment_timeout: what is kept of IP datagrams in fragments, and for how long; rows_in_memory: rows of each table
+    that a worker keeps in memory, the others wait in an unnamed file in ``TMPDIR`` and the answer is the same;
+    idle_expiry: a connection silent this long is finished; states_at_ns, states_every_ns: the instants ``states`` asks
+    for, ns since 1970 UTC and a grid's step.
     """
 
     threads: int | None = None
@@ -52,6 +54,10 @@ class Settings:
     max_connections: int | None = None
     max_pairs: int | None = None
     max_reassembly_bytes: int | None = None
+    max_tunnel_depth: int | None = None
+    max_fragmented_datagrams: int | None = None
+    max_fragment_bytes: int | None = None
+    fragment_timeout: str | None = None
     idle_expiry: str | None = None
     keep_connections: bool = False
     keep_exchanges: bool = False
@@ -70,6 +76,10 @@ class Settings:
             "max_connections": self.max_connections,
             "max_pairs": self.max_pairs,
             "max_reassembly_bytes": self.max_reassembly_bytes,
+            "max_tunnel_depth": self.max_tunnel_depth,
+            "max_fragmented_datagrams": self.max_fragmented_datagrams,
+            "max_fragment_bytes": self.max_fragment_bytes,
+            "fragment_timeout_ns": parse_duration(self.fragment_timeout) if self.fragment_timeout else None,
             "idle_expiry_ns": parse_duration(self.idle_expiry) if self.idle_expiry else None,
             "time_wait": parse_time_waits(self.time_wait) or None,
             "filter": _compiled(self.filter) if self.filter else None,

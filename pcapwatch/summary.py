@@ -106,6 +106,16 @@ class FileFacts(TypedDict):
     pcapng: PcapngFacts | None
 
 
+class FragmentCounts(TypedDict):
+    """What became of IP fragments, in datagrams; `joined` in packets beside the one that completed each."""
+
+    datagrams: int
+    joined: int
+    overlapping: int
+    incomplete: int
+    evicted: int
+
+
 class CaptureFacts(TypedDict):
     """Files, span, quality."""
 
@@ -125,6 +135,7 @@ class CaptureFacts(TypedDict):
     evicted_connections: int
     overflow_connections: int
     reassembly_overflows: int
+    fragments: FragmentCounts
     anomalies: Counts
     connection_quality: Counts
     capture_host: str | None

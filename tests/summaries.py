@@ -125,6 +125,7 @@ def capture(path: str = "back.pcap", packets: int = 1000, **facts: Any) -> dict[
     }
     usual |= {"captured_bytes": 100 * packets, "original_bytes": 100 * packets, "first_ns": START, "last_ns": end}
     usual |= {"not_analysed": {}, "malformed": {}, "anomalies": {}, "connection_quality": {}, "capture_host": None}
+    usual["fragments"] = dict.fromkeys(("datagrams", "joined", "overlapping", "incomplete", "evicted"), 0)
     counts = ("cut_packets", "clock_steps_back", "duplicates", "evicted_connections", "overflow_connections")
     return usual | dict.fromkeys((*counts, "reassembly_overflows"), 0) | facts
 

@@ -106,6 +106,24 @@ def test_a_reused_tuple_names_its_predecessor(name: str) -> None:
         assert (found["reuse_of"] is not None) == bool(row.get("reused")), row
 
 
+@pytest.mark.parametrize("name", stating("tunnel"))
+def test_a_tunnel_is_named(name: str) -> None:
+    """Connections inside a tunnel of the lab carry its kind and its number."""
+    for row, found in pairs_of(name):
+        assert found["tunnel"] == row["tunnel"]
+
+
+def test_every_fragment_of_the_lab_found_its_datagram() -> None:
+    """Of the tunnel's packets in two fragments none is left over, and nothing of the response is missing."""
+    report = pcapwatch.analyze(paths_of("vxlan-fragments"))
+    fragments = report.summary["capture"]["fragments"]
+    assert fragments["datagrams"] == fragments["joined"] > 0
+    assert "fragment" not in report.summary["capture"]["not_analysed"]
+    [row] = report.connections.to_dict("records")
+    assert row["server_bytes"] > 20_000
+    assert not set(row["quality"])
+
+
 def test_a_vlan_tag_is_named() -> None:
     """Connections of the tagged trunk carry their VLAN id."""
     for row, found in pairs_of("vlan"):

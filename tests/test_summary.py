@@ -12,8 +12,9 @@ import pytest
 from pcapwatch import summary
 
 ENGINE = Path(__file__).parents[1] / "engine" / "src"
-#: The seam, and what the capture files tell of themselves, which goes into it as it is.
-RUST = (ENGINE / "ledger" / "summary.rs", ENGINE / "capture" / "facts.rs")
+#: The seam, what the capture files tell of themselves, and the counts of fragments, which go into it as they are.
+PARTS = ("ledger/summary.rs", "capture/facts.rs", "decode/fragments/counts.rs")
+RUST = tuple(ENGINE / part for part in PARTS)
 
 
 def structs() -> dict[str, list[str]]:

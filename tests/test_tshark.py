@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from crafted.reading import tool_rows
 from oracle import read_connections
+from oracle.known import UNDECODED
 from places import CAPTURES, capture_name
 from tshark.comparing import compare
 from tshark.differences import read_differences
@@ -30,6 +31,8 @@ def test_beside_tshark(paths: tuple[Path, ...], read: Callable[..., list[dict[st
         pytest.skip("the shared captures are not on this machine")
     if len(paths) > 1:
         pytest.skip("tshark follows no connection across the files of a rotated set")
+    if read is read_connections and capture_name(paths) in UNDECODED:
+        pytest.skip(f"the oracle does not decode what is {UNDECODED[capture_name(paths)]}")
     found = set(compare(read(*paths), read_streams(paths[0])))
     listed = LISTED.lines.get(capture_name(paths), set())
     assert sorted(found - listed) == [], "differences that are not listed"

@@ -6,9 +6,7 @@ use crate::column::{
 };
 use pcapwatch_engine::engine::Outcome;
 use pcapwatch_engine::ledger::{Estimate, estimate};
-use pcapwatch_engine::record::{
-    ConnectionRecord, HttpFacts, Protocol, Role, Side, State, TimeWaitFacts, TlsNames, Tunnel,
-};
+use pcapwatch_engine::record::{ConnectionRecord, HttpFacts, Protocol, Role, Side, State, TimeWaitFacts, TlsNames};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -94,15 +92,6 @@ fn state(state: State) -> Option<Cow<'static, str>> {
     text(state.as_str())
 }
 
-/// `vlan 7`, `vlan 7.12` (outer first); none without tags.
-fn tunnel(tunnel: Tunnel) -> Option<Cow<'static, str>> {
-    match (tunnel.0 >> 16, tunnel.0 & 0xffff) {
-        (0, 0) => None,
-        (0, one) | (one, 0) => Some(format!("vlan {}", one - 1).into()),
-        (outer, inner) => Some(format!("vlan {}.{}", outer - 1, inner - 1).into()),
-    }
-}
-
 fn announced(http: &HttpFacts) -> &'static str {
     match (http.announced_client, http.announced_server) {
         (true, true) => "both",
@@ -126,7 +115,7 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "server", "address", Written, |r, cell| write!(cell, "{}", r.record().server.0);
     "server_port", "port", Int, |r| whole(r.record().server.1);
     "role_basis", "how the roles are known: syn, syn_ack, http, tls, port, first_packet", Text, |r| text(r.record().role_basis.as_str());
-    "tunnel", "VLAN tags, outer first", Text, |r| tunnel(r.record().tunnel);
+    "tunnel", "VLAN tags and tunnels around the first packet, outermost first", Text, |r| r.outcome.tunnels.text(r.record());
     "start", "first packet, UTC", Time, |r| Some(r.record().first.ts_ns);
     "end", "last packet, UTC", Time, |r| Some(r.record().last.ts_ns);
     "first_frame", "frame number of the first packet in its file", Int, |r| whole(r.record().first.frame());

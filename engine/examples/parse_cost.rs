@@ -11,7 +11,7 @@ use etherparse::{LaxSlicedPacket, TransportSlice};
 use pcap_parser::traits::PcapReaderIterator;
 use pcap_parser::{Block, LegacyPcapReader, PcapBlockOwned, PcapError, PcapNGReader};
 use pcapwatch_engine::capture::{Batch, CaptureSet};
-use pcapwatch_engine::decode::{Header, decode};
+use pcapwatch_engine::decode::{Header, TUNNEL_DEPTH, decode};
 use pcapwatch_engine::settings::Settings;
 use std::hint::black_box;
 use std::io::Cursor;
@@ -127,8 +127,8 @@ fn first_batch(file: &'static [u8]) -> Batch {
 fn segments(batch: &Batch) -> u32 {
     let mut headers = vec![Header::default(); batch.packets.len()];
     let pairs = batch.packets.iter().zip(&mut headers);
-    let decoded = pairs.map(|(packet, header)| decode(packet, batch.bytes(packet), 0, header));
-    let count = decoded.filter(Result::is_ok).count() as u32;
+    let decoded = pairs.map(|(packet, header)| decode(packet, batch.bytes(packet), 0, TUNNEL_DEPTH, header));
+    let count = decoded.flatten().count() as u32;
     black_box(&headers);
     count
 }

@@ -28,6 +28,7 @@ use crate::rows::Sorted;
 use crate::settings::Settings;
 use crate::tcp::connection::Connection;
 use crate::tcp::state::Anomaly;
+use crate::tunnels::{TunnelNames, Tunnels};
 use front::{Decoded, Front};
 use roaring::RoaringTreemap;
 use shard::Shard;
@@ -52,7 +53,7 @@ impl Engine {
     pub fn new(settings: &Settings) -> Self {
         let count = settings.threads.clamp(1, PARTITIONS);
         let shards = (0..count).map(|index| Shard::new(index, count, settings)).collect();
-        Engine { settings: settings.clone(), front: Front::new(count), shards, decoded: Decoded::default() }
+        Engine { settings: settings.clone(), front: Front::new(count, settings), shards, decoded: Decoded::default() }
     }
 
     /// Takes a batch of consecutive packets in this thread, of those the ones in `mask`, showing each segment with its
@@ -85,7 +86,7 @@ impl Engine {
             }
         }
         let mut collector = collector.unwrap_or_else(|| Collector::new(&self.settings));
-        let mut facts = self.front.into_facts();
+        let (mut facts, names) = self.front.into_facts();
         facts.files = capture.files;
         facts.repeated_files = capture.repeated;
         facts.clock_steps_back = capture.clock_steps_back;
@@ -95,13 +96,14 @@ impl Engine {
         for (Anomaly(state, event), count) in std::mem::take(&mut collector.anomalies) {
             facts.anomalies.insert(format!("{state} {event}"), count);
         }
-        conclude(collector, facts, &opened, &self.settings)
+        conclude(collector, facts, names, &opened, &self.settings)
     }
 }
 
 fn conclude(
     collector: Collector,
     facts: CaptureFacts,
+    names: TunnelNames,
     opened: &RoaringTreemap,
     settings: &Settings,
 ) -> Result<Outcome, SourceError> {
@@ -114,7 +116,8 @@ fn conclude(
     if let Some(spans) = collector.spans {
         summary.states = spans.finish(&lengths, capture_end_ns);
     }
-    Ok(Outcome { summary, connections, exchanges, lengths, capture_end_ns, opened })
+    let tunnels = names.into_tunnels(collector.tunnels);
+    Ok(Outcome { summary, connections, tunnels, exchanges, lengths, capture_end_ns, opened })
 }
 
 /// Rows that cannot be written or read again, in one line.
@@ -131,6 +134,8 @@ pub struct Outcome {
     pub summary: Summary,
     /// One per connection, in order of first packet, if kept.
     pub connections: Arc<Sorted<ConnectionRecord>>,
+    /// What their tunnels are called.
+    pub tunnels: Tunnels,
     /// In order of connection and index, if kept.
     pub exchanges: Arc<Sorted<Exchange>>,
     /// How long each host holds TIME_WAIT, for what was not observed.

@@ -4,7 +4,7 @@
 //! packets of those asked for again, through the same state machines.
 
 use crate::capture::{Batch, CaptureSet, SourceError};
-use crate::decode::{Flags, FlowKey, Header, Segment, decode_any};
+use crate::decode::{Flags, FlowKey, Header, NotAnalysed, Segment, decode_any};
 use crate::engine::{Engine, Outcome, Reader};
 use crate::http::{Sniff, sniff};
 use crate::ledger::estimate;
@@ -137,8 +137,13 @@ pub fn draw(
         while set.next_batch(&mut batch, settings.batch_packets)? {
             let Some(last) = batch.packets.last().map(|packet| (packet.file, packet.frame)) else { break };
             if from <= last {
-                let decoded = |packet: &_| decode_any(packet, batch.bytes(packet), 0);
-                let mask: Vec<bool> = batch.packets.iter().map(|p| decoded(p).is_ok_and(|h| is_wanted(&h))).collect();
+                let decoded = |packet: &_| decode_any(packet, batch.bytes(packet), 0, settings.max_tunnel_depth);
+                let wanted = |packet: &_| match decoded(packet) {
+                    Ok(header) => is_wanted(&header),
+                    // Whose it is, and with which others, is known when the datagram is whole.
+                    Err(reason) => reason == NotAnalysed::Fragment,
+                };
+                let mask: Vec<bool> = batch.packets.iter().map(wanted).collect();
                 engine.feed_watching(&mut batch, Some(&mask), &mut |segment, connection| {
                     if let Some(drawing) = drawings.get_mut(&connection.ordinal) {
                         drawing.add(segment, connection);

@@ -21,3 +21,4 @@ pub mod record;
 pub mod rows;
 pub mod settings;
 pub mod tcp;
+pub mod tunnels;

@@ -19,9 +19,51 @@ use bitcode::{Decode, Encode};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// VLAN tags around a flow, part of its key: outer tag in the high half, inner in the low; each 0 (none) or id + 1.
+/// What is around a flow's packets. VLAN tags alone: the outer in bits 16 to 31, the inner in bits 0 to 15, each 0
+/// (none) or id + 1. With any other identifier: [`Tunnel::HASHED`] and a hash of them all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
-pub struct Tunnel(pub u32);
+pub struct Tunnel(pub u64);
+
+impl Tunnel {
+    /// The rest is a hash of the identifiers around the packet.
+    pub const HASHED: u64 = 1 << 63;
+    /// There is more around the packet than VLAN tags, so that its name is in its headers. Not part of the key.
+    pub const NAMED: u64 = 1 << 62;
+
+    /// Of up to two tags, 0 for none. Id 0 marks a frame that has a priority and belongs to no VLAN (802.1Q §9.6), so
+    /// that a flow whose one direction carries such tags keeps one key.
+    #[must_use]
+    pub const fn vlans(outer: u16, inner: u16) -> Tunnel {
+        const fn half(id: u16) -> u64 {
+            if id == 0 { 0 } else { id as u64 + 1 }
+        }
+        Tunnel(half(outer) << 16 | half(inner))
+    }
+
+    /// What flows are told apart by.
+    #[inline]
+    #[must_use]
+    pub const fn key(self) -> Tunnel {
+        Tunnel(self.0 & !Tunnel::NAMED)
+    }
+
+    /// Whether the headers have a name for it that is not in this number.
+    #[must_use]
+    pub const fn is_named(self) -> bool {
+        self.0 & Tunnel::NAMED != 0
+    }
+
+    /// `vlan 7`, `vlan 7.12` (outer first); none without tags, nor where the number is a hash.
+    #[must_use]
+    pub fn vlan_text(self) -> Option<String> {
+        match (self.0 >> 16 & 0xffff, self.0 & 0xffff) {
+            _ if self.0 & Tunnel::HASHED != 0 => None,
+            (0, 0) => None,
+            (0, one) | (one, 0) => Some(format!("vlan {}", one - 1)),
+            (outer, inner) => Some(format!("vlan {}.{}", outer - 1, inner - 1)),
+        }
+    }
+}
 
 /// The two roles of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Encode, Decode)]
@@ -431,7 +473,7 @@ pub struct ConnectionRecord {
     pub server: (Address, u16),
     /// How the roles are known.
     pub role_basis: RoleBasis,
-    /// VLAN tags.
+    /// What is around its packets.
     pub tunnel: Tunnel,
     /// First packet.
     pub first: Mark,

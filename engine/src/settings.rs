@@ -17,6 +17,16 @@ pub struct Settings {
     pub idle_expiry_ns: i64,
     /// Out-of-order bytes kept per direction of a connection; beyond it the hole is declared a gap.
     pub max_reassembly_bytes: usize,
+    /// Most encapsulations (tunnels, label stacks, sessions; VLAN tags do not count) around a packet, up to 16; one with
+    /// more is counted under `tunnel_depth`.
+    pub max_tunnel_depth: u8,
+    /// Most IP datagrams of which some fragments are kept; beyond it the longest idle is given up and counted.
+    pub max_fragmented_datagrams: usize,
+    /// Most bytes of fragments kept, with about 100 for each beside its own; beyond it the longest idle is given up and
+    /// counted.
+    pub max_fragment_bytes: usize,
+    /// A datagram whose fragments have not all come within this is given up and counted.
+    pub fragment_timeout_ns: i64,
     /// Longest HTTP message head kept while incomplete; beyond it the stream is no longer read as HTTP.
     pub max_head_bytes: usize,
     /// Most (client, server, port) pairs, and most hosts, kept apart; the rest is totalled under "other".
@@ -76,6 +86,10 @@ impl Default for Settings {
             max_connections: 1_000_000,
             idle_expiry_ns: 3600 * SECOND,
             max_reassembly_bytes: 1 << 20,
+            max_tunnel_depth: crate::decode::TUNNEL_DEPTH,
+            max_fragmented_datagrams: 4096,
+            max_fragment_bytes: 4 << 20,
+            fragment_timeout_ns: 30 * SECOND,
             max_head_bytes: 64 << 10,
             max_pairs: 10_000,
             keep_connections: false,

@@ -3,7 +3,7 @@
 //! Packet counts are what `capinfos -c` (Wireshark 4) prints for each file.
 
 use pcapwatch_engine::capture::{Batch, CaptureSet, SetFacts};
-use pcapwatch_engine::decode::decode_any;
+use pcapwatch_engine::decode::{TUNNEL_DEPTH, decode_any};
 use pcapwatch_engine::settings::Settings;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -125,7 +125,7 @@ fn read(path: &Path) -> (SetFacts, BTreeMap<String, u64>) {
     let mut kinds = BTreeMap::new();
     while set.next_batch(&mut batch, 1000).unwrap() {
         for (packet, ordinal) in batch.packets.iter().zip(batch.first_ordinal..) {
-            let decoded = decode_any(packet, batch.bytes(packet), ordinal);
+            let decoded = decode_any(packet, batch.bytes(packet), ordinal, TUNNEL_DEPTH);
             let kind = decoded.map_or_else(|reason| reason.kind().into_owned(), |_| "tcp".to_owned());
             *kinds.entry(kind).or_default() += 1;
         }

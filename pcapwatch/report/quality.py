@@ -59,10 +59,14 @@ def quality_of(summary: Summary) -> Quality:
 
 def _concerns(capture: CaptureFacts) -> Iterator[str]:
     yield from file_concerns(capture)
+    fragments = capture["fragments"]
     counted_losses = (
         (capture["evicted_connections"], "connection", "ended early by the limit on memory (--max-connections)"),
         (capture["overflow_connections"], "connection", "of pairs beyond --max-pairs, in the totals only"),
         (capture["reassembly_overflows"], "out-of-order byte", "given up by the limit on memory"),
+        (fragments["overlapping"], "fragmented datagram", "given up because its fragments overlap"),
+        (fragments["incomplete"], "fragmented datagram", "of which fragments are missing"),
+        (fragments["evicted"], "fragmented datagram", "given up by the limit on memory"),
         (capture["cut_packets"], "packet", "captured cut short: heads of HTTP may be missing"),
     )
     yield from (f"{counted(number, noun)} {what}" for number, noun, what in counted_losses if number)
@@ -97,6 +101,8 @@ def _remarks(capture: CaptureFacts) -> Iterator[str]:
     if not capture["connection_quality"].get("gap"):
         yield "no gaps"
     yield f"{counted(capture['duplicates'], 'duplicate')} removed" if capture["duplicates"] else "no duplicates"
+    if joined := capture["fragments"]["datagrams"]:
+        yield f"{counted(joined, 'datagram')} put together from fragments"
     skipped = sum(capture["not_analysed"].values())
     yield f"{counted(skipped, 'packet')} not analysed" + (f": {_kinds(capture['not_analysed'])}" if skipped else "")
 

@@ -148,9 +148,9 @@ def build(
     return bytes(ethernet / network / tcp / data)
 
 
-def write_capture(path: Path, packets: list[Crafted]) -> Path:
-    """A nanosecond pcap of the packets, in their order; returns the path."""
-    out = [struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262_144, 1)]
+def write_capture(path: Path, packets: list[Crafted], link: int = 1) -> Path:
+    """A nanosecond pcap of the packets, in their order, of this link type; returns the path."""
+    out = [struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262_144, link)]
     for packet in packets:
         ns = EPOCH_NS + round(packet.at_s * 1_000_000) * 1_000
         size = len(packet.data)

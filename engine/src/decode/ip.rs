@@ -6,7 +6,7 @@ use crate::record::Address;
 /// TCP's protocol number (<https://www.iana.org/assignments/protocol-numbers>).
 pub const TCP: u8 = 6;
 
-/// A whole IP packet that carries TCP.
+/// A whole IP packet that carries TCP, or is read as if it did.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
     /// Source address.
@@ -18,6 +18,43 @@ pub struct Datagram<'a> {
     /// IPv4 identification.
     pub ip_id: Option<u16>,
     /// The TCP segment.
+    pub rest: Span<'a>,
+}
+
+/// What identifies one IP packet's ends, for layers below TCP.
+#[derive(Clone, Copy, Debug)]
+pub struct Ends {
+    /// Source address.
+    pub src: Address,
+    /// Destination address.
+    pub dst: Address,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// IPv4 identification; so `None` is IPv6.
+    pub ip_id: Option<u16>,
+}
+
+/// Where a fragment belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Identification: 16 bits of IPv4, 32 of IPv6.
+    pub id: u32,
+    /// Bytes of the datagram in front of it.
+    pub offset: u32,
+    /// Whether it is not the last.
+    pub more: bool,
+}
+
+/// An IP packet, whatever it carries.
+#[derive(Clone, Copy, Debug)]
+pub struct IpPacket<'a> {
+    /// Its ends.
+    pub ends: Ends,
+    /// What it carries.
+    pub protocol: u8,
+    /// Where it belongs, if it is not whole.
+    pub fragment: Option<Place>,
+    /// What is inside.
     pub rest: Span<'a>,
 }
 

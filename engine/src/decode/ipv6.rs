@@ -1,8 +1,8 @@
 //! IPv6 and its extension headers (RFC 8200).
 
 use super::NotAnalysed;
-use super::ip::{Datagram, TCP};
-use super::span::{Span, field, u8_at, u16_at};
+use super::ip::{Datagram, Ends, IpPacket, Place, TCP};
+use super::span::{Span, field, u8_at, u16_at, u32_at};
 use crate::record::Address;
 
 const HEADER: usize = 40;
@@ -25,9 +25,46 @@ const FRAGMENT_FIELD: usize = 2;
 /// Offset and the more-fragments flag: zero in an "atomic" fragment, which is a whole packet (RFC 6946).
 const FRAGMENT_BITS: u16 = 0xfff9;
 
+const MORE_FRAGMENTS: u16 = 0x0001;
+const OFFSET_BITS: u16 = 0xfff8;
+const FRAGMENT_ID: usize = 4;
+
 /// A whole IPv6 packet that carries TCP.
 #[inline]
 pub fn parse_ipv6(span: Span<'_>) -> Result<Datagram<'_>, NotAnalysed> {
+    let (header, rest) = open(span)?;
+    let upper = skip_extensions(u8_at(header, NEXT_HEADER), rest)?;
+    if upper.fragment.is_some() {
+        return Err(NotAnalysed::Fragment);
+    }
+    if upper.protocol != TCP {
+        return Err(NotAnalysed::IpProtocol(upper.protocol));
+    }
+    Ok(Datagram {
+        src: Address(field(header, SOURCE)),
+        dst: Address(field(header, DESTINATION)),
+        ttl: u8_at(header, HOP_LIMIT),
+        ip_id: None,
+        rest: upper.rest,
+    })
+}
+
+/// Any IPv6 packet.
+pub fn parse_any_ipv6(span: Span<'_>) -> Result<IpPacket<'_>, NotAnalysed> {
+    let (header, rest) = open(span)?;
+    let upper = skip_extensions(u8_at(header, NEXT_HEADER), rest)?;
+    let ends = Ends {
+        src: Address(field(header, SOURCE)),
+        dst: Address(field(header, DESTINATION)),
+        ttl: u8_at(header, HOP_LIMIT),
+        ip_id: None,
+    };
+    Ok(IpPacket { ends, protocol: upper.protocol, fragment: upper.fragment, rest: upper.rest })
+}
+
+/// The fixed header, and what follows it.
+#[inline]
+fn open(span: Span<'_>) -> Result<(&[u8; HEADER], Span<'_>), NotAnalysed> {
     let header = span.header::<HEADER>("ip_length")?;
     if u8_at(header, VERSION) >> 4 != 6 {
         return Err(NotAnalysed::Malformed("ip_version"));
@@ -37,31 +74,37 @@ pub fn parse_ipv6(span: Span<'_>) -> Result<Datagram<'_>, NotAnalysed> {
         0 => span,
         stated => span.stated(HEADER as u32 + stated),
     };
-    let rest = skip_extensions(u8_at(header, NEXT_HEADER), packet.after(HEADER))?;
-    Ok(Datagram {
-        src: Address(field(header, SOURCE)),
-        dst: Address(field(header, DESTINATION)),
-        ttl: u8_at(header, HOP_LIMIT),
-        ip_id: None,
-        rest,
-    })
+    Ok((header, packet.after(HEADER)))
 }
 
-/// Passes over the extension headers up to TCP. Each takes eight bytes at least, so that this ends.
+/// What comes after the extension headers.
+#[derive(Clone, Copy, Debug)]
+pub struct Upper<'a> {
+    /// Its protocol.
+    pub protocol: u8,
+    /// Where it belongs, if it is not whole.
+    pub fragment: Option<Place>,
+    /// The bytes.
+    pub rest: Span<'a>,
+}
+
+/// Passes over the extension headers up to what is none, or to a fragment. Each takes eight bytes at least, so that
+/// this ends.
 #[inline]
-fn skip_extensions(mut next: u8, mut rest: Span<'_>) -> Result<Span<'_>, NotAnalysed> {
-    while next != TCP {
-        if !matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS) {
-            return Err(NotAnalysed::IpProtocol(next));
-        }
+pub fn skip_extensions(mut next: u8, mut rest: Span<'_>) -> Result<Upper<'_>, NotAnalysed> {
+    while matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS) {
         let extension = rest.header::<EXTENSION>("ip_extension_length")?;
-        if next == FRAGMENT && u16_at(extension, FRAGMENT_FIELD) & FRAGMENT_BITS != 0 {
-            return Err(NotAnalysed::Fragment);
-        }
+        let is_fragment = next == FRAGMENT;
         // A fragment header has no length: that byte is reserved.
-        let more = if next == FRAGMENT { 0 } else { usize::from(u8_at(extension, EXTENSION_LENGTH)) };
+        let more = if is_fragment { 0 } else { usize::from(u8_at(extension, EXTENSION_LENGTH)) };
         next = u8_at(extension, 0);
         rest = rest.after(EXTENSION * (1 + more));
+        let bits = u16_at(extension, FRAGMENT_FIELD);
+        if is_fragment && bits & FRAGMENT_BITS != 0 {
+            let (offset, more) = (u32::from(bits & OFFSET_BITS), bits & MORE_FRAGMENTS != 0);
+            let place = Place { id: u32_at(extension, FRAGMENT_ID), offset, more };
+            return Ok(Upper { protocol: next, fragment: Some(place), rest });
+        }
     }
-    Ok(rest)
+    Ok(Upper { protocol: next, fragment: None, rest })
 }

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 /// How many independent parts the 4-tuples are split into.
 pub const PARTITIONS: usize = 64;
 
-/// The two ends of a flow in an order that does not depend on direction, and the VLAN around it.
+/// The two ends of a flow in an order that does not depend on direction, and the tunnel around it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FlowKey {
     low: Address,
@@ -22,7 +22,8 @@ impl Hash for FlowKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u128(u128::from_ne_bytes(self.low.0));
         state.write_u128(u128::from_ne_bytes(self.high.0));
-        state.write_u64(u64::from(self.tunnel.0) << 32 | u64::from(self.low_port) << 16 | u64::from(self.high_port));
+        let ports = u64::from(self.low_port) << 16 | u64::from(self.high_port);
+        state.write_u64(self.tunnel.0.rotate_left(32) ^ ports);
     }
 }
 
@@ -91,7 +92,7 @@ impl FlowKey {
             .rotate_left(29)
             .wrapping_add(word(&self.high))
             .wrapping_add(ports << 20)
-            .wrapping_add(u64::from(self.tunnel.0))
+            .wrapping_add(self.tunnel.0)
             .wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed >> 58) as usize
     }

@@ -4,13 +4,15 @@ use super::NotAnalysed;
 use std::borrow::Cow;
 
 impl NotAnalysed {
-    /// The word for the report: `udp`, `arp`, `fragment`, `truncated`, `link_type_105`, `malformed_ip_header_length`.
+    /// The word for the report: `udp`, `arp`, `fragment`, `truncated`, `link_type_147`, `malformed_ip_header_length`.
     #[must_use]
     pub fn kind(&self) -> Cow<'static, str> {
         match *self {
             NotAnalysed::LinkType(number) => format!("link_type_{number}").into(),
             NotAnalysed::EtherType(number) => ethertype_word(number),
             NotAnalysed::IpProtocol(number) => ip_protocol_word(number),
+            NotAnalysed::Ppp(number) => ppp_word(number),
+            NotAnalysed::Named(name) => name.into(),
             NotAnalysed::Fragment => "fragment".into(),
             NotAnalysed::Truncated => "truncated".into(),
             NotAnalysed::Malformed(name) => format!("malformed_{name}").into(),
@@ -61,6 +63,19 @@ fn ip_protocol_word(number: u8) -> Cow<'static, str> {
     word.into()
 }
 
+/// <https://www.iana.org/assignments/ppp-numbers>.
+fn ppp_word(number: u16) -> Cow<'static, str> {
+    let word = match number {
+        0x003d => "ppp_multilink",
+        0x00fb | 0x00fd => "ppp_compressed",
+        0x0053 | 0x0055 => "encrypted",
+        0x002d | 0x002f => "ppp_van_jacobson",
+        0x8000..=0xffff => "ppp_control",
+        _ => return format!("ppp_0x{number:04x}").into(),
+    };
+    word.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,7 +83,7 @@ mod tests {
     #[test]
     fn kinds_are_words_a_user_knows() {
         let cases = [
-            (NotAnalysed::LinkType(105), "link_type_105"),
+            (NotAnalysed::LinkType(147), "link_type_147"),
             (NotAnalysed::EtherType(0x0026), "llc"),
             (NotAnalysed::EtherType(0x0806), "arp"),
             (NotAnalysed::EtherType(0x8847), "mpls"),
@@ -76,6 +91,10 @@ mod tests {
             (NotAnalysed::IpProtocol(17), "udp"),
             (NotAnalysed::IpProtocol(47), "gre"),
             (NotAnalysed::IpProtocol(253), "ip_protocol_253"),
+            (NotAnalysed::Ppp(0xc021), "ppp_control"),
+            (NotAnalysed::Ppp(0x00fd), "ppp_compressed"),
+            (NotAnalysed::Ppp(0x002b), "ppp_0x002b"),
+            (NotAnalysed::Named("encrypted"), "encrypted"),
             (NotAnalysed::Fragment, "fragment"),
             (NotAnalysed::Truncated, "truncated"),
             (NotAnalysed::Malformed("ip_header_length"), "malformed_ip_header_length"),

@@ -1,15 +1,17 @@
-//! Link types: which header is in front of the IP header (<https://www.tcpdump.org/linktypes.html>).
+//! The plain link types: which header is in front of the IP header (<https://www.tcpdump.org/linktypes.html>). The rest
+//! are [`super::walk`]'s.
 
 use super::ethernet;
 use super::null;
 use super::sll;
 use super::span::{Span, u8_at};
+use super::walk::{Next, Step};
 use super::{NotAnalysed, ethertype};
 use crate::capture::LinkType;
 use crate::record::Tunnel;
 
 const NULL: u32 = 0;
-const ETHERNET: u32 = 1;
+pub const ETHERNET: u32 = 1;
 /// What most captures are of.
 pub const ETHERNET_LINK: LinkType = LinkType(ETHERNET);
 /// `DLT_RAW` of most systems, which some tools write in place of `LINKTYPE_RAW`.
@@ -18,10 +20,10 @@ const RAW_DLT: u32 = 12;
 const RAW_DLT_OPENBSD: u32 = 14;
 const RAW: u32 = 101;
 const LOOP: u32 = 108;
-const LINUX_SLL: u32 = 113;
+pub const LINUX_SLL: u32 = 113;
 const IPV4: u32 = 228;
 const IPV6: u32 = 229;
-const LINUX_SLL2: u32 = 276;
+pub const LINUX_SLL2: u32 = 276;
 
 /// What a link header says of what follows it.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +58,12 @@ fn by_version(span: Span<'_>) -> Result<Frame<'_>, NotAnalysed> {
         6 => Ok(bare(ethertype::IPV6, span)),
         _ => Err(NotAnalysed::Malformed("ip_version")),
     }
+}
+
+/// The same, as a step among others.
+pub fn by_version_step(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
+    let frame = by_version(span)?;
+    Ok(Step::to(Next::EtherType(frame.ethertype), frame.rest))
 }
 
 /// A packet that has no tags.

@@ -34,6 +34,8 @@ pub struct Header {
     pub captured_len: u32,
     /// Of the options, what tells one packet from the next: `TSval`, and the first SACK block's right edge.
     pub options_print: u32,
+    /// What its tunnel is called: a number that [`crate::tunnels`] gives out, 0 for no name beside the key's.
+    pub tunnel_name: u32,
     /// IPv4 identification; `None` for IPv6.
     pub ip_id: Option<u16>,
     /// Flags.
@@ -68,7 +70,7 @@ impl Header {
         if self.from_low { self.key.high() } else { self.key.low() }
     }
 
-    /// VLAN tags around the packet.
+    /// What is around the packet.
     #[must_use]
     pub const fn tunnel(&self) -> Tunnel {
         self.key.tunnel()

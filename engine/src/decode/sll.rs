@@ -5,12 +5,28 @@ use super::NotAnalysed;
 use super::ethernet::parse_tags;
 use super::link::Frame;
 use super::span::{Span, u16_at};
+use super::walk::{Next, Step};
+use super::{ieee80211, prism, radiotap};
 
 const SLL_HEADER: usize = 16;
+const SLL_HARDWARE: usize = 2;
 const SLL_PROTOCOL: usize = 14;
 
 const SLL2_HEADER: usize = 20;
 const SLL2_PROTOCOL: usize = 0;
+const SLL2_HARDWARE: usize = 8;
+
+/// Hardware types whose packets are not what the protocol field says (`linux/if_arp.h`).
+mod hardware {
+    pub const IEEE80211: u16 = 801;
+    pub const IEEE80211_PRISM: u16 = 802;
+    pub const IEEE80211_RADIOTAP: u16 = 803;
+    pub const NETLINK: u16 = 824;
+}
+/// `LINUX_SLL_P_802_2`: a frame without a type, which begins with LLC.
+const PROTOCOL_LLC: u16 = 4;
+/// `LINUX_SLL_P_802_3`: Novell's frames, which have no LLC.
+const PROTOCOL_NOVELL: u16 = 1;
 
 /// A version 1 packet.
 pub fn parse_sll(span: Span<'_>) -> Result<Frame<'_>, NotAnalysed> {
@@ -22,4 +38,30 @@ pub fn parse_sll(span: Span<'_>) -> Result<Frame<'_>, NotAnalysed> {
 pub fn parse_sll2(span: Span<'_>) -> Result<Frame<'_>, NotAnalysed> {
     let header = span.header::<SLL2_HEADER>("sll2_length")?;
     parse_tags(u16_at(header, SLL2_PROTOCOL), span.after(SLL2_HEADER))
+}
+
+/// A version 1 packet that is not plain.
+pub fn parse_cooked(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
+    let header = span.header::<SLL_HEADER>("sll_length")?;
+    by_hardware(u16_at(header, SLL_HARDWARE), u16_at(header, SLL_PROTOCOL), span.after(SLL_HEADER))
+}
+
+/// A version 2 packet that is not plain.
+pub fn parse_cooked2(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
+    let header = span.header::<SLL2_HEADER>("sll2_length")?;
+    by_hardware(u16_at(header, SLL2_HARDWARE), u16_at(header, SLL2_PROTOCOL), span.after(SLL2_HEADER))
+}
+
+/// The protocol field is an Ethernet type, but for some hardware and some small numbers.
+fn by_hardware(hardware: u16, ethertype: u16, rest: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
+    let next = match (hardware, ethertype) {
+        (hardware::IEEE80211, _) => Next::Link(ieee80211::IEEE802_11),
+        (hardware::IEEE80211_PRISM, _) => Next::Link(prism::IEEE802_11_PRISM),
+        (hardware::IEEE80211_RADIOTAP, _) => Next::Link(radiotap::IEEE802_11_RADIOTAP),
+        (hardware::NETLINK, _) => return Err(NotAnalysed::Named("netlink")),
+        (_, PROTOCOL_LLC) => Next::Llc,
+        (_, PROTOCOL_NOVELL) => return Err(NotAnalysed::EtherType(PROTOCOL_NOVELL)),
+        (_, other) => Next::EtherType(other),
+    };
+    Ok(Step::to(next, rest))
 }

@@ -45,7 +45,7 @@ pub struct Header<'a> {
     /// Checksum field.
     pub checksum: u16,
     /// Length the header states.
-    pub header_len: usize,
+    pub len: usize,
     /// Options, as far as they were captured.
     pub options: &'a [u8],
     /// What follows the header.
@@ -69,7 +69,7 @@ pub fn parse_tcp(span: Span<'_>) -> Result<Header<'_>, NotAnalysed> {
         flags: Flags(offset_and_flags & 0x0fff),
         window: u16_at(header, WINDOW),
         checksum: u16_at(header, CHECKSUM),
-        header_len: header_length,
+        len: header_length,
         options,
         payload: span.after(header_length),
     })

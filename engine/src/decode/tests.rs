@@ -6,15 +6,15 @@ use crate::record::{Address, Tunnel};
 use proptest::prelude::*;
 
 /// The header of one packet.
-fn decode(packet: &Packet, bytes: &[u8], ordinal: u64) -> Result<Header, NotAnalysed> {
+pub(super) fn decode(packet: &Packet, bytes: &[u8], ordinal: u64) -> Result<Header, NotAnalysed> {
     let mut header = Header::default();
-    super::decode(packet, bytes, ordinal, &mut header).map(|()| header)
+    super::decode(packet, bytes, ordinal, TUNNEL_DEPTH, &mut header).map(|()| header)
 }
 
-const PAYLOAD: &[u8] = b"GET /";
+pub(super) const PAYLOAD: &[u8] = b"GET /";
 
 /// A TCP header with `options`, and [`PAYLOAD`].
-fn tcp(flags: u8, checksum: u16, options: &[u8]) -> Vec<u8> {
+pub(super) fn tcp(flags: u8, checksum: u16, options: &[u8]) -> Vec<u8> {
     let offset = (20 + options.len() as u8) << 2;
     let mut out = vec![0x82, 0x35, 0, 80, 1, 2, 3, 4, 5, 6, 7, 8, offset, flags, 0x10, 0x20];
     out.extend(checksum.to_be_bytes());
@@ -25,7 +25,7 @@ fn tcp(flags: u8, checksum: u16, options: &[u8]) -> Vec<u8> {
 }
 
 /// An IPv4 header of `options` bytes more than 20, with its total length right.
-fn ipv4(protocol: u8, options: usize, inside: &[u8]) -> Vec<u8> {
+pub(super) fn ipv4(protocol: u8, options: usize, inside: &[u8]) -> Vec<u8> {
     let total = (20 + options + inside.len()) as u16;
     let mut out = vec![0x45 + (options / 4) as u8, 0];
     out.extend(total.to_be_bytes());
@@ -35,7 +35,7 @@ fn ipv4(protocol: u8, options: usize, inside: &[u8]) -> Vec<u8> {
     out
 }
 
-fn ipv6(next: u8, inside: &[u8]) -> Vec<u8> {
+pub(super) fn ipv6(next: u8, inside: &[u8]) -> Vec<u8> {
     let mut out = vec![0x60, 0, 0, 0];
     out.extend((inside.len() as u16).to_be_bytes());
     out.extend([next, 62]);
@@ -45,14 +45,14 @@ fn ipv6(next: u8, inside: &[u8]) -> Vec<u8> {
     out
 }
 
-fn ethernet(types: &[u16], inside: &[u8]) -> Vec<u8> {
+pub(super) fn ethernet(types: &[u16], inside: &[u8]) -> Vec<u8> {
     let mut out = vec![0xee; 12];
     out.extend(types.iter().flat_map(|field| field.to_be_bytes()));
     out.extend(inside);
     out
 }
 
-fn packet(link: u32, original_len: usize) -> Packet {
+pub(super) fn packet(link: u32, original_len: usize) -> Packet {
     Packet {
         ts_ns: 9,
         frame: 3,
@@ -66,12 +66,34 @@ fn packet(link: u32, original_len: usize) -> Packet {
 }
 
 /// Decodes bytes that were captured whole.
-fn whole(link: u32, bytes: &[u8]) -> Result<Header, NotAnalysed> {
+pub(super) fn whole(link: u32, bytes: &[u8]) -> Result<Header, NotAnalysed> {
     decode(&packet(link, bytes.len()), bytes, 77)
 }
 
-fn kind(link: u32, bytes: &[u8]) -> String {
+pub(super) fn kind(link: u32, bytes: &[u8]) -> String {
     whole(link, bytes).expect_err("not to be analysed").kind().into_owned()
+}
+
+/// An IPv4 packet with a UDP datagram to `port`.
+pub(super) fn udp(port: u16, inside: &[u8]) -> Vec<u8> {
+    let length = (inside.len() as u16 + 8).to_be_bytes();
+    let header = [&[0xc3, 0x50][..], &port.to_be_bytes(), &length, &[0, 0]].concat();
+    ipv4(17, 0, &[&header, inside].concat())
+}
+
+/// What is around a packet, as text.
+pub(super) fn tunnel_text(packet: &Packet, bytes: &[u8], most_depth: u8) -> String {
+    layers_around(packet, bytes, most_depth).text()
+}
+
+/// The bytes lead to the segment that [`tcp`] makes, and `text` names what is around it.
+pub(super) fn reaches(link: u32, bytes: &[u8], text: &str) {
+    let header = whole(link, bytes).unwrap_or_else(|reason| panic!("link {link}: {reason:?}"));
+    assert_eq!((Segment::new(&header, bytes).payload, header.payload_len), (PAYLOAD, 5), "link {link}, {text}");
+    assert_eq!((header.source().1, header.target().1, header.seq), (0x8235, 80, 0x0102_0304), "link {link}, {text}");
+    assert_eq!(tunnel_text(&packet(link, bytes.len()), bytes, TUNNEL_DEPTH), text, "link {link}");
+    let is_named = text.split(" / ").any(|name| !name.is_empty() && !name.starts_with("vlan"));
+    assert_eq!(header.tunnel_name != 0, is_named, "link {link}, {text}");
 }
 
 #[test]
@@ -125,7 +147,7 @@ fn every_link_type_reaches_the_segment() {
 #[test]
 fn tags_are_part_of_the_flow() {
     let v4 = ipv4(6, 0, &tcp(0x10, 0, &[]));
-    let cases: &[(&[u16], u32)] = &[
+    let cases: &[(&[u16], u64)] = &[
         (&[0x0800], 0),
         (&[0x8100, 0xe005, 0x0800], 6 << 16),
         (&[0x88a8, 5, 0x8100, 9, 0x0800], (6 << 16) + 10),
@@ -153,9 +175,8 @@ fn what_is_not_analysed_is_named() {
         changed
     };
     let cases = [
-        (105, Vec::new(), "link_type_105"),
+        (147, Vec::new(), "link_type_147"),
         (1, ethernet(&[0x0806], &[0; 28]), "arp"),
-        (1, ethernet(&[0x8847], &[0; 28]), "mpls"),
         (1, ethernet(&[0x0026], &[0; 38]), "llc"),
         (1, vec![0; 13], "malformed_ethernet_length"),
         (1, ethernet(&[0x8100], &[0]), "malformed_vlan_length"),
@@ -326,7 +347,7 @@ proptest! {
         let packet = Packet { start, ..whole };
         let mut header = Header::default();
         if plain::decode_plain(&packet, &bytes, 5, &mut header) {
-            prop_assert_eq!(decode_any(&packet, &bytes, 5), Ok(header));
+            prop_assert_eq!(decode_any(&packet, &bytes, 5, TUNNEL_DEPTH), Ok(header));
         }
     }
 }

@@ -54,7 +54,9 @@ pub(super) struct Exchanges {
 const TEXTS: usize = 64;
 
 /// The last text of each of [`TEXTS`] classes, beside its bytes.
-struct Texts([Option<(Box<[u8]>, Arc<str>)>; TEXTS]);
+struct Texts([Option<Text>; TEXTS]);
+
+type Text = (Box<[u8]>, Arc<str>);
 
 impl Texts {
     fn get(&mut self, value: &[u8]) -> Arc<str> {
@@ -92,6 +94,8 @@ pub struct Collector {
     pub(super) exchanges: Exchanges,
     keep_connections: bool,
     pub(super) connections: Rows<ConnectionRecord>,
+    /// The names of their tunnels.
+    pub(super) tunnels: BTreeMap<u64, u32>,
     pub(super) spans: Option<StateSpans>,
     pub(super) anomalies: BTreeMap<Anomaly, u64>,
     pub(super) duplicates: u64,
@@ -111,6 +115,7 @@ impl Collector {
             },
             keep_connections: settings.keep_connections,
             connections: Rows::new(settings.rows_in_memory),
+            tunnels: BTreeMap::new(),
             spans: settings.states.as_ref().map(|_| StateSpans::new(settings)),
             anomalies: BTreeMap::new(),
             duplicates: 0,
@@ -119,10 +124,19 @@ impl Collector {
         }
     }
 
+    /// A connection that opened has a tunnel with a name.
+    #[cold]
+    pub(super) fn name_tunnel(&mut self, ordinal: u64, number: u32) {
+        if self.keep_connections {
+            self.tunnels.insert(ordinal, number);
+        }
+    }
+
     pub(super) fn merge(&mut self, other: Collector) {
         self.ledger.merge(other.ledger);
         self.exchanges.kept.merge(other.exchanges.kept);
         self.connections.merge(other.connections);
+        self.tunnels.extend(other.tunnels);
         if let (Some(mine), Some(theirs)) = (&mut self.spans, other.spans) {
             mine.merge(theirs);
         }

@@ -1,10 +1,12 @@
 //! The first half of the way, done once for each packet whoever does it: decoded, counted, and handed to the shard that
 //! owns its 4-tuple.
 
-use crate::capture::Batch;
-use crate::decode::{Header, NotAnalysed, PARTITIONS, decode};
+use crate::capture::{Batch, Packet};
+use crate::decode::{Defragmenter, Header, NotAnalysed, PARTITIONS, decode, layers_around};
 use crate::ledger::summary::CaptureFacts;
 use crate::record::Address;
+use crate::settings::Settings;
+use crate::tunnels::TunnelNames;
 use std::collections::BTreeMap;
 
 /// The segments of one batch, the bytes that they point into, and whose they are.
@@ -26,13 +28,27 @@ pub struct Front {
     shard_of: [u8; PARTITIONS],
     shards: usize,
     packets: Packets,
+    most_depth: u8,
+    /// The names of tunnels met.
+    pub names: TunnelNames,
+    defragmenter: Defragmenter,
+    /// The bytes of datagrams put together in this batch.
+    joined: Vec<u8>,
 }
 
 impl Front {
     /// For so many shards, from 1 to [`PARTITIONS`].
-    pub fn new(shards: usize) -> Self {
+    pub fn new(shards: usize, settings: &Settings) -> Self {
         let shard_of = std::array::from_fn(|partition| (partition % shards) as u8);
-        Front { shard_of, shards, packets: Packets::default() }
+        Front {
+            shard_of,
+            shards,
+            packets: Packets::default(),
+            most_depth: settings.max_tunnel_depth,
+            names: TunnelNames::default(),
+            defragmenter: Defragmenter::new(settings),
+            joined: Vec::new(),
+        }
     }
 
     /// Takes a batch of consecutive packets, of those the ones in `mask` if there is one. Its bytes change places with
@@ -51,14 +67,57 @@ impl Front {
                 continue;
             }
             let Some(header) = headers.get_mut(segments) else { break };
-            match decode(packet, batch.bytes(packet), batch.first_ordinal + index as u64, header) {
-                Ok(()) => segments += 1,
+            let (bytes, ordinal) = (batch.bytes(packet), batch.first_ordinal + index as u64);
+            match decode(packet, bytes, ordinal, self.most_depth, header) {
+                Ok(()) => {
+                    segments += 1;
+                    if header.tunnel_name != 0 {
+                        self.name(packet, bytes, header);
+                    }
+                }
+                Err(NotAnalysed::Fragment) => {
+                    let start = batch.data.len() + self.joined.len();
+                    segments += usize::from(self.join(packet, bytes, ordinal, start, header));
+                }
                 Err(reason) => self.packets.pass_over(reason),
             }
         }
         self.deal(headers.get(..segments).unwrap_or_default(), shards);
+        batch.data.append(&mut self.joined);
         std::mem::swap(&mut batch.data, &mut into.data);
         into.latest_ns = self.packets.facts.last_ns.unwrap_or(i64::MIN);
+    }
+
+    #[cold]
+    fn name(&mut self, packet: &Packet, bytes: &[u8], header: &mut Header) {
+        header.tunnel_name = self.names.number(&layers_around(packet, bytes, self.most_depth));
+    }
+
+    /// Takes a fragment; whether it completed a datagram with a segment, whose bytes are then at `start`.
+    #[cold]
+    fn join(&mut self, packet: &Packet, bytes: &[u8], ordinal: u64, start: usize, header: &mut Header) -> bool {
+        let mut whole = match self.defragmenter.accept(packet, bytes) {
+            Ok(whole) => whole,
+            Err(reason) => {
+                self.packets.pass_over(reason);
+                return false;
+            }
+        };
+        self.packets.joined(whole.packets - 1);
+        match whole.header(packet, ordinal, start) {
+            Ok(found) => {
+                *header = found;
+                if header.tunnel_name != 0 {
+                    header.tunnel_name = self.names.number(&whole.layers_around());
+                }
+                self.joined.append(&mut whole.bytes);
+                true
+            }
+            Err(reason) => {
+                self.packets.pass_over(reason);
+                false
+            }
+        }
     }
 
     fn deal(&mut self, headers: &[Header], shards: &mut [Vec<u32>]) {
@@ -75,8 +134,9 @@ impl Front {
     }
 
     /// What was counted.
-    pub fn into_facts(self) -> CaptureFacts {
-        self.packets.into_facts()
+    pub fn into_facts(mut self) -> (CaptureFacts, TunnelNames) {
+        let fragments = self.defragmenter.finish();
+        (CaptureFacts { fragments, ..self.packets.into_facts() }, self.names)
     }
 }
 
@@ -109,6 +169,15 @@ impl Packets {
     #[cold]
     fn pass_over(&mut self, reason: NotAnalysed) {
         *self.not_analysed.entry(reason).or_default() += 1;
+    }
+
+    /// Fragments that were counted as such have come to a datagram.
+    fn joined(&mut self, packets: u64) {
+        let fragments = self.not_analysed.entry(NotAnalysed::Fragment).or_default();
+        *fragments = fragments.saturating_sub(packets);
+        if *fragments == 0 {
+            self.not_analysed.remove(&NotAnalysed::Fragment);
+        }
     }
 
     fn note_offload(&mut self, sender: Address) {

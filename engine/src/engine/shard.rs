@@ -60,6 +60,9 @@ impl Shard {
         let table = self.tables.get_mut(usize::from(segment.partition) / self.shards);
         if table.is_some_and(|table| table.accept(segment, settings, &mut self.collector, watch)) {
             self.opened.insert(segment.ordinal);
+            if segment.tunnel_name != 0 {
+                self.collector.name_tunnel(segment.ordinal, segment.tunnel_name);
+            }
         }
     }
 

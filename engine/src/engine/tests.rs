@@ -21,19 +21,25 @@ fn outcome(name: &str, settings: &Settings) -> Outcome {
     outcome
 }
 
+fn names(outcome: &Outcome) -> Vec<Option<String>> {
+    let connections = outcome.connections.to_vec().expect("rows");
+    connections.iter().map(|record| outcome.tunnels.text(record).map(String::from)).collect()
+}
+
 /// Everything that reaches the user, as text.
 fn told(outcome: &Outcome) -> [String; 4] {
     [
         serde_json::to_string_pretty(&outcome.summary).expect("JSON"),
         format!("{:#?}", outcome.connections.to_vec().expect("rows")),
         format!("{:#?}", outcome.exchanges.to_vec().expect("rows")),
-        format!("{:?} {}", outcome.opened, outcome.capture_end_ns),
+        format!("{:?} {} {:?}", outcome.opened, outcome.capture_end_ns, names(outcome)),
     ]
 }
 
-/// Reused 4-tuples, both legs of a proxy, a set of rotated files, aborts, cut packets, VLAN tags, IPv6.
-const FIXTURES: [&str; 7] =
-    ["reuse-at-ages", "proxy-both-legs", "rotated", "abort-by-server", "snaplen-96", "vlan", "ipv6"];
+/// Reused 4-tuples, both legs of a proxy, a set of rotated files, aborts, cut packets, VLAN tags, IPv6, a tunnel in
+/// fragments.
+const FIXTURES: [&str; 8] =
+    ["reuse-at-ages", "proxy-both-legs", "rotated", "abort-by-server", "snaplen-96", "vlan", "ipv6", "vxlan-fragments"];
 
 #[test]
 fn neither_threads_nor_batches_change_the_answer() {

@@ -8,8 +8,8 @@ use super::exchange::{Message, Pairing, Seen};
 use super::flow::ExchangeSink;
 use super::framing::{Body, Method, request_body};
 use super::head::{Fields, Parsed, RequestHead, ResponseHead};
-use super::recent::RecentHeads;
 use super::persistence::parse_keep_alive;
+use super::recent::RecentHeads;
 use super::sniff::{Sniff, sniff};
 use crate::record::{ConnectionOption, HttpFacts, Mark, Protocol, Role};
 

@@ -16,8 +16,8 @@ pub mod persistence;
 mod recent;
 pub mod sniff;
 
-pub use recent::RecentHeads;
 pub use flow::{AllExchanges, ExchangeSink, HttpFlow, HttpLimits, NoExchanges};
+pub use recent::RecentHeads;
 pub use sniff::{Sniff, sniff};
 
 /// Longest header value kept as text, in bytes on the wire.

@@ -27,7 +27,7 @@ impl SparseBuckets {
 
     /// Distinct buckets.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn distinct(&self) -> usize {
         self.counts.len()
     }
 

@@ -154,7 +154,7 @@ impl TimeWaits {
 
     /// Cases so old that every capture end and every length judges them alike become one.
     fn prune(&mut self) {
-        if self.silent.len() + self.cases.len() < self.prune_at {
+        if self.silent.distinct() + self.cases.len() < self.prune_at {
             return;
         }
         let long_ago_ms = self.latest_ms.saturating_sub(LONGEST_NS / MS);
@@ -168,7 +168,7 @@ impl TimeWaits {
             };
             *self.cases.entry(kept).or_default() += n;
         }
-        self.prune_at = ((self.silent.len() + self.cases.len()) * 2).max(SILENT_CASES);
+        self.prune_at = ((self.silent.distinct() + self.cases.len()) * 2).max(SILENT_CASES);
     }
 
     fn merge(&mut self, other: &Self) {

@@ -122,7 +122,7 @@ fn add_counts(total: &mut summary::Counts, part: Option<&summary::Counts>) {
 }
 
 #[cfg(test)]
-mod generated;
+pub(crate) mod generated;
 #[cfg(test)]
 #[path = "law_tests.rs"]
 mod law_tests;

@@ -61,6 +61,8 @@ pub struct CaptureFacts {
     pub overflow_connections: u64,
     /// Out-of-order bytes given up by `max_reassembly_bytes`.
     pub reassembly_overflows: u64,
+    /// What became of IP fragments; those that completed no datagram are in `not_analysed` under `fragment`.
+    pub fragments: crate::decode::FragmentCounts,
     /// State × event pairs that the table does not know, by "STATE event".
     pub anomalies: BTreeMap<String, u64>,
     /// Connections by quality word.
@@ -279,7 +281,6 @@ pub struct MaxRequests {
 /// A connection worth showing.
 #[derive(Clone, Debug, Serialize, PartialEq)]
 pub struct Exemplar {
-
     /// Ordinal of its first packet.
     pub ordinal: u64,
     /// `connection` as the contract numbers it.
@@ -288,8 +289,8 @@ pub struct Exemplar {
     pub client: (String, u16),
     /// Server address and port.
     pub server: (String, u16),
-    /// VLAN tags (key form).
-    pub tunnel: u32,
+    /// What is around its packets (key form).
+    pub tunnel: u64,
     /// Index of the file of the first packet.
     pub file: u32,
     /// First frame.

@@ -291,14 +291,14 @@ impl<P: Payload> Connection<P> {
         let seq = seq::add(segment.seq, syn);
         let end_seq = seq::add(seq, segment.payload_len);
         let (end, peer) = pair(&mut self.ends, role);
-        let is_probe = syn == 0
-            && segment.payload_len <= 1
-            && !segment.flags.has(Flags::FIN)
-            && end.next.is_some_and(|next| seq::add(seq, 1) == next);
-        if is_probe || !end.is_near(seq, peer.acked) {
-            return;
-        }
         let continues = end.next == Some(seq);
+        if !continues {
+            let is_small = syn == 0 && segment.payload_len <= 1 && !segment.flags.has(Flags::FIN);
+            let is_probe = is_small && end.next.is_some_and(|next| seq::add(seq, 1) == next);
+            if is_probe || !end.is_near(seq, peer.acked) {
+                return;
+            }
+        }
         if segment.payload_len > 0 {
             self.last_payload_ns = Some(segment.ts_ns);
             self.take_payload(segment, seq, role, mark, settings, sink);
@@ -312,7 +312,9 @@ impl<P: Payload> Connection<P> {
         } else if segment.payload_len == 0 && !continues && end.fin.is_none() && end.stream.next_seq().is_none() {
             end.stream.start(seq);
         }
-        self.finish_stream(role, sink);
+        if self.ends[role as usize].fin.is_some() {
+            self.finish_stream(role, sink);
+        }
     }
 
     fn take_payload(

@@ -170,6 +170,7 @@ mod tests {
             options_len: 0,
             checksum_offloaded: false,
             payload_start: 0,
+            tunnel_name: 0,
             captured_len: payload.len() as u32,
             payload_len: payload.len() as u32,
         }

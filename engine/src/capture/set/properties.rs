@@ -20,7 +20,7 @@ fn read(stream: impl Read + Send + 'static, max_packets: usize) -> Option<(Vec<S
         for packet in &batch.packets {
             let bytes = batch.bytes(packet);
             assert_eq!(bytes.len(), packet.captured_len as usize);
-            let _ = decode_any(packet, bytes, 0);
+            let _ = decode_any(packet, bytes, 0, crate::decode::TUNNEL_DEPTH);
             packets.push((packet.ts_ns, bytes.to_vec(), packet.original_len));
         }
     }

@@ -110,6 +110,7 @@ fn run_from(lines: &[Line], base: Base) -> Facts {
             options_len: 0,
             checksum_offloaded: false,
             payload_start: 0,
+            tunnel_name: 0,
             captured_len: len,
             payload_len: len,
         };

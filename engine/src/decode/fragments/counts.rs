@@ -1,0 +1,18 @@
+//! What is said of fragments beside the packets that they became.
+
+use serde::Serialize;
+
+/// What became of fragments, in datagrams but for `joined`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FragmentCounts {
+    /// Put together.
+    pub datagrams: u64,
+    /// Packets in those, apart from the one of each that completed it.
+    pub joined: u64,
+    /// Given up because fragments overlapped in part, or disagreed on the length.
+    pub overlapping: u64,
+    /// Given up because a fragment did not come in time, or at all.
+    pub incomplete: u64,
+    /// Given up for the limits on number and bytes, the longest idle first.
+    pub evicted: u64,
+}

@@ -1,0 +1,105 @@
+//! MPLS label stacks (RFC 3032), and what is behind them, which no field says: IP, or the Ethernet frame of a
+//! pseudowire with or without its control word (RFC 4448, RFC 4385).
+
+use super::NotAnalysed;
+use super::ethertype;
+use super::layers::{Layer, SHOWN_LABELS};
+use super::span::{Span, u8_at, u16_at, u32_at};
+use super::walk::{Next, Step, looks_like_ip};
+
+const ENTRY: usize = 4;
+const LABEL_SHIFT: u32 = 12;
+const BOTTOM: u32 = 1 << 8;
+/// A deeper stack is no stack.
+const MOST_LABELS: usize = 16;
+
+const CONTROL_WORD: usize = 4;
+const ETHERNET_TYPE: usize = 12;
+/// Ethernet types that make a frame of the bytes behind a stack.
+const TYPES: [u16; 8] = [
+    ethertype::IPV4,
+    ethertype::IPV6,
+    ethertype::ARP,
+    ethertype::MPLS,
+    ethertype::PPPOE,
+    ethertype::VLAN,
+    ethertype::SERVICE_VLAN,
+    ethertype::LLDP,
+];
+
+/// The whole stack.
+pub fn parse_mpls(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
+    let mut labels = [0; SHOWN_LABELS];
+    let mut rest = span;
+    for at in 0..MOST_LABELS {
+        let entry = u32_at(rest.header::<ENTRY>("mpls_length")?, 0);
+        rest = rest.after(ENTRY);
+        if let Some(slot) = labels.get_mut(at) {
+            *slot = entry >> LABEL_SHIFT;
+        }
+        if entry & BOTTOM != 0 {
+            return behind(rest).map(|step| Step { layer: Some(Layer::Mpls(labels, at as u8 + 1)), ..step });
+        }
+    }
+    Err(NotAnalysed::Malformed("mpls_stack"))
+}
+
+/// Guesses as Wireshark does: the first four bits are IP's version, or 0 for a control word, unless the bytes are no
+/// IP packet and have an Ethernet type where a frame has it.
+fn behind(rest: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
+    let first = u8_at(rest.header::<1>("mpls_length")?, 0) >> 4;
+    let has_type = |at: usize| TYPES.contains(&u16_at(rest.bytes, at + ETHERNET_TYPE));
+    match first {
+        4 | 6 if looks_like_ip(rest) || !has_type(0) => Ok(Step::to(Next::Ip, rest)),
+        0 if has_type(CONTROL_WORD) => Ok(Step::to(Next::Ethernet, rest.after(CONTROL_WORD))),
+        _ if has_type(0) => Ok(Step::to(Next::Ethernet, rest)),
+        _ => Err(NotAnalysed::EtherType(ethertype::MPLS)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{ethernet, ipv4, ipv6, kind, reaches, tcp};
+
+    fn stack(labels: &[u32]) -> Vec<u8> {
+        let entry = |(at, label): (usize, &u32)| {
+            let bottom = u32::from(at + 1 == labels.len()) << 8;
+            (label << 12 | bottom | 64).to_be_bytes()
+        };
+        labels.iter().enumerate().flat_map(entry).collect()
+    }
+
+    fn labelled(labels: &[u32], inside: &[u8]) -> Vec<u8> {
+        ethernet(&[0x8847], &[&stack(labels), inside].concat())
+    }
+
+    #[test]
+    fn stacks_around_ip() {
+        let (v4, v6) = (ipv4(6, 0, &tcp(0x10, 0, &[])), ipv6(6, &tcp(0x10, 0, &[])));
+        reaches(1, &labelled(&[18], &v4), "mpls 18");
+        reaches(1, &labelled(&[18, 1_048_575, 3, 4], &v6), "mpls 18.1048575.3.…");
+        reaches(1, &ethernet(&[0x8100, 9, 0x8848], &[stack(&[18]), v4].concat()), "vlan 9 / mpls 18");
+    }
+
+    #[test]
+    fn pseudowires_with_and_without_a_control_word() {
+        let v4 = ipv4(6, 0, &tcp(0x10, 0, &[]));
+        let frame = ethernet(&[0x0800], &v4);
+        let tagged = ethernet(&[0x8100, 5, 0x0800], &v4);
+        reaches(1, &labelled(&[18], &frame), "mpls 18");
+        reaches(1, &labelled(&[18], &[&[0, 0, 0, 7][..], &tagged].concat()), "mpls 18 / vlan 5");
+        for first in [0x00, 0x45, 0x60] {
+            let mut frame = frame.clone();
+            frame[0] = first;
+            reaches(1, &labelled(&[18], &frame), "mpls 18");
+        }
+    }
+
+    #[test]
+    fn what_is_behind_and_unknown_is_counted() {
+        assert_eq!(kind(1, &labelled(&[18], &[0x10; 40])), "mpls");
+        assert_eq!(kind(1, &labelled(&[1; 17], &[0x45; 40])), "malformed_mpls_stack");
+        assert_eq!(kind(1, &labelled(&[18], &[])), "malformed_mpls_length");
+        assert_eq!(kind(1, &ethernet(&[0x8847], &[0, 1, 0x20])), "malformed_mpls_length");
+    }
+}

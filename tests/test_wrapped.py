@@ -1,0 +1,126 @@
+"""Each link type and each encapsulation: the tool reads the same conversation in it, and tshark the same segments."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from crafted.reading import differences, tool_rows
+from crafted.talk import Crafted, Talk, write_capture
+from crafted.wrapped import WRAPPINGS, Wrapping
+from scapy.layers.inet import TCP
+from scapy.layers.l2 import Ether
+
+ALL = pytest.mark.parametrize("wrapping", WRAPPINGS, ids=lambda w: w.name)
+Row = tuple[int, int, int, int]
+
+
+def conversation() -> Talk:
+    """A handshake, one exchange, closed by the server."""
+    talk = Talk().established()
+    talk.close("s")
+    return talk
+
+
+def craft(path: Path, wrapping: Wrapping) -> Path:
+    """The conversation in these headers; what one packet becomes is a microsecond apart."""
+    packets = []
+    for one in conversation().packets:
+        packet = Ether(one.data).payload
+        frames = wrapping.wrap(packet, packet[TCP].sport == 40_000)
+        packets += [Crafted(one.at_s + at * 1e-6, data) for at, data in enumerate(frames)]
+    return write_capture(path / "wrapped.pcap", packets, wrapping.link)
+
+
+def segments() -> list[Row]:
+    """Ports, sequence number and payload length of every segment, as the conversation was built."""
+    found = []
+    for one in conversation().packets:
+        segment = Ether(one.data)[TCP]
+        found.append((segment.sport, segment.dport, segment.seq, len(segment.payload)))
+    return found
+
+
+@ALL
+def test_tool_reads_the_conversation(tmp_path: Path, wrapping: Wrapping) -> None:
+    """One connection with every byte, its closer, and the name of what is around it."""
+    expected = {
+        "close": "fin", "active_closer": "server", "time_wait_holder": "server", "requests": 1, "responses": 1,
+        "client_packets": 6, "server_packets": 4, "client_bytes": 27, "server_bytes": 40, "tunnel": wrapping.tunnel,
+        "client_port": 40_000, "server_port": 80, "quality": frozenset(),
+    }  # fmt: skip
+    assert differences(tool_rows(craft(tmp_path, wrapping)), [expected]) == []
+
+
+@ALL
+@pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
+def test_tshark_reads_the_same_segments(tmp_path: Path, wrapping: Wrapping) -> None:
+    """The crafted headers are what they claim: tshark finds the segments that were put in, ports, sequence, length."""
+    if wrapping.unread:
+        pytest.skip(wrapping.unread)
+    fields = [part for name in ("srcport", "dstport", "seq_raw", "len") for part in ("-e", f"tcp.{name}")]
+    command = [
+        "tshark",
+        "-n",
+        *wrapping.tshark,
+        "-r",
+        str(craft(tmp_path, wrapping)),
+        "-Y",
+        "tcp",
+        "-T",
+        "fields",
+        *fields,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert [tuple(map(int, line.split("\t"))) for line in done.stdout.splitlines()] == segments()
+
+
+def test_flows_of_two_networks_are_two(tmp_path: Path) -> None:
+    """The same addresses and ports in two VXLANs are two connections; MPLS labels have directions."""
+    rows = {}
+    for name in ("vxlan", "mpls"):
+        wrapping = next(w for w in WRAPPINGS if w.name == name)
+        packets = []
+        for one in conversation().packets:
+            packet = Ether(one.data).payload
+            [frame] = wrapping.wrap(packet, packet[TCP].sport == 40_000)
+            other = frame.replace(b"\x00\x13\x89\x00", b"\x00\x13\x8a\x00")
+            packets += [Crafted(one.at_s, frame)] if name == "mpls" else [Crafted(one.at_s, f) for f in (frame, other)]
+        rows[name] = tool_rows(write_capture(tmp_path / f"{name}.pcap", packets))
+    assert [row["tunnel"] for row in rows["vxlan"]] == ["vxlan vni 5001", "vxlan vni 5002"]
+    assert [row["client_packets"] for row in rows["vxlan"]] == [6, 6]
+    assert len(rows["mpls"]) == 1
+
+
+def test_packets_are_accounted_for(tmp_path: Path) -> None:
+    """Every packet is a segment, counted as not analysed, or joined into a datagram."""
+    import pcapwatch
+
+    for name in ("fragments_v4", "fragments_around_gre", "vxlan"):
+        wrapping = next(w for w in WRAPPINGS if w.name == name)
+        capture = pcapwatch.analyze(craft(tmp_path, wrapping)).summary["capture"]
+        joined = capture["fragments"]["joined"]
+        assert capture["segments"] == 10
+        assert capture["not_analysed"] == {}
+        assert capture["packets"] == 10 + joined
+        assert bool(joined) == name.startswith("fragments")
+
+
+def test_depth_is_a_setting(tmp_path: Path) -> None:
+    """Two encapsulations with one allowed: counted as such, and no connection."""
+    import pcapwatch
+
+    wrapping = next(w for w in WRAPPINGS if w.name == "nested")
+    report = pcapwatch.analyze(craft(tmp_path, wrapping), max_tunnel_depth=1)
+    assert report.summary["capture"]["not_analysed"] == {"tunnel_depth": 10}
+    assert len(report.connections) == 0
+
+
+def test_ladder_of_a_connection_in_fragments(tmp_path: Path) -> None:
+    """`show` finds every segment, also those put together from a tunnel's fragments."""
+    from pcapwatch.analysis import ladders, run_engine
+    from pcapwatch.settings import Settings
+
+    wrapping = next(w for w in WRAPPINGS if w.name == "fragments_around_gre")
+    [ladder] = ladders(run_engine([craft(tmp_path, wrapping)], Settings(keep_connections=True)), [1])
+    assert [row["len"] for row in ladder["rows"]] == [length for *_, length in segments()]
