@@ -43,7 +43,7 @@ class Table:
         """Rows."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> CapsuleType:
-        """The rows as a stream of record batches of at most 65,536 rows, each made when it is asked for.
+        """The rows as a stream of record batches of at most 16,384 rows, made one ahead of the reader.
 
         Every call is a new pass over the rows.
 

@@ -37,9 +37,10 @@ class Settings:
     ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports;
     full_urls: hide no secrets in URLs; max_connections, max_pairs: limits on memory, what they cost is counted in the
     report; max_tunnel_depth: encapsulations around a packet; max_fragmented_datagrams, max_fragment_bytes,
-    fragment_timeout: what is kept of IP datagrams in fragments, and for how long; idle_expiry: a connection silent this
-    long is finished; states_at_ns, states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and a grid's
-    step.
+    fragment_timeout: what is kept of IP datagrams in fragments, and for how long; rows_in_memory: rows of each table
+    that a worker keeps in memory, the others wait in an unnamed file in ``TMPDIR`` and the answer is the same;
+    idle_expiry: a connection silent this long is finished; states_at_ns, states_every_ns: the instants ``states`` asks
+    for, ns since 1970 UTC and a grid's step.
     """
 
     threads: int | None = None
@@ -60,6 +61,7 @@ class Settings:
     idle_expiry: str | None = None
     keep_connections: bool = False
     keep_exchanges: bool = False
+    rows_in_memory: int | None = None
     states_at_ns: int | None = None
     states_every_ns: int | None = None
 
@@ -70,6 +72,7 @@ class Settings:
             "batch_packets": self.batch_packets,
             "keep_connections": self.keep_connections,
             "keep_exchanges": self.keep_exchanges,
+            "rows_in_memory": self.rows_in_memory,
             "max_connections": self.max_connections,
             "max_pairs": self.max_pairs,
             "max_reassembly_bytes": self.max_reassembly_bytes,

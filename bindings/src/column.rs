@@ -7,15 +7,20 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
-/// Rows of one record batch.
-pub const BATCH_ROWS: usize = 65_536;
+/// Rows of one record batch: some ten megabytes, of which a few are on their way at once.
+pub const BATCH_ROWS: usize = 16_384;
+/// Rows whose cells are fetched together; they fit the second-level cache.
+const ROWS_AT_ONCE: usize = 128;
 
 /// How one kind of value is fetched from a row.
 pub enum Get<R: ?Sized> {
     /// UTF-8 text.
     Text(fn(&R) -> Option<Cow<'_, str>>),
+    /// UTF-8 text that is put together in its cell.
+    Written(fn(&R, &mut dyn fmt::Write) -> fmt::Result),
     /// A whole number.
     Int(fn(&R) -> Option<i64>),
     /// Seconds, from nanoseconds.
@@ -41,7 +46,7 @@ pub struct Column<R: ?Sized> {
 impl<R> Column<R> {
     fn data_type(&self) -> DataType {
         match self.get {
-            Get::Text(_) => DataType::Utf8,
+            Get::Text(_) | Get::Written(_) => DataType::Utf8,
             Get::Int(_) => DataType::Int64,
             Get::Seconds(_) => DataType::Float64,
             Get::Time(_) => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
@@ -50,53 +55,59 @@ impl<R> Column<R> {
         }
     }
 
-    fn array(&self, rows: &[R]) -> ArrayRef {
-        match &self.get {
-            Get::Text(get) => {
-                let mut builder = StringBuilder::new();
-                for row in rows {
-                    builder.append_option(get(row));
-                }
-                Arc::new(builder.finish())
+    fn builder(&self) -> Builder {
+        match self.get {
+            Get::Text(_) | Get::Written(_) => Builder::Text(StringBuilder::new()),
+            Get::Int(_) => Builder::Int(Int64Builder::with_capacity(BATCH_ROWS)),
+            Get::Seconds(_) => Builder::Seconds(Float64Builder::with_capacity(BATCH_ROWS)),
+            Get::Time(_) => Builder::Time(TimestampNanosecondBuilder::with_capacity(BATCH_ROWS).with_timezone("UTC")),
+            Get::Bool(_) => Builder::Bool(BooleanBuilder::with_capacity(BATCH_ROWS)),
+            Get::Words(_) => Builder::Words(ListBuilder::new(StringBuilder::new())),
+        }
+    }
+
+    /// The column's cells of some rows. A getter and a builder of different kinds do not occur.
+    fn append(&self, builder: &mut Builder, rows: &[R]) {
+        match (&self.get, builder) {
+            (Get::Text(get), Builder::Text(cells)) => rows.iter().for_each(|row| cells.append_option(get(row))),
+            (Get::Written(get), Builder::Text(cells)) => rows.iter().for_each(|row| match get(row, cells) {
+                Ok(()) => cells.append_value(""),
+                Err(fmt::Error) => cells.append_null(),
+            }),
+            (Get::Int(get), Builder::Int(cells)) => rows.iter().for_each(|row| cells.append_option(get(row))),
+            (Get::Seconds(get), Builder::Seconds(cells)) => {
+                rows.iter().for_each(|row| cells.append_option(get(row).map(|ns| ns as f64 / 1e9)));
             }
-            Get::Int(get) => {
-                let mut builder = Int64Builder::with_capacity(rows.len());
-                for row in rows {
-                    builder.append_option(get(row));
-                }
-                Arc::new(builder.finish())
-            }
-            Get::Seconds(get) => {
-                let mut builder = Float64Builder::with_capacity(rows.len());
-                for row in rows {
-                    builder.append_option(get(row).map(|ns| ns as f64 / 1e9));
-                }
-                Arc::new(builder.finish())
-            }
-            Get::Time(get) => {
-                let mut builder = TimestampNanosecondBuilder::with_capacity(rows.len()).with_timezone("UTC");
-                for row in rows {
-                    builder.append_option(get(row));
-                }
-                Arc::new(builder.finish())
-            }
-            Get::Bool(get) => {
-                let mut builder = BooleanBuilder::with_capacity(rows.len());
-                for row in rows {
-                    builder.append_option(get(row));
-                }
-                Arc::new(builder.finish())
-            }
-            Get::Words(get) => {
-                let mut builder = ListBuilder::new(StringBuilder::new());
-                for row in rows {
-                    for word in get(row) {
-                        builder.values().append_value(word);
-                    }
-                    builder.append(true);
-                }
-                Arc::new(builder.finish())
-            }
+            (Get::Time(get), Builder::Time(cells)) => rows.iter().for_each(|row| cells.append_option(get(row))),
+            (Get::Bool(get), Builder::Bool(cells)) => rows.iter().for_each(|row| cells.append_option(get(row))),
+            (Get::Words(get), Builder::Words(cells)) => rows.iter().for_each(|row| {
+                get(row).into_iter().for_each(|word| cells.values().append_value(word));
+                cells.append(true);
+            }),
+            _ => debug_assert!(false, "{}: its builder is of another kind", self.name),
+        }
+    }
+}
+
+/// A column under construction.
+enum Builder {
+    Text(StringBuilder),
+    Int(Int64Builder),
+    Seconds(Float64Builder),
+    Time(TimestampNanosecondBuilder),
+    Bool(BooleanBuilder),
+    Words(ListBuilder<StringBuilder>),
+}
+
+impl Builder {
+    fn finish(self) -> ArrayRef {
+        match self {
+            Builder::Text(mut cells) => Arc::new(cells.finish()),
+            Builder::Int(mut cells) => Arc::new(cells.finish()),
+            Builder::Seconds(mut cells) => Arc::new(cells.finish()),
+            Builder::Time(mut cells) => Arc::new(cells.finish()),
+            Builder::Bool(mut cells) => Arc::new(cells.finish()),
+            Builder::Words(mut cells) => Arc::new(cells.finish()),
         }
     }
 }
@@ -110,8 +121,32 @@ pub fn schema<R>(columns: &[Column<R>]) -> Arc<Schema> {
     Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
 
-/// Rows as one record batch.
-pub fn batch<R>(columns: &[Column<R>], schema: &Arc<Schema>, rows: &[R]) -> Result<RecordBatch, ArrowError> {
-    let arrays = columns.iter().map(|column| column.array(rows)).collect();
-    RecordBatch::try_new(Arc::clone(schema), arrays)
+/// The next rows as one record batch; `None` if there are no more.
+///
+/// Every column is filled for a few rows at a time, which meanwhile stay in the cache: a row is near a kilobyte, and a
+/// batch of them would come from memory once for each column.
+pub fn next_batch<R, E>(
+    columns: &[Column<R>],
+    schema: &Arc<Schema>,
+    rows: &mut impl Iterator<Item = Result<R, E>>,
+) -> Result<Option<RecordBatch>, ArrowError>
+where
+    ArrowError: From<E>,
+{
+    let mut builders: Vec<Builder> = columns.iter().map(Column::builder).collect();
+    let mut few = Vec::with_capacity(ROWS_AT_ONCE);
+    let mut len = 0;
+    while len < BATCH_ROWS {
+        few.clear();
+        for row in rows.by_ref().take(ROWS_AT_ONCE) {
+            few.push(row?);
+        }
+        if few.is_empty() {
+            break;
+        }
+        columns.iter().zip(&mut builders).for_each(|(column, builder)| column.append(builder, &few));
+        len += few.len();
+    }
+    let arrays = || builders.into_iter().map(Builder::finish).collect();
+    if len == 0 { Ok(None) } else { RecordBatch::try_new(Arc::clone(schema), arrays()).map(Some) }
 }

@@ -2,7 +2,7 @@
 
 use crate::column::{
     Column,
-    Get::{Bool, Int, Seconds, Text, Time, Words},
+    Get::{Bool, Int, Seconds, Text, Time, Words, Written},
 };
 use pcapwatch_engine::engine::Outcome;
 use pcapwatch_engine::ledger::{Estimate, estimate};
@@ -13,25 +13,24 @@ use std::sync::Arc;
 /// A record with what its columns need from outside it.
 pub struct Row {
     outcome: Arc<Outcome>,
-    index: usize,
+    record: ConnectionRecord,
     waits: [Option<Estimate>; 2],
 }
 
 impl Row {
-    /// The row of the record at `index`.
-    pub fn new(outcome: &Arc<Outcome>, index: usize) -> Self {
-        let mut row = Row { outcome: Arc::clone(outcome), index, waits: [None, None] };
-        let record = row.record();
-        let wait = |side: usize, address| {
-            let facts = record.sides[side].time_wait.as_ref()?;
+    /// The row of a record.
+    pub fn new(outcome: &Arc<Outcome>, record: ConnectionRecord) -> Self {
+        let wait = |side: &Side, (address, _)| {
+            let facts = side.time_wait.as_ref()?;
             Some(estimate(facts, &outcome.lengths.of(address), outcome.capture_end_ns))
         };
-        row.waits = [wait(0, record.client.0), wait(1, record.server.0)];
-        row
+        let [client, server] = &record.sides;
+        let waits = [wait(client, record.client), wait(server, record.server)];
+        Row { outcome: Arc::clone(outcome), record, waits }
     }
 
     fn record(&self) -> &ConnectionRecord {
-        &self.outcome.connections[self.index]
+        &self.record
     }
     fn file(&self) -> Option<&str> {
         Some(self.outcome.summary.capture.files.get(self.record().first.file() as usize)?.path.as_str())
@@ -111,9 +110,9 @@ macro_rules! columns {
 /// The columns, in the contract's order; additions after those.
 pub const COLUMNS: &[Column<Row>] = columns![
     "connection", "1, 2, 3 … in order of first packet over the whole set", Int, |r| whole(r.outcome.number(r.record().ordinal));
-    "client", "address", Text, |r| Some(r.record().client.0.to_string().into());
+    "client", "address", Written, |r, cell| write!(cell, "{}", r.record().client.0);
     "client_port", "port", Int, |r| whole(r.record().client.1);
-    "server", "address", Text, |r| Some(r.record().server.0.to_string().into());
+    "server", "address", Written, |r, cell| write!(cell, "{}", r.record().server.0);
     "server_port", "port", Int, |r| whole(r.record().server.1);
     "role_basis", "how the roles are known: syn, syn_ack, http, tls, port, first_packet", Text, |r| text(r.record().role_basis.as_str());
     "tunnel", "VLAN tags and tunnels around the first packet, outermost first", Text, |r| r.outcome.tunnels.text(r.record());
@@ -129,7 +128,7 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "server_bytes", "distinct payload bytes of the server in sequence space", Int, |r| whole(r.server().bytes);
     "client_retransmits", "segments the client sent again", Int, |r| whole(r.client().retransmits);
     "server_retransmits", "segments the server sent again", Int, |r| whole(r.server().retransmits);
-    "history", "Zeek's letters, upper case for the client", Text, |r| Some(Cow::Owned(r.record().history.to_string()));
+    "history", "Zeek's letters, upper case for the client", Written, |r, cell| write!(cell, "{}", r.record().history);
     "client_state", "state at the end, if the segments seen were delivered", Text, |r| state(r.client().state);
     "server_state", "state at the end, if the segments seen were delivered", Text, |r| state(r.server().state);
     "client_state_proved", "state at the end that the client's own segments prove", Text, |r| state(r.client().state_proved);

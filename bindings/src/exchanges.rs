@@ -12,17 +12,17 @@ use std::sync::Arc;
 /// An exchange within its outcome.
 pub struct Row {
     outcome: Arc<Outcome>,
-    index: usize,
+    exchange: Exchange,
 }
 
 impl Row {
-    /// The row of the exchange at `index`.
-    pub fn new(outcome: &Arc<Outcome>, index: usize) -> Self {
-        Row { outcome: Arc::clone(outcome), index }
+    /// The row of an exchange.
+    pub fn new(outcome: &Arc<Outcome>, exchange: Exchange) -> Self {
+        Row { outcome: Arc::clone(outcome), exchange }
     }
 
     fn exchange(&self) -> &Exchange {
-        &self.outcome.exchanges[self.index]
+        &self.exchange
     }
 }
 

@@ -6,11 +6,12 @@ mod exchanges;
 
 use arrow_array::RecordBatchIterator;
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
-use arrow_schema::Schema;
-use column::{BATCH_ROWS, Column, batch, schema};
+use arrow_schema::{ArrowError, Schema};
+use column::{Column, next_batch, schema};
 use pcapwatch_engine::capture::CaptureSet;
 use pcapwatch_engine::engine::{self, Outcome};
 use pcapwatch_engine::ladder::{self, Target};
+use pcapwatch_engine::rows::{Merge, Row, Sorted};
 use pcapwatch_engine::settings::Settings;
 use pcapwatch_engine::tcp::state::TRANSITIONS;
 use pyo3::create_exception;
@@ -18,7 +19,9 @@ use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -59,7 +62,8 @@ impl Analysis {
     /// Ladders of connections by number, as JSON text, in the order asked for; unknown numbers are left out.
     #[allow(clippy::needless_pass_by_value, reason = "as the call from Python hands it")]
     fn ladders_json(&self, py: Python<'_>, connections: Vec<u64>) -> PyResult<String> {
-        let targets: Vec<Target> = connections.iter().filter_map(|&n| target(&self.outcome, n)).collect();
+        let found: Result<Vec<_>, _> = connections.iter().map(|&number| target(&self.outcome, number)).collect();
+        let targets: Vec<Target> = found.map_err(source_error)?.into_iter().flatten().collect();
         if targets.is_empty() {
             return Ok("[]".to_owned());
         }
@@ -74,11 +78,14 @@ impl Analysis {
 }
 
 /// A connection that can be drawn, by its number: those kept, and the exemplars.
-fn target(outcome: &Outcome, number: u64) -> Option<Target> {
+fn target(outcome: &Outcome, number: u64) -> Result<Option<Target>, pcapwatch_engine::capture::SourceError> {
     let exemplars = || outcome.summary.pairs.iter().flat_map(|pair| pair.exemplars.values().flatten());
     let exemplar = exemplars().find(|exemplar| exemplar.connection == number).map(|exemplar| exemplar.sight.clone());
-    let sight = exemplar.or_else(|| outcome.connection(number).map(Into::into))?;
-    Some(Target { connection: number, sight })
+    let sight = match exemplar {
+        Some(sight) => Some(sight),
+        None => outcome.connection(number)?.as_ref().map(Into::into),
+    };
+    Ok(sight.map(|sight| Target { connection: number, sight }))
 }
 
 #[derive(Clone, Copy)]
@@ -112,28 +119,47 @@ impl Table {
     ) -> PyResult<Bound<'py, PyCapsule>> {
         drop(requested_schema); // a request, which a producer may ignore
         let outcome = Arc::clone(&self.outcome);
-        let len = self.__len__();
         let stream = match self.kind {
-            Kind::Connections => stream(connections::COLUMNS, len, move |i| connections::Row::new(&outcome, i)),
-            Kind::Exchanges => stream(exchanges::COLUMNS, len, move |i| exchanges::Row::new(&outcome, i)),
+            Kind::Connections => {
+                let table = Arc::clone(&outcome.connections);
+                stream(connections::COLUMNS, &table, move |record| connections::Row::new(&outcome, record))
+            }
+            Kind::Exchanges => {
+                let table = Arc::clone(&outcome.exchanges);
+                stream(exchanges::COLUMNS, &table, move |exchange| exchanges::Row::new(&outcome, exchange))
+            }
         };
-        PyCapsule::new_with_value(py, stream, c"arrow_array_stream")
+        PyCapsule::new_with_value(py, stream?, c"arrow_array_stream")
     }
 }
 
-/// Rows as a C stream; each batch is made when it is asked for, so that the table is never in memory twice.
-fn stream<R: 'static>(
+/// Rows as a C stream. A thread of its own makes the next batch while the reader has the last one in hand; no more are
+/// made ahead, so that the table is never in memory.
+fn stream<T: Row, R: 'static>(
     columns: &'static [Column<R>],
-    len: usize,
-    row: impl Fn(usize) -> R + Send + 'static,
-) -> FFI_ArrowArrayStream {
+    table: &Arc<Sorted<T>>,
+    row: impl Fn(T) -> R + Send + 'static,
+) -> io::Result<FFI_ArrowArrayStream>
+where
+    Merge<T>: Send + 'static,
+{
     let schema: Arc<Schema> = schema(columns);
     let made = Arc::clone(&schema);
-    let batches = (0..len).step_by(BATCH_ROWS).map(move |from| {
-        let rows: Vec<R> = (from..len.min(from + BATCH_ROWS)).map(&row).collect();
-        batch(columns, &made, &rows)
-    });
-    FFI_ArrowArrayStream::new(Box::new(RecordBatchIterator::new(batches, schema)))
+    let failed = |error: io::Error| ArrowError::ExternalError(Box::new(engine::rows_error(&error)));
+    let mut next_rows = table.read().map(move |next| next.map(&row).map_err(failed));
+    let (sender, batches) = sync_channel(1);
+    let work = move || {
+        let mut next = || next_batch(columns, &made, &mut next_rows);
+        // Ends when there is no more, after an error, or when the reader has left.
+        while let Some(batch) = next().transpose() {
+            let last = batch.is_err();
+            if sender.send(batch).is_err() || last {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("rows".to_owned()).spawn(work)?;
+    Ok(FFI_ArrowArrayStream::new(Box::new(RecordBatchIterator::new(batches.into_iter(), schema))))
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "as `map_err` hands it")]

@@ -12,16 +12,19 @@
 
 mod collector;
 mod front;
+mod ranks;
 mod shard;
 mod workers;
 
 pub use collector::{Collector, Reader};
+pub use ranks::Ranks;
 
 use crate::capture::{Batch, CaptureSet, SetFacts, SourceError};
 use crate::decode::{PARTITIONS, Segment};
 use crate::ledger::summary::{CaptureFacts, Summary};
 use crate::ledger::{Finished, Lengths};
 use crate::record::{ConnectionRecord, Exchange};
+use crate::rows::Sorted;
 use crate::settings::Settings;
 use crate::tcp::connection::Connection;
 use crate::tcp::state::Anomaly;
@@ -29,7 +32,9 @@ use crate::tunnels::{TunnelNames, Tunnels};
 use front::{Decoded, Front};
 use roaring::RoaringTreemap;
 use shard::Shard;
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Called now and then with bytes read, bytes in all (0 if unknown) and packets read; false stops the analysis.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64, u64) -> bool;
@@ -66,8 +71,10 @@ impl Engine {
     }
 
     /// Nothing more will come. `capture` says what the files told of themselves.
-    #[must_use]
-    pub fn finish(mut self, capture: SetFacts) -> Outcome {
+    ///
+    /// # Errors
+    /// [`SourceError`] if rows did not fit into the temporary file.
+    pub fn finish(mut self, capture: SetFacts) -> Result<Outcome, SourceError> {
         let mut opened = RoaringTreemap::new();
         let mut collector: Option<Collector> = None;
         for mut shard in self.shards.drain(..) {
@@ -89,39 +96,36 @@ impl Engine {
         for (Anomaly(state, event), count) in std::mem::take(&mut collector.anomalies) {
             facts.anomalies.insert(format!("{state} {event}"), count);
         }
-        conclude(collector, facts, names, opened, &self.settings)
+        conclude(collector, facts, names, &opened, &self.settings)
     }
 }
 
 fn conclude(
-    mut collector: Collector,
+    collector: Collector,
     facts: CaptureFacts,
     names: TunnelNames,
-    opened: RoaringTreemap,
+    opened: &RoaringTreemap,
     settings: &Settings,
-) -> Outcome {
+) -> Result<Outcome, SourceError> {
     let capture_end_ns = facts.last_ns.unwrap_or_default();
-    let number_of = |ordinal| number(&opened, ordinal);
+    let opened = Ranks::from(opened);
+    let connections = collector.connections.sorted().map_err(|error| rows_error(&error))?;
+    let exchanges = collector.exchanges.kept.sorted().map_err(|error| rows_error(&error))?;
+    let number_of = |ordinal| opened.number(ordinal);
     let Finished { mut summary, lengths } = collector.ledger.finish(settings, facts, number_of);
     if let Some(spans) = collector.spans {
         summary.states = spans.finish(&lengths, capture_end_ns);
     }
-    collector.connections.sort_unstable_by_key(|record| record.ordinal);
-    collector.exchanges.kept.sort_by_key(|exchange| (exchange.connection, exchange.index));
-    Outcome {
-        summary,
-        connections: collector.connections,
-        tunnels: names.into_tunnels(collector.tunnels),
-        exchanges: collector.exchanges.kept,
-        lengths,
-        capture_end_ns,
-        opened,
-    }
+    let tunnels = names.into_tunnels(collector.tunnels);
+    Ok(Outcome { summary, connections, tunnels, exchanges, lengths, capture_end_ns, opened })
 }
 
-/// The rank of an ordinal, from 1: the contract's `connection`.
-fn number(opened: &RoaringTreemap, ordinal: u64) -> u64 {
-    ordinal.checked_sub(1).map_or(0, |before| opened.rank(before)) + 1
+/// Rows that cannot be written or read again, in one line.
+#[must_use]
+pub fn rows_error(error: &io::Error) -> SourceError {
+    let folder = std::env::temp_dir().display().to_string();
+    let message = format!("temporary file for the table's rows: {error}; set TMPDIR to a folder with room");
+    SourceError::new(folder, message)
 }
 
 /// What an analysis found.
@@ -129,39 +133,40 @@ pub struct Outcome {
     /// For the report.
     pub summary: Summary,
     /// One per connection, in order of first packet, if kept.
-    pub connections: Vec<ConnectionRecord>,
+    pub connections: Arc<Sorted<ConnectionRecord>>,
     /// What their tunnels are called.
     pub tunnels: Tunnels,
     /// In order of connection and index, if kept.
-    pub exchanges: Vec<Exchange>,
+    pub exchanges: Arc<Sorted<Exchange>>,
     /// How long each host holds TIME_WAIT, for what was not observed.
     pub lengths: Lengths,
     /// Latest packet, ns since 1970 UTC.
     pub capture_end_ns: i64,
     /// Ordinals of the first packets.
-    pub opened: RoaringTreemap,
+    pub opened: Ranks,
 }
 
 impl Outcome {
     /// The kept record of a connection by its number.
-    #[must_use]
-    pub fn connection(&self, number: u64) -> Option<&ConnectionRecord> {
-        let ordinal = self.opened.select(number.checked_sub(1)?)?;
-        let at = self.connections.binary_search_by_key(&ordinal, |record| record.ordinal).ok()?;
-        self.connections.get(at)
+    ///
+    /// # Errors
+    /// [`SourceError`] if the temporary file of the rows cannot be read.
+    pub fn connection(&self, number: u64) -> Result<Option<ConnectionRecord>, SourceError> {
+        let Some(ordinal) = self.opened.ordinal(number) else { return Ok(None) };
+        self.connections.find(ordinal).map_err(|error| rows_error(&error))
     }
 
     /// The contract's `connection` number of an ordinal.
     #[must_use]
     pub fn number(&self, ordinal: u64) -> u64 {
-        number(&self.opened, ordinal)
+        self.opened.number(ordinal)
     }
 }
 
 /// Reads a whole set. `None` if `progress` asked to stop.
 ///
 /// # Errors
-/// [`SourceError`] if a file cannot be opened again.
+/// [`SourceError`] if a file cannot be opened again, or rows do not fit into the temporary file.
 pub fn read_all(
     set: &mut CaptureSet,
     settings: &Settings,
@@ -172,7 +177,7 @@ pub fn read_all(
     let mut go_on = |done, total, packets| progress.as_mut().is_none_or(|report| report(done, total, packets));
     let Engine { front, shards, .. } = &mut engine;
     let wanted = workers::run(set, front, shards, settings, &mut go_on)?;
-    Ok(wanted.then(|| engine.finish(set.facts())))
+    wanted.then(|| engine.finish(set.facts())).transpose()
 }
 
 /// Opens, reads and concludes; the set is returned for a second look ([`crate::ladder`]).

@@ -7,7 +7,8 @@
 //! bytes       Segment    Connection  Exchange  Summary
 //! ```
 //!
-//! [`engine`] is the only wiring. There is no Python here and no `unsafe`; only [`capture`] touches files.
+//! [`engine`] is the only wiring. There is no Python here and no `unsafe`; only [`capture`] touches files, and [`rows`] a
+//! temporary one of its own.
 #![forbid(unsafe_code)]
 
 pub mod capture;
@@ -17,6 +18,7 @@ pub mod http;
 pub mod ladder;
 pub mod ledger;
 pub mod record;
+pub mod rows;
 pub mod settings;
 pub mod tcp;
 pub mod tunnels;

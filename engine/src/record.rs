@@ -2,75 +2,26 @@
 //!
 //! Everything here is plain data. Conclusions carry their basis in a field beside them (rule 3 of the house).
 
+mod address;
 mod letters;
 mod mark;
 mod messages;
 mod sight;
 
+pub use address::Address;
 pub use letters::Letters;
 pub use mark::Mark;
 pub use messages::MessageTally;
 pub use sight::Sight;
 
 use crate::decode::Flags;
+use bitcode::{Decode, Encode};
 use serde::Serialize;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-
-/// An IPv4 (as v4-mapped) or IPv6 address, 16 bytes, ordered and hashed as such.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Address(pub [u8; 16]);
-
-/// By the bytes in order, compared as one number: every packet compares its two addresses.
-impl Ord for Address {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
-    }
-}
-
-impl PartialOrd for Address {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Address {
-    /// From four IPv4 bytes.
-    #[must_use]
-    pub const fn v4(b: [u8; 4]) -> Self {
-        Address([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3]])
-    }
-    /// As the standard library's address, v4-mapped shown as IPv4.
-    #[must_use]
-    pub fn ip(self) -> IpAddr {
-        Ipv6Addr::from(self.0).to_canonical()
-    }
-}
-
-impl From<IpAddr> for Address {
-    fn from(ip: IpAddr) -> Self {
-        match ip {
-            IpAddr::V4(v4) => Address::v4(v4.octets()),
-            IpAddr::V6(v6) => Address(v6.octets()),
-        }
-    }
-}
-
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.ip().fmt(f)
-    }
-}
-
-impl Serialize for Address {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
 
 /// What is around a flow's packets. VLAN tags alone: the outer in bits 16 to 31, the inner in bits 0 to 15, each 0
 /// (none) or id + 1. With any other identifier: [`Tunnel::HASHED`] and a hash of them all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
 pub struct Tunnel(pub u64);
 
 impl Tunnel {
@@ -115,7 +66,7 @@ impl Tunnel {
 }
 
 /// The two roles of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Encode, Decode)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The side that opened the connection.
@@ -140,7 +91,7 @@ impl Role {
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, bitcode::Encode, bitcode::Decode)]
         pub enum $name { $($(#[$vmeta])* $variant),+ }
         impl $name {
             /// Every variant, in declaration order.
@@ -356,7 +307,7 @@ words! {
 }
 
 /// A set of the contract's `quality` words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Quality(pub u8);
 
 impl Quality {
@@ -392,7 +343,7 @@ impl Quality {
 }
 
 /// What one side of a connection did.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Side {
     /// Packets sent.
     pub packets: u64,
@@ -415,7 +366,7 @@ pub struct Side {
 }
 
 /// What the wire proves of one endpoint's TIME_WAIT. Times are ns since 1970 UTC; ages count from `start`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct TimeWaitFacts {
     /// When it began, as the tap saw it.
     pub start: Mark,
@@ -442,7 +393,7 @@ pub struct TimeWaitFacts {
 }
 
 /// What a ClientHello names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct TlsNames {
     /// Server name.
     pub sni: Option<Box<str>>,
@@ -452,7 +403,7 @@ pub struct TlsNames {
 
 /// What HTTP added to a connection.
 #[allow(clippy::struct_excessive_bools, reason = "independent facts that are columns, not the states of one thing")]
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Encode, Decode)]
 pub struct HttpFacts {
     /// What the payload is; `None` until payload was seen.
     pub protocol: Option<Protocol>,
@@ -512,7 +463,7 @@ pub struct HttpFacts {
 }
 
 /// One finished connection (one incarnation of a 4-tuple).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct ConnectionRecord {
     /// Position of the first packet over the whole set of files; the key that orders connections.
     pub ordinal: u64,
@@ -563,7 +514,7 @@ pub struct ConnectionRecord {
 }
 
 /// A reset and what is known of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Encode, Decode)]
 pub struct ResetFacts {
     /// The packet.
     pub mark: Mark,
@@ -582,7 +533,7 @@ pub struct ResetFacts {
 }
 
 /// One HTTP request and its final response.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 pub struct Exchange {
     /// Ordinal of its connection.
     pub connection: u64,

@@ -35,6 +35,9 @@ pub struct Settings {
     pub keep_connections: bool,
     /// Keep one record per HTTP exchange (the `exchanges` table).
     pub keep_exchanges: bool,
+    /// Rows of each of those tables in memory, per thread; beyond it they wait in an unnamed temporary file (in `TMPDIR`),
+    /// a few hundred bytes each, until the table is read. The answer does not depend on it.
+    pub rows_in_memory: usize,
     /// TIME_WAIT lengths stated by the user, most specific prefix first: (address prefix, prefix bits, low, high).
     pub time_wait: Vec<TimeWaitRule>,
     /// Socket states at instants, if asked for.
@@ -91,6 +94,7 @@ impl Default for Settings {
             max_pairs: 10_000,
             keep_connections: false,
             keep_exchanges: false,
+            rows_in_memory: 16_384,
             time_wait: Vec::new(),
             states: None,
             replay_bytes: 32 << 20,

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 from pcapwatch.errors import OutputError, UsageError
 from pcapwatch.settings import shown
 
 #: Makes the bytes of a format; ``width`` in columns and ``colour`` matter to text only.
 Make: TypeAlias = Callable[[str, int, bool], bytes]
+
+#: Writes a format to a stream; ``width`` as above.
+Write: TypeAlias = Callable[[str, int, IO[bytes]], None]
 
 TABLE_FORMATS = ("txt", "md", "csv", "json", "jsonl", "parquet", "arrow")
 _BINARY = {"parquet", "arrow"}
@@ -59,8 +63,21 @@ def deliver(destinations: Sequence[tuple[Path | None, str]], make: Make) -> None
             write_stdout(make(name, terminal_width(), coloured()))
 
 
-def write_whole(file: Path, content: bytes) -> None:
-    """Write beside ``file`` and rename over it, so that a reader sees the old one or the new one, never a part."""
+def deliver_streams(destinations: Sequence[tuple[Path | None, str]], write: Write) -> None:
+    """The same for an answer that is too long to be held in memory."""
+    for file, name in destinations:
+        if file is not None:
+            with whole(file) as stream:
+                write(name, _FILE_WIDTH, stream)
+    for file, name in destinations:
+        if file is None:
+            with _standard_output() as stream:
+                write(name, terminal_width(), stream)
+
+
+@contextmanager
+def whole(file: Path) -> Iterator[IO[bytes]]:
+    """A stream beside ``file``, renamed over it at the end: a reader sees the old one or the new, never a part."""
     import tempfile
 
     temporary: Path | None = None
@@ -68,7 +85,7 @@ def write_whole(file: Path, content: bytes) -> None:
         target = file.resolve()
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as stream:
             temporary = Path(stream.name)
-            stream.write(content)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         temporary.chmod(_mode(target))
@@ -82,6 +99,12 @@ def write_whole(file: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def write_whole(file: Path, content: bytes) -> None:
+    """``content`` as ``file``, or nothing."""
+    with whole(file) as stream:
+        stream.write(content)
+
+
 def _mode(target: Path) -> int:
     """The file's own mode if it exists, else what the umask leaves."""
     try:
@@ -92,15 +115,22 @@ def _mode(target: Path) -> int:
         return 0o666 & ~umask
 
 
-def write_stdout(content: bytes) -> None:
+@contextmanager
+def _standard_output() -> Iterator[IO[bytes]]:
     """UTF-8 whatever the locale says. A reader that has left (`| head`) has what it wanted: no error."""
     try:
         sys.stdout.flush()
-        sys.stdout.buffer.write(content)
+        yield sys.stdout.buffer
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         # What is still buffered would make the interpreter complain when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def write_stdout(content: bytes) -> None:
+    """``content`` to whoever reads it."""
+    with _standard_output() as stream:
+        stream.write(content)
 
 
 def terminal_width() -> int:

@@ -49,7 +49,9 @@ def show(
     captures, number = _split(arguments)
     destinations = checked(output or [], format_, FORMATS)
     options.check_times([name for _, name in destinations], local=local, relative=relative)
-    settings = Settings(threads=threads, filter=filter_, link_type=link_type or (), full_urls=full_urls)
+    settings = Settings(
+        threads=threads, filter=filter_, link_type=link_type or (), full_urls=full_urls, keep_connections=True
+    )
     analysis = options.run(captures, settings)
     summary = summary_of(analysis)
     known = summary["totals"]["connections"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from dataclasses import replace
 from typing import Annotated, Any
@@ -143,7 +144,8 @@ def _rendered(rows: list[dict[str, Any]], name: str, clock: Clock, width: int, *
         return text.encode()
     import pyarrow as pa
 
-    from pcapwatch.report.tables import renderer
+    from pcapwatch.frames import rows as read
+    from pcapwatch.report.tables import table_writer
 
     kinds = pa.schema(
         [
@@ -154,4 +156,6 @@ def _rendered(rows: list[dict[str, Any]], name: str, clock: Clock, width: int, *
             ("max", pa.uint64()),
         ]
     )
-    return renderer(name, kinds.names, clock, width)(pa.Table.from_pylist(rows, kinds))
+    stream = io.BytesIO()
+    table_writer(name, kinds.names, clock, width)(read(pa.Table.from_pylist(rows, kinds)), stream)
+    return stream.getvalue()

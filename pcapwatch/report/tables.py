@@ -1,17 +1,18 @@
 """Tables of rows, one renderer per format: CSV, JSON, JSONL, Parquet, Arrow, Markdown and text.
 
-pyarrow does the columns' work; pandas is never needed. Instants are RFC 3339 with nanoseconds in the text formats and
+A table is written batch by batch as it comes, so its length costs no memory. pyarrow does the columns' work; pandas is
+never needed. Instants are RFC 3339 with nanoseconds in the text formats and
 Arrow timestamps in Parquet and Arrow.
 """
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from pcapwatch.errors import UsageError
+from pcapwatch.frames import Rows
 from pcapwatch.report import escape
 from pcapwatch.report.layout import LEAST_WIDTH
 from pcapwatch.report.markdown import table as markdown_table
@@ -19,23 +20,30 @@ from pcapwatch.report.words import Clock, iso
 
 #: Rows a text or Markdown table shows; more are counted in its last line.
 ROWS_SHOWN = {"txt": 1_000_000, "md": 200}
+#: Rows of one Parquet row group: what a reader skips or reads at once.
+ROW_GROUP = 65_536
 
-Renderer: TypeAlias = Callable[[Any], bytes]
+#: Writes the rows to a binary stream, which stays open.
+Writer: TypeAlias = Callable[[Rows, IO[bytes]], None]
 
 
-def render_csv(table: Any) -> bytes:
+def write_csv(rows: Rows, stream: IO[bytes]) -> None:
     """UTF-8, RFC 4180 quoting, a header; no field is a formula or holds a control character; nulls are empty."""
-    import pyarrow as pa
     import pyarrow.csv
 
-    plain = _plain(table)
-    for index, name in enumerate(plain.column_names):
-        column = plain.column(index)
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            plain = plain.set_column(index, name, pa.chunked_array(map(_harmless, column.chunks), column.type))
-    stream = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(plain, stream, pyarrow.csv.WriteOptions(quoting_style="needed"))
-    return bytes(stream.getvalue())
+    options = pyarrow.csv.WriteOptions(quoting_style="needed")
+    with pyarrow.csv.CSVWriter(stream, _plain(rows.schema.empty_table()).schema, write_options=options) as writer:
+        for batch in rows.batches:
+            writer.write_batch(_without_formulas(_plain(batch)))
+
+
+def _without_formulas(batch: Any) -> Any:
+    import pyarrow as pa
+
+    for index, field in enumerate(batch.schema):
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            batch = batch.set_column(index, field, _harmless(batch.column(index)))
+    return batch
 
 
 def _harmless(strings: Any) -> Any:
@@ -48,59 +56,93 @@ def _harmless(strings: Any) -> Any:
     return pc.replace_with_mask(strings, suspect, pa.array(safe, strings.type)) if safe else strings
 
 
-def render_jsonl(table: Any) -> bytes:
+def write_jsonl(rows: Rows, stream: IO[bytes]) -> None:
     """One object a line, keys in the columns' order."""
-    return "".join(f"{json.dumps(row)}\n" for row in _rows(table)).encode()
+    for batch in rows.batches:
+        stream.write("".join(f"{json.dumps(row)}\n" for row in _objects(batch)).encode())
 
 
-def render_json_table(table: Any) -> bytes:
+def write_json(rows: Rows, stream: IO[bytes]) -> None:
     """One array of objects."""
-    return ("[\n" + ",\n".join(json.dumps(row) for row in _rows(table)) + "\n]\n").encode()
+    stream.write(b"[\n")
+    separator = ""
+    for batch in rows.batches:
+        for row in _objects(batch):
+            stream.write(f"{separator}{json.dumps(row)}".encode())
+            separator = ",\n"
+    stream.write(b"\n]\n")
 
 
-def render_parquet(table: Any) -> bytes:
-    """Parquet 2.6, zstd; nanosecond timestamps."""
+def write_parquet(rows: Rows, stream: IO[bytes]) -> None:
+    """Parquet 2.6, zstd; nanosecond timestamps. Text by dictionary, counts and instants by difference: they ascend."""
+    import pyarrow as pa
     import pyarrow.parquet
 
-    stream = io.BytesIO()
-    pyarrow.parquet.write_table(table, stream, compression="zstd", version="2.6")
-    return stream.getvalue()
+    types = pa.types
+    texts = [field.name for field in rows.schema if types.is_string(field.type)]
+    ascending = [field.name for field in rows.schema if types.is_int64(field.type) or types.is_timestamp(field.type)]
+    with pyarrow.parquet.ParquetWriter(
+        stream,
+        rows.schema,
+        compression="zstd",
+        compression_level=1,
+        version="2.6",
+        use_dictionary=texts,
+        column_encoding=dict.fromkeys(ascending, "DELTA_BINARY_PACKED"),
+    ) as writer:
+        for group in _groups(rows):
+            writer.write_table(group, ROW_GROUP)
 
 
-def render_arrow(table: Any) -> bytes:
+def _groups(rows: Rows) -> Iterator[Any]:
+    """Tables of at least `ROW_GROUP` rows, the last one smaller."""
+    import pyarrow as pa
+
+    gathered: list[Any] = []
+    for batch in rows.batches:
+        gathered.append(batch)
+        if sum(part.num_rows for part in gathered) >= ROW_GROUP:
+            yield pa.Table.from_batches(gathered, rows.schema)
+            gathered = []
+    if gathered:
+        yield pa.Table.from_batches(gathered, rows.schema)
+
+
+def write_arrow(rows: Rows, stream: IO[bytes]) -> None:
     """The Arrow IPC file format (Feather version 2), uncompressed, so that it can be mapped."""
     import pyarrow as pa
 
-    stream = pa.BufferOutputStream()
-    with pa.ipc.new_file(stream, table.schema) as writer:
-        writer.write_table(table)
-    return bytes(stream.getvalue())
+    with pa.ipc.new_file(stream, rows.schema) as writer:
+        for batch in rows.batches:
+            writer.write_batch(batch)
 
 
-def render_markdown_table(table: Any, columns: Sequence[str], clock: Clock) -> bytes:
+def write_markdown(rows: Rows, stream: IO[bytes], columns: Sequence[str], clock: Clock) -> None:
     """The named columns as a pipe table."""
-    header, rows = _shown(table, columns, clock, ROWS_SHOWN["md"])
-    text = markdown_table(header, rows, 10_000)
-    hidden = table.num_rows - len(rows)
-    return (text + (f"\n*{hidden:,} more rows: `-o FILE.csv` has them all.*\n" if hidden else "")).encode()
+    header, cells = _shown(rows, columns, clock, ROWS_SHOWN["md"])
+    text = markdown_table(header, cells, 10_000)
+    hidden = rows.total - len(cells)
+    stream.write((text + (f"\n*{hidden:,} more rows: `-o FILE.csv` has them all.*\n" if hidden else "")).encode())
 
 
-def render_text_table(table: Any, columns: Sequence[str], clock: Clock, width: int) -> bytes:
+def write_text(rows: Rows, stream: IO[bytes], columns: Sequence[str], clock: Clock, width: int) -> None:
     """The named columns, as many from the left as ``width`` has room for; what is left out is said at the end."""
-    header, rows = _shown(table, columns, clock, ROWS_SHOWN["txt"])
-    cells = [[escape.terminal(cell) for cell in row] for row in rows]
+    header, shown = _shown(rows, columns, clock, ROWS_SHOWN["txt"])
+    cells = [[escape.terminal(cell) for cell in row] for row in shown]
     widths = [max(len(name), *(len(row[i]) for row in cells)) if cells else len(name) for i, name in enumerate(header)]
     fitting = _fitting(widths, max(width, LEAST_WIDTH))
-    right = [all(_figure(row[i]) for row in rows) for i in range(fitting)]
+    right = [all(_figure(row[i]) for row in cells) for i in range(fitting)]
     lines = []
     for row in [header, *cells]:
         padded = [
             cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row[:fitting], widths, right, strict=False)
         ]
         lines.append("  ".join(padded).rstrip()[: max(width, LEAST_WIDTH)])
-    if missing := [name for name in table.column_names if name not in header[:fitting]]:
+    if hidden := rows.total - len(cells):
+        lines.append(f"({hidden:,} more rows: -o FILE.csv has them all)")
+    if missing := [name for name in rows.schema.names if name not in header[:fitting]]:
         lines.append(f"({len(missing)} more columns: -o FILE.csv has them all)")
-    return "".join(f"{line}\n" for line in lines).encode()
+    stream.write("".join(f"{line}\n" for line in lines).encode())
 
 
 def _fitting(widths: Sequence[int], width: int) -> int:
@@ -116,11 +158,16 @@ def _figure(text: str) -> bool:
     return text.replace(",", "").replace(".", "").lstrip("-").isdigit() or text in {"", "-"}
 
 
-def _shown(table: Any, columns: Sequence[str], clock: Clock, limit: int) -> tuple[list[str], list[list[str]]]:
-    present = [name for name in columns if name in table.column_names]
-    rows = table.select(present).slice(0, limit)
-    values = [[_cell(value, clock) for value in _values(rows.column(name))] for name in present]
-    return present, [list(row) for row in zip(*values, strict=True)]
+def _shown(rows: Rows, columns: Sequence[str], clock: Clock, limit: int) -> tuple[list[str], list[list[str]]]:
+    present = [name for name in columns if name in rows.schema.names]
+    shown: list[list[str]] = []
+    for batch in rows.batches:
+        part = batch.select(present).slice(0, limit - len(shown))
+        values = [[_cell(value, clock) for value in _values(column)] for column in part.columns]
+        shown += [list(row) for row in zip(*values, strict=True)]
+        if len(shown) >= limit:
+            break
+    return present, shown
 
 
 def _cell(value: Any, clock: Clock) -> str:
@@ -151,22 +198,23 @@ def _values(column: Any) -> list[Any]:
     return [None if ns is None else _Instant(ns) for ns in instants]
 
 
-def _rows(table: Any) -> Iterator[dict[str, Any]]:
-    """Plain objects, batch by batch so that a large table is never wholly in Python's hands."""
-    for batch in table.to_batches(max_chunksize=10_000):
-        columns = [[iso(v.ns) if isinstance(v, _Instant) else v for v in _values(column)] for column in batch.columns]
-        for values in zip(*columns, strict=True):
-            yield dict(
-                zip(table.column_names, (round(v, 9) if isinstance(v, float) else v for v in values), strict=True)
-            )
+def _objects(batch: Any) -> Iterator[dict[str, Any]]:
+    """Plain objects, a few thousand at a time so that a batch is never wholly in Python's hands."""
+    for start in range(0, batch.num_rows, 4096):
+        columns = [
+            [iso(v.ns) if isinstance(v, _Instant) else round(v, 9) if isinstance(v, float) else v for v in values]
+            for values in map(_values, batch.slice(start, 4096).columns)
+        ]
+        for row in zip(*columns, strict=True):
+            yield dict(zip(batch.schema.names, row, strict=True))
 
 
 def _plain(table: Any) -> Any:
-    """The table with nothing but strings, numbers and booleans: lists joined by spaces, instants as RFC 3339."""
+    """A table or batch with nothing but strings, numbers and booleans: lists joined by spaces, instants as RFC 3339."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    for index, name in enumerate(table.column_names):
+    for index, name in enumerate(table.schema.names):
         column = table.column(index)
         if pa.types.is_timestamp(column.type):
             column = pc.strftime(column.cast(pa.timestamp("ns", "UTC")), format="%Y-%m-%dT%H:%M:%SZ")
@@ -180,16 +228,16 @@ def _plain(table: Any) -> Any:
     return table
 
 
-def renderer(suffix: str, columns: Sequence[str], clock: Clock, width: int) -> Renderer:
-    """The renderer for a format; ``UsageError`` for one that tables do not have."""
-    known: dict[str, Renderer] = {
-        "txt": lambda table: render_text_table(table, columns, clock, width),
-        "md": lambda table: render_markdown_table(table, columns, clock),
-        "csv": render_csv,
-        "json": render_json_table,
-        "jsonl": render_jsonl,
-        "parquet": render_parquet,
-        "arrow": render_arrow,
+def table_writer(suffix: str, columns: Sequence[str], clock: Clock, width: int) -> Writer:
+    """The writer of a format; ``UsageError`` for one that tables do not have."""
+    known: dict[str, Writer] = {
+        "txt": lambda rows, stream: write_text(rows, stream, columns, clock, width),
+        "md": lambda rows, stream: write_markdown(rows, stream, columns, clock),
+        "csv": write_csv,
+        "json": write_json,
+        "jsonl": write_jsonl,
+        "parquet": write_parquet,
+        "arrow": write_arrow,
     }
     if suffix not in known:
         raise UsageError(f"a table has no format {suffix}: choose {', '.join(known)}")

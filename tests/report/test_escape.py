@@ -7,6 +7,7 @@ import html
 import io
 import json
 import re
+from typing import Any
 
 import pytest
 import summaries
@@ -91,17 +92,25 @@ def test_json(report: Report) -> None:
     assert HOSTILE in json.loads(rendered)["services"][0]["persistence"]["user_agents"]
 
 
+def csv_of(table: Any) -> str:
+    """A table as CSV."""
+    from pcapwatch.frames import rows
+    from pcapwatch.report.tables import write_csv
+
+    stream = io.BytesIO()
+    write_csv(rows(table), stream)
+    return stream.getvalue().decode()
+
+
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_csv_formula(formula: str) -> None:
     """A field that a spreadsheet would compute gets an apostrophe, in the function and in the table renderer alike."""
     import pyarrow as pa
 
-    from pcapwatch.report.tables import render_csv
-
     safe = f"'{escape.terminal(formula)}"
     assert escape.csv(formula) == safe
     table = pa.table({"user_agent": [formula, "ab/2.3"], "index": [-1, 2]})
-    rows = list(csv.reader(io.StringIO(render_csv(table).decode(), newline="")))
+    rows = list(csv.reader(io.StringIO(csv_of(table), newline="")))
     assert rows == [["user_agent", "index"], [safe, "-1"], ["ab/2.3", "2"]]
 
 
@@ -109,11 +118,9 @@ def test_csv_holds_no_control_bytes() -> None:
     """A CSV that is printed on a terminal does nothing to it, whichever column, chunk or encoding the text is in."""
     import pyarrow as pa
 
-    from pcapwatch.report.tables import render_csv
-
     hostile = pa.chunked_array([[None, "é ab/2.3"], [HOSTILE, None]])
     table = pa.table({"user_agent": hostile, "file": hostile.dictionary_encode(), "index": [1, 2, 3, 4]})
-    text = render_csv(table).decode()
+    text = csv_of(table)
     assert not CONTROL.search(text)
     safe = escape.terminal(HOSTILE)
     rows = list(csv.reader(io.StringIO(text, newline="")))[1:]

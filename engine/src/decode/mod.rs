@@ -207,7 +207,7 @@ fn offset_in(whole: &[u8], part: &[u8]) -> usize {
 }
 
 /// TCP header flags, the 12 low bits of the 13th and 14th header byte (RFC 9293 §3.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bitcode::Encode, bitcode::Decode)]
 pub struct Flags(pub u16);
 
 impl Flags {

@@ -3,6 +3,7 @@
 use crate::http::{ExchangeSink, HttpFlow, HttpLimits, RecentHeads, Sniff, sniff};
 use crate::ledger::{Ledger, StateSpans};
 use crate::record::{Address, ConnectionRecord, Exchange, HttpFacts, Quality, Role, RoleBasis, State, TimeWaitFacts};
+use crate::rows::Rows;
 use crate::settings::Settings;
 use crate::tcp::payload::{Payload, Sink};
 use crate::tcp::state::Anomaly;
@@ -44,7 +45,7 @@ impl Payload for Reader {
 /// Exchanges, if anyone wants them.
 pub(super) struct Exchanges {
     wanted: bool,
-    pub(super) kept: Vec<Exchange>,
+    pub(super) kept: Rows<Exchange>,
     texts: Texts,
     recent: RecentHeads,
 }
@@ -92,7 +93,7 @@ pub struct Collector {
     pub(super) ledger: Ledger,
     pub(super) exchanges: Exchanges,
     keep_connections: bool,
-    pub(super) connections: Vec<ConnectionRecord>,
+    pub(super) connections: Rows<ConnectionRecord>,
     /// The names of their tunnels.
     pub(super) tunnels: BTreeMap<u64, u32>,
     pub(super) spans: Option<StateSpans>,
@@ -108,12 +109,12 @@ impl Collector {
             ledger: Ledger::new(settings),
             exchanges: Exchanges {
                 wanted: settings.keep_exchanges,
-                kept: Vec::new(),
+                kept: Rows::new(settings.rows_in_memory),
                 texts: Texts([const { None }; TEXTS]),
                 recent: RecentHeads::default(),
             },
             keep_connections: settings.keep_connections,
-            connections: Vec::new(),
+            connections: Rows::new(settings.rows_in_memory),
             tunnels: BTreeMap::new(),
             spans: settings.states.as_ref().map(|_| StateSpans::new(settings)),
             anomalies: BTreeMap::new(),
@@ -133,8 +134,8 @@ impl Collector {
 
     pub(super) fn merge(&mut self, other: Collector) {
         self.ledger.merge(other.ledger);
-        self.exchanges.kept.extend(other.exchanges.kept);
-        self.connections.extend(other.connections);
+        self.exchanges.kept.merge(other.exchanges.kept);
+        self.connections.merge(other.connections);
         self.tunnels.extend(other.tunnels);
         if let (Some(mine), Some(theirs)) = (&mut self.spans, other.spans) {
             mine.merge(theirs);

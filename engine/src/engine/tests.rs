@@ -22,16 +22,17 @@ fn outcome(name: &str, settings: &Settings) -> Outcome {
 }
 
 fn names(outcome: &Outcome) -> Vec<Option<String>> {
-    outcome.connections.iter().map(|record| outcome.tunnels.text(record).map(String::from)).collect()
+    let connections = outcome.connections.to_vec().expect("rows");
+    connections.iter().map(|record| outcome.tunnels.text(record).map(String::from)).collect()
 }
 
 /// Everything that reaches the user, as text.
 fn told(outcome: &Outcome) -> [String; 4] {
     [
         serde_json::to_string_pretty(&outcome.summary).expect("JSON"),
-        format!("{:#?}", outcome.connections),
-        format!("{:#?}", outcome.exchanges),
-        format!("{:?} {} {:?}", outcome.opened.iter().collect::<Vec<_>>(), outcome.capture_end_ns, names(outcome)),
+        format!("{:#?}", outcome.connections.to_vec().expect("rows")),
+        format!("{:#?}", outcome.exchanges.to_vec().expect("rows")),
+        format!("{:?} {} {:?}", outcome.opened, outcome.capture_end_ns, names(outcome)),
     ]
 }
 
@@ -54,6 +55,23 @@ fn neither_threads_nor_batches_change_the_answer() {
 }
 
 #[test]
+fn rows_that_waited_on_the_disk_are_the_same() {
+    for name in FIXTURES {
+        let in_memory = outcome(name, &settings(1, 4096));
+        let expected = told(&in_memory);
+        for (threads, rows_in_memory) in [(1, 0), (1, 3), (2, 1), (5, 2)] {
+            let spilt = outcome(name, &Settings { rows_in_memory, ..settings(threads, 4096) });
+            assert!(told(&spilt) == expected, "{name} with {threads} threads, {rows_in_memory} rows in memory");
+            for number in 0..=spilt.opened.len() + 1 {
+                let [found, wanted] = [&spilt, &in_memory].map(|outcome| outcome.connection(number).expect("rows"));
+                assert_eq!(format!("{found:?}"), format!("{wanted:?}"), "{name}: connection {number}");
+                assert_eq!(found.is_some(), (1..=spilt.opened.len()).contains(&number));
+            }
+        }
+    }
+}
+
+#[test]
 fn more_threads_than_partitions_are_no_error() {
     let expected = told(&outcome("vlan", &settings(1, 4096)));
     assert_eq!(told(&outcome("vlan", &settings(PARTITIONS + 1, 4096))), expected);
@@ -64,11 +82,13 @@ fn more_threads_than_partitions_are_no_error() {
 fn rows_and_totals_count_the_same_things() {
     for name in FIXTURES {
         let outcome = outcome(name, &settings(2, 100));
-        let numbers: Vec<u64> = outcome.connections.iter().map(|record| outcome.number(record.ordinal)).collect();
+        let connections = outcome.connections.to_vec().expect("rows");
+        let numbers: Vec<u64> = connections.iter().map(|record| outcome.number(record.ordinal)).collect();
         assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "{name}");
         assert_eq!(outcome.summary.totals.connections, numbers.len() as u64, "{name}");
-        let requests: u32 = outcome.connections.iter().map(|record| record.http.requests).sum();
-        let rows = outcome.exchanges.iter().filter(|exchange| exchange.request.is_some()).count();
+        let requests: u32 = connections.iter().map(|record| record.http.requests).sum();
+        let exchanges = outcome.exchanges.to_vec().expect("rows");
+        let rows = exchanges.iter().filter(|exchange| exchange.request.is_some()).count();
         assert_eq!(rows, requests as usize, "{name}");
     }
 }

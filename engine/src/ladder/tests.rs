@@ -8,8 +8,8 @@ fn ladders(name: &str, numbers: &[u64]) -> Vec<Ladder> {
     let settings = Settings { keep_connections: true, ..Settings::default() };
     let (outcome, set) = analyze(&[path], &settings, None).expect("a capture").expect("nobody stops it");
     let target = |number: &u64| {
-        let record = outcome.connections.get(*number as usize - 1).expect("a connection");
-        Target { connection: *number, sight: record.into() }
+        let record = outcome.connection(*number).expect("rows").expect("a connection");
+        Target { connection: *number, sight: (&record).into() }
     };
     let targets: Vec<Target> = numbers.iter().map(target).collect();
     draw(&mut set.replay(&settings).expect("the file again"), &targets, &outcome, &settings).expect("the file again")
@@ -129,7 +129,7 @@ fn a_long_connection_keeps_its_first_rows_and_counts_the_rest() {
     let stream = std::io::Cursor::new(crate::capture::forge::pcap(&packets));
     let mut set = CaptureSet::from_reader("-", stream, &settings).expect("a capture");
     let outcome = read_all(&mut set, &settings, None).expect("a capture").expect("nobody stops it");
-    let [record] = &outcome.connections[..] else { panic!("one connection") };
+    let [record] = &outcome.connections.to_vec().expect("rows")[..] else { panic!("one connection") };
     let target = Target { connection: 1, sight: record.into() };
     let mut again = set.replay(&settings).expect("what was kept");
     let ladder = draw(&mut again, &[target], &outcome, &settings).expect("a ladder").remove(0);

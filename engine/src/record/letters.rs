@@ -6,7 +6,7 @@ use std::fmt;
 const CAPACITY: usize = 30;
 
 /// Zeek's `history` letters, upper case for the originator (client).
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, bitcode::Encode, bitcode::Decode)]
 pub struct Letters {
     text: [u8; CAPACITY],
     len: u8,

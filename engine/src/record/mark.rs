@@ -10,7 +10,7 @@ const LAST_FRAME: u64 = (1 << FRAME_BITS) - 1;
 const LAST_FILE: u32 = (1 << (u64::BITS - FRAME_BITS)) - 1;
 
 /// A packet as evidence. In two words, none as well: there are a dozen in every connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, bitcode::Encode, bitcode::Decode)]
 pub struct Mark {
     /// Capture time, ns since 1970 UTC.
     pub ts_ns: i64,

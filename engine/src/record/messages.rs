@@ -10,7 +10,7 @@ type Count = (u32, u32);
 
 /// Messages of one connection by sender, minor version and effective option. Nearly always a side's are all alike, so
 /// those like its first are counted in place and only others have a table.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, bitcode::Encode, bitcode::Decode)]
 pub struct MessageTally {
     first: [(u8, Count); 2],
     others: Option<Box<[[Count; KINDS]; 2]>>,
