@@ -2,14 +2,11 @@
 
 use super::collector::{Collector, Reader};
 use super::front::Decoded;
-use crate::decode::{Flags, PARTITIONS, Segment};
+use crate::decode::{PARTITIONS, Segment};
 use crate::settings::Settings;
 use crate::tcp::connection::Connection;
 use crate::tcp::flow_table::FlowTable;
 use roaring::RoaringTreemap;
-
-/// Segments among which SYNs are looked for before any is taken: what their 4-tuples held comes from memory meanwhile.
-const LOOK_AHEAD: usize = 64;
 
 /// The partitions of one thread.
 pub struct Shard {
@@ -38,17 +35,9 @@ impl Shard {
         watch: &mut impl FnMut(&Segment<'_>, &Connection<Reader>),
     ) {
         let own = decoded.shards.get(self.index).map_or(&[][..], Vec::as_slice);
-        for places in own.chunks(LOOK_AHEAD) {
-            let headers = || places.iter().filter_map(|&at| decoded.headers.get(at as usize));
-            for opening in headers().filter(|header| header.flags.has(Flags::SYN)) {
-                if let Some(table) = self.tables.get(usize::from(opening.partition) / self.shards) {
-                    table.warm(&opening.key);
-                }
-            }
-            for header in headers() {
-                let segment = Segment::new(header, &decoded.data);
-                self.take(&segment, settings, &mut |connection| watch(&segment, connection));
-            }
+        for header in own.iter().filter_map(|&at| decoded.headers.get(at as usize)) {
+            let segment = Segment::new(header, &decoded.data);
+            self.take(&segment, settings, &mut |connection| watch(&segment, connection));
         }
         let before = decoded.latest_ns.saturating_sub(settings.idle_expiry_ns);
         for table in &mut self.tables {

@@ -425,19 +425,6 @@ impl<P: Payload> Connection<P> {
         }
     }
 
-    /// Reads a little of every part, so that all of it is on its way to the cache when it is needed soon after.
-    #[must_use]
-    pub fn touch(&self) -> u64 {
-        let [client, server] = &self.ends;
-        let of = |end: &Endpoint| {
-            let wait =
-                end.time_wait.as_ref().map_or(0, |wait| wait.facts.restarted_ns as u64 ^ u64::from(wait.rcv_nxt));
-            wait ^ end.packets ^ u64::from(end.first_seq) ^ end.fin.map_or(0, |fin| fin.mark.ts_ns as u64) ^ end.touch()
-        };
-        let http = self.http.as_ref().map_or(0, |http| u64::from(http.requests) ^ u64::from(http.unprocessed));
-        self.ordinal ^ self.last.ts_ns as u64 ^ of(client) ^ of(server) ^ http ^ u64::from(self.sent_before_reset)
-    }
-
     /// Whether both sides are done, so that only evidence of TIME_WAIT or a new incarnation can follow.
     #[must_use]
     pub fn is_over(&self) -> bool {

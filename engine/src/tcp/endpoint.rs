@@ -191,12 +191,6 @@ impl Endpoint {
         Some(((before, self.syn?.ts_ns), after))
     }
 
-    /// See [`super::connection::Connection::touch`].
-    #[must_use]
-    pub fn touch(&self) -> u64 {
-        self.seen.iter().fold(0, |all, seen| all ^ seen.print) ^ self.rtt_ns as u64
-    }
-
     /// Whether this side is done: closed, waiting, or never there.
     #[must_use]
     pub fn is_over(&self) -> bool {

@@ -114,13 +114,6 @@ impl<P: Payload> FlowTable<P> {
         opened
     }
 
-    /// Calls what is known of a 4-tuple into the cache. A SYN often comes for one whose last connection was long ago.
-    pub fn warm(&self, key: &FlowKey) {
-        let found = self.index.find(self.hasher.hash_one(key), |&at| self.slots[at as usize].key == *key);
-        let connection = found.and_then(|&at| self.slots[at as usize].connection.as_ref());
-        std::hint::black_box(connection.map_or(0, |connection| connection.touch()));
-    }
-
     /// Makes sure that slot `at` holds the incarnation that the segment belongs to; true if that is a new one.
     fn place(&mut self, at: u32, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) -> bool {
         let slot = &mut self.slots[at as usize];
