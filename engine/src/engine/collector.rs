@@ -27,6 +27,9 @@ impl Payload for Reader {
     fn fin(&mut self, role: Role, sink: &mut Collector) {
         self.0.fin(role, &mut sink.exchanges);
     }
+    fn is_over(&self) -> bool {
+        self.0.is_over()
+    }
     fn finish(mut self, sink: &mut Collector) -> HttpFacts {
         self.0.finish(&mut sink.exchanges)
     }

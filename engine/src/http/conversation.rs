@@ -353,6 +353,11 @@ impl Conversation {
         self.facts.broken |= unreadable;
     }
 
+    /// Whether both directions are read no more.
+    pub fn is_over(&self) -> bool {
+        self.directions.iter().all(|direction| matches!(direction.reading, Reading::Ended | Reading::Broken))
+    }
+
     fn emit_finished(&mut self, sink: &mut impl ExchangeSink) {
         while let Some(entry) = self.pairing.pop_finished() {
             self.emit(entry, sink);

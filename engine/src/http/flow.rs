@@ -158,6 +158,17 @@ impl HttpFlow {
         }
     }
 
+    /// Whether nothing that may still come can change the facts: both directions of HTTP have ended, or it is settled that
+    /// this is something else.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        match &self.stage {
+            Stage::Settled(..) => true,
+            Stage::Http(http) => http.is_over(),
+            Stage::Unseen | Stage::Opening(_) | Stage::Hello(_) => false,
+        }
+    }
+
     /// The connection is over: gives out unfinished exchanges and returns the facts. The flow is empty afterwards.
     pub fn finish(&mut self, sink: &mut impl ExchangeSink) -> HttpFacts {
         let facts = HttpFacts::default();

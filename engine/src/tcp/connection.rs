@@ -60,12 +60,10 @@ pub struct Connection<P> {
     pub predecessor: Option<Box<Connection<P>>>,
     /// What goes wrong with the capture.
     pub quality: Quality,
-    /// The next stage's reader, once there was payload and until both streams are complete.
+    /// The next stage's reader, once there was payload and until it is over.
     pub payload: Option<P>,
-    /// What the reader found, once both streams are complete.
+    /// What the reader found, once it is over.
     pub(super) http: Option<Box<HttpFacts>>,
-    /// Which sides' streams are complete, a bit each.
-    complete: u8,
     /// Acknowledgment number of a challenge that answered the SYN with the numbers of an older incarnation.
     challenge_ack: Option<u32>,
     /// How far the reset's sender had sent before it.
@@ -112,7 +110,6 @@ impl<P: Payload> Connection<P> {
             quality: Quality(if opening { 0 } else { Quality::MIDSTREAM }),
             payload: None,
             http: None,
-            complete: 0,
             sent_before_reset: 0,
             said: [None; 2],
         };
@@ -361,8 +358,7 @@ impl<P: Payload> Connection<P> {
             && end.stream.next_seq() == Some(fin.seq)
         {
             payload.fin(role, sink);
-            self.complete |= 1 << role as u8;
-            if self.complete == 0b11 {
+            if payload.is_over() && self.ends.iter().all(|end| end.fin.is_some()) {
                 // What waits out a TIME_WAIT need not keep its reader.
                 self.http = self.payload.take().map(|payload| Box::new(payload.finish(sink)));
             }

@@ -48,17 +48,20 @@ impl<P: Payload> Connection<P> {
 
     /// Flushes what waits for reassembly and ends the reader.
     fn finish_payload(&mut self, sink: &mut P::Sink) -> HttpFacts {
-        let Some(mut payload) = self.payload.take() else {
+        let mut reader = self.payload.take();
+        if reader.is_none() && self.http.is_none() {
             self.note_acked_gap();
-            return self.http.take().map_or_else(HttpFacts::default, |http| *http);
-        };
+            return HttpFacts::default();
+        }
         let (quality, history) = (&mut self.quality, &mut self.history);
         for role in [Role::Client, Role::Server] {
             let (end, peer) = pair(&mut self.ends, role);
             let reached = end.stream.next_seq();
             let mut deliver = |piece: Piece<'_>| {
                 note_gap(&piece, role, peer, quality, history);
-                payload.feed(role, piece, sink);
+                if let Some(reader) = &mut reader {
+                    reader.feed(role, piece, sink);
+                }
             };
             match end.fin {
                 Some(fin) => end.stream.finish_at(fin.seq, fin.mark, &mut deliver),
@@ -67,12 +70,16 @@ impl<P: Payload> Connection<P> {
             if let Some(fin) = end.fin
                 && reached != Some(fin.seq)
                 && end.stream.next_seq() == Some(fin.seq)
+                && let Some(reader) = &mut reader
             {
-                payload.fin(role, sink);
+                reader.fin(role, sink);
             }
         }
         self.note_acked_gap();
-        payload.finish(sink)
+        match reader {
+            Some(reader) => reader.finish(sink),
+            None => self.http.take().map_or_else(HttpFacts::default, |http| *http),
+        }
     }
 
     /// The peer acknowledged what was never captured.

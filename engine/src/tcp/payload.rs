@@ -16,6 +16,8 @@ pub trait Payload {
     fn feed(&mut self, role: Role, piece: Piece<'_>, sink: &mut Self::Sink);
     /// The side's stream is complete.
     fn fin(&mut self, role: Role, sink: &mut Self::Sink);
+    /// Whether nothing that may still come can change what it found.
+    fn is_over(&self) -> bool;
     /// Nothing more will come.
     fn finish(self, sink: &mut Self::Sink) -> HttpFacts;
     /// Which side sends such a payload first, if it tells.

@@ -67,6 +67,9 @@ impl Payload for NoPayload {
     }
     fn feed(&mut self, _: Role, _: Piece<'_>, _: &mut Facts) {}
     fn fin(&mut self, _: Role, _: &mut Facts) {}
+    fn is_over(&self) -> bool {
+        false
+    }
     fn finish(self, _: &mut Facts) -> HttpFacts {
         HttpFacts::default()
     }
