@@ -34,12 +34,12 @@ impl Fin {
     }
 }
 
-/// One captured packet, as far as another capture of it must agree: all in one word, and when (the low half of the
-/// nanoseconds tells a millisecond) and where.
+/// One captured packet, as far as another capture of it must agree: all in one word, and when (in units of 1.024 µs, of
+/// which 32 bits are an hour) and where.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     print: u64,
-    ts_low: u32,
+    units: u32,
     place: u32,
 }
 
@@ -58,8 +58,10 @@ fn fingerprint(header: &Header) -> u64 {
     mix(mix(numbers ^ 0x9e37_79b9_7f4a_7c15, extent ^ 0xd6e8_feb8_6659_fd93), rest ^ 0xa076_1d64_78bd_642f)
 }
 
-/// Longest time between two captures of one packet (two interfaces, a mirror).
-const DUPLICATE_WINDOW_NS: u32 = 1_000_000;
+/// Longest time between two captures of one packet (two interfaces, a mirror): a millisecond, in whole units.
+const DUPLICATE_WINDOW: u32 = (1_000_000 >> UNIT_BITS) + 1;
+/// A unit of [`Seen::units`], as a power of two of nanoseconds.
+const UNIT_BITS: u32 = 10;
 
 /// One side of a connection.
 #[derive(Debug)]
@@ -155,11 +157,11 @@ impl Endpoint {
     #[inline]
     pub fn is_duplicate(&mut self, segment: &Header) -> bool {
         let place = segment.interface << 8 | u32::from(segment.ttl);
-        let now = Seen { print: fingerprint(segment), ts_low: segment.ts_ns as u32, place };
+        let now = Seen { print: fingerprint(segment), units: (segment.ts_ns >> UNIT_BITS) as u32, place };
         let alike = |seen: &Seen| seen.print == now.print;
         let again = self.seen.iter().any(alike) && {
             let has_id = segment.ip_id.is_some_and(|id| id != 0);
-            let soon = |seen: &&Seen| now.ts_low.wrapping_sub(seen.ts_low) < DUPLICATE_WINDOW_NS;
+            let soon = |seen: &&Seen| now.units.wrapping_sub(seen.units) <= DUPLICATE_WINDOW;
             self.seen.iter().filter(|seen| alike(seen)).filter(soon).any(|seen| has_id || seen.place != now.place)
         };
         if let Some(slot) = self.seen.get_mut(usize::from(self.seen_at) % REMEMBERED) {

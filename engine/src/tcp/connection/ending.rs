@@ -19,6 +19,8 @@ impl<P: Payload> Connection<P> {
     }
 
     pub(in crate::tcp) fn take_reset(&mut self, segment: &Segment<'_>, role: Role, mark: Mark) {
+        // It may come from the incarnation after this one, so not through `accept`.
+        self.is_steady = false;
         let (end, peer) = pair(&mut self.ends, role);
         let kind = reset::kind(segment, end, peer, self.said[role.peer() as usize]);
         let both_seen = peer.packets > 0 || end.packets > 1;
