@@ -80,7 +80,7 @@ impl Default for Settings {
         Settings {
             threads: 1,
             batch_packets: 4096,
-            max_connections: 1_000_000,
+            max_connections: 500_000,
             idle_expiry_ns: 3600 * SECOND,
             max_reassembly_bytes: 1 << 20,
             max_tunnel_depth: crate::decode::TUNNEL_DEPTH,
