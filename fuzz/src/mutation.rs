@@ -1,8 +1,7 @@
 //! New inputs from old ones, the same for the same seed.
 
 /// Numbers that break what counts with them, as their low bytes are written in either order.
-const NUMBERS: [u64; 12] =
-    [0, 1, 2, 3, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_fffc, 0xffff_ffff, u64::MAX];
+const NUMBERS: [u64; 12] = [0, 1, 2, 3, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_fffc, 0xffff_ffff, u64::MAX];
 
 /// No input grows beyond this.
 const LONGEST: usize = 1 << 20;

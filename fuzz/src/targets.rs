@@ -3,7 +3,9 @@
 pub use crate::streams::{http, reassembler};
 
 use pcapwatch_engine::capture::{Batch, CaptureSet, LinkType, Packet};
-use pcapwatch_engine::decode::{Defragmenter, Header, NotAnalysed, Segment, TUNNEL_DEPTH, decode, decode_any, layers_around};
+use pcapwatch_engine::decode::{
+    Defragmenter, Header, NotAnalysed, Segment, TUNNEL_DEPTH, decode, decode_any, layers_around,
+};
 use pcapwatch_engine::engine::read_all;
 use pcapwatch_engine::settings::{SECOND, Settings, StatesQuery};
 use std::io::Cursor;

@@ -128,7 +128,7 @@ fn peak_kib() -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
 }
 
-/// Every file of the folders and what is in them, in order of name; those above 256 KiB are cut there.
+/// Every capture of the folders and what is in them, in order of name; those above 256 KiB are cut there.
 fn read_corpus(folders: &[PathBuf]) -> Vec<Vec<u8>> {
     let mut files = Vec::new();
     folders.iter().for_each(|folder| collect(folder, &mut files));
@@ -138,6 +138,11 @@ fn read_corpus(folders: &[PathBuf]) -> Vec<Vec<u8>> {
 }
 
 fn collect(path: &Path, into: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(path) else { return into.extend(path.is_file().then(|| path.to_owned())) };
+    let Ok(entries) = std::fs::read_dir(path) else { return into.extend(is_capture(path).then(|| path.to_owned())) };
     entries.filter_map(Result::ok).for_each(|entry| collect(&entry.path(), into));
+}
+
+/// By its name; a fixture's folder holds texts, too.
+fn is_capture(path: &Path) -> bool {
+    path.is_file() && path.file_name().is_some_and(|name| name.to_string_lossy().contains("cap"))
 }
