@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// A file up to this long is cut at every byte, a longer one at [`CUTS`] places.
-const SMALL: usize = 1200;
+const SMALL: usize = 4096;
 const CUTS: usize = 300;
 const LONGEST: Duration = Duration::from_secs(5);
 const MOST_KIB: u64 = 200 << 10;
