@@ -115,7 +115,7 @@ def analyze(chunks: Iterable[bytes], *options: str) -> tuple[dict[str, object], 
 
 
 def test_a_flood_of_syns_stops_growing() -> None:
-    """After the limit of connections is reached, three times the SYNs hold no more: within a tenth, and below 600 MiB."""
+    """Beyond the limit of connections three times the SYNs hold no more: within a tenth, below 600 MiB."""
     capture, less = analyze(syn_flood(500_000))
     assert capture["packets"] == 500_000
     capture, more = analyze(syn_flood(1_500_000))

@@ -20,12 +20,10 @@ fn captures(folder: &Path) -> Vec<PathBuf> {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        match path.is_dir() {
-            true => found.extend(captures(&path)),
-            false if [".pcap", ".pcapng", ".gz", ".zst", ".lz4", ".xz"].iter().any(|end| name.ends_with(end)) => {
-                found.push(path);
-            }
-            false => {}
+        if path.is_dir() {
+            found.extend(captures(&path));
+        } else if [".pcap", ".pcapng", ".gz", ".zst", ".lz4", ".xz"].iter().any(|end| name.ends_with(end)) {
+            found.push(path);
         }
     }
     found.sort();
@@ -93,7 +91,8 @@ fn every_truncation_of_every_fixture_is_a_report_or_one_line() {
 fn every_truncation_of_every_hostile_capture_is_a_report_or_one_line() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/captures/hostile");
     if !folder.is_dir() {
-        return eprintln!("skipped: no folder ../shared/captures beside the project");
+        eprintln!("skipped: no folder ../shared/captures beside the project");
+        return;
     }
     cut_everywhere(&folder);
 }
