@@ -1,12 +1,14 @@
 # Everything a newcomer runs. Each target makes what it needs in .venv/ and target/, and only what is out of date.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench instructions instructions-baseline profile readme-report lock clean
+.PHONY: help demo test lint fuzz bench instructions instructions-baseline profile readme-report lock clean
 
 # The capture that `make demo` shows and the README's report is made from.
 DEMO ?= fixtures/proxy-http10-reuse/capture.pcap
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+FUZZ_SECONDS ?= 40
+FUZZ_SEED ?= 1
 
 venv := .venv
 bin := $(venv)/bin
@@ -45,6 +47,10 @@ lint: $(venv)/.dev $(venv)/.engine ## ruff, mypy, stubtest, cargo fmt, clippy
 	$(bin)/python -m mypy.stubtest pcapwatch._engine
 	cargo fmt --all --check
 	PYO3_PYTHON=$(abspath $(bin)/python) cargo clippy --workspace --all-targets --locked -- -D warnings
+
+fuzz: ## mutated captures against every reader and the engine (FUZZ_SECONDS=3600 FUZZ_SEED=2); fuzz/README.md
+	$(need_rust)cargo run --release --locked -q --no-default-features --manifest-path fuzz/Cargo.toml --bin mutate -- \
+		--seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) fixtures $(wildcard ../shared/captures)
 
 bench: $(venv)/.engine ## speed and memory beside the neighbours; writes bench/RESULTS.md (BENCH_ARGS="--help" lists options)
 	cargo build --release --locked -q -p pcapwatch-engine --examples

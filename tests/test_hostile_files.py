@@ -17,6 +17,7 @@ import pytest
 
 LONGEST_S = 5.0
 MOST_KIB = 200 << 10
+HOSTILE = Path(__file__).resolve().parents[2] / "shared" / "captures" / "hostile"
 
 
 def block(kind: int, body: bytes, length: int | None = None) -> bytes:
@@ -155,3 +156,21 @@ def test_what_came_before_is_kept(tmp_path: Path, name: str, packets: int, probl
     if problem is None:
         assert file["pcapng"] is not None
         assert file["pcapng"]["broken_lists"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HOSTILE.is_dir(), reason="no folder ../shared/captures beside the project")
+def test_every_hostile_capture_is_a_report_or_one_line() -> None:
+    """Captures that broke other tools: exit 0 with whole JSON, or 2 with one line; in time and room."""
+    paths = sorted(HOSTILE.iterdir())
+    assert paths
+    for path in paths:
+        status, out, err, seconds, peak = analyze(path)
+        assert status in {0, 2}, (path.name, err)
+        assert seconds < LONGEST_S, path.name
+        assert peak < MOST_KIB, path.name
+        if status == 2:
+            assert err.count("\n") == 1, (path.name, err)
+        else:
+            assert err == "", path.name
+            assert json.loads(out)["capture"]["files"], path.name

@@ -1,0 +1,4 @@
+//! [`pcapwatch_fuzz::targets::reassembler`] under libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pcapwatch_fuzz::targets::reassembler(data));
