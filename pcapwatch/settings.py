@@ -35,7 +35,7 @@ class Settings:
     threads: workers (``None``: one per CPU this process may use), batch_packets: packets handed to them at once; the
     answer depends on neither; filter: a BPF expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or
     ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports;
-    full_urls: hide no secrets in URLs; max_connections, max_pairs: limits on memory, what they cost is counted in the
+    full_urls: hide no secrets in URLs; keep_duplicates: leave packets captured twice in, as retransmissions; max_connections, max_pairs: limits on memory, what they cost is counted in the
     report; max_tunnel_depth: encapsulations around a packet; max_fragmented_datagrams, max_fragment_bytes,
     fragment_timeout: what is kept of IP datagrams in fragments, and for how long; rows_in_memory: rows of each table
     that a worker keeps in memory, the others wait in an unnamed file in ``TMPDIR`` and the answer is the same;
@@ -59,6 +59,7 @@ class Settings:
     max_fragment_bytes: int | None = None
     fragment_timeout: str | None = None
     idle_expiry: str | None = None
+    keep_duplicates: bool = False
     keep_connections: bool = False
     keep_exchanges: bool = False
     rows_in_memory: int | None = None
@@ -70,6 +71,7 @@ class Settings:
         chosen: dict[str, Any] = {
             "threads": self.threads or available_cpus(),
             "batch_packets": self.batch_packets,
+            "keep_duplicates": self.keep_duplicates,
             "keep_connections": self.keep_connections,
             "keep_exchanges": self.keep_exchanges,
             "rows_in_memory": self.rows_in_memory,
