@@ -36,7 +36,8 @@ class Settings:
     answer depends on neither; filter: a BPF expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or
     ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports;
     full_urls: hide no secrets in URLs; keep_duplicates: leave packets captured twice in, as retransmissions; max_connections, max_pairs: limits on memory, what they cost is counted in the
-    report; max_tunnel_depth: encapsulations around a packet; max_fragmented_datagrams, max_fragment_bytes,
+    report; max_head_bytes: longest HTTP head; replay_bytes: of a pipe, kept to draw ladders from; max_reassembly_bytes:
+    out-of-order bytes of a direction; max_tunnel_depth: encapsulations around a packet; max_fragmented_datagrams, max_fragment_bytes,
     fragment_timeout: what is kept of IP datagrams in fragments, and for how long; rows_in_memory: rows of each table
     that a worker keeps in memory, the others wait in an unnamed file in ``TMPDIR`` and the answer is the same;
     idle_expiry: a connection silent this long is finished; states_at_ns, states_every_ns: the instants ``states`` asks
@@ -54,6 +55,7 @@ class Settings:
     max_connections: int | None = None
     max_pairs: int | None = None
     max_reassembly_bytes: int | None = None
+    max_head_bytes: int | None = None
     max_tunnel_depth: int | None = None
     max_fragmented_datagrams: int | None = None
     max_fragment_bytes: int | None = None
@@ -63,6 +65,7 @@ class Settings:
     keep_connections: bool = False
     keep_exchanges: bool = False
     rows_in_memory: int | None = None
+    replay_bytes: int | None = None
     states_at_ns: int | None = None
     states_every_ns: int | None = None
 
@@ -75,9 +78,11 @@ class Settings:
             "keep_connections": self.keep_connections,
             "keep_exchanges": self.keep_exchanges,
             "rows_in_memory": self.rows_in_memory,
+            "replay_bytes": self.replay_bytes,
             "max_connections": self.max_connections,
             "max_pairs": self.max_pairs,
             "max_reassembly_bytes": self.max_reassembly_bytes,
+            "max_head_bytes": self.max_head_bytes,
             "max_tunnel_depth": self.max_tunnel_depth,
             "max_fragmented_datagrams": self.max_fragmented_datagrams,
             "max_fragment_bytes": self.max_fragment_bytes,
