@@ -47,12 +47,28 @@ def option(code: int, value: bytes) -> bytes:
     return code.to_bytes(2, "little") + len(value).to_bytes(2, "little") + value + bytes(-len(value) % 4)
 
 
+def client_hello(name: bytes) -> bytes:
+    """A TLS ClientHello with this server name and this protocol (RFC 8446 4.1.2, RFC 6066 3, RFC 7301 3.1)."""
+
+    def sized(width: int, body: bytes) -> bytes:
+        return len(body).to_bytes(width, "big") + body
+
+    server_name = b"\x00\x00" + sized(2, sized(2, b"\x00" + sized(2, name)))
+    protocols = b"\x00\x10" + sized(2, sized(2, sized(1, name)))
+    body = b"\x03\x03" + bytes(32) + b"\x00" + sized(2, b"\x13\x01") + b"\x01\x00" + sized(2, server_name + protocols)
+    return b"\x16\x03\x01" + sized(2, b"\x01" + sized(3, body))
+
+
 def craft(folder: Path, text: bytes) -> Path:
-    """A pcapng with the text in method, target, Host, User-Agent, Server, Keep-Alive, interface name, comment, path."""
+    """A pcapng with the text in method (as far as a token can be it), target, Host, User-Agent, Server, Keep-Alive, SNI
+    and ALPN of a second connection, interface name, comment and file name.
+    """
     word = re.sub(rb"[^!-~\x80-\xff]", b"_", text)[:1500]
     talk = Talk()
     talk.handshake()
-    request = b"GET /" + word + b" HTTP/1.1\r\nHost: " + word + b"\r\nUser-Agent: " + text + b"\r\n\r\n"
+    method = text if re.fullmatch(rb"[-+0-9]+", text) else b"GET"
+    target = word.decode("utf-8", "replace").encode()
+    request = method + b" /" + target + b" HTTP/1.1\r\nHost: " + word + b"\r\nUser-Agent: " + text + b"\r\n\r\n"
     response = b"HTTP/1.1 200 OK\r\nServer: " + text[:1000] + b"\r\nKeep-Alive: " + word
     response += b"\r\nContent-Length: 2\r\n\r\nok"
     for at in range(0, len(request), 1400):
@@ -60,7 +76,11 @@ def craft(folder: Path, text: bytes) -> Path:
     talk.s(0.2, "PA", response)
     talk.close("s")
     name = re.sub(r"[/\x00\ud800-\udfff]", "_", (OUTSIDE_HTTP + text[:40]).decode("utf-8", "replace"))
-    path = write_pcapng(folder / f"{name}.pcapng", [talk.packets])
+    sealed = Talk(client=("10.9.0.1", 40001))
+    sealed.handshake(2.0)
+    sealed.c(2.1, "PA", client_hello(word[:200]))
+    sealed.close("s", 2.5)
+    path = write_pcapng(folder / f"{name}.pcapng", [[*talk.packets, *sealed.packets]])
     plain = path.read_bytes()
     body = b"\x01\x00\x00\x00\x00\x00\x00\x00" + option(2, OUTSIDE_HTTP + text[:200]) + option(9, b"\x09")
     body += option(1, OUTSIDE_HTTP + text[:200]) + option(0, b"")
@@ -169,6 +189,9 @@ def test_the_text_arrives(captures: dict[str, Path], text: str) -> None:
     for place in ("user_agent", "server_software", "keep_alive"):
         assert row[place].startswith(start)
         assert len(row[place].encode()) <= 3 * 256
+    names = [row for row in report.connections.to_dict("records") if row["sni"]]
+    if text != "invalid":
+        assert [(row["sni"][:2], row["alpn"][:2]) for row in names] == [(start, start)]
     (file,) = report.summary["capture"]["files"]
     assert "\x1b" in file["path"]
     assert "\x1b" in str(file["interfaces"][0]["name"])
