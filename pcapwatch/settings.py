@@ -35,13 +35,14 @@ class Settings:
     threads: workers (``None``: one per CPU this process may use), batch_packets: packets handed to them at once; the
     answer depends on neither; filter: a BPF expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or
     ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports;
-    full_urls: hide no secrets in URLs; keep_duplicates: leave packets captured twice in, as retransmissions; max_connections, max_pairs: limits on memory, what they cost is counted in the
-    report; max_head_bytes: longest HTTP head; replay_bytes: of a pipe, kept to draw ladders from; max_reassembly_bytes:
-    out-of-order bytes of a direction; max_tunnel_depth: encapsulations around a packet; max_fragmented_datagrams, max_fragment_bytes,
-    fragment_timeout: what is kept of IP datagrams in fragments, and for how long; rows_in_memory: rows of each table
-    that a worker keeps in memory, the others wait in an unnamed file in ``TMPDIR`` and the answer is the same;
-    idle_expiry: a connection silent this long is finished; states_at_ns, states_every_ns: the instants ``states`` asks
-    for, ns since 1970 UTC and a grid's step.
+    full_urls: hide no secrets in URLs; keep_duplicates: leave packets captured twice in, as retransmissions;
+    max_connections, max_pairs: limits on memory, what they cost is counted in the report; max_head_bytes: longest HTTP
+    head; replay_bytes: of a pipe, kept to draw ladders from; max_reassembly_bytes: out-of-order bytes of a direction;
+    max_tunnel_depth: encapsulations around a packet; max_fragmented_datagrams, max_fragment_bytes, fragment_timeout:
+    what is kept of IP datagrams in fragments, and for how long; rows_in_memory: rows of each table that a worker keeps
+    in memory, the others wait in an unnamed file in ``TMPDIR`` and the answer is the same; idle_expiry: a connection
+    silent this long is finished; states_at_ns, states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and
+    a grid's step.
     """
 
     threads: int | None = None
@@ -74,7 +75,7 @@ class Settings:
         chosen: dict[str, Any] = {
             "threads": self.threads or available_cpus(),
             "batch_packets": self.batch_packets,
-            "keep_duplicates": self.keep_duplicates,
+            "keep_duplicates": self.keep_duplicates or None,
             "keep_connections": self.keep_connections,
             "keep_exchanges": self.keep_exchanges,
             "rows_in_memory": self.rows_in_memory,

@@ -60,8 +60,9 @@ def client_hello(name: bytes) -> bytes:
 
 
 def craft(folder: Path, text: bytes) -> Path:
-    """A pcapng with the text in method (as far as a token can be it), target, Host, User-Agent, Server, Keep-Alive, SNI
-    and ALPN of a second connection, interface name, comment and file name.
+    """A pcapng with the text wherever it can be: method, target, Host, User-Agent, Server, Keep-Alive, and around HTTP.
+
+    SNI and ALPN are a second connection's; the rest are the interface's name, its comment and the file's name.
     """
     word = re.sub(rb"[^!-~\x80-\xff]", b"_", text)[:1500]
     talk = Talk()
