@@ -50,7 +50,7 @@ def test_every_limit_can_be_set_from_python(name: str) -> None:
 def test_what_a_limit_cost_is_said(counter: str) -> None:
     """Each counter is a line under capture quality when it is not 0, and none when it is; the page names it."""
     silent = quality_of(summaries.summary([], capture=summaries.capture()))
-    said = quality_of(summaries.summary([], capture=summaries.capture(**{counter: 7})))
+    said = quality_of(summaries.summary([], capture=summaries.capture() | {counter: 7}))
     assert [line for line in said.concerns if line not in silent.concerns and line.startswith("7 ")]
     assert f"`{counter}`" in PAGE
 
