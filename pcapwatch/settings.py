@@ -35,12 +35,14 @@ class Settings:
     threads: workers (``None``: one per CPU this process may use), batch_packets: packets handed to them at once; the
     answer depends on neither; filter: a BPF expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or
     ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports;
-    full_urls: hide no secrets in URLs; max_connections, max_pairs: limits on memory, what they cost is counted in the
-    report; max_tunnel_depth: encapsulations around a packet; max_fragmented_datagrams, max_fragment_bytes,
-    fragment_timeout: what is kept of IP datagrams in fragments, and for how long; rows_in_memory: rows of each table
-    that a worker keeps in memory, the others wait in an unnamed file in ``TMPDIR`` and the answer is the same;
-    idle_expiry: a connection silent this long is finished; states_at_ns, states_every_ns: the instants ``states`` asks
-    for, ns since 1970 UTC and a grid's step.
+    full_urls: hide no secrets in URLs; keep_duplicates: leave packets captured twice in, as retransmissions;
+    max_connections, max_pairs: limits on memory, what they cost is counted in the report; max_head_bytes: longest HTTP
+    head; replay_bytes: of a pipe, kept to draw ladders from; max_reassembly_bytes: out-of-order bytes of a direction;
+    max_tunnel_depth: encapsulations around a packet; max_fragmented_datagrams, max_fragment_bytes, fragment_timeout:
+    what is kept of IP datagrams in fragments, and for how long; rows_in_memory: rows of each table that a worker keeps
+    in memory, the others wait in an unnamed file in ``TMPDIR`` and the answer is the same; idle_expiry: a connection
+    silent this long is finished; states_at_ns, states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and
+    a grid's step.
     """
 
     threads: int | None = None
@@ -54,14 +56,17 @@ class Settings:
     max_connections: int | None = None
     max_pairs: int | None = None
     max_reassembly_bytes: int | None = None
+    max_head_bytes: int | None = None
     max_tunnel_depth: int | None = None
     max_fragmented_datagrams: int | None = None
     max_fragment_bytes: int | None = None
     fragment_timeout: str | None = None
     idle_expiry: str | None = None
+    keep_duplicates: bool = False
     keep_connections: bool = False
     keep_exchanges: bool = False
     rows_in_memory: int | None = None
+    replay_bytes: int | None = None
     states_at_ns: int | None = None
     states_every_ns: int | None = None
 
@@ -70,12 +75,15 @@ class Settings:
         chosen: dict[str, Any] = {
             "threads": self.threads or available_cpus(),
             "batch_packets": self.batch_packets,
+            "keep_duplicates": self.keep_duplicates or None,
             "keep_connections": self.keep_connections,
             "keep_exchanges": self.keep_exchanges,
             "rows_in_memory": self.rows_in_memory,
+            "replay_bytes": self.replay_bytes,
             "max_connections": self.max_connections,
             "max_pairs": self.max_pairs,
             "max_reassembly_bytes": self.max_reassembly_bytes,
+            "max_head_bytes": self.max_head_bytes,
             "max_tunnel_depth": self.max_tunnel_depth,
             "max_fragmented_datagrams": self.max_fragmented_datagrams,
             "max_fragment_bytes": self.max_fragment_bytes,

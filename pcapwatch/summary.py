@@ -135,6 +135,7 @@ class CaptureFacts(TypedDict):
     evicted_connections: int
     overflow_connections: int
     reassembly_overflows: int
+    unnamed_tunnel_packets: int
     fragments: FragmentCounts
     anomalies: Counts
     connection_quality: Counts

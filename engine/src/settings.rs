@@ -32,6 +32,8 @@ pub struct Settings {
     pub max_head_bytes: usize,
     /// Most (client, server, port) pairs, and most hosts, kept apart; the rest is totalled under "other".
     pub max_pairs: usize,
+    /// Leave packets that were captured twice (two taps, a mirror port) in: each further copy reads as a retransmission.
+    pub keep_duplicates: bool,
     /// Keep one record per connection (the `connections` table).
     pub keep_connections: bool,
     /// Keep one record per HTTP exchange (the `exchanges` table).
@@ -93,6 +95,7 @@ impl Default for Settings {
             fragment_timeout_ns: 30 * SECOND,
             max_head_bytes: 64 << 10,
             max_pairs: 10_000,
+            keep_duplicates: false,
             keep_connections: false,
             keep_exchanges: false,
             rows_in_memory: 16_384,

@@ -19,11 +19,25 @@ pub struct TunnelNames {
     numbers: HashMap<String, u32>,
     recent: Vec<(Layers, u32)>,
     next: usize,
+    /// Packets in tunnels beyond [`MOST`].
+    unnamed_packets: u64,
 }
 
 impl TunnelNames {
-    /// The number of these layers' name; 0 where there are too many.
+    /// The number of these layers' name; 0, and counted, where there are too many.
     pub fn number(&mut self, layers: &Layers) -> u32 {
+        let number = self.known_or_new(layers);
+        self.unnamed_packets += u64::from(number == 0);
+        number
+    }
+
+    /// Packets that were given no name.
+    #[must_use]
+    pub const fn unnamed_packets(&self) -> u64 {
+        self.unnamed_packets
+    }
+
+    fn known_or_new(&mut self, layers: &Layers) -> u32 {
         if let Some((_, number)) = self.recent.iter().find(|(other, _)| other == layers) {
             return *number;
         }
@@ -103,6 +117,7 @@ mod tests {
         (0..most).for_each(|vni| assert_ne!(names.number(&layers(vni)), 0));
         assert_eq!((names.number(&layers(most)), names.number(&layers(most))), (0, 0), "one too many");
         assert_eq!((names.number(&layers(0)), names.numbers.len()), (1, MOST), "and the others stay");
+        assert_eq!(names.unnamed_packets(), 2, "each packet without a name is counted, the remembered one too");
     }
 
     proptest! {

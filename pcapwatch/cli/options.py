@@ -46,6 +46,10 @@ LinkType: TypeAlias = Annotated[
 Names: TypeAlias = Annotated[
     bool, typer.Option("--names", help="Show the names that pcapng files give addresses; used for nothing else.")
 ]
+KeepDuplicates: TypeAlias = Annotated[
+    bool,
+    typer.Option("--keep-duplicates", help="Leave packets captured twice in; they read as retransmissions."),
+]
 TimeWait: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(

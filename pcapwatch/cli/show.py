@@ -37,6 +37,7 @@ def show(
     format_: options.Format = None,
     filter_: options.Filter = None,
     link_type: options.LinkType = None,
+    keep_duplicates: options.KeepDuplicates = False,
     full_urls: options.FullUrls = False,
     local: options.Local = False,
     relative: options.Relative = False,
@@ -50,7 +51,12 @@ def show(
     destinations = checked(output or [], format_, FORMATS)
     options.check_times([name for _, name in destinations], local=local, relative=relative)
     settings = Settings(
-        threads=threads, filter=filter_, link_type=link_type or (), full_urls=full_urls, keep_connections=True
+        threads=threads,
+        filter=filter_,
+        link_type=link_type or (),
+        keep_duplicates=keep_duplicates,
+        full_urls=full_urls,
+        keep_connections=True,
     )
     analysis = options.run(captures, settings)
     summary = summary_of(analysis)

@@ -47,6 +47,7 @@ def states(
     format_: options.Format = None,
     filter_: options.Filter = None,
     link_type: options.LinkType = None,
+    keep_duplicates: options.KeepDuplicates = False,
     time_wait: options.TimeWait = None,
     local: options.Local = False,
     relative: options.Relative = False,
@@ -61,7 +62,13 @@ def states(
         raise UsageError("states needs either --at TIME or --every STEP, as --at end or --every 1s")
     destinations = checked(output or [], format_, TABLE_FORMATS)
     options.check_times([name for _, name in destinations], local=local, relative=relative)
-    plain = Settings(threads=threads, filter=filter_, link_type=link_type or (), time_wait=time_wait or ())
+    plain = Settings(
+        threads=threads,
+        filter=filter_,
+        link_type=link_type or (),
+        keep_duplicates=keep_duplicates,
+        time_wait=time_wait or (),
+    )
     summary, at_ns = _counted(captures, plain, at, every)
     chosen = _host(summary, host)
     clock = options.clock(summary["capture"]["first_ns"], local=local, relative=relative)

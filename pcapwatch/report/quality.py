@@ -64,6 +64,7 @@ def _concerns(capture: CaptureFacts) -> Iterator[str]:
         (capture["evicted_connections"], "connection", "ended early by the limit on memory (--max-connections)"),
         (capture["overflow_connections"], "connection", "of pairs beyond --max-pairs, in the totals only"),
         (capture["reassembly_overflows"], "out-of-order byte", "given up by the limit on memory"),
+        (capture["unnamed_tunnel_packets"], "packet", "in tunnels beyond the 65,536 that are told apart by name"),
         (fragments["overlapping"], "fragmented datagram", "given up because its fragments overlap"),
         (fragments["incomplete"], "fragmented datagram", "of which fragments are missing"),
         (fragments["evicted"], "fragmented datagram", "given up by the limit on memory"),

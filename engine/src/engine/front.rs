@@ -136,7 +136,8 @@ impl Front {
     /// What was counted.
     pub fn into_facts(mut self) -> (CaptureFacts, TunnelNames) {
         let fragments = self.defragmenter.finish();
-        (CaptureFacts { fragments, ..self.packets.into_facts() }, self.names)
+        let unnamed_tunnel_packets = self.names.unnamed_packets();
+        (CaptureFacts { fragments, unnamed_tunnel_packets, ..self.packets.into_facts() }, self.names)
     }
 }
 

@@ -61,6 +61,8 @@ pub struct CaptureFacts {
     pub overflow_connections: u64,
     /// Out-of-order bytes given up by `max_reassembly_bytes`.
     pub reassembly_overflows: u64,
+    /// Packets in tunnels beyond the 65,536 that are told apart by name.
+    pub unnamed_tunnel_packets: u64,
     /// What became of IP fragments; those that completed no datagram are in `not_analysed` under `fragment`.
     pub fragments: crate::decode::FragmentCounts,
     /// State × event pairs that the table does not know, by "STATE event".

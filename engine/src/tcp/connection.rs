@@ -161,7 +161,7 @@ impl<P: Payload> Connection<P> {
     /// The part of [`Connection::accept_any`] that can concern such a connection.
     fn accept_steady(&mut self, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) {
         let role = self.sender(segment);
-        if self.ends[role as usize].is_duplicate(segment) {
+        if !settings.keep_duplicates && self.ends[role as usize].is_duplicate(segment) {
             return self.note_duplicate(sink);
         }
         let mark = mark(segment);
@@ -184,7 +184,7 @@ impl<P: Payload> Connection<P> {
     /// Any segment.
     fn accept_any(&mut self, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) {
         let mut role = self.sender(segment);
-        if self.ends[role as usize].is_duplicate(segment) {
+        if !settings.keep_duplicates && self.ends[role as usize].is_duplicate(segment) {
             return self.note_duplicate(sink);
         }
         let mark = mark(segment);

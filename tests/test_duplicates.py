@@ -1,0 +1,170 @@
+"""The same traffic captured at two points: copies are removed and counted, retransmissions stay."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crafted.talk import EPOCH_NS, Crafted, Talk, write_capture
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import Ether
+
+import pcapwatch
+from pcapwatch.cli import main
+from pcapwatch.errors import CaptureError
+
+PACKETS = 10
+
+
+def conversation() -> list[Crafted]:
+    """A handshake, one exchange, closed by the server: of each side three segments occupy sequence space."""
+    talk = Talk().established()
+    talk.close("s")
+    assert len(talk.packets) == PACKETS
+    return talk.packets
+
+
+def changed(packet: Crafted, late_s: float, **fields: int) -> Crafted:
+    """The packet a little later, with other fields of its IP header and the checksum of that."""
+    frame = Ether(packet.data)
+    for name, value in fields.items():
+        setattr(frame[IP], name, value)
+    del frame[IP].chksum
+    return Crafted(packet.at_s + late_s, bytes(frame))
+
+
+def twice(packets: list[Crafted], late_s: float, **fields: int) -> list[Crafted]:
+    """Each packet, and what the second tap has of it."""
+    both = [copy for packet in packets for copy in (packet, changed(packet, late_s, **fields))]
+    return sorted(both, key=lambda packet: packet.at_s)
+
+
+def write_pcapng(path: Path, taps: list[list[Crafted]]) -> Path:
+    """A pcapng with an interface for each tap, packets in the order of time, ns."""
+
+    def block(kind: int, body: bytes) -> bytes:
+        size = 12 + len(body)
+        return struct.pack("<II", kind, size) + body + struct.pack("<I", size)
+
+    out = block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
+    out += block(1, struct.pack("<HHI", 1, 0, 0) + struct.pack("<HHB3xHH", 9, 1, 9, 0, 0)) * len(taps)
+    for packet, tap in sorted(((p, t) for t, packets in enumerate(taps) for p in packets), key=lambda x: x[0].at_s):
+        ns, size = EPOCH_NS + round(packet.at_s * 10**6) * 1000, len(packet.data)
+        head = struct.pack("<5I", tap, ns >> 32, ns & 0xFFFFFFFF, size, size)
+        out += block(6, head + packet.data + bytes(-size % 4))
+    path.write_bytes(out)
+    return path
+
+
+def told(path: Path, **settings: Any) -> tuple[int, int, int, bool]:
+    """Duplicates, both sides' retransmissions, and whether the one connection has the quality word."""
+    report = pcapwatch.analyze(path, **settings)
+    capture = report.summary["capture"]
+    (row,) = report.connections.to_dict("records")
+    assert row["active_closer"] == "server"
+    return (
+        capture["duplicates"],
+        int(row["client_retransmits"]),
+        int(row["server_retransmits"]),
+        "duplicates" in row["quality"],
+    )
+
+
+REMOVED = (PACKETS, 0, 0, True)
+KEPT = (0, 3, 3, False)
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.000_005, 0.000_900])
+def test_a_mirror_port(tmp_path: Path, late_s: float) -> None:
+    """The same bytes a little later: removed, or kept as retransmissions when asked."""
+    path = write_capture(tmp_path / "mirror.pcap", twice(conversation(), late_s))
+    assert told(path) == REMOVED
+    assert told(path, keep_duplicates=True) == KEPT
+
+
+def test_both_sides_of_a_router(tmp_path: Path) -> None:
+    """The TTL one lower and another header checksum, the IP id the same."""
+    path = write_capture(tmp_path / "router.pcap", twice(conversation(), 0.000_200, ttl=63))
+    assert told(path) == REMOVED
+    assert told(path, keep_duplicates=True) == KEPT
+
+
+@pytest.mark.parametrize("ttl", [64, 63])
+def test_two_interfaces_without_ip_ids(tmp_path: Path, ttl: int) -> None:
+    """Where the IP id is 0 the other interface tells."""
+    first = [changed(packet, 0, id=0) for packet in conversation()]
+    second = [changed(packet, 0.000_050, ttl=ttl) for packet in first]
+    path = write_pcapng(tmp_path / "two.pcapng", [first, second])
+    assert told(path) == REMOVED
+    assert told(path, keep_duplicates=True) == KEPT
+
+
+@pytest.mark.parametrize(("late_s", "fields"), [(0.000_3, {"id": 777}), (0.000_3, {"id": 0}), (0.05, {})])
+def test_a_retransmission_stays_one(tmp_path: Path, late_s: float, fields: dict[str, int]) -> None:
+    """The request again: with its own IP id, with none from the same interface, or with the same after 50 ms."""
+    packets = conversation()
+    (request,) = [packet for packet in packets if b"GET" in packet.data]
+    if fields.get("id") == 0:
+        packets = [changed(packet, 0, id=0) for packet in packets]
+    path = write_capture(
+        tmp_path / "again.pcap", sorted([*packets, changed(request, late_s, **fields)], key=lambda p: p.at_s)
+    )
+    assert told(path) == (0, 1, 0, False)
+    assert told(path, keep_duplicates=True) == (0, 1, 0, False)
+
+
+def test_a_retransmission_seen_by_both_taps(tmp_path: Path) -> None:
+    """Two taps each saw a packet and its retransmission: the copies go, the retransmission stays."""
+    packets = conversation()
+    (request,) = [packet for packet in packets if b"GET" in packet.data]
+    packets = sorted([*packets, changed(request, 0.000_4, id=777)], key=lambda p: p.at_s)
+    path = write_capture(tmp_path / "both.pcap", twice(packets, 0.000_100, ttl=63))
+    assert told(path) == (PACKETS + 1, 1, 0, True)
+
+
+@pytest.mark.skipif(not shutil.which("mergecap"), reason="mergecap is not installed")
+def test_two_taps_merged_by_mergecap(tmp_path: Path) -> None:
+    """What an engineer does with two files of one incident."""
+    near = write_capture(tmp_path / "near.pcap", conversation())
+    far = write_capture(tmp_path / "far.pcap", [changed(p, 0.000_100, ttl=60) for p in conversation()])
+    merged = tmp_path / "merged.pcapng"
+    subprocess.run(["mergecap", "-w", str(merged), str(near), str(far)], check=True)
+    assert told(merged) == REMOVED
+    assert told(merged, keep_duplicates=True) == KEPT
+
+
+def test_the_report_says_how_many(tmp_path: Path) -> None:
+    """Capture quality names the number removed."""
+    path = write_capture(tmp_path / "mirror.pcap", twice(conversation(), 0.000_005))
+    assert "10 duplicates removed" in pcapwatch.analyze(path).quality.remarks
+    assert "no duplicates" in pcapwatch.analyze(write_capture(tmp_path / "one.pcap", conversation())).quality.remarks
+
+
+@pytest.mark.parametrize(
+    "arguments", [["analyze"], ["connections"], ["exchanges"], ["states", "--every", "1s"], ["show", "x.pcap"]]
+)
+@pytest.mark.parametrize("flag", [[], ["--keep-duplicates"]])
+def test_every_reading_command_takes_the_option(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], flag: list[str]
+) -> None:
+    """It reaches the engine's settings, and is off without it."""
+    asked = []
+
+    def stop(_captures: object, settings: Any, *_: object) -> None:
+        asked.append(settings.keep_duplicates)
+        raise CaptureError("seen enough")
+
+    monkeypatch.setattr("pcapwatch.cli.options.run_engine", stop)
+    with pytest.raises(SystemExit):
+        main([*arguments, "1" if arguments[0] == "show" else "x.pcap", *flag])
+    assert asked == [bool(flag)]
+
+
+def test_a_tcp_segment_is_what_scapy_made() -> None:
+    """The changed copies are still the same segment: only IP differs."""
+    packet = conversation()[3]
+    assert bytes(Ether(packet.data)[TCP]) == bytes(Ether(changed(packet, 0, ttl=3).data)[TCP])

@@ -1,0 +1,91 @@
+"""What a capture holds only in part: closers and TIME_WAIT are claimed as far as proved, the rest is unknown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from crafted.reading import tool_rows
+from crafted.talk import Crafted, Talk, write_capture
+from scapy.layers.inet import TCP
+from scapy.layers.l2 import Ether
+
+
+def conversation(first: str) -> list[Crafted]:
+    """A handshake, one exchange, closed by `first`; another host's packet five minutes later ends the capture."""
+    talk = Talk().established()
+    talk.close(first)
+    talk.bystander(300.0)
+    return talk.packets
+
+
+def of_side(packets: list[Crafted], side: str) -> list[Crafted]:
+    """What only this side sent, and what is no TCP."""
+    port = 40_000 if side == "c" else 80
+    return [p for p in packets if TCP not in Ether(p.data) or Ether(p.data)[TCP].sport == port]
+
+
+def row(path: Path, packets: list[Crafted]) -> dict[str, object]:
+    """The one connection."""
+    (found,) = tool_rows(write_capture(path / "part.pcap", packets))
+    return found
+
+
+WORD = {"c": "client", "s": "server"}
+BOTH = pytest.mark.parametrize("first", ["c", "s"])
+
+
+@BOTH
+@pytest.mark.parametrize("side", ["c", "s"])
+def test_one_direction_only(tmp_path: Path, first: str, side: str) -> None:
+    """One side's FIN alone does not say whether the unseen one came first: no closer is named, no TIME_WAIT claimed."""
+    found = row(tmp_path, of_side(conversation(first), side))
+    assert "one_sided" in str(found["quality"])
+    assert (found["active_closer"], found["closer_basis"]) == ("ambiguous", "single_fin")
+    assert found["time_wait_holder"] == "none"
+
+
+@BOTH
+@pytest.mark.parametrize("cut", range(1, 10))
+def test_a_start_in_the_middle(tmp_path: Path, first: str, cut: int) -> None:
+    """Without its first packets a connection is `midstream`; while both FINs are there the closer is the same."""
+    found = row(tmp_path, conversation(first)[cut:])
+    if cut > 1:  # the SYN-ACK tells the opening, too
+        assert "midstream" in str(found["quality"])
+    if cut <= 6:
+        assert found["active_closer"] == WORD[first]
+        assert found["time_wait_holder"] == WORD[first]
+    elif cut <= 8:
+        # Only the second FIN is left: whose it is, is said as no more than that, and no TIME_WAIT is claimed.
+        assert (found["closer_basis"], found["time_wait_holder"]) == ("single_fin", "none")
+    else:
+        assert (found["active_closer"], found["time_wait_holder"]) == ("none", "none")
+
+
+@BOTH
+@pytest.mark.parametrize("end", range(1, 10))
+def test_an_end_before_the_end(tmp_path: Path, first: str, end: int) -> None:
+    """Without a FIN nobody closed; with one FIN nobody is in TIME_WAIT for certain."""
+    found = row(tmp_path, conversation(first)[:end])
+    if end <= 6:
+        assert (found["active_closer"], found["time_wait_holder"]) == ("none", "none")
+    else:
+        assert found["active_closer"] == WORD[first]
+
+
+@BOTH
+@pytest.mark.parametrize("snaplen", [54, 68, 96])
+def test_short_snaplens(tmp_path: Path, first: str, snaplen: int) -> None:
+    """The TCP header is whole from 54 bytes on: the closer and the TIME_WAIT are those of the whole capture."""
+    talk = Talk()
+    talk.handshake()
+    talk.c(0.1, "PA", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    talk.s(0.2, "PA", b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n" + b"x" * 400)
+    talk.close(first)
+    talk.bystander(300.0)
+    whole = row(tmp_path, talk.packets)
+    cut = row(tmp_path, [packet.cut(snaplen) for packet in talk.packets])
+    for column in ("close", "active_closer", "time_wait_holder", "client_packets", "client_bytes", "server_bytes"):
+        assert cut[column] == whole[column], column
+    assert cut["active_closer"] == WORD[first]
+    assert "truncated" in str(cut["quality"])
