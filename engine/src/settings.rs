@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 /// Settings of one analysis. Python passes them as JSON; an absent field keeps its default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools, reason = "choices of the user, each independent of the others")]
 pub struct Settings {
     /// Worker threads; the answer does not depend on it.
     pub threads: usize,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pcapwatch.report.model import LINUX_PORTS, PortRange
-from pcapwatch.summary import HostTimeWait, PairFacts, Summary
+from pcapwatch.summary import HostFacts, HostTimeWait, PairFacts, Summary
 
 SECOND_NS = 1_000_000_000
 
@@ -33,7 +33,20 @@ def port_range_of(pair: PairFacts, assumptions: Assumptions) -> PortRange:
 
 def time_wait_of(summary: Summary, address: str | None) -> HostTimeWait | None:
     """The TIME_WAIT facts of one host, ``None`` if it never entered it."""
-    return next((host["time_wait"] for host in summary["hosts"] if host["address"] == address), None)
+    return _by_address(summary["hosts"]).get(address)
+
+
+#: The last hosts asked for and their index: rules ask for the host of each of up to ten thousand pairs.
+_indexed: tuple[list[HostFacts], int, dict[str | None, HostTimeWait | None]] = ([], 0, {})
+
+
+def _by_address(hosts: list[HostFacts]) -> dict[str | None, HostTimeWait | None]:
+    global _indexed  # noqa: PLW0603 - one summary is asked about at a time, and the index is only a shorter way to it
+    known, length, index = _indexed
+    if known is not hosts or length != len(hosts):
+        index = {host["address"]: host["time_wait"] for host in reversed(hosts)}
+        _indexed = (hosts, len(hosts), index)
+    return index
 
 
 def length_of(summary: Summary, address: str | None, assumptions: Assumptions) -> tuple[int, str]:

@@ -137,7 +137,7 @@ impl Front {
     pub fn into_facts(mut self) -> (CaptureFacts, TunnelNames) {
         let fragments = self.defragmenter.finish();
         let unnamed_tunnel_packets = self.names.unnamed_packets();
-        (CaptureFacts { fragments, unnamed_tunnel_packets, ..self.packets.into_facts() }, self.names)
+        (CaptureFacts { unnamed_tunnel_packets, fragments, ..self.packets.into_facts() }, self.names)
     }
 }
 
