@@ -18,9 +18,13 @@ pub struct Decoded {
     pub headers: Vec<Header>,
     /// For each shard, the places of its own in `headers`.
     pub shards: Vec<Vec<u32>>,
-    /// Time of the latest packet so far, ns.
-    pub latest_ns: i64,
+    /// When to look for idle connections: before the header at this place, with the time of the latest packet before it.
+    pub looks: Vec<(u32, i64)>,
 }
+
+/// Packets from one look for idle connections to the next. By their number over the whole capture, so that it does not
+/// show where batches end: how the bytes of a pipe come must not change the answer.
+const LOOK_EVERY: u64 = 4096;
 
 /// Decodes batches and deals their segments out.
 pub struct Front {
@@ -28,6 +32,8 @@ pub struct Front {
     shard_of: [u8; PARTITIONS],
     shards: usize,
     packets: Packets,
+    /// Time of the latest packet so far, ns.
+    latest_ns: i64,
     most_depth: u8,
     /// The names of tunnels met.
     pub names: TunnelNames,
@@ -44,6 +50,7 @@ impl Front {
             shard_of,
             shards,
             packets: Packets::default(),
+            latest_ns: i64::MIN,
             most_depth: settings.max_tunnel_depth,
             names: TunnelNames::default(),
             defragmenter: Defragmenter::new(settings),
@@ -54,7 +61,8 @@ impl Front {
     /// Takes a batch of consecutive packets, of those the ones in `mask` if there is one. Its bytes change places with
     /// the ones in `into`, which are reused.
     pub fn decode(&mut self, batch: &mut Batch, mask: Option<&[bool]>, into: &mut Decoded) {
-        let Decoded { headers, shards, .. } = into;
+        let Decoded { headers, shards, looks, .. } = into;
+        looks.clear();
         if headers.len() < batch.packets.len() {
             headers.resize(batch.packets.len(), Header::default());
         }
@@ -63,11 +71,16 @@ impl Front {
         self.packets.count(batch);
         let mut segments = 0;
         for (index, packet) in batch.packets.iter().enumerate() {
+            let ordinal = batch.first_ordinal + index as u64;
+            if ordinal.is_multiple_of(LOOK_EVERY) {
+                looks.push((segments as u32, self.latest_ns));
+            }
+            self.latest_ns = self.latest_ns.max(packet.ts_ns);
             if mask.is_some_and(|mask| mask.get(index) != Some(&true)) {
                 continue;
             }
             let Some(header) = headers.get_mut(segments) else { break };
-            let (bytes, ordinal) = (batch.bytes(packet), batch.first_ordinal + index as u64);
+            let bytes = batch.bytes(packet);
             match decode(packet, bytes, ordinal, self.most_depth, header) {
                 Ok(()) => {
                     segments += 1;
@@ -85,7 +98,6 @@ impl Front {
         self.deal(headers.get(..segments).unwrap_or_default(), shards);
         batch.data.append(&mut self.joined);
         std::mem::swap(&mut batch.data, &mut into.data);
-        into.latest_ns = self.packets.facts.last_ns.unwrap_or(i64::MIN);
     }
 
     #[cold]

@@ -35,11 +35,21 @@ impl Shard {
         watch: &mut impl FnMut(&Segment<'_>, &Connection<Reader>),
     ) {
         let own = decoded.shards.get(self.index).map_or(&[][..], Vec::as_slice);
-        for header in own.iter().filter_map(|&at| decoded.headers.get(at as usize)) {
+        let mut looks = decoded.looks.iter().peekable();
+        for &at in own {
+            while let Some((_, latest_ns)) = looks.next_if(|(place, _)| *place <= at) {
+                self.expire(*latest_ns, settings);
+            }
+            let Some(header) = decoded.headers.get(at as usize) else { continue };
             let segment = Segment::new(header, &decoded.data);
             self.take(&segment, settings, &mut |connection| watch(&segment, connection));
         }
-        let before = decoded.latest_ns.saturating_sub(settings.idle_expiry_ns);
+        looks.for_each(|(_, latest_ns)| self.expire(*latest_ns, settings));
+    }
+
+    /// Finishes what was over and silent for long when the latest packet came.
+    fn expire(&mut self, latest_ns: i64, settings: &Settings) {
+        let before = latest_ns.saturating_sub(settings.idle_expiry_ns);
         for table in &mut self.tables {
             table.expire(before, &mut self.collector);
         }

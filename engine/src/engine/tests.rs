@@ -123,3 +123,46 @@ fn a_missing_file_is_an_error_that_names_it() {
     let error = analyze(&fixture("nowhere.pcap"), &Settings::default(), None).err().expect("no such file");
     assert!(error.to_string().contains("nowhere.pcap"), "{error}");
 }
+
+/// A bare segment from or to port 80.
+fn frame(port: u16, from_client: bool, flags: u8, seq: u32) -> Vec<u8> {
+    let (source, target) = if from_client { (port, 80) } else { (80, port) };
+    let mut out = vec![2; 12];
+    out.extend([8, 0, 0x45, 0, 0, 40, 0, 1, 0, 0, 64, 6, 0, 0]);
+    out.extend(if from_client { [10, 0, 0, 1, 10, 0, 0, 2] } else { [10, 0, 0, 2, 10, 0, 0, 1] });
+    out.extend(source.to_be_bytes());
+    out.extend(target.to_be_bytes());
+    out.extend(seq.to_be_bytes());
+    out.extend([0, 0, 0, 1, 0x50, flags, 1, 0, 0, 0, 0, 0]);
+    out
+}
+
+/// Connections are forgotten by the number of packets, not by the batches that these happen to come in: a clock that jumps
+/// within a batch, and the pieces of a pipe, must not change the answer.
+#[test]
+fn how_the_bytes_come_does_not_change_what_is_forgotten() {
+    let opened: Vec<Vec<u8>> = (0..12_000_u32)
+        .map(|n| {
+            let port = 1000 + (n % 700) as u16;
+            let flags = if n / 700 % 2 == 0 { 0x02 } else { 0x14 };
+            frame(port, flags == 0x02, flags, n / 1400)
+        })
+        .collect();
+    // Every 1,500th packet is of two hours later.
+    let second = |n: usize| n as u32 / 100 + if n.is_multiple_of(1500) { 7200 } else { 0 };
+    let packets: Vec<(u32, &[u8])> = opened.iter().enumerate().map(|(n, bytes)| (second(n), &bytes[..])).collect();
+    let file = crate::capture::forge::pcap(&packets);
+    let answer = |lengths: Vec<usize>, threads: usize, batch_packets: usize| {
+        let settings = Settings { max_connections: 640, ..settings(threads, batch_packets) };
+        let bytes = std::io::Cursor::new(file.clone());
+        let pieces = crate::capture::forge::Pieces { bytes, lengths: lengths.into_iter().cycle() };
+        let mut set = CaptureSet::from_reader("x", pieces, &settings).expect("a capture");
+        told(&read_all(&mut set, &settings, None).expect("a capture").expect("nobody stops it"))
+    };
+    let expected = answer(vec![1 << 20], 1, 65_536);
+    for (lengths, threads, batch_packets) in
+        [(vec![77, 3000], 1, 65_536), (vec![1 << 20], 1, 7), (vec![5000, 60], 2, 500)]
+    {
+        assert!(answer(lengths.clone(), threads, batch_packets) == expected, "{lengths:?} {threads} {batch_packets}");
+    }
+}

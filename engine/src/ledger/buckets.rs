@@ -19,25 +19,6 @@ impl SparseBuckets {
         SparseBuckets { width_ns: base_ns.max(1), limit: limit.max(2), counts: Vec::new() }
     }
 
-    /// Every instant has its own bucket, however many there are.
-    #[must_use]
-    pub fn unbounded() -> Self {
-        SparseBuckets::new(1, usize::MAX)
-    }
-
-    /// Distinct buckets.
-    #[must_use]
-    pub fn distinct(&self) -> usize {
-        self.counts.len()
-    }
-
-    /// Takes out the buckets that begin before an instant; what they counted.
-    pub fn drop_before(&mut self, at_ns: i64) -> u64 {
-        let width = self.width_ns;
-        let end = self.counts.partition_point(|&(index, _)| index.saturating_mul(width) < at_ns);
-        self.counts.drain(..end).map(|(_, count)| count).sum()
-    }
-
     /// The present width, ns.
     #[must_use]
     pub fn width_ns(&self) -> i64 {
@@ -51,13 +32,7 @@ impl SparseBuckets {
 
     /// One more at an instant.
     pub fn add(&mut self, at_ns: i64) {
-        self.add_many(at_ns, 1);
-    }
-
-    /// So many more at an instant.
-    #[inline]
-    pub fn add_many(&mut self, at_ns: i64, count: u64) {
-        self.put(at_ns.div_euclid(self.width_ns), count);
+        self.put(at_ns.div_euclid(self.width_ns), 1);
         self.fit();
     }
 

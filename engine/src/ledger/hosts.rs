@@ -1,8 +1,8 @@
 //! One address: what it opened and accepted, what it looks like, and its TIME_WAITs.
 
-use super::buckets::SparseBuckets;
 use super::evidence::Evidence;
 use super::histogram::Histogram;
+use super::instants::Instants;
 use super::kept::{Key, Merge, fixed_hash};
 use super::lengths::{Case, LONGEST_NS, Length, MS, rule_for};
 use super::summary::{HostFacts, HostTimeWait, LengthFacts, Occupancy};
@@ -101,7 +101,7 @@ struct TimeWaits {
     entered: u64,
     restarts: u64,
     /// By the millisecond of the last possible restart.
-    silent: SparseBuckets,
+    silent: Instants,
     /// Those of them that are so old that no capture end censors them.
     long_silent: u64,
     /// All others.
@@ -118,7 +118,7 @@ impl Default for TimeWaits {
         TimeWaits {
             entered: 0,
             restarts: 0,
-            silent: SparseBuckets::unbounded(),
+            silent: Instants::default(),
             long_silent: 0,
             cases: BTreeMap::new(),
             latest_ms: i64::MIN,
@@ -135,7 +135,7 @@ impl TimeWaits {
         self.entered += 1;
         self.restarts += u64::from(facts.restarts);
         self.latest_ms = self.latest_ms.max(last_ns.div_euclid(MS));
-        self.add_case(Case::of(facts), 1);
+        self.add_case(Case::of(facts));
         self.prune();
         if let Some((mark, _)) = facts.ended {
             self.exact.add(mark.ts_ns.saturating_sub(facts.start.ts_ns));
@@ -145,16 +145,16 @@ impl TimeWaits {
         self.timeline.leave_time_wait(facts);
     }
 
-    fn add_case(&mut self, case: Case, count: u64) {
+    fn add_case(&mut self, case: Case) {
         match case {
-            Case::Silent(restarted_ms) => self.silent.add_many(restarted_ms, count),
-            other => *self.cases.entry(other).or_default() += count,
+            Case::Silent(restarted_ms) => self.silent.add(restarted_ms),
+            other => *self.cases.entry(other).or_default() += 1,
         }
     }
 
     /// Cases so old that every capture end and every length judges them alike become one.
     fn prune(&mut self) {
-        if self.silent.distinct() + self.cases.len() < self.prune_at {
+        if self.silent.at_most() + self.cases.len() < self.prune_at {
             return;
         }
         let long_ago_ms = self.latest_ms.saturating_sub(LONGEST_NS / MS);
@@ -168,7 +168,7 @@ impl TimeWaits {
             };
             *self.cases.entry(kept).or_default() += n;
         }
-        self.prune_at = ((self.silent.distinct() + self.cases.len()) * 2).max(SILENT_CASES);
+        self.prune_at = ((self.silent.at_most() + self.cases.len()) * 2).max(SILENT_CASES);
     }
 
     fn merge(&mut self, other: &Self) {
@@ -188,7 +188,7 @@ impl TimeWaits {
 
     fn finish(&self, one_host: bool, length: &Length, end_ns: i64) -> HostTimeWait {
         let (mut basis, mut end) = (Tally::<TimeWaitBasis>::default(), Tally::<TimeWaitEnd>::default());
-        let silent = self.silent.iter().map(|(ms, n)| (Case::Silent(ms), n));
+        let silent = self.silent.all().into_iter().map(|(ms, n)| (Case::Silent(ms), n));
         let old = (Case::Silent(LONG_AGO_MS), self.long_silent);
         let others = self.cases.iter().map(|(&case, &n)| (case, n));
         for (case, n) in silent.chain([old]).chain(others) {

@@ -14,6 +14,7 @@ pub mod exemplar;
 pub mod histogram;
 pub mod hosts;
 pub mod idle;
+pub mod instants;
 pub mod kept;
 mod lengths;
 pub mod pairs;

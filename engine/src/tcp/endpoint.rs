@@ -203,7 +203,7 @@ impl Endpoint {
     /// the stream began after them.
     #[inline]
     pub fn take_before_first(&mut self, seq: u32, len: u32) -> u32 {
-        if self.isn.is_some() || !seq::lt(seq, self.first_seq) {
+        if self.isn.is_some() || self.stream.next_seq().is_none() || !seq::lt(seq, self.first_seq) {
             return 0;
         }
         let before = seq::ahead(self.first_seq, seq).min(len);

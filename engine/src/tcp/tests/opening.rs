@@ -105,3 +105,12 @@ fn bytes_before_the_first_captured_one_are_new_where_the_opening_is_missing() {
         assert_eq!((side.bytes, side.retransmits), (30, 1));
     });
 }
+
+#[test]
+fn bytes_after_a_fin_that_was_captured_first_count_once() {
+    let lines = [(0.0, 's', F, 1001, 1, 0), (0.001, 's', P, 1, 1, 1000)];
+    situation(&lines, |records| {
+        let bytes: u64 = records[0].sides.iter().map(|side| side.bytes).sum();
+        assert_eq!(bytes, 1000);
+    });
+}
