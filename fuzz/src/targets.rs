@@ -154,5 +154,6 @@ fn told(data: &[u8], threads: usize, batch_packets: usize) -> Option<String> {
     let outcome = read_all(&mut set, &settings, None).expect("a stream is not opened again").expect("nobody stops it");
     assert_eq!(outcome.connections.len() as u64, outcome.opened.len());
     let summary = serde_json::to_string(&outcome.summary).expect("a summary is JSON");
-    Some(format!("{summary}{:?}{:?}", outcome.connections, outcome.exchanges))
+    let rows = (outcome.connections.to_vec().unwrap(), outcome.exchanges.to_vec().unwrap());
+    Some(format!("{summary}{rows:?}"))
 }
