@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pcapwatch.report.model import LINUX_PORTS, PortRange
+from pcapwatch.report.model import LINUX_PORTS, PortRange, PortRanges, PortRule
 from pcapwatch.summary import HostFacts, HostTimeWait, PairFacts, Summary
 
 SECOND_NS = 1_000_000_000
@@ -14,17 +14,21 @@ KNOWN_RANGES: tuple[tuple[int, int], ...] = (LINUX_PORTS, (49152, 65535), (10000
 
 
 class Assumptions(NamedTuple):
-    """ports: the clients' ephemeral range; time_wait_ns: TIME_WAIT of a host the summary has none for (Linux: 60 s)."""
+    """ports: the clients' ephemeral range; time_wait_ns: TIME_WAIT of a host the summary has none for (Linux: 60 s).
+
+    hosts: the ranges that were stated for some of the clients.
+    """
 
     ports: PortRange = PortRange()
     time_wait_ns: int = 60 * SECOND_NS
+    hosts: tuple[PortRule, ...] = ()
 
 
 def port_range_of(pair: PairFacts, assumptions: Assumptions) -> PortRange:
     """The range to hold a pair against: the stated one, else the first known range that contains every port seen."""
-    ports = pair["ports"]
-    if assumptions.ports.stated or not ports["distinct"]:
-        return assumptions.ports
+    ports, known = pair["ports"], PortRanges(assumptions.ports, assumptions.hosts).of(pair["client"])
+    if known.stated or not ports["distinct"]:
+        return known
     for low, high in (assumptions.ports.low, assumptions.ports.high), *KNOWN_RANGES:
         if low <= ports["low"] and ports["high"] <= high:
             return PortRange(low, high)

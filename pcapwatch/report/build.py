@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from pcapwatch.findings import Assumptions, find
-from pcapwatch.findings.assumptions import port_range_of
 from pcapwatch.findings.limits import cannot_show
+from pcapwatch.findings.port_pressure import pressure_of
 from pcapwatch.findings.verdict import verdict
 from pcapwatch.report.examples import Draw, examples
 from pcapwatch.report.groups import closers, grouped, persistence, trouble
-from pcapwatch.report.model import PortRange, PortUse, Report, Waiting
+from pcapwatch.report.model import PortRange, PortRanges, PortUse, Report, Waiting
 from pcapwatch.report.quality import assumptions, quality_of
 from pcapwatch.summary import HostFacts, PairFacts, Summary
 
@@ -18,9 +18,10 @@ HOSTS_SHOWN = 8
 TRIPLES_SHOWN = 5
 
 
-def build(summary: Summary, ports: PortRange | None = None, draw: Draw | None = None) -> Report:
-    """``ports``: the clients' ephemeral range; ``draw`` draws the examples' ladders, without it they have none."""
-    assumed = Assumptions(ports=ports or PortRange())
+def build(summary: Summary, ports: PortRanges | None = None, draw: Draw | None = None) -> Report:
+    """``ports``: the clients' ephemeral ranges; ``draw`` draws the examples' ladders, without it they have none."""
+    ranges = ports or PortRanges()
+    assumed = Assumptions(ports=ranges.ports, hosts=ranges.hosts)
     findings = find(summary, assumed)
     groups = grouped(summary)
     waiting = tuple(
@@ -38,9 +39,10 @@ def build(summary: Summary, ports: PortRange | None = None, draw: Draw | None = 
         examples=examples(summary, findings, draw),
         findings=tuple(findings),
         cannot_see=tuple(cannot_show(summary)),
-        assumptions=tuple(assumptions(summary, assumed.ports, waiting)),
+        assumptions=tuple(assumptions(summary, ranges, waiting)),
         summary=summary,
-        port_range=assumed.ports,
+        port_range=ranges.ports,
+        port_rules=ranges.hosts,
     )
 
 
@@ -69,6 +71,7 @@ def _waiting(host: HostFacts) -> Waiting:
         length_source=length["source"],
         stack=length["stack"] or host["stack"],
         proven_ns=(evidence["alive_max_ns"], evidence["gone_min_ns"]),
+        killed=facts["end"].get("killed", 0),
     )
 
 
@@ -84,7 +87,8 @@ def _port_uses(summary: Summary, assumed: Assumptions) -> tuple[PortUse, ...]:
 
 
 def _port_use(summary: Summary, pair: PairFacts, assumed: Assumptions) -> PortUse:
-    ports, limit = pair["ports"], port_range_of(pair, assumed)
+    ports, pressure = pair["ports"], pressure_of(summary, pair, assumed)
+    limit = pressure.ports
     return PortUse(
         client=pair["client"] or "",
         server=pair["server"] or "",
@@ -98,7 +102,8 @@ def _port_use(summary: Summary, pair: PairFacts, assumed: Assumptions) -> PortUs
         client_recycled=ports["client_recycled"],
         reuse_gap_ns=dict(ports["reuse_gap"]) if ports["reuse_gap"] else None,  # type: ignore[arg-type]
         range=limit,
-        outside_range=bool(ports["distinct"]) and not limit.low <= ports["low"] <= ports["high"] <= limit.high,
+        outside=ports["outside"],
+        block=pressure.block,
         sustainable_per_s=_sustainable(summary, pair, limit),
     )
 
