@@ -160,24 +160,32 @@ def _time_wait_rule(text: str) -> dict[str, Any]:
 
 def parse_port_ranges(texts: str | Iterable[str]) -> PortRanges:
     """``--port-range`` values: ``LOW-HIGH`` for every host, ``ADDRESS=LOW-HIGH`` or ``PREFIX=LOW-HIGH`` for some."""
-    every, hosts = PortRange(), dict[str, PortRange]()
+    every, hosts = PortRange(), dict[Any, PortRange]()
     for text in [texts] if isinstance(texts, str) else texts:
         where, separator, ports = text.rpartition("=")
         if separator:
-            hosts[str(_network(f"--port-range {shown(text)}", where, "10.0.0.1=40000-41999"))] = parse_port_range(ports)
+            network = _network(f"--port-range {shown(text)}", where, "10.0.0.1=40000-41999")
+            hosts[network] = parse_port_range(ports)
         else:
             every = parse_port_range(text)
-    rules = (PortRule(prefix, ports) for prefix, ports in hosts.items())
-    return PortRanges(every, tuple(sorted(rules, key=lambda rule: (-int(rule.hosts.rpartition("/")[2]), rule.hosts))))
+    first = sorted(hosts, key=lambda network: (-network.prefixlen, str(network)))
+    return PortRanges(every, tuple(PortRule(_written(network), hosts[network]) for network in first))
+
+
+def _written(network: Any) -> str:
+    """A prefix, a single host without its length."""
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
 
 
 def _port_rules(ranges: PortRanges) -> list[dict[str, Any]]:
     """The stated ranges as the engine's rules."""
-    rules = [(*rule.hosts.split("/"), rule.ports) for rule in ranges.hosts]
-    rules += [(None, 0, ranges.ports)] if ranges.ports.stated else []  # type: ignore[list-item]
-    return [
-        {"address": address, "prefix": int(bits), "low": ports.low, "high": ports.high} for address, bits, ports in rules
+    rules = [(*rule.hosts.partition("/")[::2], rule.ports) for rule in ranges.hosts]
+    made: list[dict[str, Any]] = [
+        {"address": address, "prefix": int(bits or 128), "low": ports.low, "high": ports.high}
+        for address, bits, ports in rules
     ]
+    every = {"address": None, "prefix": 0, "low": ranges.ports.low, "high": ranges.ports.high}
+    return [*made, every] if ranges.ports.stated else made
 
 
 def _network(option: str, where: str, example: str) -> Any:
