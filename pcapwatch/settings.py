@@ -34,15 +34,15 @@ class Settings:
     link_type: link types to read as others, as ``USER0=EN10MB``; names: keep the names of addresses in pcapng files;
     threads: workers (``None``: one per CPU this process may use), batch_packets: packets handed to them at once; the
     answer depends on neither; filter: a BPF expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or
-    ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports, or ``10.0.0.1=LOW-HIGH``;
-    full_urls: hide no secrets in URLs; keep_duplicates: leave packets captured twice in, as retransmissions;
-    max_connections, max_pairs: limits on memory, what they cost is counted in the report; max_head_bytes: longest HTTP
-    head; replay_bytes: of a pipe, kept to draw ladders from; max_reassembly_bytes: out-of-order bytes of a direction;
-    max_tunnel_depth: encapsulations around a packet; max_fragmented_datagrams, max_fragment_bytes, fragment_timeout:
-    what is kept of IP datagrams in fragments, and for how long; rows_in_memory: rows of each table that a worker keeps
-    in memory, the others wait in an unnamed file in ``TMPDIR`` and the answer is the same; idle_expiry: a connection
-    silent this long is finished; states_at_ns, states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and
-    a grid's step.
+    ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: the clients' ephemeral ports, ``LOW-HIGH`` or
+    ``10.0.0.1=LOW-HIGH``; full_urls: hide no secrets in URLs; keep_duplicates: leave packets captured twice in, as
+    retransmissions; max_connections, max_pairs: limits on memory, what they cost is counted in the report;
+    max_head_bytes: longest HTTP head; replay_bytes: of a pipe, kept to draw ladders from; max_reassembly_bytes:
+    out-of-order bytes of a direction; max_tunnel_depth: encapsulations around a packet; max_fragmented_datagrams,
+    max_fragment_bytes, fragment_timeout: what is kept of IP datagrams in fragments, and for how long; rows_in_memory:
+    rows of each table that a worker keeps in memory, the others wait in an unnamed file in ``TMPDIR`` and the answer is
+    the same; idle_expiry: a connection silent this long is finished; states_at_ns, states_every_ns: the instants
+    ``states`` asks for, ns since 1970 UTC and a grid's step.
     """
 
     threads: int | None = None

@@ -25,7 +25,13 @@ def http(**facts: Any) -> dict[str, Any]:
         ("reusable_closed_by_server", "keepalive_races", "stale_reuses", "unprocessed", "smuggling", "forwarded"), 0
     )
     zero |= dict.fromkeys(("idle_before_close", "idle_timeout", "max_requests", "longest_reuse_gap_ns", "reuse_wait"))
-    zero |= {"requests_per_connection": {}, "messages": [], "closed_after": [], "announced_timeout_s": [], "endings": []}
+    zero |= {
+        "requests_per_connection": {},
+        "messages": [],
+        "closed_after": [],
+        "announced_timeout_s": [],
+        "endings": [],
+    }
     return zero | {"server_software": [], "user_agents": []} | facts
 
 

@@ -18,8 +18,8 @@ OTHER_PROXY = (
     "pool of idle connections"
 )
 HAPROXY_UPSTREAM = (
-    "HAProxy as the proxy: no option http-server-close or httpclose, and http-reuse safe or always, so that connections "
-    "to its servers are shared"
+    "HAProxy as the proxy: no option http-server-close or httpclose, and http-reuse safe or always, so that its "
+    "connections to servers are shared"
 )
 #: What a proxy needs to keep the connections to its upstream.
 PROXY_KEEPS = [NGINX_UPSTREAM, HAPROXY_UPSTREAM, OTHER_PROXY]

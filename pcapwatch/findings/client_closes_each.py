@@ -72,9 +72,9 @@ def _finding(summary: Summary, service: Service) -> Finding:
         name=NAME,
         severity=by_rate(per_s),
         title=(
-            f"{service.clients}{kind_of(summary, service)} closes {count(closes)} of {count(connections)} HTTP connections to {service} "
-            f"({share(closes, connections)}) after one request although both sides allowed keep-alive, "
-            f"{mean(per_s)} per second"
+            f"{service.clients}{kind_of(summary, service)} closes {count(closes)} of {count(connections)} HTTP "
+            f"connections to {service} ({share(closes, connections)}) after one request although both sides allowed "
+            f"keep-alive, {mean(per_s)} per second"
         ),
         numbers={
             "service": str(service),

@@ -41,6 +41,7 @@ from pcapwatch.summary import PairFacts, Summary
 CODE = "PW101"
 NAME = "server-time-wait-from-announced-close"
 
+
 def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
     """One finding per service whose server closes as announced."""
     for service in services(summary):

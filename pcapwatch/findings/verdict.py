@@ -235,11 +235,9 @@ def _worse(service: Service, findings: Sequence[Finding], code: str) -> list[Fin
 def _lost(findings: Sequence[Finding], code: str) -> list[str]:
     """Requests lost, which no verdict may leave out; ``code`` is named at its end anyway."""
     how = {"PW106": "crossed the close and were lost", "PW107": "were sent after the close was acknowledged and lost"}
-    return [
-        f"Requests that {how[finding.code]}: {finding.numbers['connections']}{'' if finding.code == code else f' ({finding.code})'}."
-        for finding in findings
-        if finding.code in how
-    ]
+    lost = [finding for finding in findings if finding.code in how]
+    named = {finding.code: "" if finding.code == code else f" ({finding.code})" for finding in lost}
+    return [f"Requests that {how[f.code]}: {f.numbers['connections']}{named[f.code]}." for f in lost]
 
 
 def _see(findings: Sequence[Finding]) -> list[str]:

@@ -120,8 +120,8 @@ def assumptions(summary: Summary, ranges: PortRanges, waiting: tuple[Waiting, ..
     ports = ranges.ports
     source = "--port-range" if ports.stated else "Linux default; --port-range states yours"
     others = " of every other client" if ranges.hosts else ""
-    for hosts, range_ in ranges.hosts:
-        yield f"ephemeral ports of {hosts} {range_.low}-{range_.high} = {count(range_.size)} (--port-range)"
+    for prefix, stated in ranges.hosts:
+        yield f"ephemeral ports of {prefix} {stated.low}-{stated.high} = {count(stated.size)} (--port-range)"
     yield f"ephemeral ports{others} {ports.low}-{ports.high} = {count(ports.size)} ({source})"
     lengths: dict[str, list[str]] = {}
     for host in waiting:

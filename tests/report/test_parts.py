@@ -167,7 +167,7 @@ def test_port_ranges_by_host() -> None:
     assert sizes == [2000, 2, 9, 64_512, 64_512]
     assert all(ranges.of(host).stated for host in ("10.1.2.3", "192.0.2.1"))
     assert not parse_port_ranges(()).of("10.1.2.3").stated
-    with pytest.raises(UsageError, match="'10.0.0.300' is not an address or prefix, as 10.0.0.1=40000-41999"):
+    with pytest.raises(UsageError, match=r"'10\.0\.0\.300' is not an address or prefix, as 10\.0\.0\.1=40000-41999"):
         parse_port_ranges("10.0.0.300=1-2")
     with pytest.raises(UsageError, match="LOW-HIGH"):
         parse_port_ranges("10.0.0.1=1")
