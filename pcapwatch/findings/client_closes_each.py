@@ -91,7 +91,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
         remedy=client_hints(summary, service),
         verify=[
             advice.again(CODE, f"requests per connection rise from {mean(service.requests_each)}"),
-            f"on the client: {advice.count_time_waits(service.server_port, 'dport')}",
+            f"on {service.clients}: {advice.count_time_waits(service.server_port, 'dport')}",
         ],
         do_not=advice.NOT_FOR_CLIENT,
         basis=(

@@ -208,7 +208,7 @@ def _how_near(pressure: Pressure, *, partial: bool = False) -> str:
     if seconds := pressure.seconds_to_full:
         return f"; at {mean(pressure.pace)} closes per second they last {mean(seconds)} s"
     if part < 0.5:
-        far = ", far from the limit" + ("" if pressure.ports.stated else " if the range is the one assumed")
+        far = ", far from the limit" + ("" if pressure.ports.stated else " of the assumed range")
         return "" if partial else far
     return ", near the limit"
 

@@ -166,7 +166,7 @@ def port_lines(uses: Sequence[PortUse], clock: Clock) -> Iterator[str]:
             parts.append(f"{counted(use.reuses, 'reuse')}, the soonest {soonest} after the port's last packet")
         if use.client_recycled:
             parts.append(f"{count(use.client_recycled)} of the client's own TIME_WAITs recycled")
-        if use.sustainable_per_s:
+        if use.sustainable_per_s and not use.block:
             rate = f"if it closed first every time, {count(use.sustainable_per_s)} new connections/s would last"
             parts.append(f"{rate}; busiest second here {count(use.opened_peak_per_s)}")
         yield "; ".join(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from summaries import START, distribution, http, pair, ports, summary
 
-from pcapwatch.findings import Assumptions, find
+from pcapwatch.findings import Assumptions, advice, find
 from pcapwatch.findings.verdict import verdict
 from pcapwatch.report.model import Finding, PortRange, PortRule
 from pcapwatch.summary import Summary
@@ -219,6 +219,13 @@ def test_mixed_clients_are_told_apart_by_what_ended_each_connection() -> None:
     text = verdict(facts, find(facts))
     assert "10.0.0.9:80 closes first on 114 of 117 connections (97.4 %): 100 because 10.0.0.1 asks it to" in text
     assert "; 14 after 1,000 requests each, its limit." in text
+
+
+def test_a_header_that_few_clients_send_may_be_a_proxys() -> None:
+    """Connection: close in HTTP/1.1 requests is said to be a proxy's own, should the client be one."""
+    assert advice.IF_PROXY in one(s.server_announces(by="client"), "PW101").remedy
+    assert advice.IF_PROXY not in one(s.server_announces(), "PW101").remedy
+    assert advice.IF_PROXY not in one(s.http10("none", agent="ApacheBench/2.3"), "PW101").remedy
 
 
 PROXIES = [
