@@ -78,7 +78,7 @@ Threads: TypeAlias = Annotated[
 MaxConnections: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        "--max-connections", metavar="N", min=1, help="Most connections in memory at once.", show_default="1000000"
+        "--max-connections", metavar="N", min=1, help="Most connections in memory at once.", show_default="250000"
     ),
 ]
 MaxPairs: TypeAlias = Annotated[

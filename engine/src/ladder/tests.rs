@@ -87,26 +87,6 @@ fn a_reused_tuple_gives_each_of_its_connections_its_own_rows() {
     assert_eq!((both[1].time_wait[0].basis, both[1].time_wait[0].end), ("observed_exact", "reused"));
 }
 
-/// What the older incarnation still sends, and the challenge that it provokes, are not the younger's, whether that is
-/// drawn alone or with it.
-#[test]
-fn late_packets_of_the_incarnation_before_are_not_drawn() {
-    for name in ["stale-syn-kills", "stale-syn-rfc1337"] {
-        let (alone, both) = (ladder(name, 2), ladders(name, &[1, 2]));
-        assert_eq!(frames(&alone), frames(&both[1]), "{name}");
-        let settings = Settings { keep_connections: true, ..Settings::default() };
-        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures")).join(name);
-        let (outcome, _) = analyze(&[path], &settings, None).expect("a capture").expect("nobody stops it");
-        let record = outcome.connection(2).expect("rows").expect("a connection");
-        let packets: u64 = record.sides.iter().map(|side| side.packets).sum();
-        assert_eq!(alone.rows.len() as u64, packets, "{name}: {:?}", frames(&alone));
-    }
-}
-
-fn frames(ladder: &Ladder) -> Vec<u64> {
-    ladder.rows.iter().map(|row| row.frame).collect()
-}
-
 #[test]
 fn a_query_string_is_hidden() {
     let head = b"GET /login?token=secret&x=? HTTP/1.1\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n";
@@ -131,6 +111,49 @@ fn flags_are_named_in_the_field_s_order() {
     assert_eq!(flag_names(Flags(0x19)), "FIN,PSH,ACK");
     assert_eq!(flag_names(Flags(0x14)), "RST,ACK");
     assert_eq!(flag_names(Flags(0)), "");
+}
+
+/// An Ethernet frame between 10.0.0.1:40000 (which sends it if `by_client`) and 10.0.0.2:80.
+fn segment(by_client: bool, flags: u8, (seq, ack): (u32, u32), payload: &[u8]) -> Vec<u8> {
+    let (client, server) = (([10, 0, 0, 1], 40_000_u16), ([10, 0, 0, 2], 80_u16));
+    let (from, to) = if by_client { (client, server) } else { (server, client) };
+    let ip = [0x45, 0, 0, 40 + payload.len() as u8, 0, 0, 0x40, 0, 64, 6, 0, 0];
+    let ports = [from.1.to_be_bytes(), to.1.to_be_bytes()].concat();
+    let numbers = [seq.to_be_bytes(), ack.to_be_bytes()].concat();
+    [&[0; 12][..], &[8, 0], &ip, &from.0, &to.0, &ports, &numbers, &[0x50, flags, 1, 0, 0, 0, 0, 0], payload].concat()
+}
+
+/// While a new SYN waits for its answer, the incarnation before may still send: its data is drawn in its own ladder, and
+/// that of the new one begins with the SYN and goes on with the answer, drawn alone or with the other.
+#[test]
+fn late_data_of_the_incarnation_before_is_not_the_younger_s() {
+    const SYN: u8 = 2;
+    const ACK: u8 = 16;
+    let frames = [
+        segment(true, SYN, (1000, 0), b""),
+        segment(false, SYN | ACK, (5000, 1001), b""),
+        segment(true, ACK, (1001, 5001), b"asked"),
+        segment(true, SYN, (900_000_000, 0), b""),
+        segment(false, ACK, (5001, 1006), b"late"),
+        segment(false, SYN | ACK, (70_000_000, 900_000_001), b""),
+        segment(true, ACK, (900_000_001, 70_000_001), b""),
+    ];
+    let packets: Vec<(u32, &[u8])> = (1..).zip(frames.iter().map(|bytes| &bytes[..])).collect();
+    let settings = Settings { keep_connections: true, ..Settings::default() };
+    let stream = std::io::Cursor::new(crate::capture::forge::pcap(&packets));
+    let mut set = CaptureSet::from_reader("-", stream, &settings).expect("a capture");
+    let outcome = read_all(&mut set, &settings, None).expect("a capture").expect("nobody stops it");
+    let records = outcome.connections.to_vec().expect("rows");
+    for wanted in [&[2][..], &[1, 2], &[2, 1]] {
+        let target = |&number: &u64| Target { connection: number, sight: (&records[number as usize - 1]).into() };
+        let targets: Vec<Target> = wanted.iter().map(target).collect();
+        let mut again = set.replay(&settings).expect("what was kept");
+        let drawn = draw(&mut again, &targets, &outcome, &settings).expect("ladders");
+        for ladder in drawn {
+            let rows: Vec<u64> = ladder.rows.iter().map(|row| row.frame).collect();
+            assert_eq!(rows, if ladder.connection == 1 { vec![1, 2, 3, 5] } else { vec![4, 6, 7] }, "{wanted:?}");
+        }
+    }
 }
 
 /// An Ethernet frame with the segment of `index`: one byte from 10.0.0.1:40000 to 10.0.0.2:80.
