@@ -21,6 +21,8 @@ from pcapwatch.summary import Summary, parse_summary
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pcapwatch.host.truth import HostRecord
+
 Progress: TypeAlias = Callable[[int, int, int], None]
 Path: TypeAlias = "str | os.PathLike[str]"
 
@@ -104,10 +106,16 @@ def ladders(analysis: Any, connections: Iterable[int], *, full_urls: bool = Fals
     return drawn
 
 
-def report_of(analysis: Any, settings: Settings) -> Report:
-    """The report of one analysis."""
+def report_of(analysis: Any, settings: Settings, hosts: Sequence[HostRecord] | None = None) -> Report:
+    """The report of one analysis.
+
+    hosts: what kernels said, in the order of the tables that the engine had; by default those of the settings.
+    """
     built = build(
-        summary_of(analysis), settings.ports(), lambda numbers: ladders(analysis, numbers, full_urls=settings.full_urls)
+        summary_of(analysis),
+        settings.ports(),
+        lambda numbers: ladders(analysis, numbers, full_urls=settings.full_urls),
+        settings.hosts() if hosts is None else hosts,
     )
     facts = {item.name: getattr(built, item.name) for item in fields(_Report)}
     return Report(**facts, engine=analysis, full_urls=settings.full_urls)

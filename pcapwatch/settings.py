@@ -7,10 +7,13 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pcapwatch.errors import UsageError
 from pcapwatch.report.model import PortRange
+
+if TYPE_CHECKING:
+    from pcapwatch.host.truth import HostRecord
 
 SECOND_NS = 1_000_000_000
 
@@ -35,6 +38,7 @@ class Settings:
     threads: workers (``None``: one per CPU this process may use), batch_packets: packets handed to them at once; the
     answer depends on neither; filter: a BPF expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or
     ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports;
+    host_snapshot: files of ``pcapwatch host -o`` (or ``pcapwatch.host.model.Snapshot``), of one host or several;
     full_urls: hide no secrets in URLs; keep_duplicates: leave packets captured twice in, as retransmissions;
     max_connections, max_pairs: limits on memory, what they cost is counted in the report; max_head_bytes: longest HTTP
     head; replay_bytes: of a pipe, kept to draw ladders from; max_reassembly_bytes: out-of-order bytes of a direction;
@@ -52,6 +56,7 @@ class Settings:
     names: bool = False
     time_wait: str | tuple[str, ...] | list[str] = ()
     port_range: str | None = None
+    host_snapshot: str | os.PathLike[str] | tuple[Any, ...] | list[Any] = ()
     full_urls: bool = False
     max_connections: int | None = None
     max_pairs: int | None = None
@@ -90,6 +95,7 @@ class Settings:
             "fragment_timeout_ns": parse_duration(self.fragment_timeout) if self.fragment_timeout else None,
             "idle_expiry_ns": parse_duration(self.idle_expiry) if self.idle_expiry else None,
             "time_wait": parse_time_waits(self.time_wait) or None,
+            "host_tables": self._tables(),
             "filter": _compiled(self.filter) if self.filter else None,
             "link_types": _read_as(self.link_type) if self.link_type else None,
             "names": self.names or None,
@@ -100,6 +106,24 @@ class Settings:
     def ports(self) -> PortRange:
         """The ephemeral range to hold the clients' ports against."""
         return parse_port_range(self.port_range) if self.port_range else PortRange()
+
+    def hosts(self) -> list[HostRecord]:
+        """What hosts' kernels said, in order of time; ``UsageError`` for a file that is no snapshot."""
+        if not self.host_snapshot:
+            return []
+        from pcapwatch.host.model import Snapshot, read_file
+        from pcapwatch.host.truth import records
+
+        one = isinstance(self.host_snapshot, str | os.PathLike)
+        given: list[Any] = [self.host_snapshot] if one else list(self.host_snapshot)  # type: ignore[arg-type]
+        return records(item if isinstance(item, Snapshot) else read_file(os.fspath(item)) for item in given)
+
+    def _tables(self) -> list[dict[str, object]] | None:
+        if not (hosts := self.hosts()):
+            return None
+        from pcapwatch.host.truth import tables
+
+        return tables(hosts)
 
     def _states(self) -> dict[str, int | None] | None:
         if self.states_at_ns is None and self.states_every_ns is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,6 +27,17 @@ FailOn = Annotated[
 ]
 
 
+HostSnapshot = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host-snapshot",
+        metavar="FILE",
+        help="What a host's kernel said (pcapwatch host -o FILE). Repeatable.",
+        show_default=False,
+    ),
+]
+
+
 def analyze(
     captures: options.Captures,
     output: options.Output = None,
@@ -36,6 +47,7 @@ def analyze(
     keep_duplicates: options.KeepDuplicates = False,
     time_wait: options.TimeWait = None,
     port_range: options.PortRange = None,
+    host_snapshot: HostSnapshot = None,
     fail_on: FailOn = None,
     names: options.Names = False,
     full_urls: options.FullUrls = False,
@@ -60,6 +72,7 @@ def analyze(
         keep_duplicates=keep_duplicates,
         time_wait=time_wait or (),
         port_range=port_range,
+        host_snapshot=_snapshots(host_snapshot or []),
         full_urls=full_urls,
         names=names,
         max_connections=max_connections,
@@ -71,6 +84,15 @@ def analyze(
     deliver(destinations, lambda name, width, colour: _rendered(report, name, clock, width, colour=colour))
     if fail_on and any(SEVERITIES.index(f.severity) >= SEVERITIES.index(fail_on) for f in report.findings):
         raise typer.Exit(1)
+
+
+def _snapshots(files: list[str]) -> tuple[Any, ...]:
+    """Read once, and before the capture is."""
+    if not files:
+        return ()
+    from pcapwatch.host.model import read_file
+
+    return tuple(map(read_file, files))
 
 
 def _rendered(report: Report, name: str, clock: Clock, width: int, *, colour: bool) -> bytes:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from pcapwatch.findings import Assumptions, find
-from pcapwatch.findings.assumptions import port_range_of
+from pcapwatch.findings.assumptions import KnownHost, port_range_of
 from pcapwatch.findings.limits import cannot_show
 from pcapwatch.findings.verdict import verdict
 from pcapwatch.report.examples import Draw, examples
 from pcapwatch.report.groups import closers, grouped, persistence, trouble
-from pcapwatch.report.model import PortRange, PortUse, Report, Waiting
+from pcapwatch.report.model import HostTruth, PortRange, PortUse, Report, Waiting
 from pcapwatch.report.quality import assumptions, quality_of
 from pcapwatch.summary import HostFacts, PairFacts, Summary
+
+if TYPE_CHECKING:
+    from pcapwatch.host.truth import HostRecord
 
 HOSTS_SHOWN = 8
 TRIPLES_SHOWN = 5
 
 
-def build(summary: Summary, ports: PortRange | None = None, draw: Draw | None = None) -> Report:
-    """``ports``: the clients' ephemeral range; ``draw`` draws the examples' ladders, without it they have none."""
-    assumed = Assumptions(ports=ports or PortRange())
+def build(
+    summary: Summary, ports: PortRange | None = None, draw: Draw | None = None, hosts: Sequence[HostRecord] = ()
+) -> Report:
+    """``ports``: the clients' ephemeral range; ``draw`` draws the examples' ladders, without it they have none;
+    ``hosts``: what kernels said, in the order in which the engine had their tables.
+    """
+    truths = _truths(summary, hosts)
+    assumed = Assumptions(ports=ports or PortRange(), hosts=_known_hosts(hosts), truths=truths)
     findings = find(summary, assumed)
     groups = grouped(summary)
     waiting = tuple(
@@ -41,7 +50,24 @@ def build(summary: Summary, ports: PortRange | None = None, draw: Draw | None = 
         assumptions=tuple(assumptions(summary, assumed.ports, waiting)),
         summary=summary,
         port_range=assumed.ports,
+        host=truths,
     )
+
+
+def _truths(summary: Summary, hosts: Sequence[HostRecord]) -> tuple[HostTruth, ...]:
+    if not hosts:
+        return ()
+    from pcapwatch.host.truth import truths  # few reports have any
+
+    return truths(summary, hosts)
+
+
+def _known_hosts(hosts: Sequence[HostRecord]) -> dict[str, KnownHost]:
+    if not hosts:
+        return {}
+    from pcapwatch.host.truth import by_address, known
+
+    return {address: known(host) for address, host in by_address(hosts).items()}
 
 
 def _troubled(row: Any) -> bool:

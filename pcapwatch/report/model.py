@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Severity: TypeAlias = Literal["info", "notice", "warning", "critical"]
 
+#: Where in the capture's time a host's kernel was read; ``long_after``: when every TIME_WAIT of it must be over.
+Moment: TypeAlias = Literal["before", "during", "after", "long_after"]
+
 #: Least severe first; ``--fail-on LEVEL`` compares positions.
 SEVERITIES: tuple[Severity, ...] = ("info", "notice", "warning", "critical")
 
@@ -25,16 +28,21 @@ LINUX_PORTS = (32768, 60999)
 
 @dataclass(frozen=True, slots=True)
 class PortRange:
-    """A client's ephemeral ports, both ends included, and whether the user stated them."""
+    """A client's ephemeral ports, both ends included, and whether the user stated them.
+
+    kernel: the host whose own kernel stated them, ``None`` otherwise; reserved: ports inside that it never hands out.
+    """
 
     low: int = LINUX_PORTS[0]
     high: int = LINUX_PORTS[1]
     stated: bool = False
+    reserved: int = 0
+    kernel: str | None = None
 
     @property
     def size(self) -> int:
-        """How many ports the range holds."""
-        return self.high - self.low + 1
+        """How many ports the range holds, at least one."""
+        return max(self.high - self.low + 1 - self.reserved, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +208,38 @@ class Example(NamedTuple):
     ladder: dict[str, Any] | None = None
 
 
+class HostTruth(NamedTuple):
+    """What one host's kernel said at one moment, beside what the wire shows of it then.
+
+    at_ns, moment: when, by its clock, and where in the capture's time that is; addresses: its own that occur in the
+    capture; overflows: TIME_WAITs that it did not make for want of buckets since ``overflows_since_ns``, ``None``
+    unknown; time_wait: sockets it listed; wire: certainly and possibly waiting by the wire, ``None`` where the moment
+    allows no comparison; only_kernel, only_wire: sockets by the engine's words (``KernelFacts``); examples: kind, the
+    host's end, the peer's.
+    """
+
+    name: str
+    netns: str | None
+    kernel: str
+    reader: str
+    at_ns: int
+    moment: Moment
+    addresses: tuple[str, ...]
+    states: dict[str, int]
+    sysctls: dict[str, str | None]
+    counters: dict[str, int]
+    overflows: int | None
+    overflows_since_ns: int | None
+    ports: PortRange | None
+    time_wait: int
+    wire: tuple[int, int] | None
+    both: int
+    only_kernel: dict[str, int]
+    only_wire: dict[str, int]
+    left_out: int
+    examples: tuple[tuple[str, str, str], ...]
+
+
 class Quality(NamedTuple):
     """What the capture is worth. concerns: what makes it say less than it seems; remarks: what is well."""
 
@@ -234,3 +274,4 @@ class Report:
     assumptions: tuple[str, ...]
     summary: Summary
     port_range: PortRange
+    host: tuple[HostTruth, ...] = ()

@@ -155,6 +155,7 @@ fn silent(ordinal: u64, ts_ns: i64) -> ConnectionRecord {
         ended: None,
         possibly_killed: None,
         same_host: None,
+        kernel_end_ns: None,
     });
     record
 }

@@ -16,6 +16,7 @@ pub mod hosts;
 pub mod idle;
 pub mod instants;
 pub mod kept;
+pub mod kernel;
 mod lengths;
 pub mod pairs;
 pub mod persistence;
