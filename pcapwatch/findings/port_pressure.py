@@ -33,7 +33,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pcapwatch.findings import advice
-from pcapwatch.findings.assumptions import SECOND_NS, Assumptions, length_of, port_range_of
+from pcapwatch.findings.assumptions import SECOND_NS, Assumptions, KnownHost, length_of, port_range_of
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.wording import count, duration, mean, share
@@ -62,6 +62,7 @@ class Pressure(NamedTuple):
     length_source: str
     client_held: int
     pace: float
+    host: KnownHost | None = None
 
     @property
     def held(self) -> tuple[int, int]:
@@ -70,8 +71,16 @@ class Pressure(NamedTuple):
 
     @property
     def limit_per_s(self) -> float:
-        """N/T: the most new connections per second that last when the client closes each."""
-        return self.ports.size * SECOND_NS / self.time_wait_ns
+        """N/T: the most new connections per second that last when the client closes each; where its kernel takes a
+        TIME_WAIT again sooner (tcp_tw_reuse), N over that time.
+        """
+        return self.ports.size * SECOND_NS / max(self.held_ns, 1)
+
+    @property
+    def held_ns(self) -> int:
+        """How long a closed connection keeps its port."""
+        reuse_ns = self.host.reuse_ns if self.host else None
+        return self.time_wait_ns if reuse_ns is None else min(reuse_ns, self.time_wait_ns)
 
     @property
     def recycles(self) -> bool:
@@ -121,7 +130,8 @@ def pressure_of(summary: Summary, pair: PairFacts, assumptions: Assumptions) -> 
     held = pair["time_wait_holder"].get("client", 0) + pair["time_wait_holder"].get("both", 0)
     span = pair["last_ns"] - pair["first_ns"]
     pace = held * SECOND_NS / span if span >= PACE_SPAN_NS else 0.0
-    return Pressure(pair, port_range_of(pair, assumptions), length, source, held, pace)
+    host = assumptions.hosts.get(pair["client"] or "")
+    return Pressure(pair, port_range_of(pair, assumptions), length, source, held, pace, host)
 
 
 def severity_of(pressure: Pressure) -> Severity | None:
@@ -160,6 +170,8 @@ def _title(service: Service, pressure: Pressure) -> str:
         f"; {mean(pressure.limit_per_s)} per second is the most that lasts with a TIME_WAIT of "
         f"{duration(pressure.time_wait_ns)}"
     )
+    if pressure.held_ns < pressure.time_wait_ns:
+        title += f", of which connect() there waits {duration(pressure.held_ns)} (tcp_tw_reuse)"
     if (seconds := pressure.seconds_to_full) and not pressure.recycles:
         title += f": full after {mean(seconds)} s"
     title += "; the client recycles its own TIME_WAITs" if pressure.recycles else ""
@@ -205,6 +217,8 @@ def _numbers(service: Service, pressure: Pressure) -> dict[str, int | float | st
 
 def _finding(summary: Summary, service: Service, pressure: Pressure, severity: Severity) -> Finding:
     stated = "stated" if pressure.ports.stated else "assumed"
+    if pressure.ports.kernel:
+        stated = f"read from the kernel of {pressure.ports.kernel}"
     return Finding(
         code=CODE,
         name=NAME,
@@ -215,9 +229,9 @@ def _finding(summary: Summary, service: Service, pressure: Pressure, severity: S
         remedy=[
             *advice.client_hints(service.texts("user_agents")),
             advice.SERVER_CLOSES,
-            advice.WIDER_RANGE,
+            *advice.wider_range(pressure.host),
             advice.MORE_ADDRESSES,
-            *([] if pressure.recycles else [advice.TW_REUSE]),
+            *([] if pressure.recycles else advice.tw_reuse(pressure.host)),
         ],
         verify=[
             f"on {service.clients}: {advice.count_time_waits(service.server_port, 'dport')}",

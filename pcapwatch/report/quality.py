@@ -137,6 +137,7 @@ def _length(host: Waiting) -> str:
     stack = host.stack if host.stack and host.stack != "unknown" else "an unknown stack"
     source = {
         "flag": "stated by --time-wait",
+        "kernel": "measured by the host's kernel's timers",
         "evidence": "from this capture's evidence",
         "default": f"default of {stack}, guessed from TTL, window and options",
     }
