@@ -166,6 +166,14 @@ class Distribution(TypedDict):
     p99_ns: int
 
 
+class PortBlock(TypedDict):
+    """A run of ports of which almost every one was used: ``used`` of ``low`` to ``high``."""
+
+    low: int
+    high: int
+    used: int
+
+
 class PortFacts(TypedDict):
     """How a pair uses the client's ephemeral ports (semantics C)."""
 
@@ -173,6 +181,8 @@ class PortFacts(TypedDict):
     even: int
     low: int
     high: int
+    outside: int
+    block: PortBlock | None
     held_peak_min: int
     held_peak_max: int
     held_peak_ns: int
@@ -201,6 +211,16 @@ class ClosedAfter(TypedDict):
     count: int
 
 
+class Ending(TypedDict):
+    """Connections by what the last message of each side said (persists/close/http/1.0/unseen) and who then closed."""
+
+    request: str
+    response: str
+    active_closer: str
+    count: int
+    requests: int
+
+
 class IdleTimeout(TypedDict):
     """A server's idle timeout, read from ``count`` of ``of`` idle closes that cluster within ``spread_ns``."""
 
@@ -211,10 +231,11 @@ class IdleTimeout(TypedDict):
 
 
 class MaxRequests(TypedDict):
-    """A limit of requests per connection, and how many connections ended there."""
+    """A limit of requests per connection, how many connections ended there, and how many of those the server closed."""
 
     requests: int
     connections: int
+    closed_by_server: int
 
 
 class PairHttp(TypedDict):
@@ -226,6 +247,7 @@ class PairHttp(TypedDict):
     requests_per_connection: Counts
     messages: list[MessageCount]
     closed_after: list[ClosedAfter]
+    endings: list[Ending]
     single_request_client_close: int
     reusable_closed_by_client: int
     reusable_closed_by_server: int
@@ -239,6 +261,7 @@ class PairHttp(TypedDict):
     stale_reuses: int
     unprocessed: int
     smuggling: int
+    forwarded: int
     server_software: list[str]
     user_agents: list[str]
 

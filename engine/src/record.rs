@@ -190,6 +190,16 @@ words! {
 }
 
 words! {
+    /// Who entered TIME_WAIT.
+    Holder { /// The client.
+        Client = "client", /// The server.
+        Server = "server", /// Both: the FINs crossed.
+        Both = "both", /// Neither.
+        None = "none", /// What decides was not captured.
+        Unknown = "unknown" }
+}
+
+words! {
     /// Why the active closer is who it is.
     CloserBasis { /// The other FIN acknowledges this one.
         Acknowledged = "acknowledged", /// Neither FIN acknowledges the other.
@@ -273,6 +283,15 @@ words! {
         Server = "server", /// Both.
         Both = "both", /// Neither.
         None = "none" }
+}
+
+words! {
+    /// What the last message of a side says of the connection's future (RFC 9112 §9.3).
+    Lasting { /// It goes on.
+        Persists = "persists", /// `Connection: close`.
+        Close = "close", /// HTTP/1.0 without keep-alive.
+        Http10 = "http/1.0", /// No such message was seen.
+        Unseen = "unseen" }
 }
 
 words! {
@@ -447,8 +466,12 @@ pub struct HttpFacts {
     pub last_request_ack: u32,
     /// Last byte of the last complete response.
     pub last_response_end: Option<Mark>,
-    /// Longest wait between a complete response and the next request, ns.
+    /// Longest wait between a complete response and the next request that was answered, ns.
     pub longest_reuse_gap_ns: Option<i64>,
+    /// The same for a request that was not (yet) answered.
+    pub unanswered_wait_ns: Option<i64>,
+    /// A request carried what proxies add: Via, Forwarded, X-Forwarded-…, X-Real-IP.
+    pub forwarded: bool,
     /// TE and CL together, or other framing that invites smuggling.
     pub smuggling: bool,
     /// The stream stopped being readable as HTTP/1.x.

@@ -48,6 +48,8 @@ pub struct Settings {
     pub watched_hosts: Vec<std::net::IpAddr>,
     /// What hosts' kernels said of their own sockets, to be laid beside what the wire shows.
     pub host_tables: Vec<HostTable>,
+    /// Ephemeral port ranges stated by the user; the most specific prefix holds.
+    pub port_ranges: Vec<PortRule>,
     /// Socket states at instants, if asked for.
     pub states: Option<StatesQuery>,
     /// How many bytes of a stream that cannot be re-read (stdin) are kept to draw ladders from.
@@ -85,6 +87,19 @@ pub struct HostTable {
     pub waits: Vec<(std::net::IpAddr, u16, std::net::IpAddr, u16, i64)>,
 }
 
+/// "Hosts in this prefix connect from these ports", as the user stated it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PortRule {
+    /// Address text, IPv4 or IPv6; `None` stands for every host.
+    pub address: Option<std::net::IpAddr>,
+    /// Prefix length in bits.
+    pub prefix: u8,
+    /// Lowest.
+    pub low: u16,
+    /// Highest, included.
+    pub high: u16,
+}
+
 /// Which instants `states` is asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StatesQuery {
@@ -118,6 +133,7 @@ impl Default for Settings {
             time_wait: Vec::new(),
             watched_hosts: Vec::new(),
             host_tables: Vec::new(),
+            port_ranges: Vec::new(),
             states: None,
             replay_bytes: 32 << 20,
             link_types: BTreeMap::new(),

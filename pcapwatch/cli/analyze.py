@@ -71,7 +71,7 @@ def analyze(
         link_type=link_type or (),
         keep_duplicates=keep_duplicates,
         time_wait=time_wait or (),
-        port_range=port_range,
+        port_range=port_range or (),
         host_snapshot=_snapshots(host_snapshot or []),
         full_urls=full_urls,
         names=names,

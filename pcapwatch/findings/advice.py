@@ -21,6 +21,12 @@ OTHER_PROXY = (
     "another proxy: let it speak HTTP/1.1 without Connection: close to its upstream, and give it a "
     "pool of idle connections"
 )
+HAPROXY_UPSTREAM = (
+    "HAProxy as the proxy: no option http-server-close or httpclose, and http-reuse safe or always, so that connections "
+    "to its servers are shared"
+)
+#: What a proxy needs to keep the connections to its upstream.
+PROXY_KEEPS = [NGINX_UPSTREAM, HAPROXY_UPSTREAM, OTHER_PROXY]
 
 CLIENT_KEEPS = (
     "client: speak HTTP/1.1 without Connection: close, share one connection pool per process, and "

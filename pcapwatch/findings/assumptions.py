@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from pcapwatch.report.model import LINUX_PORTS, HostTruth, PortRange
+from pcapwatch.report.model import LINUX_PORTS, HostTruth, PortRange, PortRanges, PortRule
 from pcapwatch.summary import HostFacts, HostTimeWait, PairFacts, Summary
 
 SECOND_NS = 1_000_000_000
@@ -30,25 +30,24 @@ class KnownHost(NamedTuple):
 
 
 class Assumptions(NamedTuple):
-    """ports: the clients' ephemeral range; time_wait_ns: TIME_WAIT of a host the summary has none for (Linux: 60 s);
-    hosts: by address what its kernel said, which then is no assumption; truths: its sockets beside the wire's.
+    """ports: the clients' ephemeral range; time_wait_ns: TIME_WAIT of a host the summary has none for (Linux: 60 s).
+
+    hosts: the ranges that were stated for some of the clients, by the user or by their kernels; kernels: by address
+    what its kernel said, which then is no assumption; truths: its sockets beside the wire's.
     """
 
     ports: PortRange = PortRange()
     time_wait_ns: int = 60 * SECOND_NS
-    hosts: Mapping[str, KnownHost] = MappingProxyType({})
+    hosts: tuple[PortRule, ...] = ()
+    kernels: Mapping[str, KnownHost] = MappingProxyType({})
     truths: tuple[HostTruth, ...] = ()
 
 
 def port_range_of(pair: PairFacts, assumptions: Assumptions) -> PortRange:
-    """The range to hold a pair against: what the client's kernel said, else the stated one, else the first known range
-    that contains every port seen.
-    """
-    ports = pair["ports"]
-    if (host := assumptions.hosts.get(pair["client"] or "")) and host.ports:
-        return host.ports
-    if assumptions.ports.stated or not ports["distinct"]:
-        return assumptions.ports
+    """The range to hold a pair against: the stated one, else the first known range that contains every port seen."""
+    ports, known = pair["ports"], PortRanges(assumptions.ports, assumptions.hosts).of(pair["client"])
+    if known.stated or not ports["distinct"]:
+        return known
     for low, high in (assumptions.ports.low, assumptions.ports.high), *KNOWN_RANGES:
         if low <= ports["low"] and ports["high"] <= high:
             return PortRange(low, high)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pcapwatch.findings.assumptions import KnownHost
 from pcapwatch.host.model import Snapshot
-from pcapwatch.report.model import HostTruth, Moment, PortRange
+from pcapwatch.report.model import HostTruth, Moment, PortRange, PortRanges, PortRule
 from pcapwatch.summary import KernelFacts, Summary
 
 #: No TIME_WAIT that is reckoned with lasts longer (`LONGEST_NS` of ``engine/src/ledger/lengths.rs``: an hour).
@@ -76,6 +76,17 @@ def known(host: HostRecord) -> KnownHost:
     # Kernels without the setting wait one second (net/ipv4/tcp_ipv4.c: tcp_twsk_unique).
     reuse_ns = (1000 if delay_ms is None else delay_ms) * 1_000_000 if reuses else None
     return KnownHost(snapshot.name, port_range(host), snapshot.sysctls, reuse_ns)
+
+
+def with_kernels(stated: PortRanges, hosts: Sequence[HostRecord]) -> PortRanges:
+    """The ranges with those that kernels told, each for its host's addresses; what the user said of a host goes before."""
+    rules = {rule.hosts: rule for rule in stated.hosts}
+    for address, host in by_address(hosts).items():
+        prefix = f"{address}/{128 if ':' in address else 32}"
+        if ports := port_range(host):
+            rules.setdefault(prefix, PortRule(prefix, ports))
+    ordered = sorted(rules.values(), key=lambda rule: (-int(rule.hosts.rpartition("/")[2]), rule.hosts))
+    return PortRanges(stated.ports, tuple(ordered))
 
 
 def truths(summary: Summary, hosts: Sequence[HostRecord]) -> tuple[HostTruth, ...]:

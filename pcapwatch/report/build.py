@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pcapwatch.findings import Assumptions, find
-from pcapwatch.findings.assumptions import KnownHost, port_range_of
+from pcapwatch.findings.assumptions import KnownHost
 from pcapwatch.findings.limits import cannot_show
+from pcapwatch.findings.port_pressure import pressure_of
 from pcapwatch.findings.verdict import verdict
 from pcapwatch.report.examples import Draw, examples
 from pcapwatch.report.groups import closers, grouped, persistence, trouble
-from pcapwatch.report.model import HostTruth, PortRange, PortUse, Report, Waiting
+from pcapwatch.report.model import HostTruth, PortRange, PortRanges, PortUse, Report, Waiting
 from pcapwatch.report.quality import assumptions, quality_of
 from pcapwatch.summary import HostFacts, PairFacts, Summary
 
@@ -23,13 +24,13 @@ TRIPLES_SHOWN = 5
 
 
 def build(
-    summary: Summary, ports: PortRange | None = None, draw: Draw | None = None, hosts: Sequence[HostRecord] = ()
+    summary: Summary, ports: PortRanges | None = None, draw: Draw | None = None, hosts: Sequence[HostRecord] = ()
 ) -> Report:
-    """``ports``: the clients' ephemeral range; ``draw`` draws the examples' ladders, without it they have none;
+    """``ports``: the clients' ephemeral ranges; ``draw`` draws the examples' ladders, without it they have none;
     ``hosts``: what kernels said, in the order in which the engine had their tables.
     """
-    truths = _truths(summary, hosts)
-    assumed = Assumptions(ports=ports or PortRange(), hosts=_known_hosts(hosts), truths=truths)
+    ranges, truths = ports or PortRanges(), _truths(summary, hosts)
+    assumed = Assumptions(ports=ranges.ports, hosts=ranges.hosts, kernels=_known_hosts(hosts), truths=truths)
     findings = find(summary, assumed)
     groups = grouped(summary)
     waiting = tuple(
@@ -47,9 +48,10 @@ def build(
         examples=examples(summary, findings, draw),
         findings=tuple(findings),
         cannot_see=tuple(cannot_show(summary)),
-        assumptions=tuple(assumptions(summary, assumed.ports, waiting)),
+        assumptions=tuple(assumptions(summary, ranges, waiting)),
         summary=summary,
-        port_range=assumed.ports,
+        port_range=ranges.ports,
+        port_rules=ranges.hosts,
         host=truths,
     )
 
@@ -95,6 +97,7 @@ def _waiting(host: HostFacts) -> Waiting:
         length_source=length["source"],
         stack=length["stack"] or host["stack"],
         proven_ns=(evidence["alive_max_ns"], evidence["gone_min_ns"]),
+        killed=facts["end"].get("killed", 0),
     )
 
 
@@ -110,7 +113,8 @@ def _port_uses(summary: Summary, assumed: Assumptions) -> tuple[PortUse, ...]:
 
 
 def _port_use(summary: Summary, pair: PairFacts, assumed: Assumptions) -> PortUse:
-    ports, limit = pair["ports"], port_range_of(pair, assumed)
+    ports, pressure = pair["ports"], pressure_of(summary, pair, assumed)
+    limit = pressure.ports
     return PortUse(
         client=pair["client"] or "",
         server=pair["server"] or "",
@@ -124,7 +128,8 @@ def _port_use(summary: Summary, pair: PairFacts, assumed: Assumptions) -> PortUs
         client_recycled=ports["client_recycled"],
         reuse_gap_ns=dict(ports["reuse_gap"]) if ports["reuse_gap"] else None,  # type: ignore[arg-type]
         range=limit,
-        outside_range=bool(ports["distinct"]) and not limit.low <= ports["low"] <= ports["high"] <= limit.high,
+        outside=ports["outside"],
+        block=pressure.block,
         sustainable_per_s=_sustainable(summary, pair, limit),
     )
 

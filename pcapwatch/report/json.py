@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pcapwatch.report.groups import by_service, closers, persistence, trouble
-from pcapwatch.report.model import Evidence, Example, Finding, HostTruth, Report
+from pcapwatch.report.model import Evidence, Example, Finding, HostTruth, PortRanges, Report
 from pcapwatch.report.words import iso
 from pcapwatch.summary import HostFacts, PairFacts
 
@@ -43,6 +43,9 @@ def report_object(report: Report) -> dict[str, Any]:
             "high": report.port_range.high,
             "stated": report.port_range.stated,
         },
+        "port_ranges": [
+            {"hosts": rule.hosts, "low": rule.ports.low, "high": rule.ports.high} for rule in report.port_rules
+        ],
     }
 
 
@@ -190,7 +193,7 @@ def _worst_triple(address: str | None, report: Report) -> dict[str, Any] | None:
         ),
         None,
     )
-    limit = use.range if use else report.port_range
+    limit = use.range if use else PortRanges(report.port_range, report.port_rules).of(address)
     return {
         "server": pair["server"],
         "server_port": pair["server_port"],

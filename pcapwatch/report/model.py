@@ -9,6 +9,7 @@ seconds when it ends in ``_s``; instants are ns since 1970 UTC.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -43,6 +44,33 @@ class PortRange:
     def size(self) -> int:
         """How many ports the range holds, at least one."""
         return max(self.high - self.low + 1 - self.reserved, 1)
+
+
+class PortRule(NamedTuple):
+    """The range that the user stated for hosts of a prefix (``10.0.0.1/32``)."""
+
+    hosts: str
+    ports: PortRange
+
+
+class PortRanges(NamedTuple):
+    """The clients' ranges: of every host, and of the hosts of prefixes, most specific first."""
+
+    ports: PortRange = PortRange()
+    hosts: tuple[PortRule, ...] = ()
+
+    def of(self, address: str | None) -> PortRange:
+        """The range of one host; ``stated`` says whether the user gave it."""
+        held = (rule.ports for rule in self.hosts if address and _holds(rule.hosts, address))
+        return next(held, self.ports)
+
+
+@cache
+def _holds(prefix: str, address: str) -> bool:
+    from ipaddress import ip_address, ip_network  # few runs state a range by host
+
+    host, network = ip_address(address), ip_network(prefix)
+    return host.version == network.version and host in network
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +138,7 @@ class Closers(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """TIME_WAIT of one host. Pairs are (proven least, modelled most)."""
+    """TIME_WAIT of one host. Pairs are (proven least, modelled most); killed: by a reset, of those in ``exact_ns``."""
 
     host: str | None
     entered: int
@@ -124,6 +152,7 @@ class Waiting(NamedTuple):
     length_source: str
     stack: str | None
     proven_ns: tuple[int | None, int | None]
+    killed: int = 0
 
 
 class PortUse(NamedTuple):
@@ -131,7 +160,7 @@ class PortUse(NamedTuple):
 
     held_peak: ports open or in a TIME_WAIT of the client's own, at once; sustainable_per_s: new connections a second
     that ``range`` allows if the client closes first, N / T with its TIME_WAIT length, ``None`` where that is unknown
-    or it holds none.
+    or it holds none; outside: distinct ports outside a stated range; block: a smaller range that the ports suggest.
     """
 
     client: str
@@ -146,7 +175,8 @@ class PortUse(NamedTuple):
     client_recycled: int
     reuse_gap_ns: dict[str, int] | None
     range: PortRange
-    outside_range: bool
+    outside: int
+    block: PortRange | None
     sustainable_per_s: int | None
 
 
@@ -274,4 +304,5 @@ class Report:
     assumptions: tuple[str, ...]
     summary: Summary
     port_range: PortRange
+    port_rules: tuple[PortRule, ...] = ()
     host: tuple[HostTruth, ...] = ()

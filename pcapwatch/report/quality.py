@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pcapwatch.findings.wording import count, counted, duration
 from pcapwatch.report.files import file_concerns, file_remarks
-from pcapwatch.report.model import PortRange, Quality, Waiting
+from pcapwatch.report.model import PortRanges, Quality, Waiting
 from pcapwatch.summary import CaptureFacts, InterfaceFacts, Summary
 
 _LINK_NAMES = {
@@ -115,10 +115,15 @@ def _kinds(counts: dict[str, int], limit: int = 6) -> str:
     return ", ".join([*shown, f"other {count(rest)}"] if rest else shown)
 
 
-def assumptions(summary: Summary, ports: PortRange, waiting: tuple[Waiting, ...]) -> Iterator[str]:
+def assumptions(summary: Summary, ranges: PortRanges, waiting: tuple[Waiting, ...]) -> Iterator[str]:
     """What was taken for granted, each with where it comes from."""
+    ports = ranges.ports
     source = "--port-range" if ports.stated else "Linux default; --port-range states yours"
-    yield f"ephemeral ports {ports.low}-{ports.high} = {count(ports.size)} ({source})"
+    others = " of every other client" if ranges.hosts else ""
+    for hosts, range_ in ranges.hosts:
+        said = f"its kernel, {range_.kernel}" if range_.kernel else "--port-range"
+        yield f"ephemeral ports of {hosts} {range_.low}-{range_.high} = {count(range_.size)} ({said})"
+    yield f"ephemeral ports{others} {ports.low}-{ports.high} = {count(ports.size)} ({source})"
     lengths: dict[str, list[str]] = {}
     for host in waiting:
         if any(host.basis.get(word) for word in ("model", "censored", "lower_only", "upper_only")):

@@ -85,14 +85,26 @@ impl Lengths {
 /// The user's rule for a host: the most specific prefix, the first of equals. `None` as host: only a rule for every host.
 #[must_use]
 pub fn rule_for(settings: &Settings, host: Option<Address>) -> Option<&TimeWaitRule> {
-    let specificity = |rule: &TimeWaitRule| rule.address.map_or(-1, |_| i32::from(rule.prefix));
-    let applies = |rule: &&TimeWaitRule| match (rule.address, host) {
-        (None, _) => true,
-        (Some(_), None) => false,
-        (Some(prefix), Some(host)) => in_prefix(host.ip(), prefix.to_canonical(), rule.prefix),
+    most_specific(&settings.time_wait, |rule| (rule.address, rule.prefix), host)
+}
+
+/// The rule for a host: of those whose prefix (address and bits) holds it the longest, the first of equals.
+pub fn most_specific<R>(
+    rules: &[R],
+    prefix_of: impl Fn(&R) -> (Option<std::net::IpAddr>, u8),
+    host: Option<Address>,
+) -> Option<&R> {
+    let specificity = |rule: &&R| match prefix_of(rule) {
+        (None, _) => -1,
+        (Some(_), bits) => i32::from(bits),
     };
-    let most = settings.time_wait.iter().filter(applies).map(specificity).max()?;
-    settings.time_wait.iter().filter(applies).find(|rule| specificity(rule) == most)
+    let applies = |rule: &&R| match (prefix_of(rule), host) {
+        ((None, _), _) => true,
+        ((Some(_), _), None) => false,
+        ((Some(prefix), bits), Some(host)) => in_prefix(host.ip(), prefix.to_canonical(), bits),
+    };
+    let most = rules.iter().filter(applies).map(|rule| specificity(&rule)).max()?;
+    rules.iter().filter(applies).find(|rule| specificity(rule) == most)
 }
 
 fn in_prefix(host: std::net::IpAddr, prefix: std::net::IpAddr, bits: u8) -> bool {
