@@ -132,5 +132,5 @@ def analyze(paths: Path | Sequence[Path], *, progress: Progress | None = None, *
     if unknown:
         known = ", ".join(item.name for item in fields(Settings))
         raise UsageError(f"no such setting: {', '.join(sorted(unknown))}; there are {known}")
-    chosen = Settings(**{"keep_connections": True, "keep_exchanges": True, **settings})
+    chosen = Settings(**{"keep_connections": True, "keep_exchanges": True, **settings}).with_hosts_read()
     return report_of(run_engine(several, chosen, progress), chosen)

@@ -6,13 +6,14 @@ import json
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pcapwatch.errors import UsageError
 from pcapwatch.report.model import PortRange, PortRanges, PortRule
 
 if TYPE_CHECKING:
+    from pcapwatch.host.model import SnapshotsGiven
     from pcapwatch.host.truth import HostRecord
 
 SECOND_NS = 1_000_000_000
@@ -56,7 +57,7 @@ class Settings:
     names: bool = False
     time_wait: str | tuple[str, ...] | list[str] = ()
     port_range: str | tuple[str, ...] | list[str] = ()
-    host_snapshot: str | os.PathLike[str] | tuple[Any, ...] | list[Any] = ()
+    host_snapshot: SnapshotsGiven = ()
     full_urls: bool = False
     max_connections: int | None = None
     max_pairs: int | None = None
@@ -117,12 +118,14 @@ class Settings:
         """What hosts' kernels said, in order of time; ``UsageError`` for a file that is no snapshot."""
         if not self.host_snapshot:
             return []
-        from pcapwatch.host.model import Snapshot, read_file
+        from pcapwatch.host.model import read_all
         from pcapwatch.host.truth import records
 
-        one = isinstance(self.host_snapshot, str | os.PathLike)
-        given: list[Any] = [self.host_snapshot] if one else list(self.host_snapshot)  # type: ignore[arg-type]
-        return records(item if isinstance(item, Snapshot) else read_file(os.fspath(item)) for item in given)
+        return records(read_all(self.host_snapshot))
+
+    def with_hosts_read(self) -> Settings:
+        """The same with the snapshots' files read, so that each is read once; ``UsageError`` as `hosts`."""
+        return replace(self, host_snapshot=tuple(host.snapshot for host in self.hosts())) if self.host_snapshot else self
 
     def _tables(self) -> list[dict[str, object]] | None:
         if not (hosts := self.hosts()):
@@ -205,7 +208,8 @@ def _port_rules(ranges: PortRanges) -> list[dict[str, Any]]:
     rules = [(*rule.hosts.split("/"), rule.ports) for rule in ranges.hosts]
     rules += [(None, 0, ranges.ports)] if ranges.ports.stated else []  # type: ignore[list-item]
     return [
-        {"address": address, "prefix": int(bits), "low": ports.low, "high": ports.high} for address, bits, ports in rules
+        {"address": address, "prefix": int(bits), "low": ports.low, "high": ports.high}
+        for address, bits, ports in rules
     ]
 
 

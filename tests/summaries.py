@@ -25,7 +25,13 @@ def http(**facts: Any) -> dict[str, Any]:
         ("reusable_closed_by_server", "keepalive_races", "stale_reuses", "unprocessed", "smuggling", "forwarded"), 0
     )
     zero |= dict.fromkeys(("idle_before_close", "idle_timeout", "max_requests", "longest_reuse_gap_ns", "reuse_wait"))
-    zero |= {"requests_per_connection": {}, "messages": [], "closed_after": [], "announced_timeout_s": [], "endings": []}
+    zero |= {
+        "requests_per_connection": {},
+        "messages": [],
+        "closed_after": [],
+        "announced_timeout_s": [],
+        "endings": [],
+    }
     return zero | {"server_software": [], "user_agents": []} | facts
 
 
@@ -138,7 +144,14 @@ def summary(pairs: list[dict[str, Any]], hosts: list[dict[str, Any]] | None = No
             key: sum(p[word].get(key, 0) for p in pairs) for key in sorted({k for p in pairs for k in p[word]})
         }
     totals |= {"closer_basis": {"acknowledged": totals["connections"]}, "time_wait_basis": {}, "race": {}}
-    made = {"capture": capture(), "totals": totals, "pairs": pairs, "hosts": hosts or [], "states": []} | parts
+    made = {
+        "capture": capture(),
+        "totals": totals,
+        "pairs": pairs,
+        "hosts": hosts or [],
+        "states": [],
+        "kernel": [],
+    } | parts
     return cast(Summary, made)
 
 

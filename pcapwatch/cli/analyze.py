@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -72,27 +72,18 @@ def analyze(
         keep_duplicates=keep_duplicates,
         time_wait=time_wait or (),
         port_range=port_range or (),
-        host_snapshot=_snapshots(host_snapshot or []),
+        host_snapshot=host_snapshot or (),
         full_urls=full_urls,
         names=names,
         max_connections=max_connections,
         max_pairs=max_pairs,
-    )
+    ).with_hosts_read()
     settings.ports()  # a wrong range is said before the capture is read
     report = report_of(options.run(captures, settings), settings)
     clock = options.clock(report.quality.first_ns, local=local, relative=relative)
     deliver(destinations, lambda name, width, colour: _rendered(report, name, clock, width, colour=colour))
     if fail_on and any(SEVERITIES.index(f.severity) >= SEVERITIES.index(fail_on) for f in report.findings):
         raise typer.Exit(1)
-
-
-def _snapshots(files: list[str]) -> tuple[Any, ...]:
-    """Read once, and before the capture is."""
-    if not files:
-        return ()
-    from pcapwatch.host.model import read_file
-
-    return tuple(map(read_file, files))
 
 
 def _rendered(report: Report, name: str, clock: Clock, width: int, *, colour: bool) -> bytes:

@@ -6,11 +6,12 @@ Instants are ns since 1970 UTC by the host's clock, what is left of a timer is m
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from pcapwatch.errors import UsageError
 
@@ -33,7 +34,6 @@ COUNTERS = ("TCPTimeWaitOverflow", "TW", "TWRecycled", "TWKilled", "PAWSTimewait
 #: A snapshot of a million TIME_WAITs has some 60 MB.
 MOST_BYTES = 256 << 20
 
-#: Linux lists what is left of a timer in steps of a jiffy, 10 ms at most.
 _T = TypeVar("_T")
 
 
@@ -102,6 +102,11 @@ class Snapshot:
         return {"addresses": list(self.addresses), "read_ns": list(self.read_ns), "waits": waits}
 
 
+SnapshotGiven: TypeAlias = "Snapshot | str | os.PathLike[str]"
+#: How a user gives snapshots: one or several, each read already or a file.
+SnapshotsGiven: TypeAlias = "SnapshotGiven | Sequence[SnapshotGiven]"
+
+
 def to_json(snapshot: Snapshot) -> str:
     """The file that ``pcapwatch host -o`` writes; a socket a line, all else indented."""
     head = {
@@ -132,6 +137,12 @@ def read_file(path: str) -> Snapshot:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         why = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise UsageError(f"{path}: not a host snapshot ({why}): make one with pcapwatch host -o FILE") from None
+
+
+def read_all(given: SnapshotsGiven) -> list[Snapshot]:
+    """Snapshots, those that are named by their files read; ``UsageError`` as `read_file`."""
+    several = [given] if isinstance(given, Snapshot | str | os.PathLike) else given
+    return [one if isinstance(one, Snapshot) else read_file(os.fspath(one)) for one in several]
 
 
 def from_json(text: str) -> Snapshot:

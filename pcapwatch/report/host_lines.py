@@ -59,7 +59,9 @@ def _counts(truth: HostTruth) -> str:
 def _only_kernel(truth: HostTruth) -> Iterator[str]:
     if truth.moment == "long_after":
         return
-    parts = [f"{count(truth.only_kernel[word])} {text}" for word, text in ONLY_KERNEL.items() if word in truth.only_kernel]
+    parts = [
+        f"{count(truth.only_kernel[word])} {text}" for word, text in ONLY_KERNEL.items() if word in truth.only_kernel
+    ]
     if parts:
         yield f"only in the kernel's table: {', '.join(parts)}{_example(truth, *ONLY_KERNEL)}"
 
@@ -68,7 +70,7 @@ def _only_wire(truth: HostTruth) -> Iterator[str]:
     if certain := truth.only_wire.get("certain", 0):
         yield f"only on the wire: {count(certain)}; {why_only_wire(truth)}{_example(truth, 'only_wire')}"
     if possible := truth.only_wire.get("possible", 0):
-        yield f"on the wire perhaps still waiting, and not in the table: {count(possible)}, whose time was up then"
+        yield f"perhaps waiting by the wire, and not in the table: {count(possible)} just begun, or with their time up"
     if truth.left_out:
         yield f"{count(truth.left_out)} TIME_WAITs of the wire were too many to be compared"
 

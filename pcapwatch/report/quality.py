@@ -120,16 +120,23 @@ def assumptions(summary: Summary, ranges: PortRanges, waiting: tuple[Waiting, ..
     ports = ranges.ports
     source = "--port-range" if ports.stated else "Linux default; --port-range states yours"
     others = " of every other client" if ranges.hosts else ""
+    kernels: dict[str, None] = {}
     for hosts, range_ in ranges.hosts:
-        said = f"its kernel, {range_.kernel}" if range_.kernel else "--port-range"
-        yield f"ephemeral ports of {hosts} {range_.low}-{range_.high} = {count(range_.size)} ({said})"
+        if range_.kernel:
+            held = f" less {count(range_.reserved)} reserved" if range_.reserved else ""
+            kernels[f"{range_.kernel} {range_.low}-{range_.high}{held} = {count(range_.size)} (its kernel's own)"] = (
+                None
+            )
+            continue
+        yield f"ephemeral ports of {hosts} {range_.low}-{range_.high} = {count(range_.size)} (--port-range)"
+    yield from (f"ephemeral ports of {text}" for text in kernels)
     yield f"ephemeral ports{others} {ports.low}-{ports.high} = {count(ports.size)} ({source})"
     lengths: dict[str, list[str]] = {}
     for host in waiting:
         if any(host.basis.get(word) for word in ("model", "censored", "lower_only", "upper_only")):
             lengths.setdefault(_length(host), []).append(host.host or "other hosts")
-    for text, hosts in sorted(lengths.items()):
-        named = ", ".join(hosts[:3]) + (f" and {count(len(hosts) - 3)} more" if len(hosts) > 3 else "")
+    for text, waiters in sorted(lengths.items()):
+        named = ", ".join(waiters[:3]) + (f" and {count(len(waiters) - 3)} more" if len(waiters) > 3 else "")
         yield f"TIME_WAIT {text}: {named}"
     guessed = sum(pair["role_basis"].get(word, 0) for pair in summary["pairs"] for word in ("port", "first_packet"))
     if guessed:
