@@ -125,7 +125,9 @@ class Settings:
 
     def with_hosts_read(self) -> Settings:
         """The same with the snapshots' files read, so that each is read once; ``UsageError`` as `hosts`."""
-        return replace(self, host_snapshot=tuple(host.snapshot for host in self.hosts())) if self.host_snapshot else self
+        if not self.host_snapshot:
+            return self
+        return replace(self, host_snapshot=tuple(host.snapshot for host in self.hosts()))
 
     def _tables(self) -> list[dict[str, object]] | None:
         if not (hosts := self.hosts()):

@@ -98,8 +98,10 @@ def wider_range(host: KnownHost | None) -> list[str]:
         return []
     reserved = f", of which {host.ports.reserved} are reserved" if host.ports.reserved else ""
     return [
-        f"{host.name}: net.ipv4.ip_local_port_range is {now} here ({host.ports.size:,} ports{reserved}): sysctl "
-        'net.ipv4.ip_local_port_range="1024 65535", with its own listening ports in net.ipv4.ip_local_reserved_ports'
+        (
+            f"{host.name}: net.ipv4.ip_local_port_range is {now} here ({host.ports.size:,} ports{reserved}): sysctl "
+            'net.ipv4.ip_local_port_range="1024 65535", its own listening ports in net.ipv4.ip_local_reserved_ports'
+        )
     ]
 
 
@@ -112,15 +114,19 @@ def tw_reuse(host: KnownHost | None) -> list[str]:
         return []
     if host.sysctls.get("tcp_timestamps") == "0":
         return [
-            f"{host.name}: net.ipv4.tcp_timestamps is 0 here, without which tcp_tw_reuse ({now} here) does nothing: "
-            "net.ipv4.tcp_timestamps=1 net.ipv4.tcp_tw_reuse=1"
+            (
+                f"{host.name}: net.ipv4.tcp_timestamps is 0 here, without which tcp_tw_reuse ({now} here) does "
+                "nothing: net.ipv4.tcp_timestamps=1 net.ipv4.tcp_tw_reuse=1"
+            )
         ]
     meant = " (loopback only)" if now == "2" else ""
     delay = host.sysctls.get("tcp_tw_reuse_delay")
     after = f"{int(delay) / 1000:g} s" if delay and delay.isdecimal() else "1 s"
     return [
-        f"{host.name}: net.ipv4.tcp_tw_reuse is {now} here{meant}: with 1 connect() may take a TIME_WAIT with "
-        f"timestamps again after {after}"
+        (
+            f"{host.name}: net.ipv4.tcp_tw_reuse is {now} here{meant}: with 1 connect() may take a TIME_WAIT with "
+            f"timestamps again after {after}"
+        )
     ]
 
 

@@ -1,9 +1,9 @@
 """TIME_WAITs that the kernel does not keep for want of buckets
 
 What it detects
-    A host whose kernel was read (pcapwatch host, --host-snapshot, live) had no bucket left for a connection that entered
-    TIME_WAIT: its counter TCPTimeWaitOverflow rose between two readings, or its table was at tcp_max_tw_buckets and the
-    wire shows TIME_WAITs that it does not list.
+    A host whose kernel was read (pcapwatch host, --host-snapshot, live) had no bucket left for a connection that
+    entered TIME_WAIT: its counter TCPTimeWaitOverflow rose between two readings, or its table was at
+    tcp_max_tw_buckets and the wire shows TIME_WAITs that it does not list.
 
 Why it matters
     The connection is forgotten at once. A FIN that the peer repeats is answered by a reset, and a delayed segment may

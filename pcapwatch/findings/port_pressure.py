@@ -86,8 +86,9 @@ class Pressure(NamedTuple):
 
     @property
     def limit_per_s(self) -> float:
-        """N/T: the most new connections per second that last when the client closes each; where its kernel takes a
-        TIME_WAIT again sooner (tcp_tw_reuse), N over that time.
+        """N/T: the most new connections per second that last when the client closes each.
+
+        Where its kernel takes a TIME_WAIT again sooner (tcp_tw_reuse), N over that time.
         """
         return self.ports.size * SECOND_NS / max(self.held_ns, 1)
 

@@ -146,7 +146,7 @@ def read_all(given: SnapshotsGiven) -> list[Snapshot]:
 
 
 def from_json(text: str) -> Snapshot:
-    """The snapshot that ``to_json`` wrote; ``ValueError``, ``KeyError`` or ``TypeError`` if the text is anything else."""
+    """The snapshot that ``to_json`` wrote; ``ValueError``, ``KeyError`` or ``TypeError`` for anything else."""
     given = json.loads(text)
     if not isinstance(given, dict) or given.get("format") != FORMAT:
         raise ValueError(f"no {FORMAT!r}")

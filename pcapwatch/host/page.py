@@ -9,7 +9,7 @@ from pcapwatch.findings.wording import count, counted, endpoint
 from pcapwatch.host.model import Snapshot, Wait
 from pcapwatch.report.host_lines import settings_line
 from pcapwatch.report.layout import Page
-from pcapwatch.report.words import iso
+from pcapwatch.report.words import iso, percent
 
 SERVICES_SHOWN, TRIPLES_SHOWN = 8, 5
 
@@ -55,7 +55,7 @@ def _ports(snapshot: Snapshot) -> Iterator[str]:
     yield f"{span[0]}-{span[1]}: {count(usable)} usable" + (f", {count(reserved)} reserved" if reserved else "")
     triples = Counter((w.own, w.peer, w.peer_port) for w in snapshot.waits if _is_ephemeral(w, span))
     for (own, peer, port), number in triples.most_common(TRIPLES_SHOWN):
-        yield f"  {own} → {endpoint(peer, port)}: {count(number)} held by TIME_WAIT ({100 * number / max(usable, 1):.1f} %)"
+        yield f"  {own} → {endpoint(peer, port)}: {count(number)} held by TIME_WAIT ({percent(number, usable)})"
 
 
 def _is_ephemeral(wait: Wait, span: tuple[int, int]) -> bool:

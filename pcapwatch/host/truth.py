@@ -79,7 +79,7 @@ def known(host: HostRecord) -> KnownHost:
 
 
 def with_kernels(stated: PortRanges, hosts: Sequence[HostRecord]) -> PortRanges:
-    """The ranges with those that kernels told, each for its host's addresses; what the user said of a host goes before."""
+    """The ranges with those that kernels told, for their addresses; what the user said of a host goes before."""
     rules = {rule.hosts: rule for rule in stated.hosts}
     for address, host in by_address(hosts).items():
         prefix = f"{address}/{128 if ':' in address else 32}"
@@ -131,7 +131,7 @@ def _truth(summary: Summary, host: HostRecord, facts: KernelFacts, seen: tuple[s
 
 
 def moment_of(summary: Summary, snapshot: Snapshot) -> Moment:
-    """When the snapshot was taken, by the capture's clock: sockets are compared only ``during`` it or soon ``after``."""
+    """When the snapshot was taken: sockets are compared only ``during`` the capture or soon ``after``."""
     first_ns, last_ns = summary["capture"]["first_ns"], summary["capture"]["last_ns"]
     if first_ns is None or last_ns is None:
         return "long_after"

@@ -26,7 +26,9 @@ TRIPLES_SHOWN = 5
 def build(
     summary: Summary, ports: PortRanges | None = None, draw: Draw | None = None, hosts: Sequence[HostRecord] = ()
 ) -> Report:
-    """``ports``: the clients' ephemeral ranges; ``draw`` draws the examples' ladders, without it they have none;
+    """From facts to the report.
+
+    ``ports``: the clients' ephemeral ranges; ``draw`` draws the examples' ladders, without it they have none;
     ``hosts``: what kernels said, in the order in which the engine had their tables.
     """
     ranges, truths = ports or PortRanges(), _truths(summary, hosts)
