@@ -23,7 +23,7 @@ When it is wrong
     Short reuse gaps by themselves mean nothing: where the server closes first the client's ports are free at once,
     and this rule keeps silent. The range is assumed unless stated, and ports other destinations hold do not count.
     Behind a NAT several hosts share one address. A host that hands out ports in order fills a block of a large range:
-    state the range of each client with --port-range.
+    state the range of each client with --port-range, or read its kernel (pcapwatch host, --host-snapshot).
 
 Remedy
     Keep connections open; else let the server close, widen the range, add addresses, or tcp_tw_reuse on the client.

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pcapwatch.findings import Assumptions, find
-from pcapwatch.findings.assumptions import KnownHost
+from pcapwatch.findings.assumptions import KnownHost, time_wait_of
 from pcapwatch.findings.limits import cannot_show
-from pcapwatch.findings.port_pressure import pressure_of
+from pcapwatch.findings.port_pressure import Pressure, pressure_of
 from pcapwatch.findings.verdict import verdict
 from pcapwatch.report.examples import Draw, examples
 from pcapwatch.report.groups import closers, grouped, persistence, trouble
@@ -132,13 +132,16 @@ def _port_use(summary: Summary, pair: PairFacts, assumed: Assumptions) -> PortUs
         range=limit,
         outside=ports["outside"],
         block=pressure.block,
-        sustainable_per_s=_sustainable(summary, pair, limit),
+        sustainable_per_s=_sustainable(summary, pressure),
     )
 
 
-def _sustainable(summary: Summary, pair: PairFacts, limit: PortRange) -> int | None:
-    """N / T, with the length of the client's own TIME_WAITs; ``None`` where it holds none here (semantics C)."""
+def _sustainable(summary: Summary, pressure: Pressure) -> int | None:
+    """N / T, with how long the client's own TIME_WAITs keep a port; ``None`` where it holds none here (semantics C)."""
+    pair = pressure.pair
     if not any(pair["time_wait_holder"].get(word) for word in ("client", "both")):
         return None
-    facts = next((host["time_wait"] for host in summary["hosts"] if host["address"] == pair["client"]), None)
-    return limit.size * 1_000_000_000 // facts["length"]["low_ns"] if facts and facts["length"]["low_ns"] > 0 else None
+    facts = time_wait_of(summary, pair["client"])
+    if facts is None or facts["length"]["low_ns"] <= 0:
+        return None
+    return int(pressure.limit_per_s)

@@ -120,16 +120,14 @@ def assumptions(summary: Summary, ranges: PortRanges, waiting: tuple[Waiting, ..
     ports = ranges.ports
     source = "--port-range" if ports.stated else "Linux default; --port-range states yours"
     others = " of every other client" if ranges.hosts else ""
-    kernels: dict[str, None] = {}
+    clients = {pair["client"] for pair in summary["pairs"]}
     for hosts, range_ in ranges.hosts:
-        if range_.kernel:
+        if range_.kernel is None:
+            yield f"ephemeral ports of {hosts} {range_.low}-{range_.high} = {count(range_.size)} (--port-range)"
+        elif (address := hosts.partition("/")[0]) in clients:
             held = f" less {count(range_.reserved)} reserved" if range_.reserved else ""
-            kernels[f"{range_.kernel} {range_.low}-{range_.high}{held} = {count(range_.size)} (its kernel's own)"] = (
-                None
-            )
-            continue
-        yield f"ephemeral ports of {hosts} {range_.low}-{range_.high} = {count(range_.size)} (--port-range)"
-    yield from (f"ephemeral ports of {text}" for text in kernels)
+            said = f"{range_.low}-{range_.high}{held} = {count(range_.size)} (read from its kernel, {range_.kernel})"
+            yield f"ephemeral ports of {address} {said}"
     yield f"ephemeral ports{others} {ports.low}-{ports.high} = {count(ports.size)} ({source})"
     lengths: dict[str, list[str]] = {}
     for host in waiting:

@@ -169,3 +169,32 @@ def test_the_json_says_it_whatever_the_threads(tmp_path: Path) -> None:
     one, four = (pcapwatch.analyze(file, host_snapshot=taken, threads=number).to_json() for number in (1, 4))
     assert one == four
     assert [host["time_wait"]["both"] for host in json.loads(one)["host"]] == [30, 30]
+
+
+@pytest.mark.slow
+def test_as_timers_run_out_the_band_still_holds_the_count(tmp_path: Path) -> None:
+    """For 70 s, past the end of the first TIME_WAITs: every second both kernels' counts lie within the wire's band."""
+    with lab(tmp_path / "lab") as made:
+        start_nginx(made, made.server, 'keepalive_timeout 0; location / { return 200 "hello\\n"; }')
+        capture = tap(made, tmp_path / "capture")
+        listener = made.server.listen(81)
+        samples = []
+        for second in range(70):
+            if second < 8 or second > 62:
+                made.client.call("ab", "-q", "-n", "30", "-c", "3", f"http://{made.server.address}/")
+                close_some(made, listener, 4, "client")
+            time.sleep(0.9)
+            samples += [snapshot(made, role) for role in ("client", "server")]
+        time.sleep(0.1)
+        close_some(made, listener, 1, "client")
+        listener.close()
+        capture.stop()
+    told = truths(tmp_path / "capture" / "capture.pcap", *samples)
+    assert len(told) == 140
+    for truth in told:
+        assert_agree(truth)
+    servers = [truth.time_wait for truth in told if truth.addresses == ("10.77.1.2",)]
+    assert servers[20] == 240, "all still wait"
+    assert min(servers[60:]) < 240, "some have ended"
+    widths = [truth.wire[1] - truth.wire[0] for truth in told if truth.wire]
+    assert widths[:100] == [0] * 100, "the band is wide only while timers may have run out"

@@ -3,8 +3,8 @@
 use super::evidence::Evidence;
 use super::histogram::Histogram;
 use super::instants::Instants;
-use super::kernel::Timers;
 use super::kept::{Key, Merge, fixed_hash};
+use super::kernel::Timers;
 use super::lengths::{Case, LONGEST_NS, Length, MS, rule_for};
 use super::summary::{HostFacts, HostTimeWait, LengthFacts, Occupancy};
 use super::tally::Tally;

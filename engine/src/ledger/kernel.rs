@@ -324,3 +324,7 @@ const fn rounded(ns: i64) -> i64 {
     let tenth = SECOND / 10;
     (ns + TOLERANCE_NS).div_euclid(tenth) * tenth
 }
+
+#[cfg(test)]
+#[path = "kernel_tests.rs"]
+mod tests;
