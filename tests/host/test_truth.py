@@ -180,7 +180,7 @@ def test_as_timers_run_out_the_band_still_holds_the_count(tmp_path: Path) -> Non
         listener = made.server.listen(81)
         samples = []
         for second in range(70):
-            if second < 8 or second > 62:
+            if second < 8:
                 made.client.call("ab", "-q", "-n", "30", "-c", "3", f"http://{made.server.address}/")
                 close_some(made, listener, 4, "client")
             time.sleep(0.9)
@@ -195,6 +195,6 @@ def test_as_timers_run_out_the_band_still_holds_the_count(tmp_path: Path) -> Non
         assert_agree(truth)
     servers = [truth.time_wait for truth in told if truth.addresses == ("10.77.1.2",)]
     assert servers[20] == 240, "all still wait"
-    assert min(servers[60:]) < 240, "some have ended"
+    assert 0 < servers[-1] < 240, "some have ended"
     widths = [truth.wire[1] - truth.wire[0] for truth in told if truth.wire]
     assert widths[:100] == [0] * 100, "the band is wide only while timers may have run out"
