@@ -104,13 +104,16 @@ class Live:
     """
 
     @staticmethod
-    def open_stream(paths: Sequence[str | PathLike[str]], settings_json: str, follow: bool = False) -> Live:
+    def open_stream(
+        paths: Sequence[str | PathLike[str]], settings_json: str, follow: bool = False, most_packets: int | None = None
+    ) -> Live:
         """Begin with a pipe (`-`), or with files, one after the other in the order given.
 
         Args:
             paths: At least one.
             settings_json: As for `analyze`; `threads` is taken as 1, and of a pipe the newest `replay_bytes` are kept.
             follow: The last file is not over at its end: it may grow, until `finish`.
+            most_packets: Take no more than these.
 
         Raises:
             ValueError: As for `analyze`.

@@ -32,11 +32,11 @@ impl Live {
 impl Live {
     /// A pipe (`-`), or files of which the last may still grow.
     #[staticmethod]
-    #[pyo3(signature = (paths, settings_json, follow=false))]
-    fn open_stream(paths: Vec<PathBuf>, settings_json: &str, follow: bool) -> PyResult<Live> {
+    #[pyo3(signature = (paths, settings_json, follow=false, most_packets=None))]
+    fn open_stream(paths: Vec<PathBuf>, settings_json: &str, follow: bool, most_packets: Option<u64>) -> PyResult<Live> {
         let settings = parse_settings(settings_json)?;
         let asked = settings.clone();
-        let open = move || Ok(Box::new(StreamSource::open(&paths, &asked, follow)?) as Box<dyn Source>);
+        let open = move || Ok(Box::new(StreamSource::open(&paths, &asked, follow, most_packets)?) as Box<dyn Source>);
         Live::start(Box::new(open), settings)
     }
 

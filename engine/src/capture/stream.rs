@@ -116,24 +116,32 @@ pub struct StreamSource {
     set: CaptureSet,
     patience: Patience,
     settings: Settings,
+    /// Packets that are still wanted.
+    left: u64,
 }
 
 impl StreamSource {
-    /// Opens a pipe (`-`), or a file; its end is the end, unless it is to be followed. Waits for the file's header.
+    /// Opens a pipe (`-`), or a file; its end is the end, unless it is to be followed, and so is the packet number
+    /// `most_packets`. Waits for the file's header.
     ///
     /// # Errors
     /// As [`CaptureSet::open`].
-    pub fn open(paths: &[PathBuf], settings: &Settings, follow: bool) -> Result<Self, SourceError> {
+    pub fn open(paths: &[PathBuf], settings: &Settings, follow: bool, most_packets: Option<u64>) -> Result<Self, SourceError> {
         let patience = Patience::default();
         let set = CaptureSet::open_live(paths, settings, follow, &patience)?;
-        Ok(StreamSource { set, patience, settings: settings.clone() })
+        Ok(StreamSource { set, patience, settings: settings.clone(), left: most_packets.unwrap_or(u64::MAX) })
     }
 }
 
 impl Source for StreamSource {
     fn next(&mut self, batch: &mut Batch, wait: Duration) -> Result<Came, SourceError> {
         self.patience.set(wait);
-        if self.set.next_batch(batch, self.settings.batch_packets)? {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.settings.batch_packets);
+        if most == 0 {
+            return Ok(Came::Over);
+        }
+        if self.set.next_batch(batch, most)? {
+            self.left -= batch.packets.len() as u64;
             return Ok(Came::Packets);
         }
         Ok(if self.set.is_waiting() { Came::Nothing } else { Came::Over })

@@ -10,7 +10,7 @@ fn fixture(name: &str) -> PathBuf {
 fn follow(path: PathBuf, follow: bool) -> Live {
     let settings = Settings::default();
     let opened = settings.clone();
-    let open = move || Ok(Box::new(StreamSource::open(&[path], &opened, follow)?) as Box<dyn Source>);
+    let open = move || Ok(Box::new(StreamSource::open(&[path], &opened, follow, None)?) as Box<dyn Source>);
     Live::start(Box::new(open), &settings).unwrap()
 }
 
