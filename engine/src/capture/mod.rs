@@ -31,6 +31,8 @@ mod order;
 mod pcap;
 mod pcapng;
 mod repeated;
+#[cfg(target_os = "linux")]
+pub mod ring;
 mod set;
 mod source;
 mod window;
