@@ -33,6 +33,8 @@ mod pcap;
 mod pcapng;
 pub mod recent;
 mod repeated;
+#[cfg(target_os = "linux")]
+pub mod ring;
 mod set;
 mod source;
 pub mod stream;
