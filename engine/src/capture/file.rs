@@ -197,12 +197,7 @@ impl CaptureFile {
 
     #[inline]
     fn note_time(&mut self, ts_ns: i64) {
-        // A step back is, unsigned, a long way forward: one comparison finds both.
-        if ts_ns.wrapping_sub(self.last_ns) as u64 > LONG_SILENCE_NS {
-            note_jump(&mut self.facts, &mut self.clock_steps_back, ts_ns);
-        }
-        self.facts.first_ns.get_or_insert(ts_ns);
-        self.facts.last_ns = Some(ts_ns);
+        note_time(&mut self.facts, &mut self.clock_steps_back, self.last_ns, ts_ns);
         self.last_ns = ts_ns;
     }
 
@@ -255,6 +250,17 @@ impl CaptureFile {
     pub fn clock_steps_back(&self) -> u64 {
         self.clock_steps_back
     }
+}
+
+/// Notes the time of a packet that came after one of `last_ns` (0 if it is the first).
+#[inline]
+pub(super) fn note_time(facts: &mut FileFacts, clock_steps_back: &mut u64, last_ns: i64, ts_ns: i64) {
+    // A step back is, unsigned, a long way forward: one comparison finds both.
+    if ts_ns.wrapping_sub(last_ns) as u64 > LONG_SILENCE_NS {
+        note_jump(facts, clock_steps_back, ts_ns);
+    }
+    facts.first_ns.get_or_insert(ts_ns);
+    facts.last_ns = Some(ts_ns);
 }
 
 /// A packet that is older than the one before it, or much younger; the first of a file is neither.

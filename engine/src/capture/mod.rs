@@ -26,6 +26,8 @@ mod error;
 mod facts;
 mod file;
 pub mod filter;
+#[cfg(target_os = "linux")]
+pub mod interface;
 mod lz4;
 mod order;
 mod patience;
