@@ -1,4 +1,4 @@
-"""Moments of real captures: what a live session would have known at instants of it, from reports on its first packets."""
+"""Moments of real captures: what a live session would have known, from reports on their first packets."""
 
 from __future__ import annotations
 

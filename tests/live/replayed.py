@@ -1,6 +1,6 @@
-"""A session over a capture file, at the pace of its packets: reports of its first packets, as a live one would give them.
+"""A session over a capture file at the pace of its packets: reports of the first of them, as a live one gives.
 
-    python -m live.replayed CAPTURE [SPEED]     # the dashboard, in this terminal
+python -m live.replayed CAPTURE [SPEED]     # the dashboard, in this terminal
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pcapwatch
 from live.moments import records
+
+import pcapwatch
 from pcapwatch.analysis import Report, ladders
 from pcapwatch.live.dashboard import Options, run
 from pcapwatch.live.moment import Counters

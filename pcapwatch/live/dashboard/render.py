@@ -125,7 +125,9 @@ def _overview(moment: Moment, view: View, width: int, room: int) -> list[Line]:
 def _sections(moment: Moment, view: View, width: int, room: int) -> list[Line]:
     gaps = 1 if room >= 34 else 0
     rows = _shares(room - gaps * len(_SECTIONS))
-    drawn = [section(moment, view, width, most) if most else [] for (section, _), most in zip(_SECTIONS, rows, strict=True)]
+    drawn = [
+        section(moment, view, width, most) if most else [] for (section, _), most in zip(_SECTIONS, rows, strict=True)
+    ]
     # What a section did not need is given to those that have more to show, in order of dearness.
     spare = room - gaps * len(_SECTIONS) - sum(map(len, drawn))
     for index, (section, _) in enumerate(_SECTIONS):
@@ -166,7 +168,11 @@ def _footer(view: View, width: int, *, more: bool) -> Line:
     if view.message:
         return line(view.message, "bold")
     if view.page in ("ladder", "help"):
-        keys = ("↓ more  " if more else "") + "esc back  ↑↓ scroll" + ("  ←→ other example" if view.page == "ladder" else "")
+        keys = (
+            ("↓ more  " if more else "")
+            + "esc back  ↑↓ scroll"
+            + ("  ←→ other example" if view.page == "ladder" else "")
+        )
         return line(keys, "dim")
     filtered = (f"filter {view.filter}  " if view.filter else "") + ("↓ more  " if more else "")
     keys = "q quit  ? help  0-6 pages  s sort  / filter  p pause  l ladder  w report"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pcapwatch.errors import PcapwatchError
+from pcapwatch.findings.wording import count
 from pcapwatch.live.dashboard.render import render
 from pcapwatch.live.dashboard.services import chosen_service, examples_of
 from pcapwatch.live.dashboard.terminal import Terminal
@@ -18,6 +20,7 @@ from pcapwatch.live.moment import Counters, Moment
 
 if TYPE_CHECKING:
     from pcapwatch.analysis import Report
+    from pcapwatch.summary import Exemplar
 
 #: Between two looks at the keys.
 SLICE_S = 0.1
@@ -52,13 +55,15 @@ class Session(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """interval_s: between two moments; write: writes a report now and says where (its `PcapwatchError` is shown);
-    draw: the ladder of a connection, ``None`` if its packets are gone; metrics: told every moment; until: whether a
-    moment is the last one; colour: whether the terminal wants it.
+    """What the command wants of the dashboard.
+
+    interval_s: between two moments; write: writes a report now and says where (its `PcapwatchError` is shown); draw:
+    the ladder of a connection, ``None`` if its packets are gone; metrics: told every moment; until: whether a moment is
+    the last one; colour: whether the terminal wants it.
     """
 
     interval_s: float = 1.0
-    write: Callable[[Report], str] | None = None
+    write: Callable[[Any], str] | None = None
     draw: Callable[[int], dict[str, Any] | None] | None = None
     metrics: Any = None
     until: Callable[[Moment], bool] | None = None
@@ -90,6 +95,7 @@ class _Dashboard:
         self._latest = moment_of(session, None)
         self._shown = self._latest
         self._due_s = 0.0
+        self._drawn: tuple[Moment, View, os.terminal_size] | None = None
 
     def run(self) -> None:
         going = True
@@ -135,8 +141,7 @@ class _Dashboard:
         if wish == "write":
             self._view = replace(self._view, message=self._written())
         else:
-            back = self._view.page if self._view.page != "ladder" else self._view.back
-            self._view = replace(self._view, page="ladder", back=back, ladder=self._ladder(), offset=0)
+            self._view = self._opened()
 
     def _written(self) -> str:
         if self._options.write is None:
@@ -146,16 +151,38 @@ class _Dashboard:
         except PcapwatchError as error:
             return str(error)
 
-    def _ladder(self) -> dict[str, Any] | None:
-        service = chosen_service(self._shown, self._view)
+    def _opened(self) -> View:
+        """The view with the ladder that is wished for."""
+        view = self._view
+        view = replace(view, back=view.page if view.page != "ladder" else view.back, page="ladder", offset=0)
+        service = chosen_service(self._shown, view)
         examples = examples_of(service) if service else []
-        if not examples or self._options.draw is None:
+        if service is None or not examples:
+            return replace(view, title="", ladder=None)
+        index = view.example % len(examples)
+        kind, exemplar = examples[index]
+        title = f"connection {count(exemplar['connection'])} of {service.name}: {kind.replace('_', ' ')}"
+        return replace(view, title=f"{title}, {index + 1} of {len(examples)}", ladder=self._ladder(exemplar))
+
+    def _ladder(self, exemplar: Exemplar) -> dict[str, Any] | None:
+        if self._options.draw is None:
             return None
         try:
-            return self._options.draw(examples[self._view.example % len(examples)][1]["connection"])
+            return self._options.draw(exemplar["connection"])
         except PcapwatchError:
             return None
 
     def _draw(self) -> None:
+        """Nothing is rendered again that is on the screen already: at ten looks a second that would cost."""
         size = self._terminal.size
+        known = self._drawn
+        if (
+            known
+            and known[0] is self._shown
+            and known[1] is self._view
+            and known[2] == size
+            and not self._terminal.stale
+        ):
+            return
         self._terminal.show(render(self._shown, self._view, size.columns, size.lines))
+        self._drawn = self._shown, self._view, size

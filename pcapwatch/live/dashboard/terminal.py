@@ -26,9 +26,14 @@ _DEFAULT_SIZE = os.terminal_size((80, 24))
 class Terminal:
     """A context: inside it the terminal is the dashboard's, after it the user's.
 
-    Put back on exceptions, Ctrl-C, SIGTERM (both are `KeyboardInterrupt` inside), and while suspended by Ctrl-Z. A terminal
-    that has gone away is not written to any more, and not waited for.
+    Put back on exceptions, Ctrl-C, SIGTERM (both are `KeyboardInterrupt` inside), and while suspended by Ctrl-Z. A
+    terminal that has gone away is not written to any more, and not waited for.
     """
+
+    #: Whether everything must be drawn again.
+    stale: bool
+    #: Sent so far.
+    bytes_written: int
 
     def __init__(self, path: str = "/dev/tty") -> None:
         self._path = path
@@ -39,6 +44,7 @@ class Terminal:
         self._screen = Screen()
         self._gone = False
         self.bytes_written = 0
+        self.stale = True
 
     def __enter__(self) -> Terminal:
         try:
@@ -73,11 +79,13 @@ class Terminal:
 
     def show(self, lines: list[str]) -> None:
         """Draw what has changed."""
+        self.stale = False
         self._write(self._screen.frame(lines))
 
     def redraw(self) -> None:
         """Draw everything at the next `show`."""
         self._screen.forget()
+        self.stale = True
 
     def keys(self, wait_s: float = 0.0) -> list[str]:
         """Keys pressed since the last call; waits for one at most ``wait_s`` seconds."""

@@ -108,8 +108,9 @@ def opened_per_s(trail: Trail, service: Service) -> float | None:
 
 
 class Exhaustion(NamedTuple):
-    """When a triple's range is full. ``in_s`` is ``None`` where that is not to be expected, or unknown; ``words`` says
-    which, short; ``basis`` says from what.
+    """When a triple's range is full.
+
+    ``in_s`` is ``None`` where that is not to be expected, or unknown; ``words`` says which, short; ``basis`` from what.
     """
 
     in_s: float | None
