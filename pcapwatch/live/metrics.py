@@ -1,8 +1,8 @@
 """``--metrics ADDRESS``: the latest moment for Prometheus, by its official client.
 
 Names and labels follow https://prometheus.io/docs/practices/naming/. Counters never fall: a moment is provisional, so
-each shows the most that was seen. Labels are bounded: the first services, hosts and triples get series of their own, for
-good; everything else is counted under ``other``, and a gauge without labels tells the worst of all.
+each shows the most that was seen. Labels are bounded: the first services, hosts and triples get series of their own,
+for good; everything else is counted under ``other``, and a gauge without labels tells the worst of all.
 """
 
 from __future__ import annotations

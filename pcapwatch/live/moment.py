@@ -25,9 +25,9 @@ class Counters:
     """The engine's ``counters_json``: totals since the capture began, so they never fall.
 
     packets, bytes: analysed (bytes as on the wire); kernel_packets, kernel_drops: the socket's own statistics;
-    ring_losses: packets the ring lost beside those; evicted_connections: ended early by the limit on memory; written: by
-    `--write`; first_ns, last_ns: capture times of the first and the last packet, ns since 1970 UTC, ``None`` before any;
-    elapsed_s: since the capture began; interface_down: how often the interface went down.
+    ring_losses: packets the ring lost beside those; evicted_connections: ended early by the limit on memory; written:
+    by `--write`; first_ns, last_ns: capture times of the first and the last packet, ns since 1970 UTC, ``None`` before
+    any; elapsed_s: since the capture began; interface_down: how often the interface went down.
     """
 
     packets: int = 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pcapwatch.findings.wording import count, mean
 from pcapwatch.live.dashboard.canvas import Column, Line, Piece, fitted, line, piece, table
-from pcapwatch.live.dashboard.chart import area, resampled, spark
+from pcapwatch.live.dashboard.chart import area, resampled, rounded_up, scale, spark
 from pcapwatch.live.dashboard.services import Service, services, shown_hosts
 from pcapwatch.live.dashboard.trail import exhaustion, finding_key
 from pcapwatch.live.dashboard.view import View
@@ -94,15 +94,14 @@ def parts_of(host: Waiting, moment: Moment, columns: int) -> list[tuple[int, int
 
 
 def band_area(host: Waiting, moment: Moment, width: int, rows: int) -> list[Line]:
-    """The host's band as an area of ``rows`` rows with its scale: the peak above, nothing below."""
-    scale = max(len(count(host.peak[1])), 4)
-    drawn = area(parts_of(host, moment, max(width - scale - 2, 1)), rows)
-    labels = [count(host.peak[1]), *[""] * (rows - 2), "0"]
-    title = (
-        f"{host.host or 'other hosts'} in TIME_WAIT {_span(moment)}: {band(host.at_end)} now, at most {band(host.peak)}"
-    )
-    drawn_rows = [(Piece(f"{label:>{scale}} ▕", "dim"), *row) for label, row in zip(labels, drawn, strict=True)]
-    return [line(title, "bold"), *drawn_rows]
+    """The host's band as an area of ``rows`` rows, at least two, with its scale at the left."""
+    label_width = max(len(count(rounded_up(host.peak[1]))), 4)
+    parts = parts_of(host, moment, max(width - label_width - 2, 1))
+    labels = [count(scale(parts)), *[""] * (rows - 2), "0"]
+    held = f"{band(host.at_end)} now, at most {band(host.peak)}"
+    title = f"{host.host or 'other hosts'} in TIME_WAIT {_span(moment)}: {held}"
+    drawn = zip(labels, area(parts, rows), strict=True)
+    return [line(title, "bold"), *((Piece(f"{label:>{label_width}} ▕", "dim"), *row) for label, row in drawn)]
 
 
 def _span(moment: Moment) -> str:
