@@ -24,16 +24,18 @@ class Written:
 class Counters:
     """The engine's ``counters_json``: totals since the capture began, so they never fall.
 
-    packets, bytes: analysed (bytes as on the wire); kernel_packets, kernel_drops: the socket's own statistics;
-    ring_losses: packets the ring lost beside those; evicted_connections: ended early by the limit on memory; written:
-    by `--write`; first_ns, last_ns: capture times of the first and the last packet, ns since 1970 UTC, ``None`` before
-    any; elapsed_s: since the capture began; interface_down: how often the interface went down.
+    packets, bytes: analysed (bytes as on the wire); kernel_packets, kernel_drops: the socket's own statistics, ``None``
+    where the source does not tell; ring_losses: how often the whole ring was full; evicted_connections: ended early by
+    the limit on memory; written: by `--write`; first_ns, last_ns: capture times of the first and the last packet, ns
+    since 1970 UTC, ``None`` before any; elapsed_s: since the capture began; interface_down: how often the interface
+    went down; connections: seen; tracked_connections: in memory; snapshot_pause_s: how long the last report stopped
+    capturing.
     """
 
     packets: int = 0
     bytes: int = 0
-    kernel_packets: int = 0
-    kernel_drops: int = 0
+    kernel_packets: int | None = None
+    kernel_drops: int | None = None
     ring_losses: int = 0
     evicted_connections: int = 0
     written: Written = Written()
@@ -41,6 +43,9 @@ class Counters:
     last_ns: int | None = None
     elapsed_s: float = 0.0
     interface_down: int = 0
+    connections: int = 0
+    tracked_connections: int = 0
+    snapshot_pause_s: float = 0.0
 
 
 def parse_counters(value: dict[str, Any]) -> Counters:
