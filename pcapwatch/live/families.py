@@ -88,13 +88,15 @@ class Families:
             ("packets", "Packets captured and analysed.", counters.packets),
             ("wire_bytes", "Bytes of these packets as they were on the wire.", counters.bytes),
             ("evicted_connections", "Connections ended early by the limit on memory.", counters.evicted_connections),
+            ("ring_full", "Times that the whole ring was full.", counters.ring_losses),
             ("interface_downs", "Times the interface went down.", counters.interface_down),
             ("written_bytes", "Bytes written by --write.", counters.written.bytes),
             ("written_files", "Files written by --write.", counters.written.files),
         )
         yield from (self._counter(name, text, (), {(): number}) for name, text, number in plain)
-        lost: Samples = {("kernel",): counters.kernel_drops, ("ring",): counters.ring_losses}
-        yield self._counter("dropped_packets", "Packets that were not analysed, by who dropped them.", ("by",), lost)
+        if counters.kernel_drops is not None:
+            text = "Packets that the kernel dropped for want of room; absent where the source does not tell."
+            yield self._counter("dropped_packets", text, (), {(): counters.kernel_drops})
         failed = float(counters.written.error is not None)
         yield _gauge("write_failed", "1 while --write cannot write.", (), {(): failed})
         yield _gauge("elapsed_seconds", "Seconds since the capture began.", (), {(): counters.elapsed_s})
@@ -157,13 +159,13 @@ class Families:
             entered[key] += facts["entered"]
         yield _gauge(
             "time_wait_sockets_min",
-            "Sockets in TIME_WAIT at the last packet: the proven least.",
+            "Sockets in TIME_WAIT: the proven least.",
             ("host",),
             dict(least),
         )
         yield _gauge(
             "time_wait_sockets_max",
-            "Sockets in TIME_WAIT at the last packet: the modelled most.",
+            "Sockets in TIME_WAIT: the modelled most.",
             ("host",),
             dict(most),
         )
@@ -180,7 +182,7 @@ class Families:
         labels = ("client", "server", "port")
         for name, text in (("min", "the proven least"), ("max", "the modelled most")):
             held: Samples = {_triple(pair): pair["ports"][f"held_at_end_{name}"] for pair in shown}  # type: ignore[literal-required]
-            yield _gauge(f"ports_held_{name}", f"Ephemeral ports held at the last packet: {text}.", labels, held)
+            yield _gauge(f"ports_held_{name}", f"Ephemeral ports held: {text}.", labels, held)
         ranges: Samples = {_triple(pair): port_range_of(pair, assumed).size for pair in shown}
         yield _gauge("ports_range", "Ephemeral ports that the client has for each destination.", labels, ranges)
         worst = max(shares.values(), default=0.0)

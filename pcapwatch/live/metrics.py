@@ -7,7 +7,6 @@ for good; everything else is counted under ``other``, and a gauge without labels
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,23 +15,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from pcapwatch.errors import UsageError
+from pcapwatch.live.address import parse_address
 from pcapwatch.live.families import Families
 from pcapwatch.live.moment import Moment
-from pcapwatch.settings import shown
 
 #: A scraper that says nothing for so long is hung up on.
 _PATIENCE_S = 10
-
-_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]/\s]*)):(?P<port>[0-9]{1,5})", re.ASCII)
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """``:9464`` (loopback), ``0.0.0.0:9464`` or ``[::1]:9464`` as host and port; ``UsageError`` for anything else."""
-    found = _ADDRESS.fullmatch(text)
-    port = int(found["port"]) if found else -1
-    if not found or not 0 <= port <= 65535:
-        raise UsageError(f"--metrics {shown(text)}: write [HOST]:PORT, as :9464 (loopback), 0.0.0.0:9464 or [::1]:9464")
-    return found["v6"] or found["host"] or "127.0.0.1", port
 
 
 def serve(address: str) -> Metrics:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pcapwatch.report.model import Report
+    from pcapwatch.analysis import Report
 
 
 @dataclass(frozen=True, slots=True)

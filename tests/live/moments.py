@@ -45,6 +45,7 @@ def _moment(prefix: Path, seen: list[tuple[int, int, int]], previous: Counters |
         packets=len(seen),
         bytes=sum(size for _, size, _ in seen),
         kernel_packets=len(seen),
+        kernel_drops=0,
         first_ns=first_ns,
         last_ns=last_ns,
         elapsed_s=(last_ns - first_ns) / 1e9,

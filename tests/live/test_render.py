@@ -124,11 +124,13 @@ def test_losses_are_never_hidden(seen: dict[str, list[Moment]]) -> None:
         interface_down=2,
         written=Written(3, 2_500_000, "/data: No space left on device"),
     )
+    silent = replace(moment, counters=replace(moment.counters, kernel_drops=None))
     for page in get_args(Page):
+        assert render(silent, view, 80, 24)[1] == "drops unknown: this source tells none"
         assert render(moment, replace(view, page=page), 200, 24)[1] == "nothing dropped, nothing evicted"
         told = render(replace(moment, counters=lost), replace(view, page=page), 200, 24)[1]
         assert told == (
-            "! 1,234 packets dropped by the kernel; 1 packet lost by the ring; 5 connections evicted; interface down 2 "
+            "! 1,234 packets dropped by the kernel; the ring was full 1 time; 5 connections evicted; interface down 2 "
             "times; not written: /data: No space left on device; writing 3 files, 2.5 MB"
         )
 

@@ -51,7 +51,7 @@ def test_time_to_exhaustion(use: PortUse) -> None:
 
 
 def test_a_pace_that_levels_off_never_fills_the_range(use: PortUse) -> None:
-    """Below range ÷ TIME_WAIT new connections a second the ports held end at pace × TIME_WAIT, whatever they grow now."""
+    """Below range ÷ TIME_WAIT new connections a second, ports held end at pace × TIME_WAIT, whatever they grow now."""
     found = exhaustion(growing(use, 20, 100, 100), use)
     assert (found.in_s, found.words) == (None, "no")
     assert found.basis == f"100/s levels off near {round(100 * 28_232 / 470):,} ports"
@@ -77,7 +77,7 @@ def test_full(use: PortUse) -> None:
 
 
 def test_ports_held_now(seen: list[Moment]) -> None:
-    """The engine tells the ports held at the last packet: within the peak, and what the client's open and waiting are."""
+    """The engine tells the ports held at the last packet: within the peak, and what the client holds."""
     for moment in seen:
         for one in moment.report.ports:
             assert one.held_at_end[0] <= one.held_at_end[1] <= one.held_peak[1]
@@ -120,7 +120,7 @@ SECOND = 1_000_000_000
 
 
 def test_resampled() -> None:
-    """A count lasts until the next sample, the highest of a part is shown, and the past keeps its place as time goes on."""
+    """A count lasts until the next sample, the highest of a part shows; the past keeps its place as time goes on."""
     samples = [(1 * SECOND, 1, 2), (2 * SECOND, 5, 9), (3 * SECOND, 0, 1)]
     parts = resampled(samples, 0, 9 * SECOND, 10)
     assert parts == [(0, 0), (1, 2), (5, 9), (5, 9), *[(0, 1)] * 6]

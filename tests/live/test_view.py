@@ -35,7 +35,7 @@ def test_order() -> None:
 
 
 def test_filter() -> None:
-    """`/` takes every printable key as text, q and digits included; enter keeps it, esc clears it, backspace takes back."""
+    """`/` takes every printable key as text, q and digits too; enter keeps it, esc clears it, backspace takes back."""
     typed = after(View(), "/", *"q80", "backspace", *"4")
     assert (typed.filter, typed.typing, typed.page) == ("q84", True, "overview")
     assert after(typed, "enter") == View(filter="q84")

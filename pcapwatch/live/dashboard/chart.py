@@ -15,8 +15,8 @@ _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _BETWEEN = "░"
 
 
-#: What scales are rounded up to, times a power of ten: a chart whose scale holds for a while is steadier to look at, and
-#: costs few bytes over ssh.
+#: What scales are rounded up to, times a power of ten: a scale that holds for a while is steadier to look at, and costs
+#: few bytes over ssh.
 _ROUND = (1, 1.5, 2, 3, 4, 6, 8, 10)
 #: The engine tells counts for so long a time at the least.
 _LEAST_STEP_NS = 100_000_000

@@ -87,9 +87,9 @@ class Terminal:
         self._screen.forget()
         self.stale = True
 
-    def keys(self, wait_s: float = 0.0) -> list[str]:
-        """Keys pressed since the last call; waits for one at most ``wait_s`` seconds."""
-        if self._gone or not select.select([self._fd], [], [], wait_s)[0]:
+    def keys(self) -> list[str]:
+        """Keys pressed since the last call; does not wait for any."""
+        if self._gone or not select.select([self._fd], [], [], 0)[0]:
             return self._keys.feed(b"")
         try:
             data = os.read(self._fd, 4096)
@@ -98,11 +98,6 @@ class Terminal:
         if not data:  # hung up: there is nobody left to press one
             self._gone = True
         return self._keys.feed(data)
-
-    @property
-    def gone(self) -> bool:
-        """Whether the terminal has gone away."""
-        return self._gone
 
     def _take(self) -> None:
         """Keys at once and unseen; signals by key stay, so that Ctrl-C and Ctrl-Z mean what they always mean."""
