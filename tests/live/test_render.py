@@ -23,8 +23,9 @@ from pcapwatch.live.dashboard.view import PAGES, SORTS, Page, View
 from pcapwatch.live.moment import Counters, Moment, Written
 
 EXPECTED = ROOT / "tests" / "expected" / "live"
-#: A client that closes first and recycles its ports; and a proxy whose origin closes first, ports reused.
-CAPTURES = ("tw-reuse", "proxy-http10-reuse")
+#: A client that closes first and recycles its ports; a proxy whose origin closes first, ports reused; a minute of
+#: TIME_WAITs that end one after another.
+CAPTURES = ("tw-reuse", "proxy-http10-reuse", "reuse-at-ages")
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -56,6 +57,18 @@ def test_as_expected(seen: dict[str, list[Moment]], name: str, page: Page, size:
     if os.environ.get("PCAPWATCH_REGENERATE"):
         file.write_text(screen)
     assert screen == file.read_text()
+
+
+def test_the_documented_screen() -> None:
+    """The screen in docs/live.md is one of these."""
+    screen = (EXPECTED / "reuse-at-ages.overview.80x24.txt").read_text()
+    page = ROOT / "docs" / "live.md"
+    before, _, rest = page.read_text().partition("<!-- screen -->\n```text\n")
+    shown, _, after = rest.partition("```\n<!-- end of screen -->")
+    if os.environ.get("PCAPWATCH_REGENERATE"):
+        page.write_text(f"{before}<!-- screen -->\n```text\n{screen}```\n<!-- end of screen -->{after}")
+        shown = screen
+    assert shown == screen
 
 
 def sizes() -> Iterator[tuple[int, int]]:

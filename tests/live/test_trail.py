@@ -57,6 +57,14 @@ def test_a_pace_that_levels_off_never_fills_the_range(use: PortUse) -> None:
     assert found.basis == f"100/s levels off near {round(100 * 28_232 / 470):,} ports"
 
 
+def test_nothing_is_projected_for_days(use: PortUse) -> None:
+    """Half a minute's growth says nothing of next week: what would take longer than a day is only that."""
+    found = exhaustion(
+        growing(use._replace(sustainable_per_s=None), 20, 0.2, 0.2), use._replace(sustainable_per_s=None)
+    )
+    assert (found.in_s, found.words, found.basis) == (None, "> 1 day", "grows 0.20/s over the last 20 s")
+
+
 def test_unknown_stays_unknown(use: PortUse) -> None:
     """Nothing is projected from too few moments, from a triple just met, or from no growth."""
     for trail, why in (
