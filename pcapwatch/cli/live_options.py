@@ -41,6 +41,12 @@ ReportFile = Annotated[
         show_default=False,
     ),
 ]
+MetricsAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics", metavar="[HOST]:PORT", help="Answer Prometheus there; loopback unless told.", show_default=False
+    ),
+]
 Follow = Annotated[bool, typer.Option("--follow", help="The file may still grow: go on at its end.")]
 
 
