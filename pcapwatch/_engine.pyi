@@ -11,6 +11,7 @@ from typing_extensions import CapsuleType
 
 __all__ = [
     "Analysis",
+    "Live",
     "SourceError",
     "Table",
     "__version__",
@@ -93,6 +94,90 @@ class Analysis:
         Raises:
             SourceError: A file cannot be read again.
             OverflowError: A number is negative or does not fit in 64 bits.
+        """
+
+@final
+class Live:
+    """A capture that goes on in a thread of its own until it is finished, or forgotten.
+
+    That thread alone takes packets; whatever Python does, at most `snapshot` stops it, for the time that copying takes.
+    """
+
+    @staticmethod
+    def open_stream(
+        paths: Sequence[str | PathLike[str]], settings_json: str, follow: bool = False, most_packets: int | None = None
+    ) -> Live:
+        """Begin with a pipe (`-`), or with files, one after the other in the order given.
+
+        Args:
+            paths: At least one.
+            settings_json: As for `analyze`; `threads` is taken as 1, and of a pipe the newest `replay_bytes` are kept.
+            follow: The last file is not over at its end: it may grow, until `finish`.
+            most_packets: Take no more than these.
+
+        Raises:
+            ValueError: As for `analyze`.
+        """
+
+    @staticmethod
+    def open_interface(options_json: str, settings_json: str, most_packets: int | None = None) -> Live:
+        """Begin with an interface of this machine (Linux), which is open when this returns.
+
+        Args:
+            options_json: One JSON object: `interface` (`any` for all), `snaplen`, `ring_bytes`, `block_timeout_ms`,
+                `promiscuous`, `fanout` (`{"group", "mode"}` or null), `netns` (name or path, or null).
+            settings_json: As for `open_stream`; its filter runs in the kernel.
+            most_packets: Take no more than these.
+
+        Raises:
+            SourceError: There is no such interface, or no right to capture: the message says what to do.
+            ValueError: As for `analyze`, of either object.
+        """
+
+    def run(self, seconds: float) -> bool:
+        """Wait while packets are taken; releases the GIL and looks at signals ten times a second.
+
+        Returns:
+            `False` once there is no more to come, at once.
+
+        Raises:
+            SourceError: It cannot be opened, is no capture, or ended before its time; what was taken can be asked for.
+            ValueError: `seconds` is negative or no number.
+            KeyboardInterrupt: SIGINT came (in the main thread), or what a signal handler raised.
+        """
+
+    def counters_json(self) -> str:
+        """How far it is, as one JSON object.
+
+        `packets`, `bytes` (on the wire), `connections`, `tracked_connections` (in the tables), `evicted_connections`,
+        `first_ns`, `last_ns` (packets, ns since 1970 UTC, or null), `kernel_packets`, `kernel_drops` (null where the
+        source does not tell), `ring_losses`, `interface_down` (times), `written` (`{"files", "bytes", "error"}`),
+        `elapsed_s` (since the start), `snapshot_pause_s` (how long the last snapshot stopped capturing).
+        """
+
+    def snapshot(self) -> Analysis:
+        """What the analysis would be if nothing more came, at the time of now, without tables. The capture goes on.
+
+        Raises:
+            SourceError: The source could not be opened.
+        """
+
+    def hold_against(self, tables_json: str) -> None:
+        """From now on lay what hosts' kernels list beside the wire: `kernel` of the Summaries that follow.
+
+        Args:
+            tables_json: A JSON list of `HostTable` (`engine/src/settings.rs`), in place of those given before. Tables of
+                up to 10 s ago are whole if their addresses were in the setting `watched_hosts`.
+
+        Raises:
+            ValueError: It is no such list.
+        """
+
+    def finish(self) -> Analysis:
+        """End the capture: what `analyze` says of the packets taken.
+
+        Raises:
+            SourceError: The source could not be opened, it was finished before, or rows did not fit on the disk.
         """
 
 def analyze(

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pcapwatch import redact
@@ -106,17 +106,15 @@ def ladders(analysis: Any, connections: Iterable[int], *, full_urls: bool = Fals
     return drawn
 
 
-def report_of(analysis: Any, settings: Settings, hosts: Sequence[HostRecord] | None = None) -> Report:
-    """The report of one analysis.
+def report_of(
+    analysis: Any, settings: Settings, *, draw: bool = True, hosts: Sequence[HostRecord] | None = None
+) -> Report:
+    """The report of one analysis, its examples drawn packet by packet unless ``draw`` is false.
 
     hosts: what kernels said, in the order of the tables that the engine had; by default those of the settings.
     """
-    built = build(
-        summary_of(analysis),
-        settings.ports(),
-        lambda numbers: ladders(analysis, numbers, full_urls=settings.full_urls),
-        settings.hosts() if hosts is None else hosts,
-    )
+    ladder = partial(ladders, analysis, full_urls=settings.full_urls) if draw else None
+    built = build(summary_of(analysis), settings.ports(), ladder, settings.hosts() if hosts is None else hosts)
     facts = {item.name: getattr(built, item.name) for item in fields(_Report)}
     return Report(**facts, engine=analysis, full_urls=settings.full_urls)
 

@@ -40,6 +40,7 @@ class Settings:
     answer depends on neither; filter: a BPF expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or
     ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports, or
     ``10.0.0.1=LOW-HIGH``; host_snapshot: files of ``pcapwatch host -o`` (or ``pcapwatch.host.model.Snapshot``);
+    watched_hosts: addresses of hosts whose tables come while capturing;
     full_urls: hide no secrets in URLs; keep_duplicates: leave packets captured twice in, as retransmissions;
     max_connections, max_pairs: limits on memory, what they cost is counted in the report; max_head_bytes: longest HTTP
     head; replay_bytes: of a pipe, kept to draw ladders from; max_reassembly_bytes: out-of-order bytes of a direction;
@@ -58,6 +59,7 @@ class Settings:
     time_wait: str | tuple[str, ...] | list[str] = ()
     port_range: str | tuple[str, ...] | list[str] = ()
     host_snapshot: SnapshotsGiven = ()
+    watched_hosts: tuple[str, ...] = ()
     full_urls: bool = False
     max_connections: int | None = None
     max_pairs: int | None = None
@@ -98,6 +100,7 @@ class Settings:
             "time_wait": parse_time_waits(self.time_wait) or None,
             "port_ranges": _port_rules(self.ports()) or None,
             "host_tables": self._tables(),
+            "watched_hosts": list(self.watched_hosts) or None,
             "filter": _compiled(self.filter) if self.filter else None,
             "link_types": _read_as(self.link_type) if self.link_type else None,
             "names": self.names or None,

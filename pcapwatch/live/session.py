@@ -1,0 +1,157 @@
+"""A live capture from Python: advance it, ask how it stands, conclude it. It knows no terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from pcapwatch.analysis import ladders, report_of
+from pcapwatch.errors import CaptureError
+from pcapwatch.live.moment import Counters, Moment, parse_counters
+from pcapwatch.settings import Settings
+
+if TYPE_CHECKING:
+    from pcapwatch.analysis import Report
+    from pcapwatch.host.truth import HostRecord
+    from pcapwatch.host.watch import HostWatch
+
+#: A closed connection is remembered for so long after its last packet: the longest TIME_WAIT of any stack is 240 s, so
+#: that every reuse that can end one is seen, and a busy host's tables stay small.
+IDLE_EXPIRY = "300s"
+
+#: The ring hands packets over in blocks, some ten milliseconds late.
+BEHIND_S = 0.1
+
+
+class Session:
+    """One capture while it happens; a context manager that ends it.
+
+    source: what is captured, as the user named it; settings: as of `analyze`. A closed connection is forgotten after
+    ``idle_expiry``, 300 s unless it is set: a 4-tuple that comes again later is a new connection that reuses none.
+    """
+
+    def __init__(self, engine: Any, source: str, settings: Settings, host: HostWatch | None = None) -> None:
+        """``engine``: an ``_engine.Live``; ``host``: a ``HostWatch`` of the machine that captures, if it is watched."""
+        self.source, self.settings, self.host = source, settings, host
+        self._engine = engine
+        self._latest: Any = None
+        self._concluded: Report | None = None
+
+    def __enter__(self) -> Self:
+        """Itself; the capture has begun already."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends what was not concluded."""
+        self._engine = None
+
+    def advance(self, seconds: float) -> bool:
+        """Let it go on for so long; ``False``, at once, when the source is over. ``CaptureError`` if it failed."""
+        return bool(self._asked(self._engine.run, seconds))
+
+    @property
+    def counters(self) -> Counters:
+        """As they are now."""
+        return parse_counters(json.loads(self._engine.counters_json()))
+
+    def report(self) -> Report:
+        """What `analyze` would say if the capture ended now; it goes on meanwhile."""
+        hosts = self._hosts()
+        self._latest = self._asked(self._engine.snapshot)
+        return report_of(self._latest, self.settings, draw=False, hosts=hosts)
+
+    def moment(self, previous: Counters | None) -> Moment:
+        """The present: counters and the report so far."""
+        report = self.report()
+        host = self.host.moment(report) if self.host is not None else None
+        return Moment(datetime.now(UTC), self.source, self.counters, previous, report, host)
+
+    def _hosts(self) -> list[HostRecord] | None:
+        """The kernel as it is now, given to the engine; packets that it acted upon have reached the engine by then."""
+        if self.host is None:
+            return None
+        self.host.sample()
+        self.advance(BEHIND_S)
+        self._asked(self._engine.hold_against, self.host.tables_json())
+        return self.host.records()
+
+    def ladder(self, connection: int) -> dict[str, Any] | None:
+        """A connection of the latest `report` packet by packet; ``None`` if its packets are gone."""
+        if self._latest is None:
+            return None
+        drawn = ladders(self._latest, [connection], full_urls=self.settings.full_urls)
+        return drawn[0] if drawn and drawn[0]["rows"] else None
+
+    def conclude(self) -> Report:
+        """Stop, and the report of everything; the same again when it is asked for again."""
+        if self._concluded is None:
+            hosts = self._hosts()
+            self._latest = self._asked(self._engine.finish)
+            self._concluded = report_of(self._latest, self.settings, hosts=hosts)
+        return self._concluded
+
+    @staticmethod
+    def _asked(question: Any, *arguments: Any) -> Any:
+        from pcapwatch import _engine
+
+        try:
+            return question(*arguments)
+        except _engine.SourceError as error:
+            raise CaptureError(str(error)) from None
+
+
+def open_stream(
+    paths: Sequence[str | os.PathLike[str]],
+    settings: Settings,
+    *,
+    follow: bool = False,
+    most_packets: int | None = None,
+) -> Session:
+    """Files, or ``-`` for a pipe, as they come, at most ``most_packets``; with ``follow`` the last file may grow."""
+    from pcapwatch import _engine
+
+    named = [os.fspath(path) for path in paths]
+    engine = _engine.Live.open_stream(named, settings.to_engine(), follow, most_packets)
+    return Session(engine, ", ".join(named), settings)
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceOptions:
+    """How an interface is captured.
+
+    interface: its name, ``any`` for all; snaplen: most bytes kept of a packet; ring_bytes: where packets wait for the
+    engine; promiscuous: packets for other hosts too; fanout: ``{"group": N, "mode": "hash"}`` shares the packets with
+    other processes; netns: network namespace by name or path.
+    """
+
+    interface: str
+    snaplen: int = 262_144
+    ring_bytes: int = 64 << 20
+    promiscuous: bool = True
+    fanout: dict[str, Any] | None = None
+    netns: str | None = None
+
+
+def open_interface(
+    options: InterfaceOptions, settings: Settings, *, most_packets: int | None = None, host: HostWatch | None = None
+) -> Session:
+    """An interface of this machine; ``CaptureError`` says what is missing.
+
+    host: this machine's kernel, watched: opened before, since nothing else can be opened once the right to is given up.
+    """
+    from pcapwatch import _engine
+
+    if host is not None:
+        settings = replace(settings, host_snapshot=host.first, watched_hosts=tuple(host.addresses))
+    try:
+        engine = _engine.Live.open_interface(json.dumps(asdict(options)), settings.to_engine(), most_packets)
+    except _engine.SourceError as error:
+        raise CaptureError(str(error)) from None
+    return Session(engine, options.interface, settings, host)
