@@ -24,7 +24,9 @@ def inside(name: str | None) -> Iterator[None]:
         yield
         return
     if not name.startswith("/") and ("/" in name or name in {"", ".", ".."}):
-        raise UsageError(f"--netns {shown(name)}: the name of a namespace, as `ip netns list` shows it, or a whole path")
+        raise UsageError(
+            f"--netns {shown(name)}: the name of a namespace, as `ip netns list` shows it, or a whole path"
+        )
     with Path("/proc/thread-self/ns/net").open("rb") as home:
         try:
             with (FOLDER / name).open("rb") as there:

@@ -84,13 +84,12 @@ def known(host: HostRecord) -> KnownHost:
 
 def with_kernels(stated: PortRanges, hosts: Sequence[HostRecord]) -> PortRanges:
     """The ranges with those that kernels told, for their addresses; what the user said of a host goes before."""
-    rules = {rule.hosts: rule for rule in stated.hosts}
+    single = {rule.hosts: rule for rule in stated.hosts if "/" not in rule.hosts}
     for address, host in by_address(hosts).items():
-        prefix = f"{address}/{128 if ':' in address else 32}"
         if ports := port_range(host):
-            rules.setdefault(prefix, PortRule(prefix, ports))
-    ordered = sorted(rules.values(), key=lambda rule: (-int(rule.hosts.rpartition("/")[2]), rule.hosts))
-    return PortRanges(stated.ports, tuple(ordered))
+            single.setdefault(address, PortRule(address, ports))
+    prefixes = [rule for rule in stated.hosts if "/" in rule.hosts]
+    return PortRanges(stated.ports, (*sorted(single.values(), key=lambda rule: rule.hosts), *prefixes))
 
 
 def truths(summary: Summary, hosts: Sequence[HostRecord]) -> tuple[HostTruth, ...]:
