@@ -26,16 +26,21 @@ mod error;
 mod facts;
 mod file;
 pub mod filter;
+#[cfg(unix)]
+pub mod interfaces;
 mod lz4;
 mod order;
 mod pcap;
 mod pcapng;
+#[cfg(target_os = "linux")]
+pub mod privilege;
 mod repeated;
 #[cfg(target_os = "linux")]
 pub mod ring;
 mod set;
 mod source;
 mod window;
+pub mod write;
 
 #[cfg(test)]
 pub(crate) mod forge;
