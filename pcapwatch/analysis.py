@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pcapwatch import redact
@@ -104,11 +104,10 @@ def ladders(analysis: Any, connections: Iterable[int], *, full_urls: bool = Fals
     return drawn
 
 
-def report_of(analysis: Any, settings: Settings) -> Report:
-    """The report of one analysis."""
-    built = build(
-        summary_of(analysis), settings.ports(), lambda numbers: ladders(analysis, numbers, full_urls=settings.full_urls)
-    )
+def report_of(analysis: Any, settings: Settings, *, draw: bool = True) -> Report:
+    """The report of one analysis, its examples drawn packet by packet unless ``draw`` is false."""
+    ladder = partial(ladders, analysis, full_urls=settings.full_urls) if draw else None
+    built = build(summary_of(analysis), settings.ports(), ladder)
     facts = {item.name: getattr(built, item.name) for item in fields(_Report)}
     return Report(**facts, engine=analysis, full_urls=settings.full_urls)
 

@@ -176,6 +176,8 @@ class PortFacts(TypedDict):
     held_peak_min: int
     held_peak_max: int
     held_peak_ns: int
+    held_at_end_min: int
+    held_at_end_max: int
     opened_peak_per_s: int
     opened_peak_ns: int
     reuse_gap: Distribution | None

@@ -32,6 +32,7 @@ def http(**facts: Any) -> dict[str, Any]:
 def ports(**facts: Any) -> dict[str, Any]:
     """A pair's port facts: one port, held once."""
     usual = {"distinct": 1, "even": 1, "low": 40000, "high": 40000, "held_peak_min": 1, "held_peak_max": 1}
+    usual |= {"held_at_end_min": 0, "held_at_end_max": 0}
     usual |= {"held_peak_ns": START, "opened_peak_per_s": 1, "opened_peak_ns": START, "reuses": 0, "client_recycled": 0}
     return {**usual, "reuse_gap": None, **facts}
 

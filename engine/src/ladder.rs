@@ -3,7 +3,8 @@
 //! The first look keeps no packets, but where each connection lies and what became of its TIME_WAITs. This one reads the
 //! packets of those asked for again, through the same state machines.
 
-use crate::capture::{Batch, CaptureSet, SourceError};
+use crate::capture::stream::Packets;
+use crate::capture::{Batch, SourceError};
 use crate::decode::{Flags, FlowKey, Header, NotAnalysed, Segment, decode_any};
 use crate::engine::{Engine, Outcome, Reader};
 use crate::http::{Sniff, sniff};
@@ -106,7 +107,7 @@ pub struct Wait {
 /// # Errors
 /// [`SourceError`] if a file cannot be read again.
 pub fn draw(
-    set: &mut CaptureSet,
+    set: &mut dyn Packets,
     targets: &[Target],
     outcome: &Outcome,
     settings: &Settings,

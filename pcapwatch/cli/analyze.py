@@ -49,8 +49,7 @@ def analyze(
 
     Formats: txt, md, json. Example: pcapwatch analyze capture.pcap -o report.md -- tcp port 80
     """
-    if fail_on is not None and fail_on not in SEVERITIES:
-        raise UsageError(f"--fail-on {shown(fail_on)}: choose {', '.join(SEVERITIES)}")
+    check_level(fail_on)
     destinations = checked(output or [], format_, FORMATS)
     options.check_times([name for _, name in destinations], local=local, relative=relative)
     settings = Settings(
@@ -68,12 +67,24 @@ def analyze(
     settings.ports()  # a wrong range is said before the capture is read
     report = report_of(options.run(captures, settings), settings)
     clock = options.clock(report.quality.first_ns, local=local, relative=relative)
-    deliver(destinations, lambda name, width, colour: _rendered(report, name, clock, width, colour=colour))
-    if fail_on and any(SEVERITIES.index(f.severity) >= SEVERITIES.index(fail_on) for f in report.findings):
+    deliver(destinations, lambda name, width, colour: rendered(report, name, clock, width, colour=colour))
+    if fails(report, fail_on):
         raise typer.Exit(1)
 
 
-def _rendered(report: Report, name: str, clock: Clock, width: int, *, colour: bool) -> bytes:
+def fails(report: Report, level: str | None) -> bool:
+    """Whether a finding reaches the level of ``--fail-on``."""
+    return level is not None and any(SEVERITIES.index(f.severity) >= SEVERITIES.index(level) for f in report.findings)
+
+
+def check_level(level: str | None) -> None:
+    """``UsageError`` for a level that there is not."""
+    if level is not None and level not in SEVERITIES:
+        raise UsageError(f"--fail-on {shown(level)}: choose {', '.join(SEVERITIES)}")
+
+
+def rendered(report: Report, name: str, clock: Clock, width: int, *, colour: bool) -> bytes:
+    """The report in a format."""
     if name == "json":
         return report.to_json().encode()
     if name == "md":

@@ -93,6 +93,7 @@ def _port_use(summary: Summary, pair: PairFacts, assumed: Assumptions) -> PortUs
         both_parities=0 < ports["even"] < ports["distinct"],
         held_peak=(ports["held_peak_min"], ports["held_peak_max"]),
         held_peak_ns=ports["held_peak_ns"],
+        held_at_end=(ports["held_at_end_min"], ports["held_at_end_max"]),
         opened_peak_per_s=ports["opened_peak_per_s"],
         reuses=ports["reuses"],
         client_recycled=ports["client_recycled"],

@@ -121,7 +121,8 @@ class Waiting(NamedTuple):
 class PortUse(NamedTuple):
     """Ephemeral ports of one (source, destination, destination port), the unit of the limit (semantics C).
 
-    held_peak: ports open or in a TIME_WAIT of the client's own, at once; sustainable_per_s: new connections a second
+    held_peak: ports open or in a TIME_WAIT of the client's own, at once; held_at_end: the same at the last packet;
+    sustainable_per_s: new connections a second
     that ``range`` allows if the client closes first, N / T with its TIME_WAIT length, ``None`` where that is unknown
     or it holds none.
     """
@@ -133,6 +134,7 @@ class PortUse(NamedTuple):
     both_parities: bool
     held_peak: tuple[int, int]
     held_peak_ns: int
+    held_at_end: tuple[int, int]
     opened_peak_per_s: int
     reuses: int
     client_recycled: int

@@ -2,6 +2,7 @@
 
 use super::compressed::decompressed;
 use super::error::{SourceError, Stop};
+use super::patience::Patient;
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, Pcapng};
 use super::source::{Counted, Keeping, Kept, Stream};
@@ -52,6 +53,8 @@ pub enum Filled {
     Most,
     /// More can be read once those in the buffer are handed over.
     Buffer,
+    /// More may come; the stream has nothing to give yet.
+    Waiting,
     /// There are no more.
     End,
 }
@@ -105,6 +108,10 @@ impl CaptureFile {
             Some(kept) => Box::new(Keeping { stream, kept }),
             None => stream,
         };
+        let stream = match &reading.patience {
+            Some(patience) => Box::new(Patient::new(stream, patience)),
+            None => stream,
+        };
         let mut input = Window::new(stream);
         let format = open_format(path, &mut input, &compression, reading)?;
         let word = match &format {
@@ -153,6 +160,7 @@ impl CaptureFile {
             }
             match self.next(file) {
                 Step::Packet(packet) => packets.push(packet),
+                Step::Refill if self.input.is_waiting() => return Filled::Waiting,
                 Step::Refill => return Filled::Buffer,
                 Step::End => return Filled::End,
             }
@@ -297,13 +305,15 @@ fn read<'w>(format: &mut Format, input: &'w mut Window, ending: &mut Ending) -> 
 
 fn open_format(path: &str, input: &mut Window, compression: &str, reading: &Reading) -> Result<Format, Refusal> {
     let refuse = |stop: &Stop| Refusal::Unreadable(header_error(path, stop));
-    let head = input.peek(HEAD).map_err(|stop| refuse(&stop))?;
+    // No more than is needed: on a quiet interface the rest may be long in coming.
+    let head = input.peek(pcap::FILE_HEADER).map_err(|stop| refuse(&stop))?;
     if pcap::is_pcap(head) {
         return Pcap::open(input, reading).map(Format::Pcap).map_err(|stop| refuse(&stop));
     }
     if pcapng::is_pcapng(head) {
         return Pcapng::open(input, reading).map(Format::Pcapng).map_err(|stop| refuse(&stop));
     }
+    let head = input.peek(HEAD).map_err(|stop| refuse(&stop))?;
     Err(Refusal::NotACapture(not_a_capture(path, head, compression)))
 }
 

@@ -3,6 +3,7 @@
 use super::error::SourceError;
 use super::file::{CaptureFile, Filled, Refusal};
 use super::filter::Filter;
+use super::patience::{Following, Patience};
 use super::repeated::Identity;
 use super::source::{Again, Kept, Stream, cannot_open, open_path};
 use super::{Batch, Reading};
@@ -31,6 +32,8 @@ pub struct CaptureSet {
     bytes_total: u64,
     packets_read: Arc<AtomicU64>,
     landmarks: Vec<Landmark>,
+    /// The stream had nothing to give yet.
+    is_waiting: bool,
 }
 
 /// A place from which a set can be read on: where a batch began.
@@ -159,6 +162,55 @@ impl CaptureSet {
         Ok(set)
     }
 
+    /// Files and pipes (`-`) to be read as they come, one after the other as they are named; the last file is not over at
+    /// its end if it is to be followed. With `patience` [`CaptureSet::next_batch`] may give `false` for now, see
+    /// [`CaptureSet::is_waiting`]. Nothing is kept of a pipe.
+    ///
+    /// # Errors
+    /// [`SourceError`] for a path that is missing, unreadable or no capture.
+    pub fn open_live(
+        paths: &[PathBuf],
+        settings: &Settings,
+        follow: bool,
+        patience: &Patience,
+    ) -> Result<CaptureSet, SourceError> {
+        let mut set = CaptureSet::empty(settings)?;
+        set.reading.patience = Some(patience.clone());
+        for (path, left) in paths.iter().zip((0..paths.len()).rev()) {
+            let stream = open_path(path)?;
+            let stream = match follow && left == 0 {
+                true => Box::new(Following { stream, patience: patience.clone() }),
+                false => stream,
+            };
+            let name = path.to_string_lossy();
+            let file = CaptureFile::open(&name, stream, &set.bytes_read, None, &set.reading)?;
+            let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+            let origin = if is_file { Origin::Path(path.clone()) } else { Origin::Stream(Kept::new(0)) };
+            let (path, facts) = (name.into_owned(), file.facts());
+            set.members.push(Member {
+                path,
+                origin,
+                in_folder: false,
+                identity: None,
+                facts,
+                open: Some(Box::new(file)),
+            });
+        }
+        Ok(set)
+    }
+
+    /// Whether the last `false` of [`CaptureSet::next_batch`] was no end: there is nothing yet.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.is_waiting
+    }
+
+    /// Whether some of it came once and cannot be opened again.
+    #[must_use]
+    pub fn has_streams(&self) -> bool {
+        self.members.iter().any(|member| matches!(member.origin, Origin::Stream(_)))
+    }
+
     /// The same set once more, from its first packet: files are opened again, and of each stream there is what was
     /// kept, the first [`Settings::replay_bytes`] after decompression. Beyond them the stream ends, its
     /// [`FileFacts::problem`] saying that it was cut short. File indices, frame numbers and ordinals are the same.
@@ -183,7 +235,8 @@ impl CaptureSet {
     pub fn next_batch(&mut self, batch: &mut Batch, max_packets: usize) -> Result<bool, SourceError> {
         batch.packets.clear();
         batch.first_ordinal = self.next_ordinal;
-        while batch.packets.is_empty() && self.current < self.members.len() {
+        self.is_waiting = false;
+        while batch.packets.is_empty() && self.current < self.members.len() && !self.is_waiting {
             self.note_landmark();
             self.fill(batch, max_packets.max(1))?;
         }
@@ -267,6 +320,7 @@ impl CaptureSet {
             bytes_total: 0,
             packets_read: Arc::default(),
             landmarks: Vec::new(),
+            is_waiting: false,
         })
     }
 
@@ -322,6 +376,7 @@ impl CaptureSet {
         let filled = file.fill(self.current as u32, &mut batch.packets, max_packets);
         self.filtered_packets += self.filter.retain(&mut batch.packets, |packet| file.bytes(packet));
         file.hand_over(&mut batch.data);
+        self.is_waiting = filled == Filled::Waiting;
         if filled == Filled::End {
             self.clock_steps_back += file.clock_steps_back();
             member.close();

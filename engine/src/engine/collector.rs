@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The payload reader of [`crate::tcp`], as [`crate::http`] provides it.
+#[derive(Clone)]
 pub struct Reader(HttpFlow);
 
 impl Payload for Reader {
@@ -124,6 +125,20 @@ impl Collector {
             duplicates: 0,
             overflow_bytes: 0,
             evicted: 0,
+        }
+    }
+
+    /// A copy of the totals, which keeps no rows.
+    pub(super) fn totals(&self, settings: &Settings) -> Self {
+        let without_rows = Settings { keep_connections: false, keep_exchanges: false, ..settings.clone() };
+        Collector {
+            ledger: self.ledger.clone(),
+            spans: self.spans.clone(),
+            anomalies: self.anomalies.clone(),
+            duplicates: self.duplicates,
+            overflow_bytes: self.overflow_bytes,
+            evicted: self.evicted,
+            ..Collector::new(&without_rows)
         }
     }
 

@@ -76,7 +76,8 @@ impl Ports {
     /// What the Summary tells. For one client, no more ports are ever held than distinct ones were seen.
     #[must_use]
     pub fn finish(&self, one_client: bool, length: &Length, end_ns: i64) -> PortFacts {
-        let held = peak(&self.held.finish(length, end_ns));
+        let held = self.held.finish(length, end_ns);
+        let (held, last) = (peak(&held), held.last().copied().unwrap_or_default());
         let most = if one_client { self.distinct.len() } else { u64::MAX };
         let (opened_peak_per_s, opened_peak_ns) = self.opened_peak();
         PortFacts {
@@ -87,6 +88,8 @@ impl Ports {
             held_peak_min: held.min.min(most),
             held_peak_max: held.max.min(most),
             held_peak_ns: held.ns,
+            held_at_end_min: last.min.min(most),
+            held_at_end_max: last.max.min(most),
             opened_peak_per_s,
             opened_peak_ns,
             reuse_gap: self.reuse_gap.distribution(),

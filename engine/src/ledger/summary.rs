@@ -173,6 +173,10 @@ pub struct PortFacts {
     pub held_peak_max: u64,
     /// When.
     pub held_peak_ns: i64,
+    /// Ports held at the last packet, proven part.
+    pub held_at_end_min: u64,
+    /// The same with modelled TIME_WAITs counted as still held.
+    pub held_at_end_max: u64,
     /// Connections opened in the busiest whole second.
     pub opened_peak_per_s: u64,
     /// When.

@@ -14,10 +14,10 @@ mod tests;
 use super::facts::{FileFacts, InterfaceFacts, PcapngFacts};
 use super::file::note_time;
 use super::source::cannot_open;
+use super::stream::Written;
 use super::{Batch, SourceError};
 use blocks::{PacketBlock, STATISTICS_BYTES, append_interface, append_section, append_statistics};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -83,10 +83,10 @@ pub struct Writer {
     options: WriteOptions,
     interfaces: Vec<InterfaceFacts>,
     open: Option<OpenFile>,
-    /// Those before, the oldest first.
-    done: VecDeque<(u32, FileFacts)>,
-    /// Number of the next file, from 0.
-    next: u32,
+    /// Those before, by their number; of removed ones little is left.
+    done: Vec<FileFacts>,
+    /// How many of them are removed: the first ones.
+    removed: usize,
     counters: WriterCounters,
     /// Packets that were lost since the last one that was written.
     lost: u64,
@@ -127,8 +127,8 @@ impl Writer {
         let mut writer = Writer {
             interfaces: Vec::new(),
             open: None,
-            done: VecDeque::new(),
-            next: 0,
+            done: Vec::new(),
+            removed: 0,
             counters: WriterCounters::default(),
             lost: 0,
             lost_before: 0,
@@ -181,12 +181,26 @@ impl Writer {
         &self.counters
     }
 
-    /// The files that are there, with their numbers, from 0, as a reader will find them: [`super::Packet::file`] is such a
-    /// number.
+    /// The same as a source tells it.
     #[must_use]
-    pub fn files(&self) -> Vec<(u32, FileFacts)> {
-        let now = self.open.as_ref().map(|open| (open.number, self.told(open, 0)));
-        self.done.iter().cloned().chain(now).collect()
+    pub fn written(&self) -> Written {
+        let WriterCounters { files, bytes, unwritten, ref error, .. } = self.counters;
+        let missing = || if unwritten == 0 { String::new() } else { format!("; {unwritten} packets are missing") };
+        Written { files, bytes, error: error.as_ref().map(|error| error.clone() + &missing()) }
+    }
+
+    /// The files as a reader will tell of them; [`super::Packet::file`] is the place in it. Removed ones are in their
+    /// places, with that as their problem.
+    #[must_use]
+    pub fn files(&self) -> Vec<FileFacts> {
+        self.done.iter().cloned().chain(self.open.as_ref().map(|open| self.told(open, 0))).collect()
+    }
+
+    /// The paths of the files that are there, with the place of the first in [`Writer::files`].
+    #[must_use]
+    pub fn paths(&self) -> (usize, Vec<PathBuf>) {
+        let files = self.done.iter().skip(self.removed).chain(self.open.as_ref().map(|open| &open.facts));
+        (self.removed, files.map(|facts| PathBuf::from(&facts.path)).collect())
     }
 
     fn meet(&mut self, interfaces: &[InterfaceFacts]) {
@@ -224,7 +238,7 @@ impl Writer {
             self.lost += 1;
             self.lost_before = self.lost;
             self.counters.unwritten += 1;
-            return self.done.back().map_or((0, 1), |(number, facts)| (*number, facts.packets.max(1)));
+            return self.last_place();
         };
         open.describe(&self.interfaces);
         block.append(&mut open.buffer);
@@ -234,6 +248,12 @@ impl Writer {
         open.facts.packets += 1;
         note_time(&mut open.facts, &mut open.last_ns, block.ts_ns);
         (open.number, open.facts.packets)
+    }
+
+    /// Where the last packet is that was written.
+    fn last_place(&self) -> (u32, u64) {
+        let number = self.done.len().saturating_sub(1) as u32;
+        (number, self.done.last().map_or(1, |facts| facts.packets.max(1)))
     }
 
     /// Writes the buffer, in which are these packets. If that fails they are where the last one is that was written.
@@ -276,11 +296,11 @@ impl Writer {
     }
 
     fn begin(&mut self) -> io::Result<()> {
-        while self.options.keep > 0 && self.done.len() >= self.options.keep {
+        while self.options.keep > 0 && self.done.len() - self.removed >= self.options.keep {
             self.remove_oldest();
         }
         let now = now_ns();
-        let name = naming::name(&self.options.interface, self.next + 1, now);
+        let name = naming::name(&self.options.interface, self.done.len() as u32 + 1, now);
         let path = self.options.folder.join(name);
         let file = new_file(&path)?;
         let pcapng = PcapngFacts {
@@ -292,7 +312,7 @@ impl Writer {
         let compression = "none".to_owned();
         let facts = FileFacts { path, format: "pcapng", compression, pcapng: Some(pcapng), ..FileFacts::default() };
         let mut open = OpenFile {
-            number: self.next,
+            number: self.done.len() as u32,
             file,
             bytes: 0,
             buffer: Vec::with_capacity(BUFFER),
@@ -302,7 +322,6 @@ impl Writer {
         };
         open.describe(&self.interfaces);
         self.open = Some(open);
-        self.next += 1;
         self.counters.files += 1;
         Ok(())
     }
@@ -321,14 +340,21 @@ impl Writer {
         }
         let Some(open) = self.open.take() else { return };
         let facts = self.told(&open, u64::from(told.is_ok()));
-        self.done.push_back((open.number, facts));
+        self.done.push(facts);
     }
 
     fn remove_oldest(&mut self) {
-        let Some((_, facts)) = self.done.pop_front() else { return };
-        match fs::remove_file(&facts.path) {
-            Ok(()) => self.counters.removed += 1,
-            Err(error) => self.note(&error),
+        let Some(facts) = self.done.get_mut(self.removed) else { return };
+        self.removed += 1;
+        let problem = Some("removed: newer files took its place (--keep)".to_owned());
+        let old = std::mem::take(facts);
+        let FileFacts { path, format, compression, packets, first_ns, last_ns, .. } = old;
+        *facts = FileFacts { path, format, compression, packets, first_ns, last_ns, problem, ..FileFacts::default() };
+        if let Err(error) = fs::remove_file(&facts.path) {
+            let error = cannot_write(Path::new(&facts.path), &error).to_string();
+            self.counters.error.get_or_insert(error);
+        } else {
+            self.counters.removed += 1;
         }
     }
 

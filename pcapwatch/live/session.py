@@ -1,0 +1,97 @@
+"""A live capture from Python: advance it, ask how it stands, conclude it. It knows no terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from pcapwatch.analysis import ladders, report_of
+from pcapwatch.errors import CaptureError
+from pcapwatch.live.moment import Counters, Moment, parse_counters
+from pcapwatch.settings import Settings
+
+if TYPE_CHECKING:
+    from pcapwatch.analysis import Report
+
+#: A closed connection is remembered for so long after its last packet: the longest TIME_WAIT of any stack is 240 s, so
+#: that every reuse that can end one is seen, and a busy host's tables stay small.
+IDLE_EXPIRY = "300s"
+
+
+class Session:
+    """One capture while it happens; a context manager that ends it.
+
+    source: what is captured, as the user named it; settings: as of `analyze`. A closed connection is forgotten after
+    ``idle_expiry``, 300 s unless it is set: a 4-tuple that comes again later is a new connection that reuses none.
+    """
+
+    def __init__(self, engine: Any, source: str, settings: Settings, host: Any = None) -> None:
+        """``engine``: an ``_engine.Live``; ``host``: a ``HostWatch`` of the machine that captures, if it is watched."""
+        self.source, self.settings, self.host = source, settings, host
+        self._engine = engine
+        self._latest: Any = None
+        self._concluded: Report | None = None
+
+    def __enter__(self) -> Self:
+        """Itself; the capture has begun already."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Ends what was not concluded."""
+        self._engine = None
+
+    def advance(self, seconds: float) -> bool:
+        """Let it go on for so long; ``False``, at once, when the source is over. ``CaptureError`` if it failed."""
+        return bool(self._asked(self._engine.run, seconds))
+
+    @property
+    def counters(self) -> Counters:
+        """As they are now."""
+        return parse_counters(json.loads(self._engine.counters_json()))
+
+    def report(self) -> Report:
+        """What `analyze` would say if the capture ended now; it goes on meanwhile."""
+        self._latest = self._asked(self._engine.snapshot)
+        return report_of(self._latest, self.settings, draw=False)
+
+    def moment(self, previous: Counters | None) -> Moment:
+        """The present: counters and the report so far."""
+        host = self.host.sample() if self.host is not None else None
+        report = self.report()
+        return Moment(datetime.now(UTC), self.source, self.counters, previous, report, host)
+
+    def ladder(self, connection: int) -> dict[str, Any] | None:
+        """A connection of the latest `report` packet by packet; ``None`` if its packets are gone."""
+        if self._latest is None:
+            return None
+        drawn = ladders(self._latest, [connection], full_urls=self.settings.full_urls)
+        return drawn[0] if drawn and drawn[0]["rows"] else None
+
+    def conclude(self) -> Report:
+        """Stop, and the report of everything; the same again when it is asked for again."""
+        if self._concluded is None:
+            self._latest = self._asked(self._engine.finish)
+            self._concluded = report_of(self._latest, self.settings)
+        return self._concluded
+
+    @staticmethod
+    def _asked(question: Any, *arguments: Any) -> Any:
+        from pcapwatch import _engine
+
+        try:
+            return question(*arguments)
+        except _engine.SourceError as error:
+            raise CaptureError(str(error)) from None
+
+
+def open_stream(paths: Sequence[str | os.PathLike[str]], settings: Settings, *, follow: bool = False, most_packets: int | None = None) -> Session:
+    """Files, or ``-`` for a pipe, as they come, but no more than ``most_packets``; with ``follow`` the last file may grow."""
+    from pcapwatch import _engine
+
+    named = [os.fspath(path) for path in paths]
+    engine = _engine.Live.open_stream(named, settings.to_engine(), follow, most_packets)
+    return Session(engine, ", ".join(named), settings)
