@@ -88,10 +88,6 @@ fn packets_carry_their_order_time_and_length() {
     assert_eq!(ring.interfaces()[0].name.as_deref(), Some("v0"));
 }
 
-fn now_ns() -> i64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as i64
-}
-
 #[test]
 fn any_tells_its_interfaces_apart() {
     let Some(pair) = Pair::new() else { return };
