@@ -168,9 +168,11 @@ impl Ring {
     /// In the kernel if it takes the program, otherwise here.
     fn attach_filter(&mut self, options: &RingOptions) -> Result<(), SourceError> {
         let user = self.user_program(options)?;
-        let in_kernel = program::for_kernel(user, self.link == LINUX_SLL2, self.snaplen);
-        let attached = in_kernel.map(|code| self.attach_behind_loopback(&code));
-        if let Some(Ok(())) = attached {
+        let in_kernel = match user {
+            Some(_) if options.filter_here => None,
+            user => program::for_kernel(user, self.link == LINUX_SLL2, self.snaplen),
+        };
+        if let Some(Ok(())) = in_kernel.map(|code| self.attach_behind_loopback(&code)) {
             return Ok(());
         }
         let everything = program::for_kernel(None, false, self.snaplen).unwrap_or_default();
