@@ -124,9 +124,12 @@ class Live:
         """Begin with an interface of this machine (Linux), which is open when this returns.
 
         Args:
-            options_json: One JSON object: `interface` (`any` for all), `snaplen`, `ring_bytes`, `block_timeout_ms`,
-                `promiscuous`, `fanout` (`{"group", "mode"}` or null), `netns` (name or path, or null).
-            settings_json: As for `open_stream`; its filter runs in the kernel.
+            options_json: One JSON object: `ring` (`interface`, `any` for all; `snaplen`, `ring_bytes`,
+                `block_timeout_ms`, `promiscuous`, `fanout`: `{"group", "mode"}` or null, `netns`: name or path or null,
+                `filter` and `filter_here`: programs that run in the kernel, and here), `write` (`folder`,
+                `rotate_bytes`, `keep`, `interface`, `filter`: text; or null), `drop_privileges`: give up all rights of
+                this process's caller once the interface is open.
+            settings_json: As for `open_stream`; its filter is for reading what was written.
             most_packets: Take no more than these.
 
         Raises:
@@ -163,11 +166,10 @@ class Live:
         """
 
     def hold_against(self, tables_json: str) -> None:
-        """From now on lay what hosts' kernels list beside the wire: `kernel` of the Summaries that follow.
+        """What hosts' kernels say, to be laid beside the wire in the next `snapshot` or `finish`.
 
         Args:
-            tables_json: A JSON list of `HostTable` (`engine/src/settings.rs`), in place of those given before. Tables of
-                up to 10 s ago are whole if their addresses were in the setting `watched_hosts`.
+            tables_json: As `host_tables` of the settings: a JSON list. It takes the place of what was said before.
 
         Raises:
             ValueError: It is no such list.
@@ -208,3 +210,26 @@ def default_settings_json() -> str:
 
 def transitions_json() -> str:
     """The state table: a JSON list of `{"state", "event", "next"}`, states by RFC 9293 name, in the table's order."""
+
+def interfaces_json(netns: str | None = None) -> str:
+    """The interfaces of this machine, or of a network namespace (its name or path), as JSON text.
+
+    One object each: `name`, `up`, `running` (has a carrier), `loopback`, `link_type` (its number in captures, or null),
+    `addresses` (with prefix length), `hardware` (address or null). Empty on Windows.
+
+    Raises:
+        SourceError: There is no such namespace, or no right to enter it.
+    """
+
+def drop_privileges_json() -> str:
+    """Give up every right that the caller has not: sudo's caller becomes the user, capabilities are cleared for good.
+
+    To be called with the sockets open, before threads are started and files made. Only on Linux; elsewhere `null`.
+
+    Returns:
+        What is left, as one JSON object: `uid`, `gid`, `changed_user`, `privileged_threads` (threads that ran before and
+        keep a capability; 0 unless there were some).
+
+    Raises:
+        SourceError: The system refuses.
+    """

@@ -107,14 +107,15 @@ def ladders(analysis: Any, connections: Iterable[int], *, full_urls: bool = Fals
 
 
 def report_of(
-    analysis: Any, settings: Settings, *, draw: bool = True, hosts: Sequence[HostRecord] | None = None
+    analysis: Any, settings: Settings, hosts: Sequence[HostRecord] | None = None, *, draw: bool = True
 ) -> Report:
     """The report of one analysis, its examples drawn packet by packet unless ``draw`` is false.
 
     hosts: what kernels said, in the order of the tables that the engine had; by default those of the settings.
     """
     ladder = partial(ladders, analysis, full_urls=settings.full_urls) if draw else None
-    built = build(summary_of(analysis), settings.ports(), ladder, settings.hosts() if hosts is None else hosts)
+    known = settings.hosts() if hosts is None else hosts
+    built = build(summary_of(analysis), settings.ports(), ladder, known)
     facts = {item.name: getattr(built, item.name) for item in fields(_Report)}
     return Report(**facts, engine=analysis, full_urls=settings.full_urls)
 

@@ -6,7 +6,9 @@ use crate::column::{
 };
 use pcapwatch_engine::engine::Outcome;
 use pcapwatch_engine::ledger::{Estimate, estimate, time_wait_holder};
-use pcapwatch_engine::record::{ConnectionRecord, Holder, HttpFacts, Protocol, Role, Side, State, TimeWaitFacts, TlsNames};
+use pcapwatch_engine::record::{
+    ConnectionRecord, Holder, HttpFacts, Protocol, Role, Side, State, TimeWaitFacts, TlsNames,
+};
 use std::borrow::Cow;
 use std::sync::Arc;
 

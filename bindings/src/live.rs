@@ -1,10 +1,10 @@
 //! A capture while it happens, for Python.
 
 use crate::{Analysis, LOOK_EVERY, parse_settings, source_error};
-use pcapwatch_engine::capture::interface::InterfaceSource;
-use pcapwatch_engine::capture::ring::RingOptions;
+use pcapwatch_engine::capture::interface::InterfaceOptions;
 use pcapwatch_engine::capture::stream::{Source, StreamSource};
 use pcapwatch_engine::engine::live::{self, Concluded, Open};
+
 use pcapwatch_engine::settings::{HostTable, Settings};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -26,7 +26,11 @@ impl Live {
     }
 
     fn analysis(&self, concluded: Concluded) -> Analysis {
-        Analysis { outcome: Arc::new(concluded.outcome), settings: self.settings.clone(), packets: Mutex::new(concluded.replay) }
+        Analysis {
+            outcome: Arc::new(concluded.outcome),
+            settings: self.settings.clone(),
+            packets: Mutex::new(concluded.replay),
+        }
     }
 }
 
@@ -35,7 +39,12 @@ impl Live {
     /// A pipe (`-`), or files of which the last may still grow.
     #[staticmethod]
     #[pyo3(signature = (paths, settings_json, follow=false, most_packets=None))]
-    fn open_stream(paths: Vec<PathBuf>, settings_json: &str, follow: bool, most_packets: Option<u64>) -> PyResult<Live> {
+    fn open_stream(
+        paths: Vec<PathBuf>,
+        settings_json: &str,
+        follow: bool,
+        most_packets: Option<u64>,
+    ) -> PyResult<Live> {
         let settings = parse_settings(settings_json)?;
         let asked = settings.clone();
         let open = move || Ok(Box::new(StreamSource::open(&paths, &asked, follow, most_packets)?) as Box<dyn Source>);
@@ -46,12 +55,11 @@ impl Live {
     #[staticmethod]
     #[pyo3(signature = (options_json, settings_json, most_packets=None))]
     fn open_interface(options_json: &str, settings_json: &str, most_packets: Option<u64>) -> PyResult<Live> {
-        let mut options: RingOptions =
+        let options: InterfaceOptions =
             serde_json::from_str(options_json).map_err(|e| PyValueError::new_err(format!("options: {e}")))?;
         let settings = parse_settings(settings_json)?;
-        options.filter.clone_from(&settings.filter);
-        let source = InterfaceSource::open(&options, most_packets).map_err(source_error)?;
-        Live::start(Box::new(move || Ok(Box::new(source) as Box<dyn Source>)), settings)
+        let source = options.open(most_packets).map_err(source_error)?;
+        Live::start(Box::new(move || Ok(source)), settings)
     }
 
     /// Waits; `False` once there is no more to come.
@@ -79,7 +87,7 @@ impl Live {
         py.detach(|| self.live.snapshot()).map(|concluded| self.analysis(concluded)).map_err(source_error)
     }
 
-    /// Lays what hosts' kernels list beside what comes; a JSON list of tables.
+    /// Lays what hosts' kernels say beside what the wire does, in the next answers.
     fn hold_against(&self, tables_json: &str) -> PyResult<()> {
         let tables: Vec<HostTable> =
             serde_json::from_str(tables_json).map_err(|e| PyValueError::new_err(format!("tables: {e}")))?;

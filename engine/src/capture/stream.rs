@@ -126,7 +126,12 @@ impl StreamSource {
     ///
     /// # Errors
     /// As [`CaptureSet::open`].
-    pub fn open(paths: &[PathBuf], settings: &Settings, follow: bool, most_packets: Option<u64>) -> Result<Self, SourceError> {
+    pub fn open(
+        paths: &[PathBuf],
+        settings: &Settings,
+        follow: bool,
+        most_packets: Option<u64>,
+    ) -> Result<Self, SourceError> {
         let patience = Patience::default();
         let set = CaptureSet::open_live(paths, settings, follow, &patience)?;
         Ok(StreamSource { set, patience, settings: settings.clone(), left: most_packets.unwrap_or(u64::MAX) })

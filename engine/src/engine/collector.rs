@@ -142,6 +142,7 @@ impl Collector {
             duplicates: self.duplicates,
             overflow_bytes: self.overflow_bytes,
             evicted: self.evicted,
+            kernel: self.kernel.clone(),
             ..Collector::new(&without_rows)
         }
     }

@@ -12,6 +12,7 @@ use super::{Engine, Outcome, Totals};
 use crate::capture::recent::Recent;
 use crate::capture::stream::{Came, Replay, Source, SourceCounters};
 use crate::capture::{Batch, SetFacts, SourceError};
+
 use crate::settings::{HostTable, Settings};
 use serde::Serialize;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -52,10 +53,9 @@ pub struct Counters {
 
 /// What is asked of the thread.
 enum Request {
+    Hold(Vec<HostTable>),
     Snapshot(Sender<Standing>),
     Finish(Sender<Result<Concluded, SourceError>>),
-    /// Needs no answer: what is asked after it is answered after it.
-    HoldAgainst(Vec<HostTable>),
 }
 
 /// A copy of how things stand.
@@ -161,10 +161,10 @@ impl Live {
         Ok(Concluded { outcome, replay: standing.replay? })
     }
 
-    /// From now on what hosts' kernels list is this; nothing is done once the capture is over.
+    /// What hosts' kernels say, for the next answers; it takes the place of what was said before.
     pub fn hold_against(&self, tables: Vec<HostTable>) {
-        // A capture that is over has nobody to listen.
-        let _ = self.requests.send(Request::HoldAgainst(tables));
+        // Where the capture is over there is nothing to hold it against.
+        let _ = self.requests.send(Request::Hold(tables));
     }
 
     /// Ends the capture: the answer, as of its last packet.
@@ -238,9 +238,9 @@ impl Taker {
             self.note();
             while let Ok(request) = self.inbox.try_recv() {
                 match request {
+                    Request::Hold(tables) => self.engine.hold_against(&tables),
                     Request::Snapshot(asker) => self.tell(&asker),
                     Request::Finish(asker) => return self.conclude(&asker),
-                    Request::HoldAgainst(tables) => self.engine.hold_against(&tables),
                 }
             }
         }
@@ -308,9 +308,9 @@ impl Taker {
         self.shared.end(failure);
         while let Ok(request) = self.inbox.recv() {
             match request {
+                Request::Hold(tables) => self.engine.hold_against(&tables),
                 Request::Snapshot(asker) => self.tell(&asker),
                 Request::Finish(asker) => return self.conclude(&asker),
-                Request::HoldAgainst(tables) => self.engine.hold_against(&tables),
             }
         }
     }

@@ -293,9 +293,14 @@ mod tests {
     #[test]
     fn what_proxies_add_is_noticed() {
         let forwarded = |line: &str| request(format!("GET / HTTP/1.1\r\n{line}\r\n").as_bytes()).1.fields.forwarded;
-        let of_proxies = ["Via: 1.1 a", "Forwarded: for=a", "X-Real-IP: a", "X-FORWARDED-FOR: a", "X-Forwarded-Proto: a"];
+        let of_proxies =
+            ["Via: 1.1 a", "Forwarded: for=a", "X-Real-IP: a", "X-FORWARDED-FOR: a", "X-Forwarded-Proto: a"];
         assert!(of_proxies.iter().all(|line| forwarded(&format!("{line}\r\n"))));
-        assert!(["", "Viaduct: 1\r\n", "X-Forwarded-Foo: 1\r\n", "Transfer-Encoding: chunked\r\n"].iter().all(|l| !forwarded(l)));
+        assert!(
+            ["", "Viaduct: 1\r\n", "X-Forwarded-Foo: 1\r\n", "Transfer-Encoding: chunked\r\n"]
+                .iter()
+                .all(|l| !forwarded(l))
+        );
     }
 
     #[test]

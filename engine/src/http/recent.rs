@@ -56,7 +56,8 @@ fn word(bytes: &[u8], part: Part) -> Option<&str> {
 
 impl Shape {
     fn of(bytes: &[u8], line: [Option<&[u8]>; 2], status: u16, version: u8, fields: &Fields<'_>) -> Shape {
-        let Fields { options, content_length, transfer_encoding, host, user_agent, server, keep_alive, forwarded } = *fields;
+        let Fields { options, content_length, transfer_encoding, host, user_agent, server, keep_alive, forwarded } =
+            *fields;
         let texts = [host, user_agent, server, keep_alive].map(|field| part(bytes, field));
         let line = line.map(|field| part(bytes, field));
         Shape { line, status, version, options, content_length, transfer_encoding, texts, forwarded }

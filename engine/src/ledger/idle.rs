@@ -118,8 +118,11 @@ impl Idle {
     #[must_use]
     pub fn max_requests(&self) -> Option<MaxRequests> {
         let (&requests, &(connections, closed_by_server)) = self.ended_at.last_key_value()?;
-        (connections >= 2 && requests > 1 && requests == self.most_responses)
-            .then_some(MaxRequests { requests, connections, closed_by_server })
+        (connections >= 2 && requests > 1 && requests == self.most_responses).then_some(MaxRequests {
+            requests,
+            connections,
+            closed_by_server,
+        })
     }
 }
 

@@ -210,7 +210,8 @@ impl Persistence {
     }
 
     fn endings(&self) -> Vec<Ending> {
-        let pairs = || Lasting::ALL.iter().flat_map(|&request| Lasting::ALL.iter().map(move |&response| (request, response)));
+        let pairs =
+            || Lasting::ALL.iter().flat_map(|&request| Lasting::ALL.iter().map(move |&response| (request, response)));
         let all = pairs().flat_map(|(request, response)| {
             ActiveCloser::ALL.iter().map(move |&closer| {
                 let (count, requests) = self.endings[request as usize][response as usize][closer as usize];
