@@ -83,10 +83,6 @@ Netns = Annotated[
     str | None, typer.Option("--netns", metavar="NAME", help="Capture in this network namespace.", show_default=False)
 ]
 
-NoHost = Annotated[
-    bool, typer.Option("--no-host", help="Do not read this machine's kernel beside its packets (Linux).")
-]
-
 #: The engine's words for how packets are dealt in a group.
 _MODES = ("hash", "round_robin", "cpu", "rollover", "queue_mapping")
 _SIZE = re.compile(r"(\d{1,9})\s*([kMG]i?B?|B)?", re.ASCII)

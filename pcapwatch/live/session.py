@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 #: that every reuse that can end one is seen, and a busy host's tables stay small.
 IDLE_EXPIRY = "300s"
 
-#: The ring hands packets over in blocks, some ten milliseconds late: what the kernel had acted upon when it was read has
-#: reached the engine after so long.
+#: The ring hands packets over in blocks, some ten milliseconds late: what the kernel had acted upon when it was read
+#: has reached the engine after so long.
 BEHIND_S = 0.1
 
 
