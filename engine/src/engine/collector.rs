@@ -137,7 +137,6 @@ impl Collector {
         Collector {
             ledger: self.ledger.clone(),
             spans: self.spans.clone(),
-            kernel: self.kernel.clone(),
             anomalies: self.anomalies.clone(),
             duplicates: self.duplicates,
             overflow_bytes: self.overflow_bytes,
