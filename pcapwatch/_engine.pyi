@@ -11,6 +11,7 @@ from typing_extensions import CapsuleType
 
 __all__ = [
     "Analysis",
+    "Live",
     "SourceError",
     "Table",
     "__version__",
@@ -95,6 +96,92 @@ class Analysis:
             OverflowError: A number is negative or does not fit in 64 bits.
         """
 
+@final
+class Live:
+    """A capture that goes on in a thread of its own until it is finished, or forgotten.
+
+    That thread alone takes packets; whatever Python does, at most `snapshot` stops it, for the time that copying takes.
+    """
+
+    @staticmethod
+    def open_stream(
+        paths: Sequence[str | PathLike[str]], settings_json: str, follow: bool = False, most_packets: int | None = None
+    ) -> Live:
+        """Begin with a pipe (`-`), or with files, one after the other in the order given.
+
+        Args:
+            paths: At least one.
+            settings_json: As for `analyze`; `threads` is taken as 1, and of a pipe the newest `replay_bytes` are kept.
+            follow: The last file is not over at its end: it may grow, until `finish`.
+            most_packets: Take no more than these.
+
+        Raises:
+            ValueError: As for `analyze`.
+        """
+
+    @staticmethod
+    def open_interface(options_json: str, settings_json: str, most_packets: int | None = None) -> Live:
+        """Begin with an interface of this machine (Linux), which is open when this returns.
+
+        Args:
+            options_json: One JSON object: `ring` (`interface`, `any` for all; `snaplen`, `ring_bytes`,
+                `block_timeout_ms`, `promiscuous`, `fanout`: `{"group", "mode"}` or null, `netns`: name or path or null,
+                `filter` and `filter_here`: programs that run in the kernel, and here), `write` (`folder`,
+                `rotate_bytes`, `keep`, `interface`, `filter`: text; or null), `drop_privileges`: give up all rights of
+                this process's caller once the interface is open.
+            settings_json: As for `open_stream`; its filter is for reading what was written.
+            most_packets: Take no more than these.
+
+        Raises:
+            SourceError: There is no such interface, or no right to capture: the message says what to do.
+            ValueError: As for `analyze`, of either object.
+        """
+
+    def run(self, seconds: float) -> bool:
+        """Wait while packets are taken; releases the GIL and looks at signals ten times a second.
+
+        Returns:
+            `False` once there is no more to come, at once.
+
+        Raises:
+            SourceError: It cannot be opened, is no capture, or ended before its time; what was taken can be asked for.
+            ValueError: `seconds` is negative or no number.
+            KeyboardInterrupt: SIGINT came (in the main thread), or what a signal handler raised.
+        """
+
+    def counters_json(self) -> str:
+        """How far it is, as one JSON object.
+
+        `packets`, `bytes` (on the wire), `connections`, `tracked_connections` (in the tables), `evicted_connections`,
+        `first_ns`, `last_ns` (packets, ns since 1970 UTC, or null), `kernel_packets`, `kernel_drops` (null where the
+        source does not tell), `ring_losses`, `interface_down` (times), `written` (`{"files", "bytes", "error"}`),
+        `elapsed_s` (since the start), `snapshot_pause_s` (how long the last snapshot stopped capturing).
+        """
+
+    def snapshot(self) -> Analysis:
+        """What the analysis would be if nothing more came, at the time of now, without tables. The capture goes on.
+
+        Raises:
+            SourceError: The source could not be opened.
+        """
+
+    def hold_against(self, tables_json: str) -> None:
+        """What hosts' kernels say, to be laid beside the wire in the next `snapshot` or `finish`.
+
+        Args:
+            tables_json: As `host_tables` of the settings: a JSON list. It takes the place of what was said before.
+
+        Raises:
+            ValueError: It is no such list.
+        """
+
+    def finish(self) -> Analysis:
+        """End the capture: what `analyze` says of the packets taken.
+
+        Raises:
+            SourceError: The source could not be opened, it was finished before, or rows did not fit on the disk.
+        """
+
 def analyze(
     paths: Sequence[str | PathLike[str]],
     settings_json: str,
@@ -123,3 +210,26 @@ def default_settings_json() -> str:
 
 def transitions_json() -> str:
     """The state table: a JSON list of `{"state", "event", "next"}`, states by RFC 9293 name, in the table's order."""
+
+def interfaces_json(netns: str | None = None) -> str:
+    """The interfaces of this machine, or of a network namespace (its name or path), as JSON text.
+
+    One object each: `name`, `up`, `running` (has a carrier), `loopback`, `link_type` (its number in captures, or null),
+    `addresses` (with prefix length), `hardware` (address or null). Empty on Windows.
+
+    Raises:
+        SourceError: There is no such namespace, or no right to enter it.
+    """
+
+def drop_privileges_json() -> str:
+    """Give up every right that the caller has not: sudo's caller becomes the user, capabilities are cleared for good.
+
+    To be called with the sockets open, before threads are started and files made. Only on Linux; elsewhere `null`.
+
+    Returns:
+        What is left, as one JSON object: `uid`, `gid`, `changed_user`, `privileged_threads` (threads that ran before and
+        keep a capability; 0 unless there were some).
+
+    Raises:
+        SourceError: The system refuses.
+    """

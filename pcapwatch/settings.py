@@ -6,11 +6,15 @@ import json
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from pcapwatch.errors import UsageError
 from pcapwatch.report.model import PortRange, PortRanges, PortRule
+
+if TYPE_CHECKING:
+    from pcapwatch.host.model import SnapshotsGiven
+    from pcapwatch.host.truth import HostRecord
 
 SECOND_NS = 1_000_000_000
 
@@ -35,14 +39,15 @@ class Settings:
     threads: workers (``None``: one per CPU this process may use), batch_packets: packets handed to them at once; the
     answer depends on neither; filter: a BPF expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or
     ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: the clients' ephemeral ports, ``LOW-HIGH`` or
-    ``10.0.0.1=LOW-HIGH``; full_urls: hide no secrets in URLs; keep_duplicates: leave packets captured twice in, as
-    retransmissions; max_connections, max_pairs: limits on memory, what they cost is counted in the report;
-    max_head_bytes: longest HTTP head; replay_bytes: of a pipe, kept to draw ladders from; max_reassembly_bytes:
-    out-of-order bytes of a direction; max_tunnel_depth: encapsulations around a packet; max_fragmented_datagrams,
-    max_fragment_bytes, fragment_timeout: what is kept of IP datagrams in fragments, and for how long; rows_in_memory:
-    rows of each table that a worker keeps in memory, the others wait in an unnamed file in ``TMPDIR`` and the answer is
-    the same; idle_expiry: a connection silent this long is finished; states_at_ns, states_every_ns: the instants
-    ``states`` asks for, ns since 1970 UTC and a grid's step.
+    ``10.0.0.1=LOW-HIGH``; host_snapshot: files of ``pcapwatch host -o``, or `pcapwatch.host.model.Snapshot`;
+    watched_hosts: addresses of hosts whose tables come while capturing; full_urls: hide no secrets in URLs;
+    keep_duplicates: leave packets captured twice in, as retransmissions; max_connections, max_pairs: limits on memory,
+    what they cost is counted in the report; max_head_bytes: longest HTTP head; replay_bytes: of a pipe, kept to draw
+    ladders from; max_reassembly_bytes: out-of-order bytes of a direction; max_tunnel_depth: encapsulations around a
+    packet; max_fragmented_datagrams, max_fragment_bytes, fragment_timeout: what is kept of IP datagrams in fragments,
+    and for how long; rows_in_memory: rows of each table that a worker keeps in memory, the others wait in an unnamed
+    file in ``TMPDIR`` and the answer is the same; idle_expiry: a connection silent this long is finished; states_at_ns,
+    states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and a grid's step.
     """
 
     threads: int | None = None
@@ -52,6 +57,8 @@ class Settings:
     names: bool = False
     time_wait: str | tuple[str, ...] | list[str] = ()
     port_range: str | tuple[str, ...] | list[str] = ()
+    host_snapshot: SnapshotsGiven = ()
+    watched_hosts: tuple[str, ...] = ()
     full_urls: bool = False
     max_connections: int | None = None
     max_pairs: int | None = None
@@ -91,6 +98,8 @@ class Settings:
             "idle_expiry_ns": parse_duration(self.idle_expiry) if self.idle_expiry else None,
             "time_wait": parse_time_waits(self.time_wait) or None,
             "port_ranges": _port_rules(self.ports()) or None,
+            "host_tables": self._tables(),
+            "watched_hosts": list(self.watched_hosts) or None,
             "filter": _compiled(self.filter) if self.filter else None,
             "link_types": _read_as(self.link_type) if self.link_type else None,
             "names": self.names or None,
@@ -99,8 +108,35 @@ class Settings:
         return json.dumps({name: value for name, value in chosen.items() if value is not None})
 
     def ports(self) -> PortRanges:
-        """The ephemeral ranges to hold the clients' ports against."""
-        return parse_port_ranges(self.port_range)
+        """The ephemeral ranges to hold the clients' ports against: stated by the user, else by a host's own kernel."""
+        stated = parse_port_ranges(self.port_range)
+        if not (hosts := self.hosts()):
+            return stated
+        from pcapwatch.host.truth import with_kernels
+
+        return with_kernels(stated, hosts)
+
+    def hosts(self) -> list[HostRecord]:
+        """What hosts' kernels said, in order of time; ``UsageError`` for a file that is no snapshot."""
+        if not self.host_snapshot:
+            return []
+        from pcapwatch.host.model import read_all
+        from pcapwatch.host.truth import records
+
+        return records(read_all(self.host_snapshot))
+
+    def with_hosts_read(self) -> Settings:
+        """The same with the snapshots' files read, so that each is read once; ``UsageError`` as `hosts`."""
+        if not self.host_snapshot:
+            return self
+        return replace(self, host_snapshot=tuple(host.snapshot for host in self.hosts()))
+
+    def _tables(self) -> list[dict[str, object]] | None:
+        if not (hosts := self.hosts()):
+            return None
+        from pcapwatch.host.truth import tables
+
+        return tables(hosts)
 
     def _states(self) -> dict[str, int | None] | None:
         if self.states_at_ns is None and self.states_every_ns is None:

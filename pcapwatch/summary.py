@@ -186,6 +186,8 @@ class PortFacts(TypedDict):
     held_peak_min: int
     held_peak_max: int
     held_peak_ns: int
+    held_at_end_min: int
+    held_at_end_max: int
     opened_peak_per_s: int
     opened_peak_ns: int
     reuse_gap: Distribution | None
@@ -317,7 +319,7 @@ class Occupancy(TypedDict):
 
 
 class LengthFacts(TypedDict):
-    """A TIME_WAIT length and where it comes from: ``flag``, ``evidence`` or ``default``."""
+    """A TIME_WAIT length and where it comes from: ``flag``, ``kernel``, ``evidence`` or ``default``."""
 
     low_ns: int
     high_ns: int
@@ -371,6 +373,30 @@ class StateCount(TypedDict):
     max: int
 
 
+class KernelFacts(TypedDict):
+    """One host's TIME_WAITs at one moment, as its kernel listed them and as the wire shows them.
+
+    ``only_kernel``: before_capture, after_capture, unproven, not_captured; ``only_wire``: certain, possible.
+    """
+
+    at_ns: int
+    kernel: int
+    wire: Band
+    both: int
+    only_kernel: Counts
+    only_wire: Counts
+    left_out: int
+    examples: list[KernelExample]
+
+
+class KernelExample(TypedDict):
+    """A socket that only one of both shows; ``kind``: a word of ``only_kernel``, or ``only_wire``."""
+
+    kind: str
+    own: str
+    peer: str
+
+
 class Summary(TypedDict):
     """What the whole capture says."""
 
@@ -379,6 +405,7 @@ class Summary(TypedDict):
     pairs: list[PairFacts]
     hosts: list[HostFacts]
     states: list[StateCount]
+    kernel: list[KernelFacts]
 
 
 def parse_summary(text: str) -> Summary:

@@ -38,6 +38,7 @@ def http(**facts: Any) -> dict[str, Any]:
 def ports(**facts: Any) -> dict[str, Any]:
     """A pair's port facts: one port, held once."""
     usual = {"distinct": 1, "even": 1, "low": 40000, "high": 40000, "held_peak_min": 1, "held_peak_max": 1}
+    usual |= {"held_at_end_min": 0, "held_at_end_max": 0}
     usual |= {"held_peak_ns": START, "opened_peak_per_s": 1, "opened_peak_ns": START, "reuses": 0, "client_recycled": 0}
     return {**usual, "reuse_gap": None, "outside": 0, "block": None, **facts}
 
@@ -144,7 +145,14 @@ def summary(pairs: list[dict[str, Any]], hosts: list[dict[str, Any]] | None = No
             key: sum(p[word].get(key, 0) for p in pairs) for key in sorted({k for p in pairs for k in p[word]})
         }
     totals |= {"closer_basis": {"acknowledged": totals["connections"]}, "time_wait_basis": {}, "race": {}}
-    made = {"capture": capture(), "totals": totals, "pairs": pairs, "hosts": hosts or [], "states": []} | parts
+    made = {
+        "capture": capture(),
+        "totals": totals,
+        "pairs": pairs,
+        "hosts": hosts or [],
+        "states": [],
+        "kernel": [],
+    } | parts
     return cast(Summary, made)
 
 

@@ -1,14 +1,16 @@
 //! The module `pcapwatch._engine`: conversion only.
 
+mod capture;
 mod column;
 mod connections;
 mod exchanges;
+mod live;
 
 use arrow_array::RecordBatchIterator;
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_schema::{ArrowError, Schema};
 use column::{Column, next_batch, schema};
-use pcapwatch_engine::capture::CaptureSet;
+use pcapwatch_engine::capture::stream::Replay;
 use pcapwatch_engine::engine::{self, Outcome};
 use pcapwatch_engine::ladder::{self, Target};
 use pcapwatch_engine::rows::{Merge, Row, Sorted};
@@ -37,7 +39,8 @@ create_exception!(
 struct Analysis {
     outcome: Arc<Outcome>,
     settings: Settings,
-    set: Mutex<CaptureSet>,
+    /// For a second look.
+    packets: Mutex<Box<dyn Replay>>,
 }
 
 #[pymethods]
@@ -69,8 +72,8 @@ impl Analysis {
         }
         let ladders = py
             .detach(|| {
-                let mut again = self.set.lock().unwrap_or_else(PoisonError::into_inner).replay(&self.settings)?;
-                ladder::draw(&mut again, &targets, &self.outcome, &self.settings)
+                let mut again = self.packets.lock().unwrap_or_else(PoisonError::into_inner).again(&self.settings)?;
+                ladder::draw(&mut *again, &targets, &self.outcome, &self.settings)
             })
             .map_err(source_error)?;
         serde_json::to_string(&ladders).map_err(|e| PyValueError::new_err(e.to_string()))
@@ -185,6 +188,10 @@ impl Pace {
     }
 }
 
+fn parse_settings(json: &str) -> PyResult<Settings> {
+    serde_json::from_str(json).map_err(|e| PyValueError::new_err(format!("settings: {e}")))
+}
+
 /// Reads `paths` as one capture. `settings_json` holds what differs from [`default_settings_json`]; `progress` is called
 /// at most ten times a second with bytes read, bytes in all (0 if unknown) and packets read; what it raises ends the analysis.
 #[pyfunction]
@@ -196,8 +203,7 @@ fn analyze(
     settings_json: &str,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Analysis> {
-    let settings: Settings =
-        serde_json::from_str(settings_json).map_err(|e| PyValueError::new_err(format!("settings: {e}")))?;
+    let settings = parse_settings(settings_json)?;
     let mut raised = None;
     let mut pace = Pace::default();
     let found = py.detach(|| {
@@ -214,7 +220,9 @@ fn analyze(
         engine::analyze(&paths, &settings, Some(&mut report))
     });
     match (found.map_err(source_error)?, raised) {
-        (Some((outcome, set)), _) => Ok(Analysis { outcome: Arc::new(outcome), settings, set: Mutex::new(set) }),
+        (Some((outcome, set)), _) => {
+            Ok(Analysis { outcome: Arc::new(outcome), settings, packets: Mutex::new(Box::new(set)) })
+        }
         (None, Some(error)) => Err(error),
         (None, None) => Err(PyKeyboardInterrupt::new_err(())),
     }
@@ -251,6 +259,12 @@ fn columns_json() -> PyResult<String> {
 /// Everything the module exports, once.
 #[pymodule]
 mod _engine {
+    #[pymodule_export]
+    use super::capture::{drop_privileges_json, interfaces_json};
+
+    #[pymodule_export]
+    use super::live::Live;
+
     #[pymodule_export]
     use super::{Analysis, SourceError, Table, analyze, columns_json, default_settings_json, transitions_json};
 

@@ -12,6 +12,7 @@
 
 mod collector;
 mod front;
+pub mod live;
 mod ranks;
 mod shard;
 mod workers;
@@ -25,7 +26,7 @@ use crate::ledger::summary::{CaptureFacts, Summary};
 use crate::ledger::{Finished, Lengths};
 use crate::record::{ConnectionRecord, Exchange};
 use crate::rows::Sorted;
-use crate::settings::Settings;
+use crate::settings::{HostTable, Settings};
 use crate::tcp::connection::Connection;
 use crate::tcp::state::Anomaly;
 use crate::tunnels::{TunnelNames, Tunnels};
@@ -70,23 +71,74 @@ impl Engine {
         }
     }
 
+    /// Lays what comes, and what was finished a moment ago (see `watched_hosts`), beside these tables from now on.
+    pub fn hold_against(&mut self, tables: &[HostTable]) {
+        for shard in &mut self.shards {
+            shard.collector.kernel.replace(tables);
+        }
+    }
+
     /// Nothing more will come. `capture` says what the files told of themselves.
     ///
     /// # Errors
     /// [`SourceError`] if rows did not fit into the temporary file.
     pub fn finish(mut self, capture: SetFacts) -> Result<Outcome, SourceError> {
-        let mut opened = RoaringTreemap::new();
-        let mut collector: Option<Collector> = None;
-        for mut shard in self.shards.drain(..) {
+        let shards = self.shards.drain(..).map(|mut shard| {
             shard.finish();
-            opened |= shard.opened;
-            match &mut collector {
-                None => collector = Some(shard.collector),
-                Some(all) => all.merge(shard.collector),
-            }
-        }
-        let mut collector = collector.unwrap_or_else(|| Collector::new(&self.settings));
-        let (mut facts, names) = self.front.into_facts();
+            (shard.collector, shard.opened)
+        });
+        let (collector, opened) = merged(shards, &self.settings);
+        let (facts, names) = self.front.into_facts();
+        Totals { collector, facts, names, opened }.conclude(capture, &self.settings, None)
+    }
+
+    /// What [`Engine::finish`] would make its answer of now, apart from rows: a copy, to be concluded elsewhere while
+    /// this goes on. It costs what the ledger and the connections in the tables cost to copy.
+    #[must_use]
+    pub fn provisional(&self) -> Totals {
+        let shards = self.shards.iter().map(|shard| (shard.provisional(&self.settings), shard.opened.clone()));
+        let (collector, opened) = merged(shards, &self.settings);
+        Totals { collector, facts: self.front.facts(), names: TunnelNames::default(), opened }
+    }
+}
+
+impl Engine {
+    /// Connections so far, those of them in the tables, and those ended for lack of room.
+    fn connections(&self) -> (u64, u64, u64) {
+        self.shards.iter().fold((0, 0, 0), |(opened, tracked, evicted), shard| {
+            (opened + shard.opened.len(), tracked + shard.tracked(), evicted + shard.collector.evicted)
+        })
+    }
+}
+
+fn merged(
+    shards: impl Iterator<Item = (Collector, RoaringTreemap)>,
+    settings: &Settings,
+) -> (Collector, RoaringTreemap) {
+    let mut shards = shards;
+    let (mut all, mut opened) = shards.next().unwrap_or_else(|| (Collector::new(settings), RoaringTreemap::new()));
+    for (collector, ordinals) in shards {
+        all.merge(collector);
+        opened |= ordinals;
+    }
+    (all, opened)
+}
+
+/// The facts of all shards, from which an answer is made.
+pub struct Totals {
+    collector: Collector,
+    facts: CaptureFacts,
+    names: TunnelNames,
+    opened: RoaringTreemap,
+}
+
+impl Totals {
+    /// The answer. What is over by `now_ns` is; without it, by the last packet.
+    ///
+    /// # Errors
+    /// [`SourceError`] if rows did not fit into the temporary file.
+    pub fn conclude(self, capture: SetFacts, settings: &Settings, now_ns: Option<i64>) -> Result<Outcome, SourceError> {
+        let Totals { mut collector, mut facts, names, opened } = self;
         facts.files = capture.files;
         facts.repeated_files = capture.repeated;
         facts.clock_steps_back = capture.clock_steps_back;
@@ -96,28 +148,20 @@ impl Engine {
         for (Anomaly(state, event), count) in std::mem::take(&mut collector.anomalies) {
             facts.anomalies.insert(format!("{state} {event}"), count);
         }
-        conclude(collector, facts, names, &opened, &self.settings)
+        let capture_end_ns = facts.last_ns.max(facts.last_ns.and(now_ns)).unwrap_or_default();
+        let opened = Ranks::from(&opened);
+        let connections = collector.connections.sorted().map_err(|error| rows_error(&error))?;
+        let exchanges = collector.exchanges.kept.sorted().map_err(|error| rows_error(&error))?;
+        let number_of = |ordinal| opened.number(ordinal);
+        let Finished { mut summary, lengths } = collector.ledger.finish(settings, facts, capture_end_ns, number_of);
+        if let Some(spans) = collector.spans {
+            summary.states = spans.finish(&lengths, capture_end_ns);
+        }
+        let span = summary.capture.first_ns.zip(summary.capture.last_ns);
+        summary.kernel = collector.kernel.finish(&lengths, span, capture_end_ns);
+        let tunnels = names.into_tunnels(collector.tunnels);
+        Ok(Outcome { summary, connections, tunnels, exchanges, lengths, capture_end_ns, opened })
     }
-}
-
-fn conclude(
-    collector: Collector,
-    facts: CaptureFacts,
-    names: TunnelNames,
-    opened: &RoaringTreemap,
-    settings: &Settings,
-) -> Result<Outcome, SourceError> {
-    let capture_end_ns = facts.last_ns.unwrap_or_default();
-    let opened = Ranks::from(opened);
-    let connections = collector.connections.sorted().map_err(|error| rows_error(&error))?;
-    let exchanges = collector.exchanges.kept.sorted().map_err(|error| rows_error(&error))?;
-    let number_of = |ordinal| opened.number(ordinal);
-    let Finished { mut summary, lengths } = collector.ledger.finish(settings, facts, number_of);
-    if let Some(spans) = collector.spans {
-        summary.states = spans.finish(&lengths, capture_end_ns);
-    }
-    let tunnels = names.into_tunnels(collector.tunnels);
-    Ok(Outcome { summary, connections, tunnels, exchanges, lengths, capture_end_ns, opened })
 }
 
 /// Rows that cannot be written or read again, in one line.

@@ -3,7 +3,8 @@
 //! The first look keeps no packets, but where each connection lies and what became of its TIME_WAITs. This one reads the
 //! packets of those asked for again, through the same state machines.
 
-use crate::capture::{Batch, CaptureSet, SourceError};
+use crate::capture::stream::Packets;
+use crate::capture::{Batch, SourceError};
 use crate::decode::{Flags, FlowKey, Header, NotAnalysed, Segment, decode_any};
 use crate::engine::{Engine, Outcome, Reader};
 use crate::http::{Sniff, sniff};
@@ -112,7 +113,7 @@ pub struct Wait {
 /// # Errors
 /// [`SourceError`] if a file cannot be read again.
 pub fn draw(
-    set: &mut CaptureSet,
+    set: &mut dyn Packets,
     targets: &[Target],
     outcome: &Outcome,
     settings: &Settings,
@@ -129,7 +130,9 @@ pub fn draw(
         let at = (header.file, header.frame);
         wanted.get(&header.key).is_some_and(|spans| spans.iter().any(|&(from, to)| from <= at && at <= to))
     };
-    let mut drawings: BTreeMap<u64, Drawing> = targets.iter().map(|t| (t.sight.ordinal, Drawing::default())).collect();
+    // By their first packets: where files are gone by now, those that are left are counted from another one on.
+    let mut drawings: BTreeMap<Place, Drawing> =
+        targets.iter().map(|t| (place(&t.sight.first), Drawing::default())).collect();
     let mut engine = Engine::new(&settings);
     let mut batch = Batch::default();
     let mut done = None;
@@ -151,7 +154,7 @@ pub fn draw(
                 };
                 let mask: Vec<bool> = batch.packets.iter().map(wanted).collect();
                 engine.feed_watching(&mut batch, Some(&mask), &mut |segment, connection| {
-                    if let Some(drawing) = drawings.get_mut(&connection.ordinal) {
+                    if let Some(drawing) = drawings.get_mut(&place(&connection.first)) {
                         drawing.add(segment, connection);
                     }
                 });
@@ -163,7 +166,7 @@ pub fn draw(
         }
     }
     let drawn = targets.iter().map(|target| {
-        let drawing = drawings.remove(&target.sight.ordinal).unwrap_or_default();
+        let drawing = drawings.remove(&place(&target.sight.first)).unwrap_or_default();
         drawing.finish(target, outcome)
     });
     Ok(drawn.collect())

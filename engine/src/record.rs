@@ -247,7 +247,8 @@ words! {
         Censored = "censored", /// This side never entered TIME_WAIT.
         NotEntered = "not_entered", /// A reset that may have ended it (rfc1337).
         PossiblyKilled = "possibly_killed", /// The evidence contradicts the host's length.
-        ModelRejected = "model_rejected" }
+        ModelRejected = "model_rejected", /// The kernel's own timer told its end.
+        Kernel = "kernel" }
 }
 
 words! {
@@ -409,6 +410,8 @@ pub struct TimeWaitFacts {
     pub possibly_killed: Option<Mark>,
     /// The ISN clock says that the host that came back is the same one (Linux, 64 ns ticks); `None` if not testable.
     pub same_host: Option<bool>,
+    /// When its timer runs out, as the host's kernel told while it ran; the clock and the tap are then the host's own.
+    pub kernel_end_ns: Option<i64>,
 }
 
 /// What a ClientHello names.

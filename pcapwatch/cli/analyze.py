@@ -27,6 +27,17 @@ FailOn = Annotated[
 ]
 
 
+HostSnapshot = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host-snapshot",
+        metavar="FILE",
+        help="What a host's kernel said (pcapwatch host -o FILE). Repeatable.",
+        show_default=False,
+    ),
+]
+
+
 def analyze(
     captures: options.Captures,
     output: options.Output = None,
@@ -36,6 +47,7 @@ def analyze(
     keep_duplicates: options.KeepDuplicates = False,
     time_wait: options.TimeWait = None,
     port_range: options.PortRange = None,
+    host_snapshot: HostSnapshot = None,
     fail_on: FailOn = None,
     names: options.Names = False,
     full_urls: options.FullUrls = False,
@@ -49,8 +61,7 @@ def analyze(
 
     Formats: txt, md, json. Example: pcapwatch analyze capture.pcap -o report.md -- tcp port 80
     """
-    if fail_on is not None and fail_on not in SEVERITIES:
-        raise UsageError(f"--fail-on {shown(fail_on)}: choose {', '.join(SEVERITIES)}")
+    check_level(fail_on)
     destinations = checked(output or [], format_, FORMATS)
     options.check_times([name for _, name in destinations], local=local, relative=relative)
     settings = Settings(
@@ -60,20 +71,33 @@ def analyze(
         keep_duplicates=keep_duplicates,
         time_wait=time_wait or (),
         port_range=port_range or (),
+        host_snapshot=host_snapshot or (),
         full_urls=full_urls,
         names=names,
         max_connections=max_connections,
         max_pairs=max_pairs,
-    )
+    ).with_hosts_read()
     settings.ports()  # a wrong range is said before the capture is read
     report = report_of(options.run(captures, settings), settings)
     clock = options.clock(report.quality.first_ns, local=local, relative=relative)
-    deliver(destinations, lambda name, width, colour: _rendered(report, name, clock, width, colour=colour))
-    if fail_on and any(SEVERITIES.index(f.severity) >= SEVERITIES.index(fail_on) for f in report.findings):
+    deliver(destinations, lambda name, width, colour: rendered(report, name, clock, width, colour=colour))
+    if fails(report, fail_on):
         raise typer.Exit(1)
 
 
-def _rendered(report: Report, name: str, clock: Clock, width: int, *, colour: bool) -> bytes:
+def fails(report: Report, level: str | None) -> bool:
+    """Whether a finding reaches the level of ``--fail-on``."""
+    return level is not None and any(SEVERITIES.index(f.severity) >= SEVERITIES.index(level) for f in report.findings)
+
+
+def check_level(level: str | None) -> None:
+    """``UsageError`` for a level that there is not."""
+    if level is not None and level not in SEVERITIES:
+        raise UsageError(f"--fail-on {shown(level)}: choose {', '.join(SEVERITIES)}")
+
+
+def rendered(report: Report, name: str, clock: Clock, width: int, *, colour: bool) -> bytes:
+    """The report in a format."""
     if name == "json":
         return report.to_json().encode()
     if name == "md":

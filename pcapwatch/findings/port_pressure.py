@@ -23,7 +23,7 @@ When it is wrong
     Short reuse gaps by themselves mean nothing: where the server closes first the client's ports are free at once,
     and this rule keeps silent. The range is assumed unless stated, and ports other destinations hold do not count.
     Behind a NAT several hosts share one address. A host that hands out ports in order fills a block of a large range:
-    state the range of each client with --port-range.
+    state the range of each client with --port-range, or read its kernel (pcapwatch host, --host-snapshot).
 
 Remedy
     Keep connections open; else let the server close, widen the range, add addresses, or tcp_tw_reuse on the client.
@@ -35,7 +35,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pcapwatch.findings import advice
-from pcapwatch.findings.assumptions import SECOND_NS, Assumptions, length_of, port_range_of, time_wait_of
+from pcapwatch.findings.assumptions import (
+    SECOND_NS,
+    Assumptions,
+    KnownHost,
+    length_of,
+    port_range_of,
+    time_wait_of,
+)
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.proxy_leg import client_hints
 from pcapwatch.findings.service import Service, services
@@ -69,6 +76,8 @@ class Pressure(NamedTuple):
     pace: float
     #: The client looks like Linux.
     linux: bool = True
+    #: What its kernel said.
+    host: KnownHost | None = None
 
     @property
     def held(self) -> tuple[int, int]:
@@ -77,8 +86,17 @@ class Pressure(NamedTuple):
 
     @property
     def limit_per_s(self) -> float:
-        """N/T: the most new connections per second that last when the client closes each."""
-        return self.ports.size * SECOND_NS / self.time_wait_ns
+        """N/T: the most new connections per second that last when the client closes each.
+
+        Where its kernel takes a TIME_WAIT again sooner (tcp_tw_reuse), N over that time.
+        """
+        return self.ports.size * SECOND_NS / max(self.held_ns, 1)
+
+    @property
+    def held_ns(self) -> int:
+        """How long a closed connection keeps its port."""
+        reuse_ns = self.host.reuse_ns if self.host else None
+        return self.time_wait_ns if reuse_ns is None else min(reuse_ns, self.time_wait_ns)
 
     @property
     def recycles(self) -> bool:
@@ -144,7 +162,8 @@ def pressure_of(summary: Summary, pair: PairFacts, assumptions: Assumptions) -> 
     pace = held * SECOND_NS / span if span >= PACE_SPAN_NS else 0.0
     facts = time_wait_of(summary, pair["client"])
     linux = bool(facts and facts["length"]["stack"] == "linux")
-    return Pressure(pair, port_range_of(pair, assumptions), length, source, held, pace, linux)
+    host = assumptions.kernels.get(pair["client"] or "")
+    return Pressure(pair, port_range_of(pair, assumptions), length, source, held, pace, linux, host)
 
 
 def severity_of(pressure: Pressure) -> Severity | None:
@@ -185,6 +204,8 @@ def _title(service: Service, pressure: Pressure) -> str:
         f"; {mean(pressure.limit_per_s)} per second is the most that lasts with a TIME_WAIT of "
         f"{duration(pressure.time_wait_ns)}"
     )
+    if pressure.held_ns < pressure.time_wait_ns:
+        title += f", of which connect() there waits {duration(pressure.held_ns)} (tcp_tw_reuse)"
     if (seconds := pressure.seconds_to_full) and not pressure.recycles:
         title += f": full after {mean(seconds)} s"
     return title + ("; the client recycles its own TIME_WAITs" if pressure.recycles else "")
@@ -247,6 +268,8 @@ def _numbers(service: Service, pressure: Pressure) -> dict[str, int | float | st
 
 def _finding(summary: Summary, service: Service, pressure: Pressure, severity: Severity) -> Finding:
     stated = "stated" if pressure.ports.stated else "assumed"
+    if pressure.ports.kernel:
+        stated = f"read from the kernel of {pressure.ports.kernel}"
     return Finding(
         code=CODE,
         name=NAME,
@@ -257,9 +280,9 @@ def _finding(summary: Summary, service: Service, pressure: Pressure, severity: S
         remedy=[
             *client_hints(summary, service),
             advice.SERVER_CLOSES,
-            advice.WIDER_RANGE,
+            *advice.wider_range(pressure.host),
             advice.MORE_ADDRESSES,
-            *([] if pressure.recycles else [advice.TW_REUSE]),
+            *([] if pressure.recycles else advice.tw_reuse(pressure.host)),
         ],
         verify=[
             f"on {service.clients}: {advice.count_time_waits(service.server_port, 'dport')}",

@@ -134,12 +134,16 @@ def _proven(host: Waiting) -> Iterator[str]:
 
 
 def _modelled(host: Waiting) -> Iterator[str]:
+    if told := host.basis.get("kernel", 0):
+        yield f"{count(told)} whose timer the host's kernel told"
     waiting = sum(host.basis.get(word, 0) for word in ("model", "censored", "lower_only"))
     low, high = host.length_ns
     span = bare_duration(low) if low == high else f"{bare_duration(low)} to {bare_duration(high)}"
-    source = {"flag": "stated by --time-wait", "evidence": "from this capture's evidence"}.get(
-        host.length_source, f"{_stack(host)}'s default, not measured"
-    )
+    source = {
+        "flag": "stated by --time-wait",
+        "kernel": "measured by its kernel's timers",
+        "evidence": "from this capture's evidence",
+    }.get(host.length_source, f"{_stack(host)}'s default, not measured")
     if waiting:
         yield f"{count(waiting)} whose end was not observed: {span} each ({source})"
 

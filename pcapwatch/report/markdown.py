@@ -8,6 +8,7 @@ from html import unescape
 
 from pcapwatch.findings.actions import actions, checks, do_not
 from pcapwatch.report.escape import markdown, markdown_code
+from pcapwatch.report.host_lines import host_lines
 from pcapwatch.report.http_lines import http_lines
 from pcapwatch.report.ladder import EXAMPLE_ROWS, ladder_lines
 from pcapwatch.report.lines import (
@@ -51,6 +52,7 @@ def _parts(report: Report, clock: Clock) -> Iterator[str]:
     elif report.quality.connections:
         yield _list("TIME_WAIT", [no_waiting_line(report)])
     yield _list("Ports", port_lines(report.ports, clock))
+    yield _list("Kernel", host_lines(report, clock))
     yield _list("HTTP", http_lines(report.persistence))
     yield _list("Races and aborts", trouble_lines(report.troubles))
     yield from _advice(report)

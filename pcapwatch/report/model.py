@@ -9,13 +9,16 @@ seconds when it ends in ``_s``; instants are ns since 1970 UTC.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from pcapwatch.summary import Summary
 
 Severity: TypeAlias = Literal["info", "notice", "warning", "critical"]
+
+#: Where in the capture's time a host's kernel was read; ``long_after``: when every TIME_WAIT of it must be over.
+Moment: TypeAlias = Literal["before", "during", "after", "long_after"]
 
 #: Least severe first; ``--fail-on LEVEL`` compares positions.
 SEVERITIES: tuple[Severity, ...] = ("info", "notice", "warning", "critical")
@@ -26,16 +29,21 @@ LINUX_PORTS = (32768, 60999)
 
 @dataclass(frozen=True, slots=True)
 class PortRange:
-    """A client's ephemeral ports, both ends included, and whether the user stated them."""
+    """A client's ephemeral ports, both ends included, and whether the user stated them.
+
+    kernel: the host whose own kernel stated them, ``None`` otherwise; reserved: ports inside that it never hands out.
+    """
 
     low: int = LINUX_PORTS[0]
     high: int = LINUX_PORTS[1]
     stated: bool = False
+    reserved: int = 0
+    kernel: str | None = None
 
     @property
     def size(self) -> int:
-        """How many ports the range holds."""
-        return self.high - self.low + 1
+        """How many ports the range holds, at least one."""
+        return max(self.high - self.low + 1 - self.reserved, 1)
 
 
 class PortRule(NamedTuple):
@@ -53,12 +61,14 @@ class PortRanges(NamedTuple):
 
     def of(self, address: str | None) -> PortRange:
         """The range of one host; ``stated`` says whether the user gave it."""
-        held = (rule.ports for rule in self.hosts if address and _holds(rule.hosts, address))
+        held = (rule.ports for rule in self.hosts if address and (rule.hosts == address or _holds(rule.hosts, address)))
         return next(held, self.ports)
 
 
-@cache
+@lru_cache(maxsize=1 << 16)
 def _holds(prefix: str, address: str) -> bool:
+    if "/" not in prefix:
+        return False
     from ipaddress import ip_address, ip_network  # few runs state a range by host
 
     host, network = ip_address(address), ip_network(prefix)
@@ -150,7 +160,8 @@ class Waiting(NamedTuple):
 class PortUse(NamedTuple):
     """Ephemeral ports of one (source, destination, destination port), the unit of the limit (semantics C).
 
-    held_peak: ports open or in a TIME_WAIT of the client's own, at once; sustainable_per_s: new connections a second
+    held_peak: ports open or in a TIME_WAIT of the client's own, at once; held_at_end: the same at the last packet;
+    sustainable_per_s: new connections a second
     that ``range`` allows if the client closes first, N / T with its TIME_WAIT length, ``None`` where that is unknown
     or it holds none; outside: distinct ports outside a stated range; block: a smaller range that the ports suggest.
     """
@@ -162,6 +173,7 @@ class PortUse(NamedTuple):
     both_parities: bool
     held_peak: tuple[int, int]
     held_peak_ns: int
+    held_at_end: tuple[int, int]
     opened_peak_per_s: int
     reuses: int
     client_recycled: int
@@ -230,6 +242,38 @@ class Example(NamedTuple):
     ladder: dict[str, Any] | None = None
 
 
+class HostTruth(NamedTuple):
+    """What one host's kernel said at one moment, beside what the wire shows of it then.
+
+    at_ns, moment: when, by its clock, and where in the capture's time that is; addresses: its own that occur in the
+    capture; overflows: TIME_WAITs that it did not make for want of buckets since ``overflows_since_ns``, ``None``
+    unknown; time_wait: sockets it listed; wire: certainly and possibly waiting by the wire, ``None`` where the moment
+    allows no comparison; only_kernel, only_wire: sockets by the engine's words (``KernelFacts``); examples: kind, the
+    host's end, the peer's.
+    """
+
+    name: str
+    netns: str | None
+    kernel: str
+    reader: str
+    at_ns: int
+    moment: Moment
+    addresses: tuple[str, ...]
+    states: dict[str, int]
+    sysctls: dict[str, str | None]
+    counters: dict[str, int]
+    overflows: int | None
+    overflows_since_ns: int | None
+    ports: PortRange | None
+    time_wait: int
+    wire: tuple[int, int] | None
+    both: int
+    only_kernel: dict[str, int]
+    only_wire: dict[str, int]
+    left_out: int
+    examples: tuple[tuple[str, str, str], ...]
+
+
 class Quality(NamedTuple):
     """What the capture is worth. concerns: what makes it say less than it seems; remarks: what is well."""
 
@@ -265,3 +309,4 @@ class Report:
     summary: Summary
     port_range: PortRange
     port_rules: tuple[PortRule, ...] = ()
+    host: tuple[HostTruth, ...] = ()

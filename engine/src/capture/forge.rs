@@ -56,6 +56,12 @@ pub fn pcap(packets: &[(u32, &[u8])]) -> Vec<u8> {
     out
 }
 
+/// Where each record of a little-endian pcap ends.
+pub fn record_ends(file: &[u8]) -> impl Iterator<Item = usize> {
+    let length = |at: usize| Some(u32::from_le_bytes(*file.get(at + 8..)?.first_chunk()?) as usize);
+    std::iter::successors(Some(24), move |&at| Some(at + 16 + length(at)?)).skip(1)
+}
+
 /// Any pcapng block: its body is padded to 32 bits.
 pub fn block(order: Order, kind: u32, body: &[u8]) -> Vec<u8> {
     let padded = body.len().next_multiple_of(4);

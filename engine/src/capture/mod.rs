@@ -26,14 +26,26 @@ mod error;
 mod facts;
 mod file;
 pub mod filter;
+#[cfg(target_os = "linux")]
+pub mod interface;
+#[cfg(unix)]
+pub mod interfaces;
 mod lz4;
 mod order;
+mod patience;
 mod pcap;
 mod pcapng;
+#[cfg(target_os = "linux")]
+pub mod privilege;
+pub mod recent;
 mod repeated;
+#[cfg(target_os = "linux")]
+pub mod ring;
 mod set;
 mod source;
+pub mod stream;
 mod window;
+pub mod write;
 
 #[cfg(test)]
 pub(crate) mod forge;
@@ -43,6 +55,7 @@ pub use facts::{CommentFacts, FileFacts, InterfaceFacts, NameFacts, PcapngFacts,
 pub use set::{CaptureSet, SetFacts};
 
 use crate::settings::Settings;
+use patience::Patience;
 use std::collections::BTreeMap;
 
 /// A data-link type as the capture file states it (<https://www.tcpdump.org/linktypes.html>).
@@ -107,11 +120,13 @@ struct Reading {
     link_types: BTreeMap<u32, u32>,
     /// Whether the names of name resolution blocks are kept.
     names: bool,
+    /// How long a stream that comes as it happens is waited for; `None`: until it ends.
+    patience: Option<Patience>,
 }
 
 impl Reading {
     fn new(settings: &Settings) -> Self {
-        Reading { link_types: settings.link_types.clone(), names: settings.names }
+        Reading { link_types: settings.link_types.clone(), names: settings.names, patience: None }
     }
 
     /// The link type to read an interface's packets as, and the first of its facts.

@@ -31,6 +31,8 @@ pub struct CaptureSet {
     bytes_total: u64,
     packets_read: Arc<AtomicU64>,
     landmarks: Vec<Landmark>,
+    /// The stream had nothing to give yet.
+    is_waiting: bool,
 }
 
 /// A place from which a set can be read on: where a batch began.
@@ -183,7 +185,8 @@ impl CaptureSet {
     pub fn next_batch(&mut self, batch: &mut Batch, max_packets: usize) -> Result<bool, SourceError> {
         batch.packets.clear();
         batch.first_ordinal = self.next_ordinal;
-        while batch.packets.is_empty() && self.current < self.members.len() {
+        self.is_waiting = false;
+        while batch.packets.is_empty() && self.current < self.members.len() && !self.is_waiting {
             self.note_landmark();
             self.fill(batch, max_packets.max(1))?;
         }
@@ -267,6 +270,7 @@ impl CaptureSet {
             bytes_total: 0,
             packets_read: Arc::default(),
             landmarks: Vec::new(),
+            is_waiting: false,
         })
     }
 
@@ -322,6 +326,7 @@ impl CaptureSet {
         let filled = file.fill(self.current as u32, &mut batch.packets, max_packets);
         self.filtered_packets += self.filter.retain(&mut batch.packets, |packet| file.bytes(packet));
         file.hand_over(&mut batch.data);
+        self.is_waiting = filled == Filled::Waiting;
         if filled == Filled::End {
             self.clock_steps_back += file.clock_steps_back();
             member.close();
@@ -469,6 +474,8 @@ fn no_captures(folder: &Path, files: usize) -> SourceError {
     let message = format!("no capture among the {files} files of this folder; give a pcap or pcapng file");
     SourceError::new(folder.to_string_lossy(), message)
 }
+
+mod live;
 
 #[cfg(test)]
 mod properties;

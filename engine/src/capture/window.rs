@@ -24,19 +24,39 @@ pub struct Window {
     /// Length of the last run taken, so that it can be put back.
     last: usize,
     is_pinned: bool,
+    /// The stream had nothing to give within its patience when it was last asked.
+    is_waiting: bool,
+    /// Bytes of the stream to pass over before the next that is read.
+    to_skip: u64,
 }
 
 impl Window {
     /// A window at the start of `stream`.
     #[must_use]
     pub fn new(stream: Box<dyn Read + Send>) -> Self {
-        Window { stream, buffer: Vec::new(), start: 0, end: 0, offset: 0, last: 0, is_pinned: false }
+        Window {
+            stream,
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            offset: 0,
+            last: 0,
+            is_pinned: false,
+            is_waiting: false,
+            to_skip: 0,
+        }
     }
 
     /// A window in the middle of a stream, whose next byte is at `offset`.
     #[must_use]
     pub fn at(stream: Box<dyn Read + Send>, offset: u64) -> Self {
         Window { offset, ..Window::new(stream) }
+    }
+
+    /// Whether the last [`Stop::Refill`] was for a stream that has nothing to give yet (see [`super::patience`]).
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.is_waiting
     }
 
     /// Offset in the (decompressed) stream of the next byte.
@@ -138,7 +158,17 @@ impl Window {
             return Err(Stop::Refill);
         }
         while length > 0 {
-            let here = self.peek(length.min(CHUNK as u64) as usize)?.len();
+            let here = match self.peek(length.min(CHUNK as u64) as usize) {
+                Ok(bytes) => bytes.len(),
+                Err(Stop::Refill) => {
+                    // What is there is passed over, the rest as soon as it comes.
+                    let here = self.end - self.start;
+                    self.advance(here);
+                    self.to_skip = length - here as u64;
+                    return Ok(true);
+                }
+                Err(stop) => return Err(stop),
+            };
             if here == 0 {
                 return Ok(false);
             }
@@ -146,6 +176,13 @@ impl Window {
             length -= here as u64;
         }
         Ok(true)
+    }
+
+    /// Passes over what an earlier [`Window::skip`] could not wait for.
+    fn skip_on(&mut self) -> Result<(), Stop> {
+        let length = std::mem::take(&mut self.to_skip);
+        self.skip(length)?;
+        if self.to_skip > 0 { Err(Stop::Refill) } else { Ok(()) }
     }
 
     fn advance(&mut self, length: usize) {
@@ -158,6 +195,9 @@ impl Window {
     fn fill(&mut self, length: usize) -> Result<(), Stop> {
         if self.is_pinned {
             return Err(Stop::Refill);
+        }
+        if self.to_skip > 0 {
+            self.skip_on()?;
         }
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -174,7 +214,12 @@ impl Window {
             match self.stream.read(free) {
                 Ok(count) => {
                     self.end += count;
+                    self.is_waiting = false;
                     return Ok(count);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.is_waiting = true;
+                    return Err(Stop::Refill);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {

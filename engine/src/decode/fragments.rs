@@ -256,6 +256,13 @@ impl Defragmenter {
         self.counts
     }
 
+    /// What [`Defragmenter::finish`] would say now.
+    #[must_use]
+    pub fn provisional(&self) -> FragmentCounts {
+        let waiting = self.queues.values().filter(|queue| !queue.is_ignored).count() as u64;
+        FragmentCounts { incomplete: self.counts.incomplete + waiting, ..self.counts }
+    }
+
     /// Takes one fragment that `packets` packets brought.
     fn add(&mut self, piece: &Piece<'_>, layers: &Layers, ts_ns: i64, packets: u64) -> Result<Whole, NotAnalysed> {
         let wire_len = checked_length(piece)?;

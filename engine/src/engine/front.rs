@@ -145,6 +145,12 @@ impl Front {
         }
     }
 
+    /// What was counted so far.
+    pub fn facts(&self) -> CaptureFacts {
+        let (fragments, unnamed_tunnel_packets) = (self.defragmenter.provisional(), self.names.unnamed_packets());
+        CaptureFacts { unnamed_tunnel_packets, fragments, ..self.packets.clone().into_facts() }
+    }
+
     /// What was counted.
     pub fn into_facts(mut self) -> (CaptureFacts, TunnelNames) {
         let fragments = self.defragmenter.finish();
@@ -157,7 +163,7 @@ impl Front {
 const MOST_OFFLOADERS: usize = 4096;
 
 /// Counts of packets, whatever became of them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Packets {
     facts: CaptureFacts,
     not_analysed: BTreeMap<NotAnalysed, u64>,

@@ -65,6 +65,20 @@ impl Shard {
         }
     }
 
+    /// Connections in the tables.
+    pub fn tracked(&self) -> u64 {
+        self.tables.iter().map(|table| table.len() as u64).sum()
+    }
+
+    /// What [`Shard::finish`] would have in its collector now, apart from rows.
+    pub fn provisional(&self, settings: &Settings) -> Collector {
+        let mut collector = self.collector.totals(settings);
+        for table in &self.tables {
+            table.provisional(&mut collector);
+        }
+        collector
+    }
+
     /// Nothing more will come.
     pub fn finish(&mut self) {
         for table in &mut self.tables {

@@ -14,7 +14,7 @@ use super::sniff::{Sniff, sniff};
 use crate::record::{ConnectionOption, HttpFacts, Mark, Protocol, Role};
 
 /// One connection's HTTP.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Conversation {
     connection: u64,
     max_head_bytes: usize,

@@ -44,7 +44,7 @@ pub enum Reading {
 }
 
 /// One direction.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Direction {
     /// What the next byte belongs to.
     pub reading: Reading,

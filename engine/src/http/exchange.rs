@@ -78,7 +78,7 @@ pub struct Answer {
 }
 
 /// The strings of an exchange, made only when someone wants exchanges.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Texts {
     method: Option<Box<str>>,
     host: Option<Box<str>>,
@@ -103,7 +103,7 @@ impl Texts {
 }
 
 /// One exchange under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Entry {
     pub request: Option<Message>,
     pub method: Method,
@@ -162,7 +162,7 @@ impl Entry {
 }
 
 /// The exchanges of a connection that are not finished, oldest first.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Pairing {
     entries: VecDeque<Entry>,
     /// How many at the front have had their response, or will not have it any more.

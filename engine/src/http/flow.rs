@@ -76,14 +76,14 @@ impl From<&Settings> for HttpLimits {
 
 /// The payload of one connection, both directions. Nothing is allocated before there is payload, nor once the payload
 /// is known to be something else than HTTP/1.x.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct HttpFlow {
     connection: u64,
     limits: HttpLimits,
     stage: Stage,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Stage {
     /// No payload yet.
     Unseen,
@@ -98,12 +98,12 @@ enum Stage {
 }
 
 /// First payload of each side while it is not known what it is.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Opening {
     sides: [Beginning; 2],
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Beginning {
     /// Bytes too few to tell, and where the first came from.
     bytes: Vec<u8>,

@@ -15,7 +15,7 @@ const SERVER_NAME: u16 = 0;
 const ALPN: u16 = 16;
 
 /// Collects a client's first bytes until its hello is whole.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct HelloReader {
     bytes: Vec<u8>,
     /// Bytes to have before looking again: what keeps a hello that drips in from being read each time.

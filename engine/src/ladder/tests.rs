@@ -1,4 +1,5 @@
 use super::*;
+use crate::capture::CaptureSet;
 use crate::engine::{analyze, read_all};
 use std::path::PathBuf;
 

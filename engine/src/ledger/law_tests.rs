@@ -52,7 +52,7 @@ pub fn plain(ordinal: u64) -> ConnectionRecord {
 }
 
 fn json(ledger: Ledger, settings: &Settings) -> String {
-    let finished = ledger.finish(settings, capture(), |ordinal| ordinal + 1);
+    let finished = ledger.finish(settings, capture(), END_NS, |ordinal| ordinal + 1);
     serde_json::to_string(&finished.summary).expect("a Summary is JSON")
 }
 
@@ -104,7 +104,7 @@ proptest! {
 
     #[test]
     fn rows_and_totals_agree_on_every_basis(settings in settings(), records in records()) {
-        let Finished { summary, lengths } = whole(&records, &settings).finish(&settings, capture(), |o| o);
+        let Finished { summary, lengths } = whole(&records, &settings).finish(&settings, capture(), END_NS, |o| o);
         let mut counted = summary::Counts::new();
         for record in records {
             for (side, address) in record.sides.iter().zip([record.client.0, record.server.0]) {
@@ -119,7 +119,7 @@ proptest! {
 
     #[test]
     fn pairs_and_hosts_hold_every_connection(settings in settings(), records in records()) {
-        let summary = whole(&records, &settings).finish(&settings, capture(), |o| o).summary;
+        let summary = whole(&records, &settings).finish(&settings, capture(), END_NS, |o| o).summary;
         let all = records.len() as u64;
         prop_assert_eq!(summary.totals.connections, all);
         prop_assert_eq!(summary.pairs.iter().map(|pair| pair.connections).sum::<u64>(), all);
@@ -136,12 +136,16 @@ fn old_silent_cases_are_put_together_without_showing() {
     let last = 20_000_u64;
     let many: Vec<ConnectionRecord> = (0..=last).map(|second| silent(second, START + second as i64 * SECOND)).collect();
     let capture = CaptureFacts { last_ns: Some(START + last as i64 * SECOND), ..CaptureFacts::default() };
-    let basis = whole(&many, &settings).finish(&settings, capture, |o| o).summary.totals.time_wait_basis;
+    let basis = whole(&many, &settings)
+        .finish(&settings, capture, START + last as i64 * SECOND, |o| o)
+        .summary
+        .totals
+        .time_wait_basis;
     // Linux: censored while younger than 65.2 s.
     assert_eq!((basis["censored"], basis["model"]), (66, last + 1 - 66));
 }
 
-fn silent(ordinal: u64, ts_ns: i64) -> ConnectionRecord {
+pub fn silent(ordinal: u64, ts_ns: i64) -> ConnectionRecord {
     let start = Mark::new(ts_ns, 1, 0);
     let mut record = ConnectionRecord { first: start, last: start, ..plain(ordinal) };
     record.sides[0].time_wait = Some(TimeWaitFacts {
@@ -156,6 +160,7 @@ fn silent(ordinal: u64, ts_ns: i64) -> ConnectionRecord {
         ended: None,
         possibly_killed: None,
         same_host: None,
+        kernel_end_ns: None,
     });
     record
 }

@@ -29,7 +29,8 @@ crate::words! {
     /// Where a length comes from.
     LengthSource { /// The user stated it.
         Flag = "flag", /// The population of this capture's TIME_WAITs proves it.
-        Evidence = "evidence", /// The stack's default.
+        Evidence = "evidence", /// The host's kernel told its timers.
+        Kernel = "kernel", /// The stack's default.
         Default = "default" }
 }
 
@@ -124,6 +125,8 @@ fn equal_above(difference: u128, width: u32, bits: u8) -> bool {
 pub enum Case {
     /// Ended exactly, by a reuse or a reset.
     Ended(TimeWaitEnd),
+    /// The kernel told when its timer runs out.
+    Kernel,
     /// A reset may have ended it and nothing was proven after.
     PossiblyKilled,
     /// Proven gone: the ages, ms.
@@ -155,6 +158,7 @@ impl Case {
         match (facts.ended, kill, facts.alive, facts.gone) {
             (Some((_, end)), ..) => Case::Ended(end),
             (None, Some(_), _, None) => Case::PossiblyKilled,
+            (None, None, _, None) if facts.kernel_end_ns.is_some() => Case::Kernel,
             (None, _, None, None) => Case::Silent(facts.possibly_restarted_ns.div_euclid(MS)),
             (None, _, Some(alive), None) => Case::Alive {
                 alive_ms: age_ms(alive.ts_ns, facts.possibly_restarted_ns),
@@ -181,6 +185,7 @@ impl Case {
         match self {
             Case::Ended(end) => (TimeWaitBasis::ObservedExact, end),
             Case::PossiblyKilled => (TimeWaitBasis::PossiblyKilled, unknown),
+            Case::Kernel => (TimeWaitBasis::Kernel, unknown),
             Case::Silent(restarted_ms) if censored(restarted_ms) => (TimeWaitBasis::Censored, unknown),
             // Silence proves no end: that its timer ran out is the model's word, so the cause stays unknown.
             Case::Silent(_) => (TimeWaitBasis::Model, unknown),
@@ -223,8 +228,12 @@ pub struct Estimate {
 pub fn estimate(facts: &TimeWaitFacts, length: &Length, capture_end_ns: i64) -> Estimate {
     let (basis, end) = Case::of(facts).judge(length, capture_end_ns);
     let age = |at_ns: i64| at_ns.saturating_sub(facts.start.ts_ns);
-    let model_low_ns = age(facts.restarted_ns).saturating_add(length.low_ns);
-    let model_high_ns = age(facts.possibly_restarted_ns).saturating_add(length.high_ns);
+    let told = facts.kernel_end_ns.filter(|_| basis == TimeWaitBasis::Kernel).map(age);
+    let model_low_ns = told.unwrap_or_else(|| age(facts.restarted_ns).saturating_add(length.low_ns));
+    let model_high_ns = match told {
+        Some(ends) => ends.saturating_add(super::kernel::TIMER_SLACK_NS),
+        None => age(facts.possibly_restarted_ns).saturating_add(length.high_ns),
+    };
     let exact = facts.ended.map(|(mark, _)| age(mark.ts_ns));
     let lower_ns = exact.or(facts.alive.map(|mark| age(mark.ts_ns)));
     let upper_ns = exact.or(facts.gone.map(|mark| age(mark.ts_ns)));

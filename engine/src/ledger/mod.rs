@@ -16,6 +16,7 @@ pub mod hosts;
 pub mod idle;
 pub mod instants;
 pub mod kept;
+pub mod kernel;
 mod lengths;
 pub mod pairs;
 pub mod persistence;
@@ -87,9 +88,14 @@ impl Ledger {
         self.hosts.merge(other.hosts);
     }
 
-    /// The Summary. `number_of` gives the contract's number of a connection by its ordinal.
-    pub fn finish(self, settings: &Settings, capture: CaptureFacts, number_of: impl Fn(u64) -> u64) -> Finished {
-        let end_ns = capture.last_ns.unwrap_or_default();
+    /// The Summary, as it is at `end_ns`. `number_of` gives the contract's number of a connection by its ordinal.
+    pub fn finish(
+        self,
+        settings: &Settings,
+        capture: CaptureFacts,
+        end_ns: i64,
+        number_of: impl Fn(u64) -> u64,
+    ) -> Finished {
         let (hosts, other_hosts) = self.hosts.sorted();
         let other = other_hosts.clone().unwrap_or_default().length(settings, None);
         let known: HashMap<Address, Length> = hosts.iter().map(|(a, h)| (*a, h.length(settings, Some(*a)))).collect();

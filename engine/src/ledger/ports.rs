@@ -102,7 +102,8 @@ impl Ports {
     /// What the Summary tells. For one client, no more ports are ever held than distinct ones were seen.
     #[must_use]
     pub fn finish(&self, one_client: bool, length: &Length, end_ns: i64) -> PortFacts {
-        let held = peak(&self.held.finish(length, end_ns));
+        let held = self.held.finish(length, end_ns);
+        let (held, last) = (peak(&held), held.last().copied().unwrap_or_default());
         let inside = self.distinct.iter().filter(|&port| self.is_inside(port));
         let (used, even) = inside.fold((0, 0), |(n, even), port| (n + 1_u32, even + u32::from(port % 2 == 0)));
         let most = if one_client { u64::from(used) } else { u64::MAX };
@@ -117,6 +118,8 @@ impl Ports {
             held_peak_min: held.min.min(most),
             held_peak_max: held.max.min(most),
             held_peak_ns: held.ns,
+            held_at_end_min: last.min.min(most),
+            held_at_end_max: last.max.min(most),
             opened_peak_per_s,
             opened_peak_ns,
             reuse_gap: self.reuse_gap.distribution(),

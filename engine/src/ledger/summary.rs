@@ -24,6 +24,8 @@ pub struct Summary {
     pub hosts: Vec<HostFacts>,
     /// Socket states at the instants asked for.
     pub states: Vec<StateCount>,
+    /// The tables of the hosts' kernels that the settings held, in their order, beside the wire.
+    pub kernel: Vec<KernelFacts>,
 }
 
 /// Files, span, quality.
@@ -178,6 +180,10 @@ pub struct PortFacts {
     pub held_peak_max: u64,
     /// When.
     pub held_peak_ns: i64,
+    /// Ports held at the last packet, proven part.
+    pub held_at_end_min: u64,
+    /// The same with modelled TIME_WAITs counted as still held.
+    pub held_at_end_max: u64,
     /// Connections opened in the busiest whole second.
     pub opened_peak_per_s: u64,
     /// When.
@@ -443,4 +449,36 @@ pub struct StateCount {
     pub min: u64,
     /// Modelled most.
     pub max: u64,
+}
+
+/// One host's TIME_WAITs at one moment, as its kernel listed them and as the wire shows them.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct KernelFacts {
+    /// When the table was read, ns since 1970 UTC.
+    pub at_ns: i64,
+    /// Sockets in TIME_WAIT by the kernel.
+    pub kernel: u64,
+    /// By the wire: certainly, and possibly.
+    pub wire: (u64, u64),
+    /// Sockets that both show.
+    pub both: u64,
+    /// Sockets that only the kernel shows: `before_capture`, `after_capture`, `unproven`, `not_captured`.
+    pub only_kernel: Counts,
+    /// Sockets that only the wire shows: `certain`, or `possible` where the model's end may have passed.
+    pub only_wire: Counts,
+    /// TIME_WAITs of the wire that were too many to be looked at.
+    pub left_out: u64,
+    /// A few of each kind.
+    pub examples: Vec<KernelExample>,
+}
+
+/// A socket that only one of both shows.
+#[derive(Clone, Debug, Serialize)]
+pub struct KernelExample {
+    /// The word of `only_kernel`, or `only_wire`.
+    pub kind: &'static str,
+    /// The host's end.
+    pub own: String,
+    /// The peer's.
+    pub peer: String,
 }

@@ -20,7 +20,7 @@ use crate::record::{
 use crate::settings::Settings;
 
 /// One incarnation of a 4-tuple.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Connection<P> {
     /// Position of its first packet over the whole capture.
     pub ordinal: u64,

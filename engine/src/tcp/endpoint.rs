@@ -64,7 +64,7 @@ const DUPLICATE_WINDOW: u32 = (1_000_000 >> UNIT_BITS) + 1;
 const UNIT_BITS: u32 = 10;
 
 /// One side of a connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Endpoint {
     /// The bytes it sent.
     pub stream: Stream,

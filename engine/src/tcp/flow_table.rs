@@ -207,6 +207,30 @@ impl<P: Payload> FlowTable<P> {
         }
     }
 
+    /// Connections in it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// What [`FlowTable::finish`] would say now, without ending anything.
+    pub fn provisional(&self, sink: &mut P::Sink)
+    where
+        P: Clone,
+    {
+        for slot in &self.slots {
+            if let Some(connection) = &slot.connection {
+                connection.clone().finish(sink);
+            }
+        }
+    }
+
     /// Finishes everything.
     pub fn finish(&mut self, sink: &mut P::Sink) {
         self.expire(i64::MAX, sink);

@@ -54,7 +54,7 @@ pub struct Pushed {
 }
 
 /// A run of bytes beyond a hole.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Kept {
     seq: u32,
     /// Length on the wire; `bytes` may be shorter.
@@ -65,7 +65,7 @@ struct Kept {
 }
 
 /// Runs beyond the first hole: disjoint, ascending.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Held {
     runs: VecDeque<Kept>,
     bytes: usize,
@@ -109,7 +109,7 @@ impl<'a> Run<'a> {
 }
 
 /// Reassembly of one direction. 32 bytes while there is no hole.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Stream {
     next: u32,
     acked: u32,

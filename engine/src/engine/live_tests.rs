@@ -1,0 +1,73 @@
+use super::*;
+use crate::capture::stream::StreamSource;
+use crate::engine::analyze;
+use std::path::PathBuf;
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures")).join(name).join("capture.pcap")
+}
+
+fn follow(path: PathBuf, follow: bool) -> Live {
+    let settings = Settings::default();
+    let opened = settings.clone();
+    let open = move || Ok(Box::new(StreamSource::open(&[path], &opened, follow, None)?) as Box<dyn Source>);
+    Live::start(Box::new(open), &settings).unwrap()
+}
+
+fn told(outcome: &Outcome) -> String {
+    serde_json::to_string_pretty(&outcome.summary).unwrap()
+}
+
+/// The same packets give the same answer, whether they are read from a file or taken as they come.
+#[test]
+fn live_says_what_analyze_says() {
+    for name in ["reuse-at-ages", "proxy-both-legs", "abort-by-server", "vxlan-fragments"] {
+        let (expected, _) = analyze(&[fixture(name)], &Settings::default(), None).unwrap().unwrap();
+        let live = follow(fixture(name), false);
+        while live.wait(Duration::from_secs(1)).unwrap() {}
+        assert_eq!(live.counters().packets, expected.summary.capture.packets);
+        let snapshot = live.snapshot().unwrap();
+        assert_eq!(snapshot.outcome.summary.totals.connections, expected.summary.totals.connections, "{name}");
+        assert_eq!(told(&live.finish().unwrap().outcome), told(&expected), "{name}");
+    }
+}
+
+/// A snapshot in the middle ends nothing: what comes after it is added, and the answer is that of the whole.
+#[test]
+fn a_snapshot_changes_nothing_and_says_what_a_capture_that_ended_there_would() {
+    let whole = std::fs::read(fixture("reuse-at-ages")).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let half = crate::capture::forge::record_ends(&whole).nth(39).unwrap();
+    std::fs::write(file.path(), &whole[..half]).unwrap();
+    let (expected, _) = analyze(&[file.path().to_owned()], &Settings::default(), None).unwrap().unwrap();
+    let live = follow(file.path().to_owned(), true);
+    while live.counters().packets < 40 {
+        assert!(live.wait(Duration::from_millis(10)).unwrap(), "a file that is followed is not over");
+    }
+    let now = live.snapshot().unwrap().outcome.summary;
+    assert_eq!(now.totals.close, expected.summary.totals.close);
+    assert_eq!(now.hosts.len(), expected.summary.hosts.len());
+    std::io::Write::write_all(&mut std::fs::OpenOptions::new().append(true).open(file.path()).unwrap(), &whole[half..])
+        .unwrap();
+    let (expected, _) = analyze(&[file.path().to_owned()], &Settings::default(), None).unwrap().unwrap();
+    while live.counters().packets < expected.summary.capture.packets {
+        live.wait(Duration::from_millis(10)).unwrap();
+    }
+    assert_eq!(told(&live.finish().unwrap().outcome), told(&expected));
+}
+
+/// Who asks before the first byte came is answered: there is nothing yet.
+#[test]
+fn a_silent_pipe_can_be_asked_and_left() {
+    let (gate, opened) = channel::<()>();
+    let open = move || {
+        let _ = opened.recv();
+        Err(SourceError::new("-", "over"))
+    };
+    let live = Live::start(Box::new(open), &Settings::default()).unwrap();
+    assert!(live.wait(Duration::from_millis(10)).unwrap());
+    assert_eq!(live.snapshot().unwrap().outcome.summary.capture.packets, 0);
+    assert_eq!(live.finish().unwrap().outcome.summary.capture.packets, 0);
+    drop(gate);
+    assert!(live.wait(Duration::from_secs(9)).unwrap_err().to_string().contains("over"));
+}

@@ -1,0 +1,1 @@
+"""Live: the same answer while it happens."""

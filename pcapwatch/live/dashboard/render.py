@@ -1,0 +1,182 @@
+"""A moment as the lines of a screen. Pure: the same moment, view and size give the same lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pcapwatch.findings.wording import count, counted, mean
+from pcapwatch.live.dashboard.canvas import Line, Piece, fitted, line, painted, piece
+from pcapwatch.live.dashboard.pages import page_lines
+from pcapwatch.live.dashboard.sections import (
+    band_area,
+    clock,
+    closer_section,
+    finding_section,
+    persistence_section,
+    port_section,
+    waiting_hosts,
+    waiting_section,
+)
+from pcapwatch.live.dashboard.trail import rates
+from pcapwatch.live.dashboard.view import View
+from pcapwatch.live.moment import Counters, Moment
+from pcapwatch.report.wrap import wrapped
+
+#: The sections of the overview with their share of rows, the dearest first: a small screen keeps those.
+_SECTIONS: tuple[tuple[Callable[[Moment, View, int, int], list[Line]], int], ...] = (
+    (closer_section, 4),
+    (waiting_section, 3),
+    (finding_section, 3),
+    (port_section, 2),
+    (persistence_section, 3),
+)
+#: The order in which they are shown.
+_ORDER = (0, 1, 3, 4, 2)
+_WAITING = 1
+#: Lines that an area takes, with its heading, and most rows of it.
+_LEAST_AREA, _MOST_AREA = 4, 10
+#: Below this there is nothing but one line.
+_LEAST = (20, 4)
+#: A capture without packets for so long says so: what it shows is as old as the last packet.
+_SILENT_S = 3.0
+
+
+def render(moment: Moment, view: View, width: int, height: int) -> list[str]:
+    """Exactly ``height`` lines of at most ``width`` columns."""
+    if width < _LEAST[0] or height < _LEAST[1]:
+        lines = [line(f"{moment.source}: {count(moment.counters.packets)} packets")]
+    else:
+        lines = _screen(moment, view, width, height)
+    blank: list[Line] = [()] * (height - len(lines))
+    return [painted(one, width, colour=view.colour) for one in (*lines, *blank)[:height]]
+
+
+def _screen(moment: Moment, view: View, width: int, height: int) -> list[Line]:
+    head = [_title(moment, view, width), _losses(moment.counters)]
+    room, below = height - len(head) - 1, False
+    if view.page == "overview":
+        body = _overview(moment, view, width, room)
+    else:
+        whole = page_lines(moment, view, width, room)
+        body = _scrolled(whole, view.offset, room)
+        below = bool(whole) and body[-1:] != whole[-1:]
+    body += [()] * (room - len(body))
+    return [*head, *body[:room], _footer(view, width, more=below)]
+
+
+def _title(moment: Moment, view: View, width: int) -> Line:
+    counters, pace = moment.counters, rates(view.trail)
+    parts = [f"{moment.source}", clock(counters.elapsed_s), counted(counters.packets, "packet")]
+    if pace:
+        parts += [f"{mean(pace.packets)}/s", bits(pace.bytes * 8), f"{mean(pace.connections)} new connections/s"]
+    if (silent := _silent_s(moment)) >= _SILENT_S:
+        parts.insert(3, f"silent {clock(silent)}")
+    text = "  ".join(parts)
+    if view.paused:
+        return piece("PAUSED", "bar"), piece(f"  {text}", "bold")
+    del width
+    return line(text, "bold")
+
+
+def _silent_s(moment: Moment) -> float:
+    last = moment.counters.last_ns
+    return moment.at.timestamp() - last / 1e9 if last is not None else 0.0
+
+
+def bits(per_s: float) -> str:
+    """``98.1 Mbit/s``; decimal, as interfaces count."""
+    for size, unit in ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")):
+        if per_s >= size:
+            return f"{mean(per_s / size)} {unit}"
+    return f"{mean(per_s)} bit/s"
+
+
+def _losses(counters: Counters) -> Line:
+    """Never hidden: what the kernel, the ring and the limits on memory cost, and what is written."""
+    told = []
+    if counters.kernel_drops:
+        told.append(f"{counted(counters.kernel_drops, 'packet')} dropped by the kernel")
+    if counters.ring_losses:
+        told.append(f"the ring was full {counted(counters.ring_losses, 'time')}")
+    if counters.evicted_connections:
+        told.append(f"{counted(counters.evicted_connections, 'connection')} evicted")
+    if counters.interface_down:
+        told.append(f"interface down {counted(counters.interface_down, 'time')}")
+    written = counters.written
+    if written.error:
+        told.append(f"not written: {written.error}")
+    unknown = counters.kernel_drops is None
+    calm = "drops unknown: this source tells none" if unknown else "nothing dropped, nothing evicted"
+    lost = piece("! " + "; ".join(told), "red") if told else piece(calm, "dim")
+    if not written.files:
+        return (lost,)
+    size = f"; writing {counted(written.files, 'file')}, {written.bytes / 1e6:,.1f} MB"
+    return lost, piece(size, "dim")
+
+
+def _overview(moment: Moment, view: View, width: int, room: int) -> list[Line]:
+    lines: list[Line] = []
+    if room >= 12:
+        folded = wrapped(piece(moment.report.verdict).text, width)
+        most = 1 if room < 17 else 2 if room < 30 else 4
+        cut = [*folded[: most - 1], fitted(" ".join(folded[most - 1 :]), width)] if len(folded) > most else folded
+        lines += [(Piece(text, "yellow" if moment.report.findings else ""),) for text in cut]
+    return [*lines, *_sections(moment, view, width, room - len(lines))]
+
+
+def _sections(moment: Moment, view: View, width: int, room: int) -> list[Line]:
+    gaps = 1 if room >= 34 else 0
+    rows = _shares(room - gaps * len(_SECTIONS))
+    drawn = [
+        section(moment, view, width, most) if most else [] for (section, _), most in zip(_SECTIONS, rows, strict=True)
+    ]
+    # What a section did not need is given to those that have more to show, in order of dearness.
+    spare = room - gaps * len(_SECTIONS) - sum(map(len, drawn))
+    for index, (section, _) in enumerate(_SECTIONS):
+        if spare > 0 and drawn[index]:
+            grown = section(moment, view, width, rows[index] + spare)
+            spare -= len(grown) - len(drawn[index])
+            drawn[index] = grown
+    if (hosts := waiting_hosts(moment, view)) and spare >= _LEAST_AREA:
+        drawn[_WAITING] = [*drawn[_WAITING], *band_area(hosts[0], moment, width, min(spare - 1, _MOST_AREA))]
+    return [one for index in _ORDER for one in ([()] * (gaps if drawn[index] else 0) + drawn[index])]
+
+
+def _shares(room: int) -> list[int]:
+    """Rows beside the heading of each section: 0 where it is left out."""
+    rows = [0] * len(_SECTIONS)
+    for index in range(len(_SECTIONS)):
+        if room >= 2:
+            rows[index], room = 1, room - 2
+    while room > 0 and all(rows):
+        before = room
+        for index, (_, weight) in enumerate(_SECTIONS):
+            give = min(max(weight - 1, 1), room)
+            rows[index], room = rows[index] + give, room - give
+        if room == before:
+            break
+    return rows
+
+
+def _scrolled(lines: Sequence[Line], offset: int, room: int) -> list[Line]:
+    """As many lines as fit, from the offset on, which never leaves the last page."""
+    first = min(offset, max(len(lines) - room, 0))
+    return list(lines[first : first + room])
+
+
+def _footer(view: View, width: int, *, more: bool) -> Line:
+    if view.typing:
+        return piece("filter: ", "bold"), piece(f"{view.filter}█  enter keeps it, esc clears it")
+    if view.message:
+        return line(view.message, "bold")
+    if view.page in ("ladder", "help"):
+        keys = (
+            ("↓ more  " if more else "")
+            + "esc back  ↑↓ scroll"
+            + ("  ←→ other example" if view.page == "ladder" else "")
+        )
+        return line(keys, "dim")
+    filtered = (f"filter {view.filter}  " if view.filter else "") + ("↓ more  " if more else "")
+    keys = "q quit  ? help  0-6 pages  s sort  / filter  p pause  l ladder  w report"
+    short = "q quit  ? help  0-6 pages"
+    return piece(filtered, "cyan"), piece(keys if len(filtered + keys) <= width else short, "dim")

@@ -1,0 +1,71 @@
+"""What is known at one moment of a live capture: counters and a provisional report. Plain data, drawn and exported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from pcapwatch.analysis import Report
+    from pcapwatch.host.watch import HostMoment
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What `--write` has put on the disk. ``error``: why it stopped, one line; ``None`` while all is well."""
+
+    files: int = 0
+    bytes: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """The engine's ``counters_json``: totals since the capture began, so they never fall.
+
+    packets, bytes: analysed (bytes as on the wire); kernel_packets, kernel_drops: the socket's own statistics, ``None``
+    where the source does not tell; ring_losses: how often the whole ring was full; evicted_connections: ended early by
+    the limit on memory; written: by `--write`; first_ns, last_ns: capture times of the first and the last packet, ns
+    since 1970 UTC, ``None`` before any; elapsed_s: since the capture began; interface_down: how often the interface
+    went down; connections: seen; tracked_connections: in memory; snapshot_pause_s: how long the last report stopped
+    capturing.
+    """
+
+    packets: int = 0
+    bytes: int = 0
+    kernel_packets: int | None = None
+    kernel_drops: int | None = None
+    ring_losses: int = 0
+    evicted_connections: int = 0
+    written: Written = Written()
+    first_ns: int | None = None
+    last_ns: int | None = None
+    elapsed_s: float = 0.0
+    interface_down: int = 0
+    connections: int = 0
+    tracked_connections: int = 0
+    snapshot_pause_s: float = 0.0
+
+
+def parse_counters(value: dict[str, Any]) -> Counters:
+    """The object of ``counters_json`` as Counters."""
+    written = value.get("written") or {}
+    return Counters(**{**value, "written": Written(**written)})
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One moment: ``report`` is what `analyze` would say if the capture ended now; ``host`` is the kernel's own truth.
+
+    at: in UTC; source: what is captured, as the user named it; previous: the counters of the moment before, ``None`` at
+    the first.
+    """
+
+    at: datetime
+    source: str
+    counters: Counters
+    previous: Counters | None
+    report: Report
+    host: HostMoment | None = None
