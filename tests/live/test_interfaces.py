@@ -34,6 +34,8 @@ pytestmark = [
 def lab(tmp_path: Path) -> Iterator[Lab]:
     """A client and a server, 10.77.1.1 and 10.77.1.2, with nginx on the latter."""
     with Lab(Scenario("live", lambda _: None, ""), tmp_path / "lab", f"pwlive{os.getpid()}") as made:
+        for host in (made.client, made.server):
+            host.sysctl("tcp_max_tw_buckets", 262_144)
         start_nginx(made, made.server, 'location / { return 200 "hello"; }')
         yield made
 
