@@ -169,8 +169,8 @@ impl Totals {
         if let Some(spans) = collector.spans {
             summary.states = spans.finish(&lengths, capture_end_ns);
         }
-        let span = summary.capture.first_ns.map(|first_ns| (first_ns, capture_end_ns));
-        summary.kernel = collector.kernel.finish(&lengths, span);
+        let span = summary.capture.first_ns.zip(summary.capture.last_ns);
+        summary.kernel = collector.kernel.finish(&lengths, span, capture_end_ns);
         let tunnels = names.into_tunnels(collector.tunnels);
         Ok(Outcome { summary, connections, tunnels, exchanges, lengths, capture_end_ns, opened })
     }
