@@ -119,6 +119,24 @@ class Live:
             ValueError: As for `analyze`.
         """
 
+    @staticmethod
+    def open_interface(options_json: str, settings_json: str, most_packets: int | None = None) -> Live:
+        """Begin with an interface of this machine (Linux), which is open when this returns.
+
+        Args:
+            options_json: One JSON object: `ring` (`interface`, `any` for all; `snaplen`, `ring_bytes`,
+                `block_timeout_ms`, `promiscuous`, `fanout`: `{"group", "mode"}` or null, `netns`: name or path or null,
+                `filter` and `filter_here`: programs that run in the kernel, and here), `write` (`folder`,
+                `rotate_bytes`, `keep`, `interface`, `filter`: text; or null), `drop_privileges`: give up all rights of
+                this process's caller once the interface is open.
+            settings_json: As for `open_stream`; its filter is for reading what was written.
+            most_packets: Take no more than these.
+
+        Raises:
+            SourceError: There is no such interface, or no right to capture: the message says what to do.
+            ValueError: As for `analyze`, of either object.
+        """
+
     def run(self, seconds: float) -> bool:
         """Wait while packets are taken; releases the GIL and looks at signals ten times a second.
 
@@ -126,7 +144,7 @@ class Live:
             `False` once there is no more to come, at once.
 
         Raises:
-            SourceError: What cannot be opened, is no capture, or ended before its time. What was taken can be asked for.
+            SourceError: It cannot be opened, is no capture, or ended before its time; what was taken can be asked for.
             ValueError: `seconds` is negative or no number.
             KeyboardInterrupt: SIGINT came (in the main thread), or what a signal handler raised.
         """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pcapwatch.report.model import Report
+    from pcapwatch.analysis import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,11 @@ class Counters:
     """The engine's ``counters_json``: totals since the capture began, so they never fall.
 
     packets, bytes: analysed (bytes as on the wire); kernel_packets, kernel_drops: the socket's own statistics, ``None``
-    where the source does not tell; ring_losses: how often the whole ring was full; connections: seen; tracked_connections:
-    in memory; snapshot_pause_s: how long the last report stopped capturing; evicted_connections: ended early by the limit on memory; written: by `--write`;
-    first_ns, last_ns: capture times of the first and the last packet, ns since 1970 UTC, ``None`` before any;
-    elapsed_s: since the capture began; interface_down: how often the interface went down.
+    where the source does not tell; ring_losses: how often the whole ring was full; evicted_connections: ended early by
+    the limit on memory; written: by `--write`; first_ns, last_ns: capture times of the first and the last packet, ns
+    since 1970 UTC, ``None`` before any; elapsed_s: since the capture began; interface_down: how often the interface
+    went down; connections: seen; tracked_connections: in memory; snapshot_pause_s: how long the last report stopped
+    capturing.
     """
 
     packets: int = 0

@@ -1,4 +1,4 @@
-"""Moments of real captures: what a live session would have known at instants of it, from reports on its first packets."""
+"""Moments of real captures: what a live session would have known, from reports on their first packets."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ def records(capture: bytes) -> list[tuple[int, int, int]]:
 
 
 def moments(capture: Path, folder: Path, parts: int) -> list[Moment]:
-    """The capture in ``parts`` equal parts of its packets: a moment after each."""
+    """The capture's span in ``parts`` equal parts: a moment after each."""
     data = capture.read_bytes()
     packets = records(data)
+    start_ns, end_ns = packets[0][0], max(ns for ns, _, _ in packets)
     made: list[Moment] = []
     for part in range(1, parts + 1):
-        seen = packets[: max(len(packets) * part // parts, 1)]
+        until_ns = start_ns + (end_ns - start_ns) * part // parts
+        seen = packets[: sum(ns <= until_ns for ns, _, _ in packets)]
         prefix = folder / f"{part}.pcap"
         prefix.write_bytes(data[: seen[-1][2]])
         made.append(_moment(prefix, seen, made[-1].counters if made else None))
@@ -45,6 +47,7 @@ def _moment(prefix: Path, seen: list[tuple[int, int, int]], previous: Counters |
         packets=len(seen),
         bytes=sum(size for _, size, _ in seen),
         kernel_packets=len(seen),
+        kernel_drops=0,
         first_ns=first_ns,
         last_ns=last_ns,
         elapsed_s=(last_ns - first_ns) / 1e9,

@@ -26,6 +26,8 @@ mod error;
 mod facts;
 mod file;
 pub mod filter;
+#[cfg(target_os = "linux")]
+pub mod interface;
 #[cfg(unix)]
 pub mod interfaces;
 mod lz4;

@@ -1,9 +1,10 @@
 """The terminal dashboard of ``pcapwatch live``: a moment as a screen, redrawn where it changed.
 
-Drawn by hand on `rich.cells`, which the package has: measured by ``python -m bench.startup``, it loads in a fraction of what
-rich's Live (no keys) and Textual take, and sends only the columns that changed, which matters over ssh.
+Drawn by hand on `rich.cells`, which the package has anyway: rich's Live knows no keys and redraws whole screens, and
+Textual would be a second loop beside the engine's. ``python -m bench.dashboard`` measures what each costs at the start,
+and how few bytes a second of this one costs over ssh: only the columns that changed are sent.
 """
 
-from pcapwatch.live.dashboard.run import Options, moment_of, run
+from pcapwatch.live.dashboard.run import Options, run
 
-__all__ = ["Options", "moment_of", "run"]
+__all__ = ["Options", "run"]

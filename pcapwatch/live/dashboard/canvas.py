@@ -1,7 +1,7 @@
 """Lines of styled text that never exceed a width: what every part of the dashboard is drawn with.
 
-Whatever is given to `piece` is escaped here, so that no part can forget it: interface names and what comes from the wire
-are hostile.
+Whatever is given to `piece` is escaped here, so that no part can forget it: interface names and what comes from the
+wire are hostile.
 """
 
 from __future__ import annotations
@@ -87,8 +87,10 @@ class Column(NamedTuple):
 def table(
     title: str, names: Sequence[str], columns: Iterable[Column], width: int, least: int = 21, chosen: int | None = None
 ) -> list[Line]:
-    """Heading and rows. ``names`` take what room the columns leave; columns go, least dear first, before names get less
-    than ``least`` columns (or than they need). ``chosen`` is the row that is pointed at.
+    """Heading and rows; ``chosen`` is the row that is pointed at.
+
+    ``names`` take what room the columns leave; columns go, least dear first, before names get less than ``least``
+    columns (or than they need).
     """
     safe = [terminal(name) for name in names]
     wanted = min(max(map(cell_len, (title, *safe)), default=0) + 2, max(least, cell_len(title)))

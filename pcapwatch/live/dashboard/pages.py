@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pcapwatch.findings.wording import count
 from pcapwatch.live.dashboard.canvas import Column, Line, Piece, fitted, line, piece, table
 from pcapwatch.live.dashboard.sections import (
     band_area,
@@ -15,7 +14,7 @@ from pcapwatch.live.dashboard.sections import (
     waiting_hosts,
     waiting_section,
 )
-from pcapwatch.live.dashboard.services import chosen_service, examples_of
+from pcapwatch.live.dashboard.services import chosen_service
 from pcapwatch.live.dashboard.view import View
 from pcapwatch.live.moment import Moment
 from pcapwatch.report.groups import closers, grouped
@@ -61,7 +60,7 @@ def page_lines(moment: Moment, view: View, width: int, room: int) -> list[Line]:
     if view.page == "help":
         return [(Piece(fitted(text, width) if len(text) > width else text),) for text in HELP.splitlines()]
     if view.page == "ladder":
-        return _ladder(moment, view, width)
+        return _ladder(view, width)
     if view.page == "closers":
         return _closers(moment, view, width, room)
     if view.page == "waiting":
@@ -122,15 +121,10 @@ def _capture(moment: Moment, width: int) -> list[Line]:
     return [one for title, texts in blocks for one in (line(title, "bold"), *_paragraphs(texts, width), ())]
 
 
-def _ladder(moment: Moment, view: View, width: int) -> list[Line]:
-    service = chosen_service(moment, view)
-    examples = examples_of(service) if service else []
-    if not examples or service is None:
+def _ladder(view: View, width: int) -> list[Line]:
+    if not view.title:
         return [line("no connection of this service to show yet", "dim")]
-    index = view.example % len(examples)
-    kind, exemplar = examples[index]
-    title = f"connection {count(exemplar['connection'])} of {service.name}: {kind.replace('_', ' ')}, {index + 1} of {len(examples)}"
     if view.ladder is None:
-        return [line(title, "bold"), line("its packets are no longer kept (--write DIR keeps them)", "dim")]
+        return [line(view.title, "bold"), line("its packets are no longer kept (--write DIR keeps them)", "dim")]
     drawn = ladder_lines(view.ladder, max(width, _LADDER_WIDTH), proved=True)
-    return [line(title, "bold"), *((Piece(fitted(text, width) if len(text) > width else text),) for text in drawn)]
+    return [line(view.title, "bold"), *((Piece(fitted(text, width) if len(text) > width else text),) for text in drawn)]

@@ -93,11 +93,11 @@ def bits(per_s: float) -> str:
 
 def _losses(counters: Counters) -> Line:
     """Never hidden: what the kernel, the ring and the limits on memory cost, and what is written."""
-    losses = (
-        (counters.kernel_drops, "dropped by the kernel"),
-        (counters.ring_losses, "lost by the ring"),
-    )
-    told = [f"{counted(number, 'packet')} {words}" for number, words in losses if number]
+    told = []
+    if counters.kernel_drops:
+        told.append(f"{counted(counters.kernel_drops, 'packet')} dropped by the kernel")
+    if counters.ring_losses:
+        told.append(f"the ring was full {counted(counters.ring_losses, 'time')}")
     if counters.evicted_connections:
         told.append(f"{counted(counters.evicted_connections, 'connection')} evicted")
     if counters.interface_down:
@@ -105,7 +105,9 @@ def _losses(counters: Counters) -> Line:
     written = counters.written
     if written.error:
         told.append(f"not written: {written.error}")
-    lost = piece("! " + "; ".join(told), "red") if told else piece("nothing dropped, nothing evicted", "dim")
+    unknown = counters.kernel_drops is None
+    calm = "drops unknown: this source tells none" if unknown else "nothing dropped, nothing evicted"
+    lost = piece("! " + "; ".join(told), "red") if told else piece(calm, "dim")
     if not written.files:
         return (lost,)
     size = f"; writing {counted(written.files, 'file')}, {written.bytes / 1e6:,.1f} MB"
@@ -125,7 +127,9 @@ def _overview(moment: Moment, view: View, width: int, room: int) -> list[Line]:
 def _sections(moment: Moment, view: View, width: int, room: int) -> list[Line]:
     gaps = 1 if room >= 34 else 0
     rows = _shares(room - gaps * len(_SECTIONS))
-    drawn = [section(moment, view, width, most) if most else [] for (section, _), most in zip(_SECTIONS, rows, strict=True)]
+    drawn = [
+        section(moment, view, width, most) if most else [] for (section, _), most in zip(_SECTIONS, rows, strict=True)
+    ]
     # What a section did not need is given to those that have more to show, in order of dearness.
     spare = room - gaps * len(_SECTIONS) - sum(map(len, drawn))
     for index, (section, _) in enumerate(_SECTIONS):
@@ -166,7 +170,11 @@ def _footer(view: View, width: int, *, more: bool) -> Line:
     if view.message:
         return line(view.message, "bold")
     if view.page in ("ladder", "help"):
-        keys = ("↓ more  " if more else "") + "esc back  ↑↓ scroll" + ("  ←→ other example" if view.page == "ladder" else "")
+        keys = (
+            ("↓ more  " if more else "")
+            + "esc back  ↑↓ scroll"
+            + ("  ←→ other example" if view.page == "ladder" else "")
+        )
         return line(keys, "dim")
     filtered = (f"filter {view.filter}  " if view.filter else "") + ("↓ more  " if more else "")
     keys = "q quit  ? help  0-6 pages  s sort  / filter  p pause  l ladder  w report"

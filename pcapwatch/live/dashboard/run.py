@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pcapwatch.errors import PcapwatchError
+from pcapwatch.findings.wording import count
 from pcapwatch.live.dashboard.render import render
 from pcapwatch.live.dashboard.services import chosen_service, examples_of
 from pcapwatch.live.dashboard.terminal import Terminal
@@ -18,6 +19,7 @@ from pcapwatch.live.moment import Counters, Moment
 
 if TYPE_CHECKING:
     from pcapwatch.analysis import Report
+    from pcapwatch.summary import Exemplar
 
 #: Between two looks at the keys.
 SLICE_S = 0.1
@@ -28,23 +30,14 @@ _REPORT_SHARE = 0.1
 class Session(Protocol):
     """What is drawn: `pcapwatch.live.session.Session`."""
 
-    @property
-    def source(self) -> str:
-        """What is captured, as the user named it."""
-
-    @property
-    def counters(self) -> Counters:
-        """As they are now."""
-
-    @property
-    def host(self) -> Any:
-        """The kernel's tables, or ``None``."""
-
     def advance(self, seconds: float) -> bool:
         """Capture for so long; ``False`` when the source is over."""
 
-    def report(self) -> Report:
-        """What `analyze` would say if the capture ended now."""
+    def moment(self, previous: Counters | None) -> Moment:
+        """The present: counters, and what `analyze` would say if the capture ended now."""
+
+    def ladder(self, connection: int) -> dict[str, Any] | None:
+        """A connection of the latest moment packet by packet; ``None`` if its packets are gone."""
 
     def conclude(self) -> Report:
         """Stop, and the report of everything."""
@@ -52,16 +45,17 @@ class Session(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """interval_s: between two moments; write: writes a report now and says where (its `PcapwatchError` is shown);
-    draw: the ladder of a connection, ``None`` if its packets are gone; metrics: told every moment; until: whether a
-    moment is the last one; colour: whether the terminal wants it.
+    """What the command wants of the dashboard.
+
+    interval_s: between two moments; write: writes a report now and says where (its `PcapwatchError` is shown); until:
+    asked ten times a second, and told a moment when it is new, whether that was enough; metrics: told every moment;
+    colour: whether the terminal wants it.
     """
 
     interval_s: float = 1.0
-    write: Callable[[Report], str] | None = None
-    draw: Callable[[int], dict[str, Any] | None] | None = None
+    write: Callable[[Any], str] | None = None
+    until: Callable[[Moment | None], bool] | None = None
     metrics: Any = None
-    until: Callable[[Moment], bool] | None = None
     colour: bool = True
 
 
@@ -76,46 +70,37 @@ def run(session: Session, options: Options | None = None, terminal: Terminal | N
     return session.conclude()
 
 
-def moment_of(session: Session, previous: Counters | None) -> Moment:
-    """The session's present."""
-    host = session.host.sample() if session.host is not None else None
-    report = session.report()
-    return Moment(datetime.now(UTC), session.source, session.counters, previous, report, host)
-
-
 class _Dashboard:
     def __init__(self, session: Session, options: Options, terminal: Terminal) -> None:
         self._session, self._options, self._terminal = session, options, terminal
         self._view = View(colour=options.colour)
-        self._latest = moment_of(session, None)
-        self._shown = self._latest
+        self._latest = self._shown = session.moment(None)
         self._due_s = 0.0
+        self._drawn: tuple[Moment, View, os.terminal_size] | None = None
 
     def run(self) -> None:
-        going = True
+        """Until the user, a stop or the end of the source ends it; a terminal that hung up does not."""
         self._draw()
-        while True:
-            going = going and self._session.advance(SLICE_S)
-            if going and time.monotonic() >= self._due_s and not self._look():
+        while self._session.advance(SLICE_S):
+            new = self._look() if time.monotonic() >= self._due_s else None
+            if self._options.until is not None and self._options.until(new):
                 return
-            # A source that is over stays on the screen until the user has seen it.
-            keys = self._terminal.keys(0.0 if going else SLICE_S)
-            if (self._terminal.gone and not going) or not self._pressed(keys):
+            if not self._pressed(self._terminal.keys()):
                 return
             self._draw()
 
-    def _look(self) -> bool:
-        """A new moment; ``False`` where it is the last one."""
+    def _look(self) -> Moment:
+        """A new moment. It never takes more than its share of the time, however long it takes."""
         began_s = time.monotonic()
-        self._latest = moment_of(self._session, self._latest.counters)
+        self._latest = self._session.moment(self._latest.counters)
         self._view = replace(self._view, trail=self._view.trail.after(self._latest))
         if not self._view.paused:
             self._shown = self._latest
         if self._options.metrics is not None:
             self._options.metrics.update(self._latest)
         lasted_s = time.monotonic() - began_s
-        self._due_s = time.monotonic() + max(self._options.interval_s, lasted_s / _REPORT_SHARE)
-        return self._options.until is None or not self._options.until(self._latest)
+        self._due_s = time.monotonic() + max(self._options.interval_s - lasted_s, lasted_s / _REPORT_SHARE)
+        return self._latest
 
     def _pressed(self, keys: list[str]) -> bool:
         for key in keys:
@@ -135,8 +120,7 @@ class _Dashboard:
         if wish == "write":
             self._view = replace(self._view, message=self._written())
         else:
-            back = self._view.page if self._view.page != "ladder" else self._view.back
-            self._view = replace(self._view, page="ladder", back=back, ladder=self._ladder(), offset=0)
+            self._view = self._opened()
 
     def _written(self) -> str:
         if self._options.write is None:
@@ -146,16 +130,36 @@ class _Dashboard:
         except PcapwatchError as error:
             return str(error)
 
-    def _ladder(self) -> dict[str, Any] | None:
-        service = chosen_service(self._shown, self._view)
+    def _opened(self) -> View:
+        """The view with the ladder that is wished for."""
+        view = self._view
+        view = replace(view, back=view.page if view.page != "ladder" else view.back, page="ladder", offset=0)
+        service = chosen_service(self._shown, view)
         examples = examples_of(service) if service else []
-        if not examples or self._options.draw is None:
-            return None
+        if service is None or not examples:
+            return replace(view, title="", ladder=None)
+        index = view.example % len(examples)
+        kind, exemplar = examples[index]
+        title = f"connection {count(exemplar['connection'])} of {service.name}: {kind.replace('_', ' ')}"
+        return replace(view, title=f"{title}, {index + 1} of {len(examples)}", ladder=self._ladder(exemplar))
+
+    def _ladder(self, exemplar: Exemplar) -> dict[str, Any] | None:
         try:
-            return self._options.draw(examples[self._view.example % len(examples)][1]["connection"])
+            return self._session.ladder(exemplar["connection"])
         except PcapwatchError:
             return None
 
     def _draw(self) -> None:
+        """Nothing is rendered again that is on the screen already: at ten looks a second that would cost."""
         size = self._terminal.size
+        known = self._drawn
+        if (
+            known
+            and known[0] is self._shown
+            and known[1] is self._view
+            and known[2] == size
+            and not self._terminal.stale
+        ):
+            return
         self._terminal.show(render(self._shown, self._view, size.columns, size.lines))
+        self._drawn = self._shown, self._view, size

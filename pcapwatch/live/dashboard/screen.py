@@ -31,17 +31,21 @@ class Screen:
         whole = len(lines) != len(self._shown)
         parts = ["\x1b[H\x1b[2J"] if whole else []
         before = [""] * len(lines) if whole else self._shown
-        parts += [_changes(row, old, new) for row, (old, new) in enumerate(zip(before, lines, strict=True)) if old != new]
+        parts += [
+            _changes(row, old, new) for row, (old, new) in enumerate(zip(before, lines, strict=True)) if old != new
+        ]
         self._shown = list(lines)
         return "".join(parts).encode("utf-8", "replace")
 
 
 def _changes(row: int, old: str, new: str) -> str:
-    """The span between the first and the last column that differ; the whole line where a character is not one column."""
+    """The span of columns that differ; the whole line where a character does not take one column."""
     cells, known = _cells(new), _cells(old)
     if cells is None or known is None:
         return f"\x1b[{row + 1}H{new}{_PLAIN}{_CLEAR_REST}"
-    first = next((at for at, (a, b) in enumerate(zip(known, cells, strict=False)) if a != b), min(len(known), len(cells)))
+    first = next(
+        (at for at, (a, b) in enumerate(zip(known, cells, strict=False)) if a != b), min(len(known), len(cells))
+    )
     rest = _CLEAR_REST if len(cells) < len(known) else ""
     last = len(cells)
     if len(cells) == len(known):

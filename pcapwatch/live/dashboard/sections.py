@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from pcapwatch.findings.wording import count, mean
 from pcapwatch.live.dashboard.canvas import Column, Line, Piece, fitted, line, piece, table
-from pcapwatch.live.dashboard.chart import area, resampled, spark
-from pcapwatch.live.dashboard.services import Service, services
+from pcapwatch.live.dashboard.chart import area, resampled, rounded_up, scale, spark
+from pcapwatch.live.dashboard.services import Service, services, shown_hosts
 from pcapwatch.live.dashboard.trail import exhaustion, finding_key
 from pcapwatch.live.dashboard.view import View
 from pcapwatch.live.moment import Moment
 from pcapwatch.report.groups import persistence
 from pcapwatch.report.model import Persistence, PortUse, Waiting
-from pcapwatch.report.wrap import wrapped
 from pcapwatch.report.words import band, leg, percent
+from pcapwatch.report.wrap import wrapped
 
 SEVERITY_STYLES = {"critical": "red", "warning": "yellow", "notice": "cyan", "info": ""}
 #: Least and most columns of the band over time.
@@ -65,7 +65,7 @@ def waiting_section(moment: Moment, view: View, width: int, rows: int) -> list[L
     """TIME_WAIT per host: now, peak, and the band over the whole capture."""
     hosts = waiting_hosts(moment, view)
     if not hosts:
-        return [line("TIME_WAIT", "bold"), line("  no socket entered it", "dim")]
+        return [line("TIME_WAIT", "bold"), line(f"  no socket {_of(view)}entered it", "dim")]
     shown = hosts[:rows]
     names = [host.host or "other hosts" for host in shown]
     figures = [
@@ -83,7 +83,8 @@ def waiting_section(moment: Moment, view: View, width: int, rows: int) -> list[L
 
 def waiting_hosts(moment: Moment, view: View) -> list[Waiting]:
     """Hosts with TIME_WAITs that the filter lets through, most first."""
-    return [host for host in moment.report.waiting if view.filter.lower() in (host.host or "other hosts").lower()]
+    wanted = shown_hosts(moment, view)
+    return [host for host in moment.report.waiting if wanted is None or host.host in wanted]
 
 
 def parts_of(host: Waiting, moment: Moment, columns: int) -> list[tuple[int, int]]:
@@ -93,13 +94,14 @@ def parts_of(host: Waiting, moment: Moment, columns: int) -> list[tuple[int, int
 
 
 def band_area(host: Waiting, moment: Moment, width: int, rows: int) -> list[Line]:
-    """The host's band as an area of ``rows`` rows with its scale: the peak above, nothing below."""
-    scale = max(len(count(host.peak[1])), 4)
-    drawn = area(parts_of(host, moment, max(width - scale - 2, 1)), rows)
-    labels = [count(host.peak[1]), *[""] * (rows - 2), "0"]
-    title = f"{host.host or 'other hosts'} in TIME_WAIT {_span(moment)}: {band(host.at_end)} now, at most {band(host.peak)}"
-    drawn_rows = [(Piece(f"{label:>{scale}} ▕", "dim"), *row) for label, row in zip(labels, drawn, strict=True)]
-    return [line(title, "bold"), *drawn_rows]
+    """The host's band as an area of ``rows`` rows, at least two, with its scale at the left."""
+    label_width = max(len(count(rounded_up(host.peak[1]))), 4)
+    parts = parts_of(host, moment, max(width - label_width - 2, 1))
+    labels = [count(scale(parts)), *[""] * (rows - 2), "0"]
+    held = f"{band(host.at_end)} now, at most {band(host.peak)}"
+    title = f"{host.host or 'other hosts'} in TIME_WAIT {_span(moment)}: {held}"
+    drawn = zip(labels, area(parts, rows), strict=True)
+    return [line(title, "bold"), *((Piece(f"{label:>{label_width}} ▕", "dim"), *row) for label, row in drawn)]
 
 
 def _span(moment: Moment) -> str:
@@ -122,7 +124,10 @@ def port_section(moment: Moment, view: View, width: int, rows: int) -> list[Line
     """The triples nearest their range, worst first: held now, at most, and when the range is full."""
     uses = [use for use in moment.report.ports if view.filter.lower() in _triple(use).lower()]
     if not uses:
-        return [line("Ports", "bold"), line("  no client held two ports towards one service at once", "dim")]
+        return [
+            line("Ports", "bold"),
+            line(f"  no client {_of(view)}held two ports towards one service at once", "dim"),
+        ]
     shown = sorted(uses, key=lambda use: -use.held_at_end[1] / use.range.size)[:rows]
     ends = [exhaustion(view.trail, use) for use in shown]
     columns = [
@@ -143,6 +148,10 @@ def port_section(moment: Moment, view: View, width: int, rows: int) -> list[Line
     if not told and len(lines) <= rows:  # where the column has no room, the worst one's reason has a line
         lines.insert(2, line(f"    {ends[0].words or 'projected'}: {ends[0].basis}", "dim"))
     return lines
+
+
+def _of(view: View) -> str:
+    return f"matching {view.filter} " if view.filter else ""
 
 
 def _triple(use: PortUse) -> str:

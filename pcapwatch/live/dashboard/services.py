@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pcapwatch.findings.wording import endpoint
-from pcapwatch.live.dashboard.trail import opened_per_s
+from pcapwatch.live.dashboard.trail import Trail, opened_per_s
 from pcapwatch.live.dashboard.view import View
 from pcapwatch.live.moment import Moment
 from pcapwatch.report.groups import Group, by_service, closers
@@ -42,8 +42,20 @@ def pair_matches(pair: PairFacts, wanted: str) -> bool:
     return wanted.lower() in text.lower()
 
 
+#: What was asked last, and the answer: a screen asks several times, and there may be ten thousand pairs.
+_last: tuple[Moment, Trail, tuple[str, str, bool], list[Service]] | None = None
+
+
 def services(moment: Moment, view: View) -> list[Service]:
     """Those with a pair that the filter lets through, from those pairs alone."""
+    global _last  # noqa: PLW0603 - one screen is drawn at a time, and this is only a shorter way to it
+    asked = view.filter, view.sort, view.reverse
+    if _last is None or _last[0] is not moment or _last[1] is not view.trail or _last[2] != asked:
+        _last = moment, view.trail, asked, _services(moment, view)
+    return _last[3]
+
+
+def _services(moment: Moment, view: View) -> list[Service]:
     summary = moment.report.summary
     if view.filter:
         summary = {**summary, "pairs": [pair for pair in summary["pairs"] if pair_matches(pair, view.filter)]}
@@ -53,6 +65,14 @@ def services(moment: Moment, view: View) -> list[Service]:
     ]
     rows.sort(key=lambda service: (-_weight(service, view.sort), service.name))
     return rows[::-1] if view.reverse else rows
+
+
+def shown_hosts(moment: Moment, view: View) -> set[str | None] | None:
+    """Ends of the pairs that the filter lets through; ``None`` where there is no filter."""
+    if not view.filter:
+        return None
+    pairs = [pair for pair in moment.report.summary["pairs"] if pair_matches(pair, view.filter)]
+    return {pair["client"] for pair in pairs} | {pair["server"] for pair in pairs}
 
 
 def _weight(service: Service, sort: str) -> float:

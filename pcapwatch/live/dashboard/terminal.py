@@ -26,9 +26,14 @@ _DEFAULT_SIZE = os.terminal_size((80, 24))
 class Terminal:
     """A context: inside it the terminal is the dashboard's, after it the user's.
 
-    Put back on exceptions, Ctrl-C, SIGTERM (both are `KeyboardInterrupt` inside), and while suspended by Ctrl-Z. A terminal
-    that has gone away is not written to any more, and not waited for.
+    Put back on exceptions, Ctrl-C, SIGTERM (both are `KeyboardInterrupt` inside), and while suspended by Ctrl-Z. A
+    terminal that has gone away is not written to any more, and not waited for.
     """
+
+    #: Whether everything must be drawn again.
+    stale: bool
+    #: Sent so far.
+    bytes_written: int
 
     def __init__(self, path: str = "/dev/tty") -> None:
         self._path = path
@@ -39,6 +44,7 @@ class Terminal:
         self._screen = Screen()
         self._gone = False
         self.bytes_written = 0
+        self.stale = True
 
     def __enter__(self) -> Terminal:
         try:
@@ -73,15 +79,17 @@ class Terminal:
 
     def show(self, lines: list[str]) -> None:
         """Draw what has changed."""
+        self.stale = False
         self._write(self._screen.frame(lines))
 
     def redraw(self) -> None:
         """Draw everything at the next `show`."""
         self._screen.forget()
+        self.stale = True
 
-    def keys(self, wait_s: float = 0.0) -> list[str]:
-        """Keys pressed since the last call; waits for one at most ``wait_s`` seconds."""
-        if self._gone or not select.select([self._fd], [], [], wait_s)[0]:
+    def keys(self) -> list[str]:
+        """Keys pressed since the last call; does not wait for any."""
+        if self._gone or not select.select([self._fd], [], [], 0)[0]:
             return self._keys.feed(b"")
         try:
             data = os.read(self._fd, 4096)
@@ -90,11 +98,6 @@ class Terminal:
         if not data:  # hung up: there is nobody left to press one
             self._gone = True
         return self._keys.feed(data)
-
-    @property
-    def gone(self) -> bool:
-        """Whether the terminal has gone away."""
-        return self._gone
 
     def _take(self) -> None:
         """Keys at once and unseen; signals by key stay, so that Ctrl-C and Ctrl-Z mean what they always mean."""

@@ -17,6 +17,8 @@ FindingKey: TypeAlias = tuple[str, str]
 #: Rates are over this long, growth over the next; less than the third is too little to judge growth by.
 RATE_S, GROWTH_S, LEAST_GROWTH_S = 5.0, 30.0, 4.0
 SERVICES, FINDINGS = 200, 500
+#: Nothing is projected further from half a minute.
+DAY_S = 86_400
 
 
 class Step(NamedTuple):
@@ -108,8 +110,9 @@ def opened_per_s(trail: Trail, service: Service) -> float | None:
 
 
 class Exhaustion(NamedTuple):
-    """When a triple's range is full. ``in_s`` is ``None`` where that is not to be expected, or unknown; ``words`` says
-    which, short; ``basis`` says from what.
+    """When a triple's range is full.
+
+    ``in_s`` is ``None`` where that is not to be expected, or unknown; ``words`` says which, short; ``basis`` from what.
     """
 
     in_s: float | None
@@ -139,4 +142,5 @@ def exhaustion(trail: Trail, use: PortUse) -> Exhaustion:
     if use.sustainable_per_s and pace <= use.sustainable_per_s:
         level = round(pace * use.range.size / use.sustainable_per_s)
         return Exhaustion(None, "no", f"{mean(pace)}/s levels off near {count(level)} ports")
-    return Exhaustion(left / growth, "", f"grows {mean(growth)}/s {over}")
+    basis = f"grows {mean(growth)}/s {over}"
+    return Exhaustion(left / growth, "", basis) if left / growth < DAY_S else Exhaustion(None, "> 1 day", basis)

@@ -31,10 +31,13 @@ Wish: TypeAlias = Literal["quit", "write", "ladder"]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """page, and the one a ladder or the help was opened from; sort and reverse: order of services; filter: shown are
-    the ends that contain it; typing: it is being written; paused: the moment stays; chosen: the service pointed at;
-    offset: lines scrolled; example: which of a service's examples is drawn; ladder: the engine's, or ``None`` where its
-    packets are gone; message: said in the last line, once; colour: whether control bytes are wanted.
+    """Choices so far.
+
+    page, and the one a ladder or the help was opened from (back); sort and reverse: order of services; filter: shown
+    are the ends that contain it; typing: it is being written; paused: the moment stays; chosen: the service pointed at;
+    offset: lines scrolled; example: which of a service's examples is drawn, with its title (empty: it has none) and
+    ladder (``None``: its packets are gone); message: said in the last line, once; colour: whether control bytes are
+    wanted; trail: earlier moments.
     """
 
     page: Page = "overview"
@@ -47,6 +50,7 @@ class View:
     chosen: int = 0
     offset: int = 0
     example: int = 0
+    title: str = ""
     ladder: dict[str, Any] | None = None
     message: str = ""
     colour: bool = True

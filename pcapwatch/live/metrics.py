@@ -1,0 +1,85 @@
+"""``--metrics ADDRESS``: the latest moment for Prometheus, by its official client.
+
+Names and labels follow https://prometheus.io/docs/practices/naming/. Counters never fall: a moment is provisional, so
+each shows the most that was seen. Labels are bounded: the first services, hosts and triples get series of their own,
+for good; everything else is counted under ``other``, and a gauge without labels tells the worst of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from pcapwatch.errors import UsageError
+from pcapwatch.live.address import parse_address
+from pcapwatch.live.families import Families
+from pcapwatch.live.moment import Moment
+
+#: A scraper that says nothing for so long is hung up on.
+_PATIENCE_S = 10
+
+
+def serve(address: str) -> Metrics:
+    """Answer scrapes at ``address`` from now on; ``UsageError`` where that cannot be."""
+    return Metrics(*parse_address(address))
+
+
+class Metrics:
+    """A server of what `update` was told last. Made by `serve`."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._latest = _Latest()
+        self._families = Families()
+        registry = CollectorRegistry()
+        registry.register(self._latest)
+        ProcessCollector(registry=registry)
+        try:
+            self._server, self._thread = start_http_server(port, host, registry)
+        except OSError as error:
+            where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            raise UsageError(f"--metrics {where}: {error.strerror or error}: choose another address or port") from None
+        handler: Any = self._server.RequestHandlerClass
+        self._server.RequestHandlerClass = type("Handler", (handler,), {"timeout": _PATIENCE_S})
+        bound, taken = self._server.server_address[:2]
+        self.url = f"http://[{bound!s}]:{taken}/metrics" if ":" in str(bound) else f"http://{bound!s}:{taken}/metrics"
+
+    def update(self, moment: Moment) -> None:
+        """Show this moment from now on."""
+        self._latest.families = list(_drawn(self._families.of(moment)))
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> Metrics:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Latest(Collector):
+    """What a scrape reads: whole families of one moment, exchanged at once."""
+
+    families: list[CounterMetricFamily | GaugeMetricFamily] = []  # noqa: RUF012 - exchanged, never changed
+
+    def collect(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
+        return self.families
+
+    def describe(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
+        return ()
+
+
+def _drawn(families: Iterable[Any]) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+    for one in families:
+        kind = CounterMetricFamily if one.counter else GaugeMetricFamily
+        family = kind(one.name, one.help, labels=one.labels)
+        for values, number in one.samples.items():
+            family.add_metric(values, number)
+        yield family
