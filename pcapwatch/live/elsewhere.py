@@ -44,6 +44,10 @@ class Socket:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Closes the socket."""
+        self.close()
+
+    def close(self) -> None:
+        """No more packets are taken; once is enough."""
         self._socket.close()
 
     def batches(self, seconds: float) -> Iterator[list[Raw]]:

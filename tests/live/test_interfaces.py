@@ -7,12 +7,17 @@ import sys
 import threading
 import time
 from os import geteuid
+from pathlib import Path
 
 import pytest
 
+import pcapwatch
+from pcapwatch.analysis import summary_of
 from pcapwatch.errors import CaptureError, PcapwatchError, UsageError
 from pcapwatch.live.elsewhere import Socket
+from pcapwatch.live.fed import open_fed
 from pcapwatch.live.interfaces import Interface, filter_options, interfaces, listing
+from pcapwatch.settings import Settings
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="interfaces as Linux has them")
 root = pytest.mark.skipif(geteuid() != 0, reason="needs root, to capture")
@@ -99,3 +104,29 @@ def test_what_scapy_cannot_open_is_one_line(interface: str, expression: str | No
         Socket(interface, expression=expression)
     assert "\n" not in str(raised.value)
     assert str(raised.value).startswith(f"{interface}: ")
+
+
+@linux
+@root
+def test_what_is_fed_is_analysed_and_written(tmp_path: Path) -> None:
+    """A whole connection over loopback by scapy's socket: the report is of it, and of the file that was written."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        written = {"folder": str(tmp_path / "packets"), "interface": "lo"}
+        options = {"expression": f"tcp port {port}", "write": written}
+        with open_fed("lo", Settings(), options) as session:
+            time.sleep(0.2)
+            client = socket.create_connection(server.getsockname())
+            accepted, _ = server.accept()
+            accepted.close()
+            assert client.recv(1) == b""
+            client.close()
+            deadline = time.monotonic() + 20
+            while session.counters.packets < 7 and time.monotonic() < deadline:
+                assert session.advance(0.1)
+            report = session.conclude()
+    (file,) = (tmp_path / "packets").iterdir()
+    for one in (report, pcapwatch.analyze(str(file))):
+        (pair,) = summary_of(one.engine)["pairs"]
+        assert (pair["connections"], pair["server_port"]) == (1, port)
+        assert pair["active_closer"] == {"server": 1}

@@ -44,7 +44,8 @@ fn batch(lengths: &[usize], from: u32) -> Batch {
 /// Time goes on from packet to packet, through all batches: files are read in the order of their first packets.
 static TICK: AtomicI64 = AtomicI64::new(0);
 
-const COUNTED: Statistics = Statistics { since_ns: START_NS, until_ns: 0, accepted: 12, dropped: 2, delivered: 10 };
+const COUNTED: Statistics =
+    Statistics { since_ns: START_NS, until_ns: 0, accepted: Some(12), dropped: Some(2), delivered: 10 };
 
 fn writer(folder: &Path, rotate_bytes: u64, keep: usize) -> Writer {
     let filter = Some("tcp port 80".to_owned());
