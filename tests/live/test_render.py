@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -175,11 +175,16 @@ def test_order_and_filter(tmp_path: Path) -> None:
 
 
 def test_silence_is_said(seen: dict[str, list[Moment]]) -> None:
-    """Where no packet came for a while the screen says how long, for its counts are as old as the last packet."""
+    """Where no packet came for a while the screen says how long, whatever the packets' own clock says."""
     moment, view = at_end(seen["tw-reuse"])
     assert "silent" not in render(moment, view, 100, 24)[0]
-    later = replace(moment, at=moment.at + timedelta(seconds=75))
+    began_s = moment.counters.elapsed_s
+    for second in range(0, 76, 5):
+        later = replace(moment, counters=replace(moment.counters, elapsed_s=began_s + second))
+        view = replace(view, trail=view.trail.after(later))
     assert "silent 1:15" in render(later, view, 100, 24)[0]
+    grown = replace(later, counters=replace(later.counters, packets=later.counters.packets + 1))
+    assert "silent" not in render(grown, replace(view, trail=view.trail.after(grown)), 100, 24)[0]
 
 
 @pytest.mark.parametrize(
