@@ -119,6 +119,24 @@ class Live:
             ValueError: As for `analyze`.
         """
 
+    @staticmethod
+    def open_interface(options_json: str, settings_json: str, most_packets: int | None = None) -> Live:
+        """Begin with an interface of this machine (Linux), which is open when this returns.
+
+        Args:
+            options_json: One JSON object: `ring` (`interface`, `any` for all; `snaplen`, `ring_bytes`,
+                `block_timeout_ms`, `promiscuous`, `fanout`: `{"group", "mode"}` or null, `netns`: name or path or null,
+                `filter` and `filter_here`: programs that run in the kernel, and here), `write` (`folder`,
+                `rotate_bytes`, `keep`, `interface`, `filter`: text; or null), `drop_privileges`: give up all rights of
+                this process's caller once the interface is open.
+            settings_json: As for `open_stream`; its filter is for reading what was written.
+            most_packets: Take no more than these.
+
+        Raises:
+            SourceError: There is no such interface, or no right to capture: the message says what to do.
+            ValueError: As for `analyze`, of either object.
+        """
+
     def run(self, seconds: float) -> bool:
         """Wait while packets are taken; releases the GIL and looks at signals ten times a second.
 
@@ -126,7 +144,7 @@ class Live:
             `False` once there is no more to come, at once.
 
         Raises:
-            SourceError: What cannot be opened, is no capture, or ended before its time. What was taken can be asked for.
+            SourceError: It cannot be opened, is no capture, or ended before its time; what was taken can be asked for.
             ValueError: `seconds` is negative or no number.
             KeyboardInterrupt: SIGINT came (in the main thread), or what a signal handler raised.
         """
@@ -182,3 +200,26 @@ def default_settings_json() -> str:
 
 def transitions_json() -> str:
     """The state table: a JSON list of `{"state", "event", "next"}`, states by RFC 9293 name, in the table's order."""
+
+def interfaces_json(netns: str | None = None) -> str:
+    """The interfaces of this machine, or of a network namespace (its name or path), as JSON text.
+
+    One object each: `name`, `up`, `running` (has a carrier), `loopback`, `link_type` (its number in captures, or null),
+    `addresses` (with prefix length), `hardware` (address or null). Empty on Windows.
+
+    Raises:
+        SourceError: There is no such namespace, or no right to enter it.
+    """
+
+def drop_privileges_json() -> str:
+    """Give up every right that the caller has not: sudo's caller becomes the user, capabilities are cleared for good.
+
+    To be called with the sockets open, before threads are started and files made. Only on Linux; elsewhere `null`.
+
+    Returns:
+        What is left, as one JSON object: `uid`, `gid`, `changed_user`, `privileged_threads` (threads that ran before and
+        keep a capability; 0 unless there were some).
+
+    Raises:
+        SourceError: The system refuses.
+    """

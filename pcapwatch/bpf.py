@@ -42,6 +42,17 @@ def compile_filter(expression: str) -> dict[str, list[list[int]]]:
     return {str(link): _REJECT if isinstance(program, str) else program for link, program in compiled.items()}
 
 
+def compile_for(expression: str, linktype: int) -> dict[str, list[list[int]]]:
+    """The program for one link type, as the file states it: that of the interface which is captured from.
+
+    ``UsageError`` carries libpcap's own message, the one that tcpdump shows.
+    """
+    program = _compile(expression, DLT_OF_LINKTYPE.get(linktype, linktype))
+    if isinstance(program, str):
+        raise UsageError(f"filter {shown(expression)}: {program} (libpcap)")
+    return {str(linktype): program}
+
+
 def _compile(expression: str, dlt: int) -> list[list[int]] | str:
     """The program, or libpcap's message."""
     pcap = _libpcap()

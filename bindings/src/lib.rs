@@ -1,5 +1,6 @@
 //! The module `pcapwatch._engine`: conversion only.
 
+mod capture;
 mod column;
 mod connections;
 mod exchanges;
@@ -219,7 +220,9 @@ fn analyze(
         engine::analyze(&paths, &settings, Some(&mut report))
     });
     match (found.map_err(source_error)?, raised) {
-        (Some((outcome, set)), _) => Ok(Analysis { outcome: Arc::new(outcome), settings, packets: Mutex::new(Box::new(set)) }),
+        (Some((outcome, set)), _) => {
+            Ok(Analysis { outcome: Arc::new(outcome), settings, packets: Mutex::new(Box::new(set)) })
+        }
         (None, Some(error)) => Err(error),
         (None, None) => Err(PyKeyboardInterrupt::new_err(())),
     }
@@ -256,6 +259,9 @@ fn columns_json() -> PyResult<String> {
 /// Everything the module exports, once.
 #[pymodule]
 mod _engine {
+    #[pymodule_export]
+    use super::capture::{drop_privileges_json, interfaces_json};
+
     #[pymodule_export]
     use super::live::Live;
 

@@ -1,6 +1,7 @@
 //! A capture while it happens, for Python.
 
 use crate::{Analysis, LOOK_EVERY, parse_settings, source_error};
+use pcapwatch_engine::capture::interface::InterfaceOptions;
 use pcapwatch_engine::capture::stream::{Source, StreamSource};
 use pcapwatch_engine::engine::live::{self, Concluded, Open};
 use pcapwatch_engine::settings::Settings;
@@ -24,7 +25,11 @@ impl Live {
     }
 
     fn analysis(&self, concluded: Concluded) -> Analysis {
-        Analysis { outcome: Arc::new(concluded.outcome), settings: self.settings.clone(), packets: Mutex::new(concluded.replay) }
+        Analysis {
+            outcome: Arc::new(concluded.outcome),
+            settings: self.settings.clone(),
+            packets: Mutex::new(concluded.replay),
+        }
     }
 }
 
@@ -33,11 +38,27 @@ impl Live {
     /// A pipe (`-`), or files of which the last may still grow.
     #[staticmethod]
     #[pyo3(signature = (paths, settings_json, follow=false, most_packets=None))]
-    fn open_stream(paths: Vec<PathBuf>, settings_json: &str, follow: bool, most_packets: Option<u64>) -> PyResult<Live> {
+    fn open_stream(
+        paths: Vec<PathBuf>,
+        settings_json: &str,
+        follow: bool,
+        most_packets: Option<u64>,
+    ) -> PyResult<Live> {
         let settings = parse_settings(settings_json)?;
         let asked = settings.clone();
         let open = move || Ok(Box::new(StreamSource::open(&paths, &asked, follow, most_packets)?) as Box<dyn Source>);
         Live::start(Box::new(open), settings)
+    }
+
+    /// An interface. It is open when this returns.
+    #[staticmethod]
+    #[pyo3(signature = (options_json, settings_json, most_packets=None))]
+    fn open_interface(options_json: &str, settings_json: &str, most_packets: Option<u64>) -> PyResult<Live> {
+        let options: InterfaceOptions =
+            serde_json::from_str(options_json).map_err(|e| PyValueError::new_err(format!("options: {e}")))?;
+        let settings = parse_settings(settings_json)?;
+        let source = options.open(most_packets).map_err(source_error)?;
+        Live::start(Box::new(move || Ok(source)), settings)
     }
 
     /// Waits; `False` once there is no more to come.

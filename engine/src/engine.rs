@@ -130,12 +130,7 @@ impl Totals {
     ///
     /// # Errors
     /// [`SourceError`] if rows did not fit into the temporary file.
-    pub fn conclude(
-        self,
-        capture: SetFacts,
-        settings: &Settings,
-        now_ns: Option<i64>,
-    ) -> Result<Outcome, SourceError> {
+    pub fn conclude(self, capture: SetFacts, settings: &Settings, now_ns: Option<i64>) -> Result<Outcome, SourceError> {
         let Totals { mut collector, mut facts, names, opened } = self;
         facts.files = capture.files;
         facts.repeated_files = capture.repeated;

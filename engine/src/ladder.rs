@@ -124,7 +124,9 @@ pub fn draw(
         let at = (header.file, header.frame);
         wanted.get(&header.key).is_some_and(|spans| spans.iter().any(|&(from, to)| from <= at && at <= to))
     };
-    let mut drawings: BTreeMap<u64, Drawing> = targets.iter().map(|t| (t.sight.ordinal, Drawing::default())).collect();
+    // By their first packets: where files are gone by now, those that are left are counted from another one on.
+    let mut drawings: BTreeMap<Place, Drawing> =
+        targets.iter().map(|t| (place(&t.sight.first), Drawing::default())).collect();
     let mut engine = Engine::new(&settings);
     let mut batch = Batch::default();
     let mut done = None;
@@ -146,7 +148,7 @@ pub fn draw(
                 };
                 let mask: Vec<bool> = batch.packets.iter().map(wanted).collect();
                 engine.feed_watching(&mut batch, Some(&mask), &mut |segment, connection| {
-                    if let Some(drawing) = drawings.get_mut(&connection.ordinal) {
+                    if let Some(drawing) = drawings.get_mut(&place(&connection.first)) {
                         drawing.add(segment, connection);
                     }
                 });
@@ -158,7 +160,7 @@ pub fn draw(
         }
     }
     let drawn = targets.iter().map(|target| {
-        let drawing = drawings.remove(&target.sight.ordinal).unwrap_or_default();
+        let drawing = drawings.remove(&place(&target.sight.first)).unwrap_or_default();
         drawing.finish(target, outcome)
     });
     Ok(drawn.collect())

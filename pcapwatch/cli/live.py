@@ -3,68 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from pcapwatch.analysis import Report
-from pcapwatch.cli import options
+from pcapwatch.cli import live_options, options
 from pcapwatch.cli.analyze import FORMATS, FailOn, check_level, fails, rendered
 from pcapwatch.cli.output import checked, deliver
 from pcapwatch.cli.stops import Signals, Stops
 from pcapwatch.cli.watching import Watch, draw_screen, metrics_at, print_lines, wants_screen
 from pcapwatch.errors import UsageError
 from pcapwatch.live.address import parse_address
-from pcapwatch.live.session import IDLE_EXPIRY, open_stream
+from pcapwatch.live.session import IDLE_EXPIRY, InterfaceOptions, Session, open_interface, open_stream
 from pcapwatch.settings import SECOND_NS, Settings, parse_duration
-
-Sources = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="SOURCE...", help="- for a pipe, or with --follow a file that grows.", show_default=False
-    ),
-]
-NoTui = Annotated[bool, typer.Option("--no-tui", help="A line every interval instead of the screen.")]
-Interval = Annotated[str, typer.Option("--interval", metavar="LENGTH", help="From one line or screen to the next.")]
-Duration = Annotated[
-    str | None, typer.Option("--duration", metavar="LENGTH", help="Stop after so long.", show_default=False)
-]
-Count = Annotated[
-    int | None, typer.Option("--count", metavar="N", min=1, help="Stop after so many packets.", show_default=False)
-]
-UntilFinding = Annotated[
-    str | None,
-    typer.Option("--until-finding", metavar="CODE", help="Stop when this finding fires.", show_default=False),
-]
-ReportFile = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--report",
-        "-o",
-        metavar="FILE",
-        help="Write the report here at the end and on SIGUSR1; the suffix says the format. Repeatable.",
-        show_default=False,
-    ),
-]
-MetricsAddress = Annotated[
-    str | None,
-    typer.Option(
-        "--metrics", metavar="[HOST]:PORT", help="Answer Prometheus there; loopback unless told.", show_default=False
-    ),
-]
-Follow = Annotated[bool, typer.Option("--follow", help="The file may still grow: go on at its end.")]
 
 
 def live(
-    sources: Sources,
-    follow: Follow = False,
-    no_tui: NoTui = False,
-    interval: Interval = "1s",
-    duration: Duration = None,
-    count: Count = None,
-    until_finding: UntilFinding = None,
-    report: ReportFile = None,
-    metrics: MetricsAddress = None,
+    sources: live_options.Sources,
+    follow: live_options.Follow = False,
+    no_tui: live_options.NoTui = False,
+    interval: live_options.Interval = "1s",
+    duration: live_options.Duration = None,
+    count: live_options.Count = None,
+    until_finding: live_options.UntilFinding = None,
+    report: live_options.ReportFile = None,
+    metrics: live_options.MetricsAddress = None,
+    snaplen: live_options.Snaplen = 262_144,
+    ring: live_options.Ring = "64MB",
+    no_promiscuous: live_options.NoPromiscuous = False,
+    fanout: live_options.Fanout = None,
+    netns: live_options.Netns = None,
     fail_on: FailOn = None,
     filter_: options.Filter = None,
     link_type: options.LinkType = None,
@@ -95,16 +63,31 @@ def live(
     )
     settings.ports()
     interval_s = parse_duration(interval) / SECOND_NS
-    if metrics is not None:
-        parse_address(metrics)  # a wrong one is said before anything is captured
     if interval_s <= 0:
         raise UsageError("--interval 0s: give more than none, as 1s")
+    if metrics is not None:
+        parse_address(metrics)  # a wrong one is said before anything is captured
 
     def give(known: Report) -> None:
-        deliver(destinations, lambda name, width, colour: rendered(known, name, options.clock(known.quality.first_ns, local=False, relative=False), width, colour=colour))
+        clock = options.clock(known.quality.first_ns, local=False, relative=False)
+        deliver(destinations, lambda name, width, colour: rendered(known, name, clock, width, colour=colour))
 
-    opened = open_stream(sources, settings, follow=follow, most_packets=count)
-    with opened as session, Signals() as signals, metrics_at(metrics) as served:
+    def opened() -> Session:
+        if follow or sources == ["-"] or all(Path(source).is_file() for source in sources):
+            return open_stream(sources, settings, follow=follow, most_packets=count)
+        if len(sources) > 1:
+            raise UsageError(f"{len(sources)} sources: name one interface (any: all of them), or files that exist")
+        chosen = InterfaceOptions(
+            interface=sources[0],
+            snaplen=snaplen,
+            ring_bytes=live_options.parse_size("--ring", ring),
+            promiscuous=not no_promiscuous,
+            fanout=live_options.parse_fanout(fanout),
+            netns=netns,
+        )
+        return open_interface(chosen, settings, most_packets=count)
+
+    with opened() as session, Signals() as signals, metrics_at(metrics) as served:
         watch = Watch(session, stops, signals, interval_s, tuple(report or ()), give, served)
         concluded = draw_screen(watch) if wants_screen(no_tui=no_tui) else print_lines(watch)
     give(concluded)

@@ -55,7 +55,9 @@ class Signals:
                     self._before[number] = signal.signal(number, handler)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """As it was."""
         for number, handler in self._before.items():
             signal.signal(number, handler)

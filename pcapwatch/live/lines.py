@@ -13,7 +13,8 @@ from pcapwatch.report.words import band, percent
 def line(moment: Moment) -> str:
     """``19:23:45 UTC  12,300 packets/s  410 conns/s  closed by client 12 server 98 %  …``; one line without its end."""
     clock = f"{moment.at:%H:%M:%S} UTC"
-    return terminal("  ".join([clock, *_rates(moment), *_closers(moment), *_waiting(moment), *_ports(moment), *_news(moment), *_lost(moment.counters)]))
+    parts = (_rates, _closers, _waiting, _ports, _news, _lost)
+    return terminal("  ".join([clock, *(words for part in parts for words in part(moment))]))
 
 
 def _rates(moment: Moment) -> Iterator[str]:
@@ -53,7 +54,8 @@ def _news(moment: Moment) -> Iterator[str]:
         yield f"{worst.code} {worst.name}" + (f" and {more} more" if more else "")
 
 
-def _lost(counters: Counters) -> Iterator[str]:
+def _lost(moment: Moment) -> Iterator[str]:
+    counters = moment.counters
     if counters.kernel_drops is not None:
         yield f"{counted(counters.kernel_drops, 'drop')}"
     if counters.ring_losses:

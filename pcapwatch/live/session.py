@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -40,7 +41,9 @@ class Session:
         """Itself; the capture has begun already."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Ends what was not concluded."""
         self._engine = None
 
@@ -88,10 +91,44 @@ class Session:
             raise CaptureError(str(error)) from None
 
 
-def open_stream(paths: Sequence[str | os.PathLike[str]], settings: Settings, *, follow: bool = False, most_packets: int | None = None) -> Session:
-    """Files, or ``-`` for a pipe, as they come, but no more than ``most_packets``; with ``follow`` the last file may grow."""
+def open_stream(
+    paths: Sequence[str | os.PathLike[str]],
+    settings: Settings,
+    *,
+    follow: bool = False,
+    most_packets: int | None = None,
+) -> Session:
+    """Files, or ``-`` for a pipe, as they come, at most ``most_packets``; with ``follow`` the last file may grow."""
     from pcapwatch import _engine
 
     named = [os.fspath(path) for path in paths]
     engine = _engine.Live.open_stream(named, settings.to_engine(), follow, most_packets)
     return Session(engine, ", ".join(named), settings)
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceOptions:
+    """How an interface is captured.
+
+    interface: its name, ``any`` for all; snaplen: most bytes kept of a packet; ring_bytes: where packets wait for the
+    engine; promiscuous: packets for other hosts too; fanout: ``{"group": N, "mode": "hash"}`` shares the packets with
+    other processes; netns: network namespace by name or path.
+    """
+
+    interface: str
+    snaplen: int = 262_144
+    ring_bytes: int = 64 << 20
+    promiscuous: bool = True
+    fanout: dict[str, Any] | None = None
+    netns: str | None = None
+
+
+def open_interface(options: InterfaceOptions, settings: Settings, *, most_packets: int | None = None) -> Session:
+    """An interface of this machine; ``CaptureError`` says what is missing."""
+    from pcapwatch import _engine
+
+    try:
+        engine = _engine.Live.open_interface(json.dumps(asdict(options)), settings.to_engine(), most_packets)
+    except _engine.SourceError as error:
+        raise CaptureError(str(error)) from None
+    return Session(engine, options.interface, settings)

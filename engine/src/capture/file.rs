@@ -2,9 +2,9 @@
 
 use super::compressed::decompressed;
 use super::error::{SourceError, Stop};
+use super::patience::Patient;
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, Pcapng};
-use super::patience::Patient;
 use super::source::{Counted, Keeping, Kept, Stream};
 use super::window::Window;
 use super::{Packet, Reading, Record};
@@ -197,13 +197,7 @@ impl CaptureFile {
 
     #[inline]
     fn note_time(&mut self, ts_ns: i64) {
-        // A step back is, unsigned, a long way forward: one comparison finds both.
-        if ts_ns.wrapping_sub(self.last_ns) as u64 > LONG_SILENCE_NS {
-            note_jump(&mut self.facts, &mut self.clock_steps_back, ts_ns);
-        }
-        self.facts.first_ns.get_or_insert(ts_ns);
-        self.facts.last_ns = Some(ts_ns);
-        self.last_ns = ts_ns;
+        self.clock_steps_back += note_time(&mut self.facts, &mut self.last_ns, ts_ns);
     }
 
     /// The bytes of a packet that was just read.
@@ -257,16 +251,29 @@ impl CaptureFile {
     }
 }
 
-/// A packet that is older than the one before it, or much younger; the first of a file is neither.
+/// Notes a packet's time in the facts of its file: one that is older than the one before it, or much younger, is told; the
+/// first of a file is neither. Gives the steps back of the clock, one or none. `last_ns` is the time of
+/// the packet before, 0 for the first.
+#[inline]
+pub fn note_time(facts: &mut FileFacts, last_ns: &mut i64, ts_ns: i64) -> u64 {
+    // A step back is, unsigned, a long way forward: one comparison finds both.
+    let jumps = ts_ns.wrapping_sub(*last_ns) as u64 > LONG_SILENCE_NS;
+    let steps_back = if jumps { note_jump(facts, ts_ns) } else { 0 };
+    facts.first_ns.get_or_insert(ts_ns);
+    facts.last_ns = Some(ts_ns);
+    *last_ns = ts_ns;
+    steps_back
+}
+
 #[cold]
-fn note_jump(facts: &mut FileFacts, clock_steps_back: &mut u64, ts_ns: i64) {
-    let Some(last_ns) = facts.last_ns else { return };
+fn note_jump(facts: &mut FileFacts, ts_ns: i64) -> u64 {
+    let Some(last_ns) = facts.last_ns else { return 0 };
     if ts_ns < last_ns {
-        *clock_steps_back += 1;
-    } else {
-        facts.long_silences += 1;
-        facts.longest_silence_ns = facts.longest_silence_ns.max(ts_ns - last_ns);
+        return 1;
     }
+    facts.long_silences += 1;
+    facts.longest_silence_ns = facts.longest_silence_ns.max(ts_ns - last_ns);
+    0
 }
 
 /// What reading a record came to.

@@ -26,11 +26,17 @@ mod error;
 mod facts;
 mod file;
 pub mod filter;
+#[cfg(target_os = "linux")]
+pub mod interface;
+#[cfg(unix)]
+pub mod interfaces;
 mod lz4;
 mod order;
 mod patience;
 mod pcap;
 mod pcapng;
+#[cfg(target_os = "linux")]
+pub mod privilege;
 pub mod recent;
 mod repeated;
 #[cfg(target_os = "linux")]
@@ -39,6 +45,7 @@ mod set;
 mod source;
 pub mod stream;
 mod window;
+pub mod write;
 
 #[cfg(test)]
 pub(crate) mod forge;

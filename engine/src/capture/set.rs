@@ -4,7 +4,6 @@ use super::error::SourceError;
 use super::file::{CaptureFile, Filled, Refusal};
 use super::filter::Filter;
 use super::repeated::Identity;
-use super::patience::{Following, Patience};
 use super::source::{Again, Kept, Stream, cannot_open, open_path};
 use super::{Batch, Reading};
 use crate::capture::facts::{FileFacts, RepeatedFacts};
@@ -160,55 +159,6 @@ impl CaptureSet {
         let member = Member::from_stream(name, Box::new(stream), &set.bytes_read, settings, false)?;
         set.members.push(member);
         Ok(set)
-    }
-
-    /// Files and pipes (`-`) to be read as they come, one after the other as they are named; the last file is not over at
-    /// its end if it is to be followed. With `patience` [`CaptureSet::next_batch`] may give `false` for now, see
-    /// [`CaptureSet::is_waiting`]. Nothing is kept of a pipe.
-    ///
-    /// # Errors
-    /// [`SourceError`] for a path that is missing, unreadable or no capture.
-    pub fn open_live(
-        paths: &[PathBuf],
-        settings: &Settings,
-        follow: bool,
-        patience: &Patience,
-    ) -> Result<CaptureSet, SourceError> {
-        let mut set = CaptureSet::empty(settings)?;
-        set.reading.patience = Some(patience.clone());
-        for (path, left) in paths.iter().zip((0..paths.len()).rev()) {
-            let stream = open_path(path)?;
-            let stream = match follow && left == 0 {
-                true => Box::new(Following { stream, patience: patience.clone() }),
-                false => stream,
-            };
-            let name = path.to_string_lossy();
-            let file = CaptureFile::open(&name, stream, &set.bytes_read, None, &set.reading)?;
-            let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-            let origin = if is_file { Origin::Path(path.clone()) } else { Origin::Stream(Kept::new(0)) };
-            let (path, facts) = (name.into_owned(), file.facts());
-            set.members.push(Member {
-                path,
-                origin,
-                in_folder: false,
-                identity: None,
-                facts,
-                open: Some(Box::new(file)),
-            });
-        }
-        Ok(set)
-    }
-
-    /// Whether the last `false` of [`CaptureSet::next_batch`] was no end: there is nothing yet.
-    #[must_use]
-    pub fn is_waiting(&self) -> bool {
-        self.is_waiting
-    }
-
-    /// Whether some of it came once and cannot be opened again.
-    #[must_use]
-    pub fn has_streams(&self) -> bool {
-        self.members.iter().any(|member| matches!(member.origin, Origin::Stream(_)))
     }
 
     /// The same set once more, from its first packet: files are opened again, and of each stream there is what was
@@ -524,6 +474,8 @@ fn no_captures(folder: &Path, files: usize) -> SourceError {
     let message = format!("no capture among the {files} files of this folder; give a pcap or pcapng file");
     SourceError::new(folder.to_string_lossy(), message)
 }
+
+mod live;
 
 #[cfg(test)]
 mod properties;

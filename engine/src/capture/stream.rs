@@ -67,8 +67,8 @@ pub trait Source: Send {
     /// [`SourceError`] if they cannot be read again.
     fn replay(&mut self) -> Result<Box<dyn Replay>, SourceError>;
 
-    /// No more is wanted; what was begun is completed.
-    fn close(&mut self) {}
+    /// No more is wanted than what came by now: that is still given, then it is over.
+    fn close(&mut self);
 }
 
 /// Packets that can be read again.
@@ -126,7 +126,12 @@ impl StreamSource {
     ///
     /// # Errors
     /// As [`CaptureSet::open`].
-    pub fn open(paths: &[PathBuf], settings: &Settings, follow: bool, most_packets: Option<u64>) -> Result<Self, SourceError> {
+    pub fn open(
+        paths: &[PathBuf],
+        settings: &Settings,
+        follow: bool,
+        most_packets: Option<u64>,
+    ) -> Result<Self, SourceError> {
         let patience = Patience::default();
         let set = CaptureSet::open_live(paths, settings, follow, &patience)?;
         Ok(StreamSource { set, patience, settings: settings.clone(), left: most_packets.unwrap_or(u64::MAX) })
@@ -165,5 +170,6 @@ impl Source for StreamSource {
 
     fn close(&mut self) {
         self.patience.end();
+        self.left = 0;
     }
 }

@@ -34,7 +34,17 @@ impl Window {
     /// A window at the start of `stream`.
     #[must_use]
     pub fn new(stream: Box<dyn Read + Send>) -> Self {
-        Window { stream, buffer: Vec::new(), start: 0, end: 0, offset: 0, last: 0, is_pinned: false, is_waiting: false, to_skip: 0 }
+        Window {
+            stream,
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            offset: 0,
+            last: 0,
+            is_pinned: false,
+            is_waiting: false,
+            to_skip: 0,
+        }
     }
 
     /// A window in the middle of a stream, whose next byte is at `offset`.

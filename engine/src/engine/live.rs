@@ -283,6 +283,9 @@ impl Taker {
 
     fn conclude(mut self, asker: &Sender<Result<Concluded, SourceError>>) {
         self.source.close();
+        while let Ok(Came::Packets) = self.source.next(&mut self.batch, LOOK_UP) {
+            self.take();
+        }
         self.note();
         let replay = self.replay();
         let outcome = self.engine.finish(self.source.facts());

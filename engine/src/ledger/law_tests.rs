@@ -135,7 +135,11 @@ fn old_silent_cases_are_put_together_without_showing() {
     let last = 20_000_u64;
     let many: Vec<ConnectionRecord> = (0..=last).map(|second| silent(second, START + second as i64 * SECOND)).collect();
     let capture = CaptureFacts { last_ns: Some(START + last as i64 * SECOND), ..CaptureFacts::default() };
-    let basis = whole(&many, &settings).finish(&settings, capture, START + last as i64 * SECOND, |o| o).summary.totals.time_wait_basis;
+    let basis = whole(&many, &settings)
+        .finish(&settings, capture, START + last as i64 * SECOND, |o| o)
+        .summary
+        .totals
+        .time_wait_basis;
     // Linux: censored while younger than 65.2 s.
     assert_eq!((basis["censored"], basis["model"]), (66, last + 1 - 66));
 }

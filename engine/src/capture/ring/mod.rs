@@ -20,7 +20,7 @@ mod refusal;
 mod sys;
 
 #[cfg(test)]
-mod namespaces;
+pub(super) mod namespaces;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +29,7 @@ pub use options::{Fanout, FanoutMode, RingOptions};
 
 use super::facts::InterfaceFacts;
 use super::filter::{Filter, Instruction, program_for};
+use super::write::{Statistics, now_ns};
 use super::{Batch, LinkType, Packet, SourceError};
 use block::{Packets, RingPacket};
 use cooked::LINUX_SLL2;
@@ -74,6 +75,7 @@ pub struct Ring {
     interfaces: Interfaces,
     counters: RingCounters,
     next_ordinal: u64,
+    since_ns: i64,
     timeout: Duration,
     stopped: bool,
     /// Why no packets will come any more.
@@ -102,13 +104,10 @@ impl Ring {
     /// # Errors
     /// [`SourceError`] if there is no such interface, no right to capture, or no memory for the ring.
     pub fn open(options: &RingOptions) -> Result<Ring, SourceError> {
-        let Some(netns) = &options.netns else { return Ring::open_here(options) };
-        // A thread enters the namespace, as that is what has one; the socket stays in it wherever it is used.
-        let path = if netns.contains('/') { netns.clone() } else { format!("/run/netns/{netns}") };
-        let opened = std::thread::scope(|scope| {
-            scope.spawn(|| options::enter(&path).and_then(|()| Ring::open_here(options))).join()
-        });
-        opened.unwrap_or_else(|_| Err(SourceError::new(&path, "the namespace's thread gave up")))
+        match &options.netns {
+            Some(netns) => within(netns, || Ring::open_here(options)),
+            None => Ring::open_here(options),
+        }
     }
 
     fn open_here(options: &RingOptions) -> Result<Ring, SourceError> {
@@ -137,6 +136,7 @@ impl Ring {
             interfaces: Interfaces::default(),
             counters: RingCounters::default(),
             next_ordinal: 0,
+            since_ns: now_ns(),
             timeout: Duration::from_millis(options.block_timeout_ms.max(1).into()),
             stopped: false,
             gone: None,
@@ -168,9 +168,11 @@ impl Ring {
     /// In the kernel if it takes the program, otherwise here.
     fn attach_filter(&mut self, options: &RingOptions) -> Result<(), SourceError> {
         let user = self.user_program(options)?;
-        let in_kernel = program::for_kernel(user, self.link == LINUX_SLL2, self.snaplen);
-        let attached = in_kernel.map(|code| self.attach_behind_loopback(&code));
-        if let Some(Ok(())) = attached {
+        let in_kernel = match user {
+            Some(_) if options.filter_here => None,
+            user => program::for_kernel(user, self.link == LINUX_SLL2, self.snaplen),
+        };
+        if let Some(Ok(())) = in_kernel.map(|code| self.attach_behind_loopback(&code)) {
             return Ok(());
         }
         let everything = program::for_kernel(None, false, self.snaplen).unwrap_or_default();
@@ -255,6 +257,13 @@ impl Ring {
         self.counters.kernel_drops += u64::from(drops);
         self.counters.ring_freezes += u64::from(freezes);
         Ok(self.counters)
+    }
+
+    /// The same for the files that are written.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        let RingCounters { packets: delivered, kernel_packets: accepted, kernel_drops: dropped, .. } = self.counters;
+        Statistics { since_ns: self.since_ns, until_ns: now_ns(), accepted, dropped, delivered }
     }
 
     /// The link type of its packets.
@@ -382,4 +391,18 @@ fn push(packet: &RingPacket<'_>, (link, snaplen, interface): (LinkType, u32, u32
     let captured_len = (batch.data.len() - start) as u32;
     let (frame, file) = (0, 0);
     batch.packets.push(Packet { ts_ns: packet.ts_ns, frame, start, captured_len, original_len, file, interface, link });
+}
+
+/// Does something in a network namespace, named as by `ip netns` or by its path: on a thread of its own, as a thread is
+/// what has a namespace. A socket stays in its namespace wherever it is used.
+///
+/// # Errors
+/// [`SourceError`] if there is no such namespace, or no right to enter it.
+pub(super) fn within<T: Send>(
+    netns: &str,
+    what: impl FnOnce() -> Result<T, SourceError> + Send,
+) -> Result<T, SourceError> {
+    let path = if netns.contains('/') { netns.to_owned() } else { format!("/run/netns/{netns}") };
+    let done = std::thread::scope(|scope| scope.spawn(|| options::enter(&path).and_then(|()| what())).join());
+    done.unwrap_or_else(|_| Err(SourceError::new(&path, "the namespace's thread gave up")))
 }

@@ -26,6 +26,9 @@ pub struct RingOptions {
     pub fanout: Option<Fanout>,
     /// As [`crate::settings::Settings::filter`]: a program by link type, run in the kernel.
     pub filter: BTreeMap<u32, Vec<Instruction>>,
+    /// Run the filter here instead, on packets as they were on the wire: the kernel runs it before a VLAN tag is put back,
+    /// so that one that speaks of tags would miss them.
+    pub filter_here: bool,
     /// Network namespace, by its name (`ip netns`) or its path; `None` for this one.
     pub netns: Option<String>,
 }
@@ -72,6 +75,7 @@ impl Default for RingOptions {
             promiscuous: true,
             fanout: None,
             filter: BTreeMap::new(),
+            filter_here: false,
             netns: None,
         }
     }

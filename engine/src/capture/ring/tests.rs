@@ -88,10 +88,6 @@ fn packets_carry_their_order_time_and_length() {
     assert_eq!(ring.interfaces()[0].name.as_deref(), Some("v0"));
 }
 
-fn now_ns() -> i64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as i64
-}
-
 #[test]
 fn any_tells_its_interfaces_apart() {
     let Some(pair) = Pair::new() else { return };
@@ -115,6 +111,8 @@ fn any_tells_its_interfaces_apart() {
 fn a_tag_that_the_kernel_took_out_is_there_again() {
     let Some(pair) = Pair::new() else { return };
     let (mut ring, mut any) = (open(&pair, 1, "v0"), open(&pair, 1, "any"));
+    let filter = compiled("EN10MB", 1, "vlan 5 and udp port 9999");
+    let mut here = Ring::open(&RingOptions { filter, filter_here: true, ..options(&pair, 1, "v0") }).unwrap();
     let mut sender = pair.within(&pair.names[0], || {
         let socket = PacketSocket::open(false).unwrap();
         socket.bind(socket.index_of("v0").unwrap()).unwrap();
@@ -131,6 +129,9 @@ fn a_tag_that_the_kernel_took_out_is_there_again() {
     let seen = tagged(drain(&mut ring), 12);
     assert_eq!(seen.len(), 1);
     assert_eq!((&seen[0].1[..], seen[0].0.original_len as usize), (&frame[..], frame.len()), "as it was on the wire");
+    let (given, counters) = (drain(&mut here), here.counters().unwrap());
+    assert!(given.iter().all(|(_, bytes)| bytes[..] == frame[..]) && given.len() == 1, "{given:?}");
+    assert_eq!(counters.filtered + counters.packets, counters.kernel_packets);
     let seen = tagged(drain(&mut any), 0);
     assert_eq!(seen.len(), 1);
     assert_eq!((&seen[0].1[20..], seen[0].0.original_len as usize), (&frame[14..], frame.len() + 6));

@@ -1,0 +1,219 @@
+//! An interface as a [`Source`]: the ring, and the files it is written to, if it is.
+
+use super::facts::FileFacts;
+use super::privilege::drop_privileges;
+use super::file::note_time;
+use super::ring::{Ring, RingCounters, RingOptions};
+use super::stream::{Came, Packets, Replay, Source, SourceCounters};
+use super::write::{WriteOptions, Writer};
+use super::{Batch, CaptureSet, SetFacts, SourceError};
+use crate::settings::Settings;
+use serde::Deserialize;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How often the kernel is asked for its drops.
+const COUNT_EVERY: Duration = Duration::from_millis(250);
+
+/// What the user chooses.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InterfaceOptions {
+    /// Of the ring.
+    pub ring: RingOptions,
+    /// Of the files, if packets are to be kept.
+    pub write: Option<WriteOptions>,
+    /// Give up all rights once the ring is open: for a program of its own, not for a library in another's.
+    pub drop_privileges: bool,
+}
+
+impl InterfaceOptions {
+    /// Opens the interface, gives up rights if it is to, and begins the files, which belong to who is left.
+    ///
+    /// # Errors
+    /// [`SourceError`] if one of these cannot be done.
+    pub fn open(self, most_packets: Option<u64>) -> Result<Box<dyn Source>, SourceError> {
+        let mut source = InterfaceSource::open(&self.ring, most_packets)?;
+        if self.drop_privileges {
+            drop_privileges()?;
+        }
+        if let Some(options) = self.write {
+            source.write(options)?;
+        }
+        Ok(Box::new(source))
+    }
+}
+
+/// Packets of an interface as they pass.
+pub struct InterfaceSource {
+    ring: Ring,
+    writer: Option<Writer>,
+    /// As of the kernel, and when it was asked.
+    counters: RingCounters,
+    counted: Instant,
+    /// What a file would tell, where none is written.
+    facts: FileFacts,
+    last_ns: i64,
+    clock_steps_back: u64,
+    /// Packets that are still wanted.
+    left: u64,
+    is_closed: bool,
+}
+
+impl InterfaceSource {
+    /// Opens the ring; packets come from now on, `most_packets` at most.
+    ///
+    /// # Errors
+    /// As [`Ring::open`].
+    pub fn open(options: &RingOptions, most_packets: Option<u64>) -> Result<Self, SourceError> {
+        let ring = Ring::open(options)?;
+        let facts = FileFacts {
+            path: ring.name().to_owned(),
+            format: "live",
+            compression: "none".to_owned(),
+            ..FileFacts::default()
+        };
+        Ok(InterfaceSource {
+            ring,
+            writer: None,
+            counters: RingCounters::default(),
+            counted: Instant::now(),
+            facts,
+            last_ns: 0,
+            clock_steps_back: 0,
+            left: most_packets.unwrap_or(u64::MAX),
+            is_closed: false,
+        })
+    }
+
+    /// Writes what comes from now on into files, too; the packets' places are then those in the files.
+    ///
+    /// # Errors
+    /// As [`Writer::create`].
+    pub fn write(&mut self, options: WriteOptions) -> Result<(), SourceError> {
+        self.writer = Some(Writer::create(options, self.ring.interfaces())?);
+        Ok(())
+    }
+
+    fn note(&mut self, batch: &mut Batch) {
+        batch.packets.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+        self.left -= batch.packets.len() as u64;
+        if let Some(writer) = &mut self.writer {
+            writer.write(batch, self.ring.interfaces(), self.ring.statistics());
+        }
+        for packet in &batch.packets {
+            self.clock_steps_back += note_time(&mut self.facts, &mut self.last_ns, packet.ts_ns);
+        }
+        self.facts.packets += batch.packets.len() as u64;
+    }
+
+    /// Its drops, as far as the kernel still tells them: an interface that is gone has none to add.
+    fn count(&mut self) {
+        self.counters = self.ring.counters().unwrap_or(self.counters);
+        self.counted = Instant::now();
+    }
+
+    /// Whether all that was wanted was given; the files are then complete.
+    fn is_over(&mut self, taken: usize) -> bool {
+        let is_over = self.left == 0 || (self.is_closed && taken == 0);
+        if is_over && let Some(writer) = &mut self.writer {
+            writer.finish(self.ring.statistics());
+        }
+        is_over
+    }
+
+    fn unwritten(&self) -> FileFacts {
+        let mut interfaces = self.ring.interfaces().to_vec();
+        // The counts are of the whole capture, which the first stands for.
+        if let Some(first) = interfaces.first_mut() {
+            first.received = Some(self.counters.kernel_packets);
+            first.dropped = Some(self.counters.kernel_drops);
+            first.dropped_by_system = Some(self.counters.kernel_drops);
+        }
+        FileFacts { interfaces, ..self.facts.clone() }
+    }
+}
+
+impl Source for InterfaceSource {
+    fn next(&mut self, batch: &mut Batch, wait: Duration) -> Result<Came, SourceError> {
+        if self.is_over(1) {
+            return Ok(Came::Over);
+        }
+        let taken = self.ring.next_batch(batch, wait);
+        if self.counted.elapsed() >= COUNT_EVERY || self.is_closed || taken.is_err() {
+            self.count();
+        }
+        let taken = taken?;
+        if taken == 0 {
+            return Ok(if self.is_over(taken) { Came::Over } else { Came::Nothing });
+        }
+        self.note(batch);
+        Ok(Came::Packets)
+    }
+
+    fn facts(&self) -> SetFacts {
+        let files = self.writer.as_ref().map_or_else(|| vec![self.unwritten()], Writer::files);
+        SetFacts { files, clock_steps_back: self.clock_steps_back, ..SetFacts::default() }
+    }
+
+    fn counters(&self) -> SourceCounters {
+        SourceCounters {
+            kernel_packets: Some(self.counters.kernel_packets),
+            kernel_drops: Some(self.counters.kernel_drops),
+            ring_losses: self.counters.ring_freezes,
+            interface_down: self.counters.interface_down,
+            written: self.writer.as_ref().map(Writer::written).unwrap_or_default(),
+        }
+    }
+
+    fn has_replay(&self) -> bool {
+        self.writer.is_some()
+    }
+
+    fn replay(&mut self) -> Result<Box<dyn Replay>, SourceError> {
+        let (first, paths) = self.writer.as_ref().map(Writer::paths).unwrap_or_default();
+        Ok(Box::new(WrittenFiles { first: first as u32, paths }))
+    }
+
+    fn close(&mut self) {
+        // What cannot be stopped gives nothing more either.
+        if self.ring.stop().is_err() {
+            self.left = 0;
+        }
+        self.is_closed = true;
+    }
+}
+
+/// Files that were written and are still there.
+struct WrittenFiles {
+    /// The place of the first among all that were.
+    first: u32,
+    paths: Vec<PathBuf>,
+}
+
+impl Replay for WrittenFiles {
+    fn again(&self, settings: &Settings) -> Result<Box<dyn Packets>, SourceError> {
+        // The filter did its work in the kernel.
+        let settings = Settings { filter: std::collections::BTreeMap::new(), ..settings.clone() };
+        let set = CaptureSet::open_in_order(&self.paths, &settings)?;
+        Ok(Box::new(Renumbered { set, first: self.first }))
+    }
+}
+
+/// A set that begins with a later file than the first.
+struct Renumbered {
+    set: CaptureSet,
+    first: u32,
+}
+
+impl Packets for Renumbered {
+    fn next_batch(&mut self, batch: &mut Batch, max_packets: usize) -> Result<bool, SourceError> {
+        let more = self.set.next_batch(batch, max_packets)?;
+        batch.packets.iter_mut().for_each(|packet| packet.file += self.first);
+        Ok(more)
+    }
+
+    fn skip_to(&mut self, file: u32, frame: u64) -> Result<(), SourceError> {
+        self.set.skip_to(file.saturating_sub(self.first), frame)
+    }
+}

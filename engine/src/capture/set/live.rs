@@ -1,0 +1,76 @@
+//! Sets that are read while they come, and files that were written meanwhile.
+
+use super::{CaptureSet, Member, Origin};
+use crate::capture::error::SourceError;
+use crate::capture::file::CaptureFile;
+use crate::capture::patience::{Following, Patience};
+use crate::capture::source::{Kept, open_path};
+use crate::settings::Settings;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+impl CaptureSet {
+    /// Files and pipes (`-`) to be read as they come, one after the other as they are named; the last file is not over at
+    /// its end if it is to be followed. With `patience` [`CaptureSet::next_batch`] may give `false` for now, see
+    /// [`CaptureSet::is_waiting`]. Nothing is kept of a pipe.
+    ///
+    /// # Errors
+    /// [`SourceError`] for a path that is missing, unreadable or no capture.
+    pub fn open_live(
+        paths: &[PathBuf],
+        settings: &Settings,
+        follow: bool,
+        patience: &Patience,
+    ) -> Result<CaptureSet, SourceError> {
+        let mut set = CaptureSet::empty(settings)?;
+        set.reading.patience = Some(patience.clone());
+        for (path, left) in paths.iter().zip((0..paths.len()).rev()) {
+            let stream = open_path(path)?;
+            let stream = match follow && left == 0 {
+                true => Box::new(Following { stream, patience: patience.clone() }),
+                false => stream,
+            };
+            let name = path.to_string_lossy();
+            let file = CaptureFile::open(&name, stream, &set.bytes_read, None, &set.reading)?;
+            let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+            let origin = if is_file { Origin::Path(path.clone()) } else { Origin::Stream(Kept::new(0)) };
+            let (path, facts) = (name.into_owned(), file.facts());
+            set.members.push(Member {
+                path,
+                origin,
+                in_folder: false,
+                identity: None,
+                facts,
+                open: Some(Box::new(file)),
+            });
+        }
+        Ok(set)
+    }
+
+    /// Whether the last `false` of [`CaptureSet::next_batch`] was no end: there is nothing yet.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.is_waiting
+    }
+
+    /// Whether some of it came once and cannot be opened again.
+    #[must_use]
+    pub fn has_streams(&self) -> bool {
+        self.members.iter().any(|member| matches!(member.origin, Origin::Stream(_)))
+    }
+
+    /// Files that one capture wrote, in the order in which it did. One that cannot be read any more keeps its place.
+    ///
+    /// # Errors
+    /// [`SourceError`] for a filter that is none.
+    pub fn open_in_order(paths: &[PathBuf], settings: &Settings) -> Result<CaptureSet, SourceError> {
+        let mut set = CaptureSet::empty(settings)?;
+        for path in paths {
+            let opened = Member::from_path(path, &Arc::default(), &set.reading, true, false);
+            let gone = |refusal| Member::unreadable(&path.to_string_lossy(), SourceError::from(refusal));
+            set.members.push(opened.unwrap_or_else(gone));
+        }
+        Ok(set)
+    }
+}

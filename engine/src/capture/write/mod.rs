@@ -1,0 +1,441 @@
+//! Packets into pcapng files while they are captured: a folder of files of bounded size, the oldest of which go.
+//!
+//! Each file is complete in itself: section, interfaces by name, packets, and at its end how many packets the kernel
+//! dropped. Whole blocks are written, so that a file can be read at any moment; after a crash at most the last block is
+//! cut short. When the disk is full, what was written stays whole, the packets that found no room are counted and told in
+//! the next one that does (`epb_dropcount`), and the capture goes on.
+
+mod blocks;
+mod naming;
+
+#[cfg(test)]
+mod tests;
+
+use super::facts::{FileFacts, InterfaceFacts, PcapngFacts};
+use super::file::note_time;
+use super::source::cannot_open;
+use super::stream::Written;
+use super::{Batch, SourceError};
+use blocks::{PacketBlock, STATISTICS_BYTES, append_interface, append_section, append_statistics};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What the user chooses of the files.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WriteOptions {
+    /// The folder, made if it is not there.
+    pub folder: PathBuf,
+    /// A file ends before it is larger than this; 0: there is one file.
+    pub rotate_bytes: u64,
+    /// Files that stay, the newest; 0: all.
+    pub keep: usize,
+    /// The interface, which the files are named after.
+    pub interface: String,
+    /// The capture filter as text, to be told in the files.
+    pub filter: Option<String>,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        let interface = "capture".to_owned();
+        WriteOptions { folder: PathBuf::new(), rotate_bytes: 0, keep: 0, interface, filter: None }
+    }
+}
+
+/// What the capture counted, for the end of each file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Since when, ns since 1970 UTC.
+    pub since_ns: i64,
+    /// Until when.
+    pub until_ns: i64,
+    /// Packets that passed the filter, those dropped included.
+    pub accepted: u64,
+    /// Packets that the kernel dropped.
+    pub dropped: u64,
+    /// Packets that came here.
+    pub delivered: u64,
+}
+
+/// How the writing goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct WriterCounters {
+    /// Files begun.
+    pub files: u64,
+    /// Files removed, because newer ones took their place.
+    pub removed: u64,
+    /// Bytes written, those of removed files included.
+    pub bytes: u64,
+    /// Packets written.
+    pub packets: u64,
+    /// Packets that could not be written.
+    pub unwritten: u64,
+    /// Why, the first time; `null` while all went well.
+    pub error: Option<String>,
+}
+
+/// Writes packets into files.
+pub struct Writer {
+    options: WriteOptions,
+    interfaces: Vec<InterfaceFacts>,
+    open: Option<OpenFile>,
+    /// Those before, by their number; of removed ones little is left.
+    done: Vec<FileFacts>,
+    /// How many of them are removed: the first ones.
+    removed: usize,
+    counters: WriterCounters,
+    /// Packets that were lost since the last one that was written.
+    lost: u64,
+    /// The same when the buffer was last written.
+    lost_before: u64,
+    /// No file could be begun for this batch.
+    stuck: bool,
+    statistics: Statistics,
+}
+
+/// The file that is being written.
+struct OpenFile {
+    number: u32,
+    file: File,
+    /// Whole blocks that are in the file.
+    bytes: u64,
+    /// Whole blocks that are not yet.
+    buffer: Vec<u8>,
+    facts: FileFacts,
+    last_ns: i64,
+    /// What was true when the buffer was empty, to go back to when it cannot be written.
+    written: (FileFacts, i64),
+}
+
+/// Bytes gathered before they are written.
+const BUFFER: usize = 1 << 20;
+const OS: &str = std::env::consts::OS;
+const APPLICATION: &str = concat!("pcapwatch ", env!("CARGO_PKG_VERSION"));
+
+impl Writer {
+    /// Makes the folder and begins the first file, so that what cannot work is said before anything is captured.
+    /// `interfaces` are those of the capture, of which the first stands for the whole of it.
+    ///
+    /// # Errors
+    /// [`SourceError`] if the folder or the file cannot be made.
+    pub fn create(options: WriteOptions, interfaces: &[InterfaceFacts]) -> Result<Writer, SourceError> {
+        fs::create_dir_all(&options.folder).map_err(|error| cannot_write(&options.folder, &error))?;
+        let mut writer = Writer {
+            interfaces: Vec::new(),
+            open: None,
+            done: Vec::new(),
+            removed: 0,
+            counters: WriterCounters::default(),
+            lost: 0,
+            lost_before: 0,
+            stuck: false,
+            statistics: Statistics::default(),
+            options,
+        };
+        writer.meet(interfaces);
+        writer.begin().and_then(|()| writer.flush()).map_err(|error| cannot_write(&writer.options.folder, &error))?;
+        Ok(writer)
+    }
+
+    /// Writes a batch, and gives each of its packets the file and frame in which it is now. `interfaces` are those of the
+    /// capture so far; [`super::Packet::interface`] is the place in it. A packet that could not be written keeps the place
+    /// of the last one that was.
+    pub fn write(&mut self, batch: &mut Batch, interfaces: &[InterfaceFacts], statistics: Statistics) {
+        self.meet(interfaces);
+        self.statistics = statistics;
+        self.stuck = false;
+        let Batch { packets, data, .. } = batch;
+        // Where the packets begin that are still in the buffer.
+        let mut buffered = 0;
+        for at in 0..packets.len() {
+            let Some(packet) = packets.get(at).copied() else { break };
+            let bytes = data.get(packet.start..).and_then(|rest| rest.get(..packet.captured_len as usize));
+            let (interface, original_len) = (packet.interface, packet.original_len);
+            let lost = self.lost;
+            let block =
+                PacketBlock { interface, ts_ns: packet.ts_ns, bytes: bytes.unwrap_or_default(), original_len, lost };
+            if !self.has_room(block.length()) {
+                self.settle(packets.get_mut(buffered..at).unwrap_or_default());
+                buffered = at;
+                self.rotate(block.length());
+            }
+            let place = self.append(&block);
+            packets.get_mut(at).into_iter().for_each(|packet| (packet.file, packet.frame) = place);
+        }
+        self.settle(packets.get_mut(buffered..).unwrap_or_default());
+    }
+
+    /// Ends the last file.
+    pub fn finish(&mut self, statistics: Statistics) {
+        self.statistics = statistics;
+        self.end_file();
+    }
+
+    /// How the writing goes.
+    #[must_use]
+    pub fn counters(&self) -> &WriterCounters {
+        &self.counters
+    }
+
+    /// The same as a source tells it.
+    #[must_use]
+    pub fn written(&self) -> Written {
+        let WriterCounters { files, bytes, unwritten, ref error, .. } = self.counters;
+        let missing = || if unwritten == 0 { String::new() } else { format!("; {unwritten} packets are missing") };
+        Written { files, bytes, error: error.as_ref().map(|error| error.clone() + &missing()) }
+    }
+
+    /// The files as a reader will tell of them; [`super::Packet::file`] is the place in it. Removed ones are in their
+    /// places, with that as their problem.
+    #[must_use]
+    pub fn files(&self) -> Vec<FileFacts> {
+        self.done.iter().cloned().chain(self.open.as_ref().map(|open| self.told(open, 0))).collect()
+    }
+
+    /// The paths of the files that are there, with the place of the first in [`Writer::files`].
+    #[must_use]
+    pub fn paths(&self) -> (usize, Vec<PathBuf>) {
+        let files = self.done.iter().skip(self.removed).chain(self.open.as_ref().map(|open| &open.facts));
+        (self.removed, files.map(|facts| PathBuf::from(&facts.path)).collect())
+    }
+
+    fn meet(&mut self, interfaces: &[InterfaceFacts]) {
+        let os = Some(OS.to_owned());
+        let new = interfaces.get(self.interfaces.len()..).unwrap_or_default();
+        let filter = &self.options.filter;
+        let described =
+            |facts: &InterfaceFacts| InterfaceFacts { os: os.clone(), filter: filter.clone(), ..facts.clone() };
+        self.interfaces.extend(new.iter().map(described));
+    }
+
+    /// Whether a block fits into the file and the buffer. A file holds at least one packet, however large.
+    fn has_room(&self, length: u64) -> bool {
+        let Some(open) = &self.open else { return false };
+        let full = self.options.rotate_bytes;
+        let size = open.bytes + open.buffer.len() as u64 + length + STATISTICS_BYTES;
+        (full == 0 || open.facts.packets == 0 || size <= full) && open.buffer.len() < BUFFER
+    }
+
+    /// Makes room: the buffer is empty, so that only the file can be full, or there is none.
+    fn rotate(&mut self, length: u64) {
+        if self.stuck || self.has_room(length) {
+            return;
+        }
+        self.end_file();
+        if let Err(error) = self.begin() {
+            self.stuck = true;
+            self.note(&error);
+        }
+    }
+
+    /// Adds a block to the buffer and says in which file and frame it is.
+    fn append(&mut self, block: &PacketBlock<'_>) -> (u32, u64) {
+        let Some(open) = &mut self.open else {
+            self.lost += 1;
+            self.lost_before = self.lost;
+            self.counters.unwritten += 1;
+            return self.last_place();
+        };
+        open.describe(&self.interfaces);
+        block.append(&mut open.buffer);
+        let interface = open.facts.interfaces.get_mut(block.interface as usize);
+        interface.into_iter().for_each(|facts| facts.lost_between += block.lost);
+        self.lost = 0;
+        open.facts.packets += 1;
+        note_time(&mut open.facts, &mut open.last_ns, block.ts_ns);
+        (open.number, open.facts.packets)
+    }
+
+    /// Where the last packet is that was written.
+    fn last_place(&self) -> (u32, u64) {
+        let number = self.done.len().saturating_sub(1) as u32;
+        (number, self.done.last().map_or(1, |facts| facts.packets.max(1)))
+    }
+
+    /// Writes the buffer, in which are these packets. If that fails they are where the last one is that was written.
+    fn settle(&mut self, packets: &mut [super::Packet]) {
+        let Err(error) = self.flush() else { return };
+        self.note(&error);
+        let Some(open) = &self.open else { return };
+        let place = (open.number, open.facts.packets.max(1));
+        packets.iter_mut().for_each(|packet| (packet.file, packet.frame) = place);
+    }
+
+    fn note(&mut self, error: &io::Error) {
+        let folder = &self.options.folder;
+        self.counters.error.get_or_insert_with(|| cannot_write(folder, error).to_string());
+    }
+
+    /// Writes the buffer. On an error the file is cut back to its last whole block, and what the buffer held is lost.
+    fn flush(&mut self) -> io::Result<()> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let length = open.buffer.len() as u64;
+        let added = open.facts.packets - open.written.0.packets;
+        match open.file.write_all(&open.buffer) {
+            Ok(()) => {
+                open.bytes += length;
+                open.buffer.clear();
+                open.written = (open.facts.clone(), open.last_ns);
+                self.counters.bytes += length;
+                self.counters.packets += added;
+                self.lost_before = self.lost;
+                Ok(())
+            }
+            Err(error) => {
+                open.go_back();
+                self.lost = self.lost_before + added;
+                self.lost_before = self.lost;
+                self.counters.unwritten += added;
+                Err(error)
+            }
+        }
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        while self.options.keep > 0 && self.done.len() - self.removed >= self.options.keep {
+            self.remove_oldest();
+        }
+        let now = now_ns();
+        let name = naming::name(&self.options.interface, self.done.len() as u32 + 1, now);
+        let path = self.options.folder.join(name);
+        let file = new_file(&path)?;
+        let pcapng = PcapngFacts {
+            os: Some(OS.to_owned()),
+            application: Some(APPLICATION.to_owned()),
+            ..PcapngFacts::default()
+        };
+        let path = path.to_string_lossy().into_owned();
+        let compression = "none".to_owned();
+        let facts = FileFacts { path, format: "pcapng", compression, pcapng: Some(pcapng), ..FileFacts::default() };
+        let mut open = OpenFile {
+            number: self.done.len() as u32,
+            file,
+            bytes: 0,
+            buffer: Vec::with_capacity(BUFFER),
+            written: (facts.clone(), 0),
+            facts,
+            last_ns: 0,
+        };
+        open.describe(&self.interfaces);
+        self.open = Some(open);
+        self.counters.files += 1;
+        Ok(())
+    }
+
+    /// Writes what is left and the statistics, and removes what is beyond the files to keep.
+    fn end_file(&mut self) {
+        self.statistics.until_ns = now_ns();
+        if let Err(error) = self.flush() {
+            self.note(&error);
+        }
+        let statistics = self.statistics;
+        self.open.iter_mut().for_each(|open| append_statistics(&statistics, &mut open.buffer));
+        let told = self.flush();
+        if let Err(error) = &told {
+            self.note(error);
+        }
+        let Some(open) = self.open.take() else { return };
+        let facts = self.told(&open, u64::from(told.is_ok()));
+        self.done.push(facts);
+    }
+
+    fn remove_oldest(&mut self) {
+        let Some(facts) = self.done.get_mut(self.removed) else { return };
+        self.removed += 1;
+        let problem = Some("removed: newer files took its place (--keep)".to_owned());
+        let old = std::mem::take(facts);
+        let FileFacts { path, format, compression, packets, first_ns, last_ns, .. } = old;
+        *facts = FileFacts { path, format, compression, packets, first_ns, last_ns, problem, ..FileFacts::default() };
+        if let Err(error) = fs::remove_file(&facts.path) {
+            let error = cannot_write(Path::new(&facts.path), &error).to_string();
+            self.counters.error.get_or_insert(error);
+        } else {
+            self.counters.removed += 1;
+        }
+    }
+
+    /// The facts of a file as its reader will tell them; `statistics` is how many such blocks it has.
+    fn told(&self, open: &OpenFile, statistics: u64) -> FileFacts {
+        let mut facts = open.facts.clone();
+        let counted = self.statistics;
+        if let (1.., Some(first)) = (statistics, facts.interfaces.first_mut()) {
+            first.accepted = Some(counted.accepted);
+            first.delivered = Some(counted.delivered);
+            first.dropped = Some(counted.dropped);
+            first.dropped_by_system = Some(counted.dropped);
+            first.counted_since_ns = Some(counted.since_ns);
+        }
+        let interfaces = facts.interfaces.len() as u64;
+        let kinds = [
+            ("section_header", 1),
+            ("interface_description", interfaces),
+            ("enhanced_packet", facts.packets),
+            ("interface_statistics", statistics),
+        ];
+        if let Some(pcapng) = &mut facts.pcapng {
+            pcapng.interfaces = interfaces;
+            pcapng.blocks.extend(
+                kinds.into_iter().filter(|(_, count)| *count > 0).map(|(kind, count)| (kind.to_owned(), count)),
+            );
+        }
+        facts
+    }
+}
+
+impl OpenFile {
+    /// Describes the interfaces that are not yet, behind the section that a file begins with.
+    fn describe(&mut self, interfaces: &[InterfaceFacts]) {
+        if self.bytes == 0 && self.buffer.is_empty() {
+            append_section(OS, APPLICATION, &mut self.buffer);
+        }
+        for facts in interfaces.get(self.facts.interfaces.len()..).unwrap_or_default() {
+            append_interface(facts, &mut self.buffer);
+            self.facts.interfaces.push(facts.clone());
+        }
+    }
+
+    /// Cuts the file back to its last whole block, and forgets what is in the buffer.
+    fn go_back(&mut self) {
+        // Where even this fails, the reader finds a last block that is cut short.
+        let cut = self.file.set_len(self.bytes);
+        drop(cut.and_then(|()| self.file.seek(SeekFrom::Start(self.bytes))));
+        self.buffer.clear();
+        (self.facts, self.last_ns) = self.written.clone();
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.end_file();
+    }
+}
+
+/// A file of its own: never one that is there, and readable by its owner alone, as packets hold secrets.
+fn new_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> SourceError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            SourceError::new(path.to_string_lossy(), format!("packets cannot be written: {error}; the capture goes on"))
+        }
+        io::ErrorKind::PermissionDenied => {
+            SourceError::new(path.to_string_lossy(), "permission denied; name a folder that you may write to")
+        }
+        _ => cannot_open(path, error),
+    }
+}
+
+/// The clock of the system, ns since 1970 UTC.
+pub(super) fn now_ns() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
+}

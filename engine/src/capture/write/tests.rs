@@ -1,0 +1,262 @@
+//! Files that were written, read again: by the engine's own reader, and by Wireshark's where it is installed.
+
+use super::*;
+use crate::capture::{CaptureSet, LinkType, Packet};
+use crate::settings::Settings;
+use proptest::prelude::*;
+use std::process::Command;
+
+const START_NS: i64 = 1_795_260_599_123_456_789;
+
+fn interface(name: &str, link_type: u32) -> InterfaceFacts {
+    InterfaceFacts {
+        name: Some(name.to_owned()),
+        link_type,
+        snaplen: 262_144,
+        resolution: 9,
+        ..InterfaceFacts::default()
+    }
+}
+
+/// A batch of packets of these lengths, each filled with its number, from the given interface.
+fn batch(lengths: &[usize], from: u32) -> Batch {
+    let mut batch = Batch::default();
+    for (number, &length) in lengths.iter().enumerate() {
+        let start = batch.data.len();
+        batch.data.resize(start + length, number as u8);
+        let (captured_len, original_len) = (length as u32, length as u32 + 7);
+        let ts_ns = START_NS + number as i64;
+        let packet = Packet {
+            ts_ns,
+            start,
+            captured_len,
+            original_len,
+            interface: from,
+            link: LinkType(1),
+            ..Packet::default()
+        };
+        batch.packets.push(packet);
+    }
+    batch
+}
+
+const COUNTED: Statistics = Statistics { since_ns: START_NS, until_ns: 0, accepted: 12, dropped: 2, delivered: 10 };
+
+fn writer(folder: &Path, rotate_bytes: u64, keep: usize) -> Writer {
+    let filter = Some("tcp port 80".to_owned());
+    let options = WriteOptions { folder: folder.to_owned(), rotate_bytes, keep, interface: "eth0".to_owned(), filter };
+    Writer::create(options, &[interface("eth0", 1)]).unwrap()
+}
+
+/// Every packet of a folder as (file, frame, time, interface, original length, bytes), and the facts of its files.
+type Row = (u32, u64, i64, u32, u32, Vec<u8>);
+
+fn read(folder: &Path) -> (Vec<Row>, Vec<FileFacts>) {
+    let mut set = CaptureSet::open(&[folder.to_owned()], &Settings::default()).unwrap();
+    let (mut batch, mut rows) = (Batch::default(), Vec::new());
+    while set.next_batch(&mut batch, 100).unwrap() {
+        rows.extend(rows_of(&batch));
+    }
+    (rows, set.facts().files)
+}
+
+fn rows_of(batch: &Batch) -> impl Iterator<Item = Row> {
+    let row = |p: &Packet| (p.file, p.frame, p.ts_ns, p.interface, p.original_len, batch.bytes(p).to_vec());
+    batch.packets.iter().map(row)
+}
+
+fn same_facts(told: &[FileFacts], read: &[FileFacts]) {
+    assert_eq!(told.len(), read.len());
+    for (told, read) in told.iter().zip(read) {
+        assert_eq!(serde_json::to_value(told).unwrap(), serde_json::to_value(read).unwrap());
+    }
+}
+
+#[test]
+fn what_is_written_is_read_again_and_told_as_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(folder.path(), 0, 0);
+    let mut first = batch(&[0, 1, 2, 3, 4, 60, 1514, 70_000], 0);
+    let mut second = batch(&[64, 65], 1);
+    second.packets[1].ts_ns += 2 * 3600 * 1_000_000_000;
+    writer.write(&mut first, &[], COUNTED);
+    writer.write(&mut second, &[interface("eth0", 1), interface("wlan0", 1)], COUNTED);
+    writer.finish(COUNTED);
+    let (rows, facts) = read(folder.path());
+    assert_eq!(rows, rows_of(&first).chain(rows_of(&second)).collect::<Vec<_>>());
+    same_facts(&writer.files(), &facts);
+    let told = &facts[0].interfaces[0];
+    assert_eq!((told.accepted, told.dropped_by_system, told.delivered), (Some(12), Some(2), Some(10)));
+    assert_eq!((told.filter.as_deref(), facts[0].long_silences), (Some("tcp port 80"), 1));
+    assert_eq!(facts[0].interfaces[1].name.as_deref(), Some("wlan0"));
+    let counters = writer.counters();
+    let bytes = fs::metadata(&facts[0].path).unwrap().len();
+    assert_eq!((counters.packets, counters.unwritten, counters.bytes, &counters.error), (10, 0, bytes, &None));
+}
+
+#[test]
+fn wireshark_reads_it_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(folder.path(), 0, 0);
+    writer.write(&mut batch(&[60, 1514, 61], 0), &[], COUNTED);
+    writer.finish(COUNTED);
+    let path = writer.files()[0].path.clone();
+    let Ok(done) = Command::new("capinfos").args(["-M", "-T", "-m", "-c", "-o", "-e", &path]).output() else {
+        eprintln!("passed over: needs capinfos (wireshark-common)");
+        return;
+    };
+    let text = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && text.contains(",3,"), "{text}");
+    let long = Command::new("capinfos").arg(&path).output().unwrap();
+    let text = String::from_utf8_lossy(&long.stdout).into_owned();
+    for line in ["Name = eth0", "Time resolution = 0x09", "Filter string = tcp port 80", "Number of stat entries = 1"] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn files_end_in_time_and_the_oldest_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(folder.path(), 10_000, 3);
+    let mut written = Vec::new();
+    for _ in 0..20 {
+        let mut next = batch(&[900; 7], 0);
+        writer.write(&mut next, &[], COUNTED);
+        written.extend(rows_of(&next));
+    }
+    writer.finish(COUNTED);
+    let (rows, facts) = read(folder.path());
+    let files = writer.files();
+    let (first, paths) = writer.paths();
+    assert_eq!((paths.len(), files.len()), (3, first + 3));
+    assert!(files[..first].iter().all(|file| file.problem.as_deref().unwrap().contains("--keep")), "{files:?}");
+    same_facts(&files[first..], &facts);
+    let first = first as u32;
+    let expected: Vec<Row> = written
+        .into_iter()
+        .filter(|row| row.0 >= first)
+        .map(|row| (row.0 - first, row.1, row.2, row.3, row.4, row.5))
+        .collect();
+    assert_eq!(rows, expected, "the newest, without a hole");
+    assert!(facts.iter().all(|file| fs::metadata(&file.path).unwrap().len() <= 10_000));
+    let counters = writer.counters();
+    assert_eq!((counters.files - counters.removed, counters.packets), (3, 140));
+}
+
+#[test]
+fn a_packet_larger_than_a_file_has_one_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(folder.path(), 1000, 0);
+    writer.write(&mut batch(&[60, 5000, 60], 0), &[], COUNTED);
+    writer.finish(COUNTED);
+    let (rows, facts) = read(folder.path());
+    assert_eq!((rows.len(), facts.len()), (3, 3));
+}
+
+#[test]
+fn what_is_there_can_be_read_at_any_moment() {
+    let (folder, copies) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut writer = writer(folder.path(), 50_000, 0);
+    let mut count = 0;
+    for _ in 0..12 {
+        writer.write(&mut batch(&[333; 20], 0), &[], COUNTED);
+        count += 20;
+        for file in fs::read_dir(folder.path()).unwrap().map(Result::unwrap) {
+            fs::copy(file.path(), copies.path().join(file.file_name())).unwrap();
+        }
+        let (rows, facts) = read(copies.path());
+        assert_eq!(rows.len(), count);
+        assert!(facts.iter().all(|file| file.problem.is_none()), "no block is cut short");
+    }
+}
+
+#[test]
+fn what_cannot_be_begun_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_the_way = folder.path().join("file");
+    fs::write(&in_the_way, "").unwrap();
+    let options = WriteOptions { folder: in_the_way.join("below"), ..WriteOptions::default() };
+    let error = Writer::create(options, &[interface("eth0", 1)]).err().unwrap().to_string();
+    assert!(error.contains("file/below: ") && !error.contains('\n'), "{error}");
+}
+
+/// A file system of its own, of so many bytes, until it is dropped.
+#[cfg(target_os = "linux")]
+struct SmallDisk(tempfile::TempDir);
+
+#[cfg(target_os = "linux")]
+impl SmallDisk {
+    fn new(bytes: u32) -> Option<SmallDisk> {
+        let folder = tempfile::tempdir().unwrap();
+        let size = format!("size={bytes}");
+        let done = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(folder.path()).output();
+        if done.is_ok_and(|done| done.status.success()) {
+            return Some(SmallDisk(folder));
+        }
+        eprintln!("passed over: a small file system needs root");
+        None
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(self.0.path()).output());
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_told_and_what_was_written_stays_whole() {
+    let Some(disk) = SmallDisk::new(256 << 10) else { return };
+    let folder = disk.0.path().join("packets");
+    let filler = disk.0.path().join("filler");
+    fs::write(&filler, vec![1; 128 << 10]).unwrap();
+    let mut writer = writer(&folder, 40_000, 0);
+    let mut written = Vec::new();
+    for _ in 0..40 {
+        let mut next = batch(&[1000; 10], 0);
+        let before = writer.counters().packets;
+        writer.write(&mut next, &[], COUNTED);
+        let now = writer.counters().packets;
+        written.extend(rows_of(&next).take((now - before) as usize));
+    }
+    let full = writer.counters().clone();
+    assert!(full.error.as_deref().unwrap().contains("No space left on device"), "{full:?}");
+    assert!(full.unwritten > 100 && full.packets + full.unwritten == 400, "{full:?}");
+    let (rows, facts) = read(&folder);
+    assert_eq!(rows, written);
+    assert!(facts.iter().all(|file| file.problem.is_none()), "{facts:?}");
+    fs::remove_file(&filler).unwrap();
+    let mut next = batch(&[1000; 10], 0);
+    writer.write(&mut next, &[], COUNTED);
+    writer.finish(COUNTED);
+    written.extend(rows_of(&next));
+    let (rows, facts) = read(&folder);
+    assert_eq!(rows, written, "there is room again");
+    let lost: u64 = facts.iter().flat_map(|file| &file.interfaces).map(|interface| interface.lost_between).sum();
+    assert_eq!((lost, writer.counters().unwritten), (full.unwritten, full.unwritten), "the gap is told in the file");
+    same_facts(&writer.files(), &facts);
+}
+
+proptest! {
+    /// Whatever the lengths, the sizes of files and how packets fall into batches: every packet is where it was said to be.
+    #[test]
+    fn every_packet_is_in_its_file_and_frame(
+        batches in proptest::collection::vec(proptest::collection::vec(0usize..3000, 0..12), 1..12),
+        rotate in prop_oneof![Just(0u64), 500u64..20_000],
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path(), rotate, 0);
+        let mut written = Vec::new();
+        for lengths in &batches {
+            let mut next = batch(lengths, 0);
+            writer.write(&mut next, &[], COUNTED);
+            written.extend(rows_of(&next));
+        }
+        writer.finish(COUNTED);
+        let (rows, facts) = read(folder.path());
+        prop_assert_eq!(rows, written);
+        same_facts(&writer.files(), &facts);
+    }
+}

@@ -1,0 +1,93 @@
+"""The options of `pcapwatch live` alone, and what their words mean."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pcapwatch.errors import UsageError
+from pcapwatch.settings import shown
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE...",
+        help="An interface (any: all of them), - for a pipe, or with --follow a file that grows.",
+        show_default=False,
+    ),
+]
+NoTui = Annotated[bool, typer.Option("--no-tui", help="A line every interval instead of the screen.")]
+Interval = Annotated[str, typer.Option("--interval", metavar="LENGTH", help="From one line or screen to the next.")]
+Duration = Annotated[
+    str | None, typer.Option("--duration", metavar="LENGTH", help="Stop after so long.", show_default=False)
+]
+Count = Annotated[
+    int | None, typer.Option("--count", metavar="N", min=1, help="Stop after so many packets.", show_default=False)
+]
+UntilFinding = Annotated[
+    str | None,
+    typer.Option("--until-finding", metavar="CODE", help="Stop when this finding fires.", show_default=False),
+]
+ReportFile = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--report",
+        "-o",
+        metavar="FILE",
+        help="Write the report here at the end and on SIGUSR1; the suffix says the format. Repeatable.",
+        show_default=False,
+    ),
+]
+MetricsAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics", metavar="[HOST]:PORT", help="Answer Prometheus there; loopback unless told.", show_default=False
+    ),
+]
+Follow = Annotated[bool, typer.Option("--follow", help="The file may still grow: go on at its end.")]
+
+
+Snaplen = Annotated[
+    int, typer.Option("--snaplen", "-s", metavar="BYTES", min=64, max=262_144, help="Most bytes of each packet.")
+]
+Ring = Annotated[str, typer.Option("--ring", metavar="SIZE", help="Room where packets wait in the kernel.")]
+NoPromiscuous = Annotated[bool, typer.Option("--no-promiscuous", "-p", help="Only packets of this host.")]
+Fanout = Annotated[
+    str | None,
+    typer.Option(
+        "--fanout",
+        metavar="GROUP[:MODE]",
+        help="Share the packets with other processes of the group; by hash, so that connections stay whole.",
+        show_default=False,
+    ),
+]
+Netns = Annotated[
+    str | None, typer.Option("--netns", metavar="NAME", help="Capture in this network namespace.", show_default=False)
+]
+
+#: The engine's words for how packets are dealt in a group.
+_MODES = ("hash", "round_robin", "cpu", "rollover", "queue_mapping")
+_SIZE = re.compile(r"(\d{1,9})\s*([kMG]i?B?|B)?", re.ASCII)
+_UNIT = {"k": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def parse_size(option: str, text: str) -> int:
+    """``64MB`` in bytes, in powers of 1024; ``UsageError`` for what is no size."""
+    found = _SIZE.fullmatch(text.strip())
+    if not found or not int(found[1]):
+        raise UsageError(f"{option} {shown(text)}: write a number and its unit, as 64MB")
+    return int(found[1]) * _UNIT.get((found[2] or "")[:1], 1)
+
+
+def parse_fanout(text: str | None) -> dict[str, Any] | None:
+    """``7`` or ``7:cpu`` as the engine takes it."""
+    if text is None:
+        return None
+    group, _, mode = text.partition(":")
+    mode = mode.replace("-", "_") or "hash"
+    if not group.isdecimal() or int(group) > 0xFFFF or mode not in _MODES:
+        raise UsageError(f"--fanout {shown(text)}: write GROUP or GROUP:MODE; modes are {', '.join(_MODES)}")
+    return {"group": int(group), "mode": mode}
