@@ -26,7 +26,7 @@ use crate::ledger::summary::{CaptureFacts, Summary};
 use crate::ledger::{Finished, Lengths};
 use crate::record::{ConnectionRecord, Exchange};
 use crate::rows::Sorted;
-use crate::settings::Settings;
+use crate::settings::{HostTable, Settings};
 use crate::tcp::connection::Connection;
 use crate::tcp::state::Anomaly;
 use crate::tunnels::{TunnelNames, Tunnels};
@@ -68,6 +68,13 @@ impl Engine {
         self.front.decode(batch, mask, &mut self.decoded);
         for shard in &mut self.shards {
             shard.feed(&self.decoded, &self.settings, watch);
+        }
+    }
+
+    /// Lays what comes, and what was finished a moment ago (see `watched_hosts`), beside these tables from now on.
+    pub fn hold_against(&mut self, tables: &[HostTable]) {
+        for shard in &mut self.shards {
+            shard.collector.kernel.replace(tables);
         }
     }
 
@@ -150,6 +157,8 @@ impl Totals {
         if let Some(spans) = collector.spans {
             summary.states = spans.finish(&lengths, capture_end_ns);
         }
+        let span = summary.capture.first_ns.zip(summary.capture.last_ns);
+        summary.kernel = collector.kernel.finish(&lengths, span);
         let tunnels = names.into_tunnels(collector.tunnels);
         Ok(Outcome { summary, connections, tunnels, exchanges, lengths, capture_end_ns, opened })
     }

@@ -9,17 +9,18 @@ import typer
 from pcapwatch.analysis import Report
 from pcapwatch.cli import live_options, options
 from pcapwatch.cli.analyze import FORMATS, FailOn, check_level, fails, rendered
-from pcapwatch.cli.output import checked, deliver
+from pcapwatch.cli.output import checked, deliver, write_stdout
 from pcapwatch.cli.stops import Signals, Stops
 from pcapwatch.cli.watching import Watch, draw_screen, metrics_at, print_lines, wants_screen
 from pcapwatch.errors import UsageError
 from pcapwatch.live.address import parse_address
-from pcapwatch.live.session import IDLE_EXPIRY, InterfaceOptions, Session, open_interface, open_stream
+from pcapwatch.live.session import IDLE_EXPIRY, RingOptions, Session, open_interface, open_stream
 from pcapwatch.settings import SECOND_NS, Settings, parse_duration
 
 
 def live(
-    sources: live_options.Sources,
+    sources: live_options.Sources = None,
+    list_: live_options.ListInterfaces = False,
     follow: live_options.Follow = False,
     no_tui: live_options.NoTui = False,
     interval: live_options.Interval = "1s",
@@ -28,11 +29,15 @@ def live(
     until_finding: live_options.UntilFinding = None,
     report: live_options.ReportFile = None,
     metrics: live_options.MetricsAddress = None,
+    write: live_options.Write = None,
+    rotate: live_options.Rotate = None,
+    keep: live_options.Keep = None,
     snaplen: live_options.Snaplen = 262_144,
     ring: live_options.Ring = "64MB",
     no_promiscuous: live_options.NoPromiscuous = False,
     fanout: live_options.Fanout = None,
     netns: live_options.Netns = None,
+    no_host: live_options.NoHost = False,
     fail_on: FailOn = None,
     filter_: options.Filter = None,
     link_type: options.LinkType = None,
@@ -47,7 +52,12 @@ def live(
 
     Example: ssh host tcpdump -U -w - port 80 | pcapwatch live - --no-tui
     """
+    if list_:
+        return print_interfaces(netns)
+    if not sources:
+        raise UsageError("nothing to watch: name an interface (--list shows them), or - for a pipe")
     check_level(fail_on)
+    files = live_options.write_options(write, rotate, keep)
     destinations = checked(report or [], None, FORMATS)
     stops = Stops.of(duration, until_finding)
     settings = Settings(
@@ -55,7 +65,7 @@ def live(
         link_type=link_type or (),
         keep_duplicates=keep_duplicates,
         time_wait=time_wait or (),
-        port_range=port_range,
+        port_range=port_range or (),
         full_urls=full_urls,
         max_connections=max_connections,
         max_pairs=max_pairs,
@@ -74,10 +84,12 @@ def live(
 
     def opened() -> Session:
         if follow or sources == ["-"] or all(Path(source).is_file() for source in sources):
+            if files is not None:
+                raise UsageError("--write keeps what comes from an interface; a pipe is kept by tee")
             return open_stream(sources, settings, follow=follow, most_packets=count)
         if len(sources) > 1:
             raise UsageError(f"{len(sources)} sources: name one interface (any: all of them), or files that exist")
-        chosen = InterfaceOptions(
+        chosen = RingOptions(
             interface=sources[0],
             snaplen=snaplen,
             ring_bytes=live_options.parse_size("--ring", ring),
@@ -85,7 +97,9 @@ def live(
             fanout=live_options.parse_fanout(fanout),
             netns=netns,
         )
-        return open_interface(chosen, settings, most_packets=count)
+        return open_interface(
+            chosen, settings, write=files, most_packets=count, watch_host=not no_host, drop_privileges=True
+        )
 
     with opened() as session, Signals() as signals, metrics_at(metrics) as served:
         watch = Watch(session, stops, signals, interval_s, tuple(report or ()), give, served)
@@ -93,3 +107,10 @@ def live(
     give(concluded)
     if fails(concluded, fail_on):
         raise typer.Exit(1)
+
+
+def print_interfaces(netns: str | None) -> None:
+    """``--list``."""
+    from pcapwatch.live.interfaces import interfaces, listing
+
+    write_stdout("".join(f"{row}\n" for row in listing(interfaces(netns))).encode())

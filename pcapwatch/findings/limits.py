@@ -25,7 +25,8 @@ def _ends(summary: Summary) -> Iterator[str]:
     unseen = []
     for host in summary["hosts"]:
         waits = host["time_wait"]
-        if waits and host["address"] and not waits["exact"] and not waits["evidence"]["gone"]:
+        unmeasured = waits and waits["length"]["source"] != "kernel"
+        if waits and unmeasured and host["address"] and not waits["exact"] and not waits["evidence"]["gone"]:
             unseen.append(f"{host['address']} ({duration(waits['length']['low_ns'])} by {waits['length']['source']})")
     if unseen:
         yield f"how long TIME_WAIT really lasted on {listed(unseen)}: no end of one was observed there"

@@ -91,7 +91,7 @@ pub struct Texts {
 impl Texts {
     fn add_request(&mut self, head: &RequestHead<'_>) {
         self.method = Some(text(head.method.as_bytes()));
-        self.target = Some(bounded_text(head.target.as_bytes(), MAX_TARGET_BYTES));
+        self.target = Some(bounded_text(head.target, MAX_TARGET_BYTES));
         self.host = head.fields.host.map(text);
         self.user_agent = head.fields.user_agent.map(text);
     }

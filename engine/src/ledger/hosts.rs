@@ -4,6 +4,7 @@ use super::evidence::Evidence;
 use super::histogram::Histogram;
 use super::instants::Instants;
 use super::kept::{Key, Merge, fixed_hash};
+use super::kernel::Timers;
 use super::lengths::{Case, LONGEST_NS, Length, MS, rule_for};
 use super::summary::{HostFacts, HostTimeWait, LengthFacts, Occupancy};
 use super::tally::Tally;
@@ -64,7 +65,9 @@ impl HostLedger {
         let stack = if address.is_some() { self.stack() } else { Stack::Unknown };
         match (rule_for(settings, address), &self.time_wait) {
             (Some(rule), _) => Length::of_rule(rule, stack),
-            (None, Some(waits)) if address.is_some() => waits.evidence.length(stack),
+            (None, Some(waits)) if address.is_some() => {
+                waits.timers.map_or_else(|| waits.evidence.length(stack), |timers| timers.length(stack))
+            }
             (None, _) => Length::of_stack(stack),
         }
     }
@@ -110,6 +113,7 @@ struct TimeWaits {
     prune_at: usize,
     exact: Histogram,
     evidence: Evidence,
+    timers: Option<Timers>,
     timeline: Timeline,
 }
 
@@ -125,6 +129,7 @@ impl Default for TimeWaits {
             prune_at: SILENT_CASES,
             exact: Histogram::default(),
             evidence: Evidence::default(),
+            timers: None,
             timeline: Timeline::new(OCCUPANCY_BUCKETS),
         }
     }
@@ -141,6 +146,7 @@ impl TimeWaits {
             self.exact.add(mark.ts_ns.saturating_sub(facts.start.ts_ns));
         }
         self.evidence.add(facts);
+        self.timers = Timers::of(facts).into_iter().chain(self.timers).reduce(Timers::and);
         self.timeline.enter(facts.start.ts_ns);
         self.timeline.leave_time_wait(facts);
     }
@@ -183,6 +189,7 @@ impl TimeWaits {
         self.prune();
         self.exact.merge(&other.exact);
         self.evidence.merge(&other.evidence);
+        self.timers = self.timers.into_iter().chain(other.timers).reduce(Timers::and);
         self.timeline.merge(&other.timeline);
     }
 

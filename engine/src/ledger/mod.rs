@@ -16,6 +16,7 @@ pub mod hosts;
 pub mod idle;
 pub mod instants;
 pub mod kept;
+pub mod kernel;
 mod lengths;
 pub mod pairs;
 pub mod persistence;
@@ -29,9 +30,10 @@ pub mod turnbull;
 
 pub use lengths::{Estimate, Length, LengthSource, Lengths, estimate};
 pub use states::StateSpans;
+pub use totals::holder as time_wait_holder;
 
 use crate::record::{Address, ConnectionRecord, Role};
-use crate::settings::Settings;
+use crate::settings::{PortRule, Settings};
 use hosts::HostLedger;
 use kept::Kept;
 use pairs::{PairKey, PairLedger};
@@ -45,6 +47,7 @@ pub struct Ledger {
     totals: TotalsLedger,
     pairs: Kept<PairKey, PairLedger>,
     hosts: Kept<Address, HostLedger>,
+    port_ranges: Vec<PortRule>,
 }
 
 /// What a ledger tells at the end.
@@ -63,13 +66,15 @@ impl Ledger {
             totals: TotalsLedger::default(),
             pairs: Kept::new(settings.max_pairs),
             hosts: Kept::new(settings.max_pairs),
+            port_ranges: settings.port_ranges.clone(),
         }
     }
 
     /// One more connection.
     pub fn connection(&mut self, record: &ConnectionRecord) {
         self.totals.add(record);
-        self.pairs.with(PairKey::of(record), PairLedger::default, |pair| pair.add(record));
+        let new_pair = || PairLedger::within(ports::stated_range(&self.port_ranges, record.client.0));
+        self.pairs.with(PairKey::of(record), new_pair, |pair| pair.add(record));
         for (role, (address, _)) in [(Role::Client, record.client), (Role::Server, record.server)] {
             let side = &record.sides[role as usize];
             self.hosts.with(address, HostLedger::default, |host| host.add(role, side, record.last.ts_ns));

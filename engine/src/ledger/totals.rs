@@ -2,17 +2,19 @@
 
 use super::summary::{Summary, Totals};
 use super::tally::Tally;
-use crate::record::{ActiveCloser, Close, CloserBasis, ConnectionRecord, Protocol, Quality, Race};
+use crate::record::{ActiveCloser, Close, CloserBasis, ConnectionRecord, Holder, Protocol, Quality, Race};
 use std::collections::BTreeMap;
 
-/// `time_wait_holder` of a record.
+/// `time_wait_holder` of a record. Nobody waits where no FIN was sent; where the one FIN captured may have been the first
+/// or the second (one direction only, a start between the two), it may be either side.
 #[must_use]
-pub fn holder(record: &ConnectionRecord) -> ActiveCloser {
+pub fn holder(record: &ConnectionRecord) -> Holder {
     match record.sides.each_ref().map(|side| side.time_wait.is_some()) {
-        [true, true] => ActiveCloser::Both,
-        [true, false] => ActiveCloser::Client,
-        [false, true] => ActiveCloser::Server,
-        [false, false] => ActiveCloser::None,
+        [true, true] => Holder::Both,
+        [true, false] => Holder::Client,
+        [false, true] => Holder::Server,
+        [false, false] if record.active_closer == ActiveCloser::Ambiguous && record.reset.is_none() => Holder::Unknown,
+        [false, false] => Holder::None,
     }
 }
 
@@ -29,7 +31,7 @@ pub struct TotalsLedger {
     close: Tally<Close>,
     closer: Tally<ActiveCloser>,
     basis: Tally<CloserBasis>,
-    holder: Tally<ActiveCloser>,
+    holder: Tally<Holder>,
     protocol: Tally<Protocol>,
     race: Tally<Race>,
     quality: BTreeMap<&'static str, u64>,
