@@ -262,6 +262,7 @@ impl Taker {
     }
 
     fn note(&mut self) {
+        self.engine.forget_numbers();
         self.counters.source = self.source.counters();
         (self.counters.connections, self.counters.tracked_connections, self.counters.evicted_connections) =
             self.engine.connections();

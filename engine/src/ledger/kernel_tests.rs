@@ -112,7 +112,8 @@ fn timers_measure_the_length_and_how_late_they_are_is_the_kernels() {
     let mut ledger = Ledger::new(&Settings::default());
     ledger.connection(&record);
     let capture = CaptureFacts { first_ns: Some(FIRST), last_ns: Some(LAST), ..CaptureFacts::default() };
-    let Finished { summary, .. } = ledger.finish(&Settings::default(), capture, |ordinal| ordinal);
+    let end_ns = capture.last_ns.unwrap_or_default();
+    let Finished { summary, .. } = ledger.finish(&Settings::default(), capture, end_ns, |ordinal| ordinal);
     let wait = summary.hosts.iter().find_map(|host| host.time_wait.as_ref()).expect("a TIME_WAIT");
     let length = (wait.length.low_ns, wait.length.high_ns, wait.length.source);
     assert_eq!(length, (60 * SECOND, 60 * SECOND + TIMER_SLACK_NS, "kernel"));
