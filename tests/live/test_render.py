@@ -46,14 +46,20 @@ def at_end(seen: list[Moment]) -> tuple[Moment, View]:
     return replace(last, report=report), View(trail=trail_of(seen), colour=False)
 
 
-@pytest.mark.parametrize("page", [*PAGES.values(), "help"])
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (50, 14)], ids=["80x24", "120x40", "50x14"])
-@pytest.mark.parametrize("name", CAPTURES)
-def test_as_expected(seen: dict[str, list[Moment]], name: str, page: Page, size: tuple[int, int]) -> None:
-    """Each page at a usual, a large and a small size is the screen that was read and agreed to."""
+SCREENS: list[tuple[str, Page, int, int]] = [
+    *(("proxy-http10-reuse", page, 80, 24) for page in (*PAGES.values(), "help")),  # type: ignore[misc]
+    *((name, "overview", *size) for name in CAPTURES for size in ((120, 40), (50, 14), (30, 8))),
+    *(("reuse-at-ages", page, 80, 24) for page in ("overview", "waiting")),  # type: ignore[misc]
+    ("tw-reuse", "overview", 80, 24),
+]
+
+
+@pytest.mark.parametrize(("name", "page", "width", "height"), SCREENS)
+def test_as_expected(seen: dict[str, list[Moment]], name: str, page: Page, width: int, height: int) -> None:
+    """Every page, and the overview at large and small sizes, is the screen that was read and agreed to."""
     moment, view = at_end(seen[name])
-    screen = "".join(f"{line}\n" for line in render(moment, replace(view, page=page), *size))
-    file = EXPECTED / f"{name}.{page}.{size[0]}x{size[1]}.txt"
+    screen = "".join(f"{line}\n" for line in render(moment, replace(view, page=page), width, height))
+    file = EXPECTED / f"{name}.{page}.{width}x{height}.txt"
     if os.environ.get("PCAPWATCH_REGENERATE"):
         file.write_text(screen)
     assert screen == file.read_text()

@@ -179,7 +179,8 @@ def _triple(use: PortUse) -> str:
 
 
 def _range(use: PortUse) -> str:
-    return f"{count(use.range.size)}{'' if use.range.stated else '?'}"
+    known = use.range.stated or use.range.kernel is not None
+    return f"{count(use.range.size)}{'' if known else '?'}"
 
 
 def persistence_section(moment: Moment, view: View, width: int, rows: int) -> list[Line]:
