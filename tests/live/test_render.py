@@ -47,9 +47,9 @@ def at_end(seen: list[Moment]) -> tuple[Moment, View]:
 
 
 SCREENS: list[tuple[str, Page, int, int]] = [
-    *(("proxy-http10-reuse", page, 80, 24) for page in (*PAGES.values(), "help")),  # type: ignore[misc]
+    *(("proxy-http10-reuse", page, 80, 24) for page in (*PAGES.values(), "help")),
     *((name, "overview", *size) for name in CAPTURES for size in ((120, 40), (50, 14), (30, 8))),
-    *(("reuse-at-ages", page, 80, 24) for page in ("overview", "waiting")),  # type: ignore[misc]
+    *(("reuse-at-ages", page, 80, 24) for page in ("overview", "waiting")),
     ("tw-reuse", "overview", 80, 24),
 ]
 
