@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import typer
 
 from pcapwatch.analysis import Report
@@ -12,10 +10,9 @@ from pcapwatch.cli.analyze import FORMATS, FailOn, check_level, fails, rendered
 from pcapwatch.cli.output import checked, deliver, write_stdout
 from pcapwatch.cli.stops import Signals, Stops
 from pcapwatch.cli.watching import Watch, draw_screen, metrics_at, print_lines, wants_screen
-from pcapwatch.errors import UsageError
 from pcapwatch.live.address import parse_address
-from pcapwatch.live.session import IDLE_EXPIRY, RingOptions, Session, open_interface, open_stream
-from pcapwatch.settings import SECOND_NS, Settings, parse_duration
+from pcapwatch.live.session import IDLE_EXPIRY, RingOptions, open_interface, open_stream
+from pcapwatch.settings import Settings
 
 
 def live(
@@ -53,13 +50,11 @@ def live(
     Example: ssh host tcpdump -U -w - port 80 | pcapwatch live - --no-tui
     """
     if list_:
-        return print_interfaces(netns)
-    if not sources:
-        raise UsageError("nothing to watch: name an interface (--list shows them), or - for a pipe")
+        print_interfaces(netns)
+        return
     check_level(fail_on)
-    files = live_options.write_options(write, rotate, keep)
-    destinations = checked(report or [], None, FORMATS)
-    stops = Stops.of(duration, until_finding)
+    destinations, stops = checked(report or [], None, FORMATS), Stops.of(duration, until_finding)
+    interval_s = live_options.interval_s(interval)
     settings = Settings(
         filter=filter_,
         link_type=link_type or (),
@@ -72,9 +67,15 @@ def live(
         idle_expiry=IDLE_EXPIRY,
     )
     settings.ports()
-    interval_s = parse_duration(interval) / SECOND_NS
-    if interval_s <= 0:
-        raise UsageError("--interval 0s: give more than none, as 1s")
+    chosen = RingOptions(
+        interface=(sources or [""])[0],
+        snaplen=snaplen,
+        ring_bytes=live_options.parse_size("--ring", ring),
+        promiscuous=not no_promiscuous,
+        fanout=live_options.parse_fanout(fanout),
+        netns=netns,
+    )
+    files = live_options.write_options(write, rotate, keep)
     if metrics is not None:
         parse_address(metrics)  # a wrong one is said before anything is captured
 
@@ -82,29 +83,19 @@ def live(
         clock = options.clock(known.quality.first_ns, local=False, relative=False)
         deliver(destinations, lambda name, width, colour: rendered(known, name, clock, width, colour=colour))
 
-    def opened() -> Session:
-        if follow or sources == ["-"] or all(Path(source).is_file() for source in sources):
-            if files is not None:
-                raise UsageError("--write keeps what comes from an interface; a pipe is kept by tee")
-            return open_stream(sources, settings, follow=follow, most_packets=count)
-        if len(sources) > 1:
-            raise UsageError(f"{len(sources)} sources: name one interface (any: all of them), or files that exist")
-        chosen = RingOptions(
-            interface=sources[0],
-            snaplen=snaplen,
-            ring_bytes=live_options.parse_size("--ring", ring),
-            promiscuous=not no_promiscuous,
-            fanout=live_options.parse_fanout(fanout),
-            netns=netns,
+    if streams := live_options.streams(sources, files, follow=follow):
+        opened = open_stream(streams, settings, follow=follow, most_packets=count)
+    else:
+        watched = not no_host
+        opened = open_interface(
+            chosen, settings, write=files, most_packets=count, watch_host=watched, drop_privileges=True
         )
-        return open_interface(
-            chosen, settings, write=files, most_packets=count, watch_host=not no_host, drop_privileges=True
-        )
-
-    with opened() as session, Signals() as signals, metrics_at(metrics) as served:
+    with opened as session, Signals() as signals, metrics_at(metrics) as served:
         watch = Watch(session, stops, signals, interval_s, tuple(report or ()), give, served)
         concluded = draw_screen(watch) if wants_screen(no_tui=no_tui) else print_lines(watch)
     give(concluded)
+    if session.failure is not None:
+        raise session.failure
     if fails(concluded, fail_on):
         raise typer.Exit(1)
 

@@ -10,7 +10,7 @@ import typer
 
 from pcapwatch.errors import UsageError
 from pcapwatch.live.session import WriteOptions
-from pcapwatch.settings import shown
+from pcapwatch.settings import SECOND_NS, parse_duration, shown
 
 Sources = Annotated[
     list[str] | None,
@@ -95,6 +95,27 @@ def parse_size(option: str, text: str) -> int:
     if not found or not int(found[1]):
         raise UsageError(f"{option} {shown(text)}: write a number and its unit, as 64MB")
     return int(found[1]) * _UNIT.get((found[2] or "")[:1], 1)
+
+
+def interval_s(text: str) -> float:
+    """``--interval`` in seconds."""
+    seconds = parse_duration(text) / SECOND_NS
+    if seconds <= 0:
+        raise UsageError(f"--interval {shown(text)}: give more than none, as 1s")
+    return seconds
+
+
+def streams(sources: list[str] | None, files: WriteOptions | None, *, follow: bool) -> list[str]:
+    """The sources, if they are files or a pipe; none for an interface. ``UsageError`` for what cannot be watched."""
+    if not sources:
+        raise UsageError("nothing to watch: name an interface (--list shows them), or - for a pipe")
+    if follow or sources == ["-"] or all(Path(source).is_file() for source in sources):
+        if files is not None:
+            raise UsageError("--write keeps what comes from an interface; a pipe is kept by tee")
+        return sources
+    if len(sources) > 1:
+        raise UsageError(f"{len(sources)} sources: name one interface (any: all of them), or files that exist")
+    return []
 
 
 def write_options(folder: Path | None, rotate: str | None, keep: int | None) -> WriteOptions | None:

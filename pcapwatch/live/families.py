@@ -71,6 +71,7 @@ class Families:
         yield from self._capture(moment)
         yield from self._connections(moment)
         yield from self._time_wait(moment)
+        yield from self._kernel(moment)
         yield from self._ports(moment)
         yield from self._http(moment)
         yield self._found(moment)
@@ -170,6 +171,20 @@ class Families:
             dict(most),
         )
         yield self._counter("time_wait_entered", "Sockets that entered TIME_WAIT.", ("host",), entered)
+
+    def _kernel(self, moment: Moment) -> Iterator[Family]:
+        """What the capturing host's own kernel counts; nothing where it is not watched."""
+        host = moment.host
+        if host is None:
+            return
+        text = "Sockets in TIME_WAIT by the kernel's own count."
+        yield _gauge("kernel_time_wait_sockets", text, ("host",), {(host.name,): host.time_waits})
+        if host.buckets is not None:
+            text = "The most that the kernel keeps in TIME_WAIT (tcp_max_tw_buckets)."
+            yield _gauge("kernel_time_wait_limit", text, ("host",), {(host.name,): host.buckets})
+        if host.overflows is not None:
+            text = "TIME_WAITs that the kernel did not keep for want of buckets, since the capture began."
+            yield self._counter("kernel_time_wait_overflows", text, ("host",), {(host.name,): host.overflows})
 
     def _ports(self, moment: Moment) -> Iterator[Family]:
         assumed = Assumptions(ports=moment.report.port_range)

@@ -40,6 +40,7 @@ class Session:
     def __init__(self, engine: Any, source: str, settings: Settings, host: HostWatch | None = None) -> None:
         """``engine``: an ``_engine.Live``; ``host``: a ``HostWatch`` of the machine that captures, if it is watched."""
         self.source, self.settings, self.host = source, settings, host
+        self.failure: CaptureError | None = None
         self._engine = engine
         self._latest: Any = None
         self._concluded: Report | None = None
@@ -57,8 +58,17 @@ class Session:
         self._engine = None
 
     def advance(self, seconds: float) -> bool:
-        """Let it go on for so long; ``False``, at once, when the source is over. ``CaptureError`` if it failed."""
-        return bool(self._asked(self._engine.run, seconds))
+        """Let it go on for so long; ``False``, at once, when the source is over.
+
+        ``CaptureError`` if it failed before anything came; later that is `failure`, and what came is to be concluded.
+        """
+        try:
+            return bool(self._asked(self._engine.run, seconds))
+        except CaptureError as error:
+            if not self.counters.packets:
+                raise
+            self.failure = error
+            return False
 
     @property
     def counters(self) -> Counters:
@@ -164,7 +174,7 @@ def open_interface(
 ) -> Session:
     """An interface of this machine (Linux); ``CaptureError`` says what is missing.
 
-    watch_host: lay the tables of this host's kernel (or the namespace's) beside the wire; drop_privileges: give up every
+    watch_host: lay what the kernel of the host (or namespace) tells beside the wire; drop_privileges: give up every
     right of this process once all is open: for a program of its own, not for a library in another's.
     """
     from pcapwatch import _engine

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -46,14 +46,20 @@ def at_end(seen: list[Moment]) -> tuple[Moment, View]:
     return replace(last, report=report), View(trail=trail_of(seen), colour=False)
 
 
-@pytest.mark.parametrize("page", [*PAGES.values(), "help"])
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (50, 14)], ids=["80x24", "120x40", "50x14"])
-@pytest.mark.parametrize("name", CAPTURES)
-def test_as_expected(seen: dict[str, list[Moment]], name: str, page: Page, size: tuple[int, int]) -> None:
-    """Each page at a usual, a large and a small size is the screen that was read and agreed to."""
+SCREENS: list[tuple[str, Page, int, int]] = [
+    *(("proxy-http10-reuse", page, 80, 24) for page in (*PAGES.values(), "help")),
+    *((name, "overview", *size) for name in CAPTURES for size in ((120, 40), (50, 14), (30, 8))),
+    *(("reuse-at-ages", page, 80, 24) for page in ("overview", "waiting")),
+    ("tw-reuse", "overview", 80, 24),
+]
+
+
+@pytest.mark.parametrize(("name", "page", "width", "height"), SCREENS)
+def test_as_expected(seen: dict[str, list[Moment]], name: str, page: Page, width: int, height: int) -> None:
+    """Every page, and the overview at large and small sizes, is the screen that was read and agreed to."""
     moment, view = at_end(seen[name])
-    screen = "".join(f"{line}\n" for line in render(moment, replace(view, page=page), *size))
-    file = EXPECTED / f"{name}.{page}.{size[0]}x{size[1]}.txt"
+    screen = "".join(f"{line}\n" for line in render(moment, replace(view, page=page), width, height))
+    file = EXPECTED / f"{name}.{page}.{width}x{height}.txt"
     if os.environ.get("PCAPWATCH_REGENERATE"):
         file.write_text(screen)
     assert screen == file.read_text()
@@ -175,11 +181,16 @@ def test_order_and_filter(tmp_path: Path) -> None:
 
 
 def test_silence_is_said(seen: dict[str, list[Moment]]) -> None:
-    """Where no packet came for a while the screen says how long, for its counts are as old as the last packet."""
+    """Where no packet came for a while the screen says how long, whatever the packets' own clock says."""
     moment, view = at_end(seen["tw-reuse"])
     assert "silent" not in render(moment, view, 100, 24)[0]
-    later = replace(moment, at=moment.at + timedelta(seconds=75))
+    began_s = moment.counters.elapsed_s
+    for second in range(0, 76, 5):
+        later = replace(moment, counters=replace(moment.counters, elapsed_s=began_s + second))
+        view = replace(view, trail=view.trail.after(later))
     assert "silent 1:15" in render(later, view, 100, 24)[0]
+    grown = replace(later, counters=replace(later.counters, packets=later.counters.packets + 1))
+    assert "silent" not in render(grown, replace(view, trail=view.trail.after(grown)), 100, 24)[0]
 
 
 @pytest.mark.parametrize(

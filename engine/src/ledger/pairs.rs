@@ -72,6 +72,11 @@ impl PairLedger {
         self.connections
     }
 
+    /// The ordinals of its examples.
+    pub fn exemplars(&self) -> impl Iterator<Item = u64> + '_ {
+        self.exemplars.ordinals()
+    }
+
     /// One more connection.
     pub fn add(&mut self, record: &ConnectionRecord) {
         self.connections += 1;

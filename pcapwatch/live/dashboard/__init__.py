@@ -5,6 +5,6 @@ Textual would be a second loop beside the engine's. ``python -m bench.dashboard`
 and how few bytes a second of this one costs over ssh: only the columns that changed are sent.
 """
 
-from pcapwatch.live.dashboard.run import Options, run
+from pcapwatch.live.dashboard.loop import Options, run
 
 __all__ = ["Options", "run"]

@@ -37,14 +37,14 @@ _WAITING = 1
 _LEAST_AREA, _MOST_AREA = 4, 10
 #: Below this there is nothing but one line.
 _LEAST = (20, 4)
-#: A capture without packets for so long says so: what it shows is as old as the last packet.
+#: A capture without packets for so long says so instead of a rate.
 _SILENT_S = 3.0
 
 
 def render(moment: Moment, view: View, width: int, height: int) -> list[str]:
     """Exactly ``height`` lines of at most ``width`` columns."""
     if width < _LEAST[0] or height < _LEAST[1]:
-        lines = [line(f"{moment.source}: {count(moment.counters.packets)} packets")]
+        lines = [line(f"{_source(moment)}: {count(moment.counters.packets)} packets")]
     else:
         lines = _screen(moment, view, width, height)
     blank: list[Line] = [()] * (height - len(lines))
@@ -52,7 +52,7 @@ def render(moment: Moment, view: View, width: int, height: int) -> list[str]:
 
 
 def _screen(moment: Moment, view: View, width: int, height: int) -> list[Line]:
-    head = [_title(moment, view, width), _losses(moment.counters)]
+    head = [_title(moment, view), _losses(moment.counters)]
     room, below = height - len(head) - 1, False
     if view.page == "overview":
         body = _overview(moment, view, width, room)
@@ -64,23 +64,20 @@ def _screen(moment: Moment, view: View, width: int, height: int) -> list[Line]:
     return [*head, *body[:room], _footer(view, width, more=below)]
 
 
-def _title(moment: Moment, view: View, width: int) -> Line:
+def _title(moment: Moment, view: View) -> Line:
     counters, pace = moment.counters, rates(view.trail)
-    parts = [f"{moment.source}", clock(counters.elapsed_s), counted(counters.packets, "packet")]
-    if pace:
+    parts = [_source(moment), clock(counters.elapsed_s), counted(counters.packets, "packet")]
+    silent_s = counters.elapsed_s - view.trail.changed_s
+    if view.trail.steps and silent_s >= _SILENT_S:
+        parts.append(f"silent {clock(silent_s)}")
+    elif pace:
         parts += [f"{mean(pace.packets)}/s", bits(pace.bytes * 8), f"{mean(pace.connections)} new connections/s"]
-    if (silent := _silent_s(moment)) >= _SILENT_S:
-        parts.insert(3, f"silent {clock(silent)}")
     text = "  ".join(parts)
-    if view.paused:
-        return piece("PAUSED", "bar"), piece(f"  {text}", "bold")
-    del width
-    return line(text, "bold")
+    return (piece("PAUSED", "bar"), piece(f"  {text}", "bold")) if view.paused else line(text, "bold")
 
 
-def _silent_s(moment: Moment) -> float:
-    last = moment.counters.last_ns
-    return moment.at.timestamp() - last / 1e9 if last is not None else 0.0
+def _source(moment: Moment) -> str:
+    return "standard input" if moment.source == "-" else moment.source
 
 
 def bits(per_s: float) -> str:

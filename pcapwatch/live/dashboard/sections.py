@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from pcapwatch.findings.wording import count, mean
 from pcapwatch.live.dashboard.canvas import Column, Line, Piece, fitted, line, piece, table
@@ -63,10 +64,11 @@ def _known(value: float | None) -> str:
 
 def waiting_section(moment: Moment, view: View, width: int, rows: int) -> list[Line]:
     """TIME_WAIT per host: now, peak, and the band over the whole capture."""
-    hosts = waiting_hosts(moment, view)
+    hosts, kernel = waiting_hosts(moment, view), kernel_line(moment)
     if not hosts:
-        return [line("TIME_WAIT", "bold"), line(f"  no socket {_of(view)}entered it", "dim")]
-    shown = hosts[:rows]
+        nothing = line(f"  no socket {_of(view)}entered it", "dim")
+        return [line("TIME_WAIT", "bold"), nothing, *([kernel] if kernel and rows > 1 else [])]
+    shown = hosts[: rows - 1 if kernel and rows > 1 else rows]
     names = [host.host or "other hosts" for host in shown]
     figures = [
         Column("now", [band(host.at_end) for host in shown], 0),
@@ -78,7 +80,25 @@ def waiting_section(moment: Moment, view: View, width: int, rows: int) -> list[L
     if room >= _SPARK[0]:
         sparks = [spark(parts_of(host, moment, room)) for host in shown]
         figures.append(Column(_span(moment), sparks, 4, left=True, styles=["cyan"] * len(shown)))
-    return table("TIME_WAIT", names, figures, width)
+    return [*table("TIME_WAIT", names, figures, width), *([kernel] if kernel and rows > 1 else [])]
+
+
+def kernel_line(moment: Moment) -> Line | None:
+    """The kernel's own count beside the wire's, where the capturing host is watched."""
+    host = moment.host
+    if host is None:
+        return None
+    parts = [f"kernel of {host.name}: {count(host.time_waits)} in TIME_WAIT"]
+    if host.wire is not None:
+        parts.append(f"wire {band(host.wire)}")
+    parts.append(f"{count(host.both)} seen by both")
+    for seen_by, numbers in (("kernel", host.only_kernel), ("wire", host.only_wire)):
+        if alone := sum(numbers.values()):
+            why = max(numbers, key=lambda word: numbers[word]).replace("_", " ")
+            parts.append(f"{count(alone)} by the {seen_by} alone ({why})")
+    if host.overflows:
+        parts.append(f"{count(host.overflows)} never kept: beyond {count(host.buckets or 0)}")
+    return line("  " + ", ".join(parts), "yellow" if host.overflows else "dim")
 
 
 def waiting_hosts(moment: Moment, view: View) -> list[Waiting]:
@@ -159,12 +179,14 @@ def _triple(use: PortUse) -> str:
 
 
 def _range(use: PortUse) -> str:
-    return f"{count(use.range.size)}{'' if use.range.stated else '?'}"
+    known = use.range.stated or use.range.kernel is not None
+    return f"{count(use.range.size)}{'' if known else '?'}"
 
 
 def persistence_section(moment: Moment, view: View, width: int, rows: int) -> list[Line]:
     """HTTP/1.x: how many requests a connection carries, which messages let it persist, who announces the close."""
-    known = [row for row in (persistence(one.group) for one in services(moment, view)) if row.connections][:rows]
+    found = (persistence(one.group) for one in services(moment, view))
+    known = list(islice((row for row in found if row.connections), rows))  # no more than are shown: each takes a while
     if not known:
         return [line("HTTP", "bold"), line("  no HTTP/1.x seen", "dim")]
     columns = [

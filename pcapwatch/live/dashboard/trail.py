@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple, TypeAlias
 
@@ -34,10 +34,15 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """The steps of the last ``GROWTH_S`` seconds, oldest first, and when each finding was first seen (s elapsed)."""
+    """What is remembered.
+
+    steps: of the last ``GROWTH_S`` seconds, oldest first; found_s: when each finding was first seen; changed_s: when
+    there last was a new packet; both in seconds since the capture began.
+    """
 
     steps: tuple[Step, ...] = ()
     found_s: dict[FindingKey, float] = field(default_factory=dict)
+    changed_s: float = 0.0
 
     def after(self, moment: Moment) -> Trail:
         """With one more moment."""
@@ -45,7 +50,9 @@ class Trail:
         kept = [one for one in self.steps if step.elapsed_s - one.elapsed_s <= GROWTH_S]
         newly = {finding_key(one): step.elapsed_s for one in moment.report.findings}
         found = dict(islice({**newly, **self.found_s}.items(), FINDINGS))
-        return replace(self, steps=(*kept, step), found_s=found)
+        silent = bool(self.steps) and self.steps[-1].packets == step.packets
+        changed_s = self.changed_s if silent else step.elapsed_s
+        return Trail((*kept, step), found, changed_s)
 
     def over(self, seconds: float) -> tuple[Step, Step] | None:
         """The newest step and the oldest one not more than ``seconds`` older."""
