@@ -39,7 +39,9 @@ class Measured:
     def __str__(self) -> str:
         """In one line."""
         rate, cpu = self.sent / self.seconds, self.cpu_s / self.seconds
-        lost = "every packet accounted for" if self.captured + self.dropped == self.arrived else "PACKETS UNACCOUNTED FOR"
+        lost = (
+            "every packet accounted for" if self.captured + self.dropped == self.arrived else "PACKETS UNACCOUNTED FOR"
+        )
         return (
             f"{rate:>9,.0f} packets/s for {self.seconds:.1f} s: sent {self.sent:,}, arrived {self.arrived:,}, "
             f"captured {self.captured:,}, dropped {self.dropped:,} ({lost}); CPU {self.cpu_s:.2f} s = {cpu:.0%} of a core"
@@ -115,7 +117,9 @@ def _send(capture: Capture, rate: int, seconds: float, senders: int) -> dict[str
         command = ["ip", "netns", "exec", _SENDER, sys.executable, "-m", "bench.sender", *arguments]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
-    told = [json.loads(process.communicate()[0].splitlines()[-1]) for process in [start(part) for part in range(senders)]]
+    told = [
+        json.loads(process.communicate()[0].splitlines()[-1]) for process in [start(part) for part in range(senders)]
+    ]
     return {"sent": sum(one["sent"] for one in told), "seconds": max(one["seconds"] for one in told)}
 
 

@@ -24,7 +24,9 @@ class Socket:
     one line that says why, and what to do.
     """
 
-    def __init__(self, interface: str, *, expression: str | None = None, promiscuous: bool = True, snaplen: int = 0) -> None:
+    def __init__(
+        self, interface: str, *, expression: str | None = None, promiscuous: bool = True, snaplen: int = 0
+    ) -> None:
         try:
             import scapy.arch  # gives `conf` its sockets, and what follows the classes that name link types
             import scapy.layers.inet6  # noqa: F401
@@ -44,7 +46,9 @@ class Socket:
         """Itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Closes the socket."""
         self.close()
 

@@ -33,7 +33,9 @@ class FedSession(Session):
         self._thread = threading.Thread(target=self._feed, name="pcapwatch-feed", daemon=True)
         self._thread.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Ends the thread and closes the socket."""
         self._end()
         super().__exit__(kind, error, trace)
@@ -70,7 +72,9 @@ class FedSession(Session):
             self._failed = error
 
 
-def open_fed(interface: str, settings: Settings, options: dict[str, Any], most_packets: int | None = None) -> FedSession:
+def open_fed(
+    interface: str, settings: Settings, options: dict[str, Any], most_packets: int | None = None
+) -> FedSession:
     """An interface by scapy's socket.
 
     options: ``expression`` (a tcpdump filter), ``snaplen``, ``promiscuous``, ``write`` (as the engine's
