@@ -191,6 +191,16 @@ class Live:
             SourceError: The source could not be opened.
         """
 
+    def hold_against(self, tables_json: str) -> None:
+        """What hosts' kernels say, to be laid beside the wire in the next `snapshot` or `finish`.
+
+        Args:
+            tables_json: As `host_tables` of the settings: a JSON list. It takes the place of what was said before.
+
+        Raises:
+            ValueError: It is no such list.
+        """
+
     def finish(self) -> Analysis:
         """End the capture: what `analyze` says of the packets taken.
 

@@ -21,6 +21,8 @@ from pcapwatch.summary import Summary, parse_summary
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pcapwatch.host.truth import HostRecord
+
 Progress: TypeAlias = Callable[[int, int, int], None]
 Path: TypeAlias = "str | os.PathLike[str]"
 
@@ -104,10 +106,16 @@ def ladders(analysis: Any, connections: Iterable[int], *, full_urls: bool = Fals
     return drawn
 
 
-def report_of(analysis: Any, settings: Settings, *, draw: bool = True) -> Report:
-    """The report of one analysis, its examples drawn packet by packet unless ``draw`` is false."""
+def report_of(
+    analysis: Any, settings: Settings, hosts: Sequence[HostRecord] | None = None, *, draw: bool = True
+) -> Report:
+    """The report of one analysis, its examples drawn packet by packet unless ``draw`` is false.
+
+    hosts: what kernels said, in the order of the tables that the engine had; by default those of the settings.
+    """
     ladder = partial(ladders, analysis, full_urls=settings.full_urls) if draw else None
-    built = build(summary_of(analysis), settings.ports(), ladder)
+    known = settings.hosts() if hosts is None else hosts
+    built = build(summary_of(analysis), settings.ports(), ladder, known)
     facts = {item.name: getattr(built, item.name) for item in fields(_Report)}
     return Report(**facts, engine=analysis, full_urls=settings.full_urls)
 
@@ -123,5 +131,5 @@ def analyze(paths: Path | Sequence[Path], *, progress: Progress | None = None, *
     if unknown:
         known = ", ".join(item.name for item in fields(Settings))
         raise UsageError(f"no such setting: {', '.join(sorted(unknown))}; there are {known}")
-    chosen = Settings(**{"keep_connections": True, "keep_exchanges": True, **settings})
+    chosen = Settings(**{"keep_connections": True, "keep_exchanges": True, **settings}).with_hosts_read()
     return report_of(run_engine(several, chosen, progress), chosen)

@@ -6,11 +6,15 @@ import json
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from pcapwatch.errors import UsageError
-from pcapwatch.report.model import PortRange
+from pcapwatch.report.model import PortRange, PortRanges, PortRule
+
+if TYPE_CHECKING:
+    from pcapwatch.host.model import SnapshotsGiven
+    from pcapwatch.host.truth import HostRecord
 
 SECOND_NS = 1_000_000_000
 
@@ -34,15 +38,16 @@ class Settings:
     link_type: link types to read as others, as ``USER0=EN10MB``; names: keep the names of addresses in pcapng files;
     threads: workers (``None``: one per CPU this process may use), batch_packets: packets handed to them at once; the
     answer depends on neither; filter: a BPF expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or
-    ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports;
-    full_urls: hide no secrets in URLs; keep_duplicates: leave packets captured twice in, as retransmissions;
-    max_connections, max_pairs: limits on memory, what they cost is counted in the report; max_head_bytes: longest HTTP
-    head; replay_bytes: of a pipe, kept to draw ladders from; max_reassembly_bytes: out-of-order bytes of a direction;
-    max_tunnel_depth: encapsulations around a packet; max_fragmented_datagrams, max_fragment_bytes, fragment_timeout:
-    what is kept of IP datagrams in fragments, and for how long; rows_in_memory: rows of each table that a worker keeps
-    in memory, the others wait in an unnamed file in ``TMPDIR`` and the answer is the same; idle_expiry: a connection
-    silent this long is finished; states_at_ns, states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and
-    a grid's step.
+    ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: the clients' ephemeral ports, ``LOW-HIGH`` or
+    ``10.0.0.1=LOW-HIGH``; host_snapshot: files of ``pcapwatch host -o``, or `pcapwatch.host.model.Snapshot`;
+    watched_hosts: addresses of hosts whose tables come while capturing; full_urls: hide no secrets in URLs;
+    keep_duplicates: leave packets captured twice in, as retransmissions; max_connections, max_pairs: limits on memory,
+    what they cost is counted in the report; max_head_bytes: longest HTTP head; replay_bytes: of a pipe, kept to draw
+    ladders from; max_reassembly_bytes: out-of-order bytes of a direction; max_tunnel_depth: encapsulations around a
+    packet; max_fragmented_datagrams, max_fragment_bytes, fragment_timeout: what is kept of IP datagrams in fragments,
+    and for how long; rows_in_memory: rows of each table that a worker keeps in memory, the others wait in an unnamed
+    file in ``TMPDIR`` and the answer is the same; idle_expiry: a connection silent this long is finished; states_at_ns,
+    states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and a grid's step.
     """
 
     threads: int | None = None
@@ -51,7 +56,9 @@ class Settings:
     link_type: str | tuple[str, ...] | list[str] = ()
     names: bool = False
     time_wait: str | tuple[str, ...] | list[str] = ()
-    port_range: str | None = None
+    port_range: str | tuple[str, ...] | list[str] = ()
+    host_snapshot: SnapshotsGiven = ()
+    watched_hosts: tuple[str, ...] = ()
     full_urls: bool = False
     max_connections: int | None = None
     max_pairs: int | None = None
@@ -90,6 +97,9 @@ class Settings:
             "fragment_timeout_ns": parse_duration(self.fragment_timeout) if self.fragment_timeout else None,
             "idle_expiry_ns": parse_duration(self.idle_expiry) if self.idle_expiry else None,
             "time_wait": parse_time_waits(self.time_wait) or None,
+            "port_ranges": _port_rules(self.ports()) or None,
+            "host_tables": self._tables(),
+            "watched_hosts": list(self.watched_hosts) or None,
             "filter": _compiled(self.filter) if self.filter else None,
             "link_types": _read_as(self.link_type) if self.link_type else None,
             "names": self.names or None,
@@ -97,9 +107,36 @@ class Settings:
         }
         return json.dumps({name: value for name, value in chosen.items() if value is not None})
 
-    def ports(self) -> PortRange:
-        """The ephemeral range to hold the clients' ports against."""
-        return parse_port_range(self.port_range) if self.port_range else PortRange()
+    def ports(self) -> PortRanges:
+        """The ephemeral ranges to hold the clients' ports against: stated by the user, else by a host's own kernel."""
+        stated = parse_port_ranges(self.port_range)
+        if not (hosts := self.hosts()):
+            return stated
+        from pcapwatch.host.truth import with_kernels
+
+        return with_kernels(stated, hosts)
+
+    def hosts(self) -> list[HostRecord]:
+        """What hosts' kernels said, in order of time; ``UsageError`` for a file that is no snapshot."""
+        if not self.host_snapshot:
+            return []
+        from pcapwatch.host.model import read_all
+        from pcapwatch.host.truth import records
+
+        return records(read_all(self.host_snapshot))
+
+    def with_hosts_read(self) -> Settings:
+        """The same with the snapshots' files read, so that each is read once; ``UsageError`` as `hosts`."""
+        if not self.host_snapshot:
+            return self
+        return replace(self, host_snapshot=tuple(host.snapshot for host in self.hosts()))
+
+    def _tables(self) -> list[dict[str, object]] | None:
+        if not (hosts := self.hosts()):
+            return None
+        from pcapwatch.host.truth import tables
+
+        return tables(hosts)
 
     def _states(self) -> dict[str, int | None] | None:
         if self.states_at_ns is None and self.states_every_ns is None:
@@ -152,16 +189,48 @@ def _time_wait_rule(text: str) -> dict[str, Any]:
         raise UsageError(f"--time-wait {shown(text)}: the shortest comes first, as 60s-65s")
     if not separator:
         return {"address": None, "prefix": 0, "low_ns": low_ns, "high_ns": high_ns}
+    network = _network(f"--time-wait {shown(text)}", where, "10.0.0.0/8=60s")
+    address = str(network.network_address)
+    return {"address": address, "prefix": network.prefixlen, "low_ns": low_ns, "high_ns": high_ns}
+
+
+def parse_port_ranges(texts: str | Iterable[str]) -> PortRanges:
+    """``--port-range`` values: ``LOW-HIGH`` for every host, ``ADDRESS=LOW-HIGH`` or ``PREFIX=LOW-HIGH`` for some."""
+    every, hosts = PortRange(), dict[Any, PortRange]()
+    for text in [texts] if isinstance(texts, str) else texts:
+        where, separator, ports = text.rpartition("=")
+        if separator:
+            network = _network(f"--port-range {shown(text)}", where, "10.0.0.1=40000-41999")
+            hosts[network] = parse_port_range(ports)
+        else:
+            every = parse_port_range(text)
+    first = sorted(hosts, key=lambda network: (-network.prefixlen, str(network)))
+    return PortRanges(every, tuple(PortRule(_written(network), hosts[network]) for network in first))
+
+
+def _written(network: Any) -> str:
+    """A prefix, a single host without its length."""
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
+
+
+def _port_rules(ranges: PortRanges) -> list[dict[str, Any]]:
+    """The stated ranges as the engine's rules."""
+    rules = [(*rule.hosts.partition("/")[::2], rule.ports) for rule in ranges.hosts]
+    made: list[dict[str, Any]] = [
+        {"address": address, "prefix": int(bits or 128), "low": ports.low, "high": ports.high}
+        for address, bits, ports in rules
+    ]
+    every = {"address": None, "prefix": 0, "low": ranges.ports.low, "high": ranges.ports.high}
+    return [*made, every] if ranges.ports.stated else made
+
+
+def _network(option: str, where: str, example: str) -> Any:
     from ipaddress import ip_network
 
     try:
-        network = ip_network(where, strict=False)
+        return ip_network(where, strict=False)
     except ValueError:
-        raise UsageError(
-            f"--time-wait {shown(text)}: {shown(where)} is not an address or prefix, as 10.0.0.0/8=60s"
-        ) from None
-    address = str(network.network_address)
-    return {"address": address, "prefix": network.prefixlen, "low_ns": low_ns, "high_ns": high_ns}
+        raise UsageError(f"{option}: {shown(where)} is not an address or prefix, as {example}") from None
 
 
 def parse_port_range(text: str) -> PortRange:

@@ -166,6 +166,14 @@ class Distribution(TypedDict):
     p99_ns: int
 
 
+class PortBlock(TypedDict):
+    """A run of ports of which almost every one was used: ``used`` of ``low`` to ``high``."""
+
+    low: int
+    high: int
+    used: int
+
+
 class PortFacts(TypedDict):
     """How a pair uses the client's ephemeral ports (semantics C)."""
 
@@ -173,6 +181,8 @@ class PortFacts(TypedDict):
     even: int
     low: int
     high: int
+    outside: int
+    block: PortBlock | None
     held_peak_min: int
     held_peak_max: int
     held_peak_ns: int
@@ -203,6 +213,16 @@ class ClosedAfter(TypedDict):
     count: int
 
 
+class Ending(TypedDict):
+    """Connections by what the last message of each side said (persists/close/http/1.0/unseen) and who then closed."""
+
+    request: str
+    response: str
+    active_closer: str
+    count: int
+    requests: int
+
+
 class IdleTimeout(TypedDict):
     """A server's idle timeout, read from ``count`` of ``of`` idle closes that cluster within ``spread_ns``."""
 
@@ -213,10 +233,11 @@ class IdleTimeout(TypedDict):
 
 
 class MaxRequests(TypedDict):
-    """A limit of requests per connection, and how many connections ended there."""
+    """A limit of requests per connection, how many connections ended there, and how many of those the server closed."""
 
     requests: int
     connections: int
+    closed_by_server: int
 
 
 class PairHttp(TypedDict):
@@ -228,6 +249,7 @@ class PairHttp(TypedDict):
     requests_per_connection: Counts
     messages: list[MessageCount]
     closed_after: list[ClosedAfter]
+    endings: list[Ending]
     single_request_client_close: int
     reusable_closed_by_client: int
     reusable_closed_by_server: int
@@ -241,6 +263,7 @@ class PairHttp(TypedDict):
     stale_reuses: int
     unprocessed: int
     smuggling: int
+    forwarded: int
     server_software: list[str]
     user_agents: list[str]
 
@@ -296,7 +319,7 @@ class Occupancy(TypedDict):
 
 
 class LengthFacts(TypedDict):
-    """A TIME_WAIT length and where it comes from: ``flag``, ``evidence`` or ``default``."""
+    """A TIME_WAIT length and where it comes from: ``flag``, ``kernel``, ``evidence`` or ``default``."""
 
     low_ns: int
     high_ns: int
@@ -350,6 +373,30 @@ class StateCount(TypedDict):
     max: int
 
 
+class KernelFacts(TypedDict):
+    """One host's TIME_WAITs at one moment, as its kernel listed them and as the wire shows them.
+
+    ``only_kernel``: before_capture, after_capture, unproven, not_captured; ``only_wire``: certain, possible.
+    """
+
+    at_ns: int
+    kernel: int
+    wire: Band
+    both: int
+    only_kernel: Counts
+    only_wire: Counts
+    left_out: int
+    examples: list[KernelExample]
+
+
+class KernelExample(TypedDict):
+    """A socket that only one of both shows; ``kind``: a word of ``only_kernel``, or ``only_wire``."""
+
+    kind: str
+    own: str
+    peer: str
+
+
 class Summary(TypedDict):
     """What the whole capture says."""
 
@@ -358,6 +405,7 @@ class Summary(TypedDict):
     pairs: list[PairFacts]
     hosts: list[HostFacts]
     states: list[StateCount]
+    kernel: list[KernelFacts]
 
 
 def parse_summary(text: str) -> Summary:

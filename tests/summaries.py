@@ -22,10 +22,16 @@ def http(**facts: Any) -> dict[str, Any]:
         ("connections", "requests", "responses", "single_request_client_close", "reusable_closed_by_client"), 0
     )
     zero |= dict.fromkeys(
-        ("reusable_closed_by_server", "keepalive_races", "stale_reuses", "unprocessed", "smuggling"), 0
+        ("reusable_closed_by_server", "keepalive_races", "stale_reuses", "unprocessed", "smuggling", "forwarded"), 0
     )
     zero |= dict.fromkeys(("idle_before_close", "idle_timeout", "max_requests", "longest_reuse_gap_ns", "reuse_wait"))
-    zero |= {"requests_per_connection": {}, "messages": [], "closed_after": [], "announced_timeout_s": []}
+    zero |= {
+        "requests_per_connection": {},
+        "messages": [],
+        "closed_after": [],
+        "announced_timeout_s": [],
+        "endings": [],
+    }
     return zero | {"server_software": [], "user_agents": []} | facts
 
 
@@ -34,7 +40,7 @@ def ports(**facts: Any) -> dict[str, Any]:
     usual = {"distinct": 1, "even": 1, "low": 40000, "high": 40000, "held_peak_min": 1, "held_peak_max": 1}
     usual |= {"held_at_end_min": 0, "held_at_end_max": 0}
     usual |= {"held_peak_ns": START, "opened_peak_per_s": 1, "opened_peak_ns": START, "reuses": 0, "client_recycled": 0}
-    return {**usual, "reuse_gap": None, **facts}
+    return {**usual, "reuse_gap": None, "outside": 0, "block": None, **facts}
 
 
 def pair(
@@ -139,7 +145,14 @@ def summary(pairs: list[dict[str, Any]], hosts: list[dict[str, Any]] | None = No
             key: sum(p[word].get(key, 0) for p in pairs) for key in sorted({k for p in pairs for k in p[word]})
         }
     totals |= {"closer_basis": {"acknowledged": totals["connections"]}, "time_wait_basis": {}, "race": {}}
-    made = {"capture": capture(), "totals": totals, "pairs": pairs, "hosts": hosts or [], "states": []} | parts
+    made = {
+        "capture": capture(),
+        "totals": totals,
+        "pairs": pairs,
+        "hosts": hosts or [],
+        "states": [],
+        "kernel": [],
+    } | parts
     return cast(Summary, made)
 
 
@@ -161,6 +174,10 @@ def proxy_and_origin(agent: str = "ab/2.3", software: str = "nginx/1.24.0", path
     facts = http(
         connections=total, requests=total, responses=total, requests_per_connection={"1": total}, messages=said
     )
+    facts["endings"] = [
+        {"request": "close", "response": "close", "active_closer": who, "count": n, "requests": n}
+        for who, n in (("server", 218_400), ("client", 865))
+    ]
     facts |= {"closed_after": done, "idle_before_close": distribution(0.000005, 0.000009, 0.01, total)}
     facts |= {"server_software": [software], "user_agents": [agent]}
     shown = {

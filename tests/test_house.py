@@ -139,7 +139,7 @@ def test_unsafe_rust_is_where_it_must_be() -> None:
 def test_commands_of_the_readme_exist() -> None:
     """Every `pcapwatch COMMAND` in the README's table answers `--help` with exit status 0."""
     commands = re.findall(r"^\| `pcapwatch ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert len(commands) == 6
+    assert len(commands) == 7
     pcapwatch = Path(sys.executable).with_name("pcapwatch")
     for command in commands:
         done = subprocess.run([pcapwatch, command, "--help"], capture_output=True, text=True, check=False)

@@ -18,7 +18,7 @@ PAGE = (ROOT / "docs" / "limits.md").read_text()
 #: Fields of the engine's settings that bound nothing: what is asked for, how it is read.
 CHOICES = {
     "threads", "keep_connections", "keep_exchanges", "keep_duplicates", "time_wait", "states", "link_types", "names",
-    "filter",
+    "filter", "port_ranges", "host_tables", "watched_hosts",
 }  # fmt: skip
 
 

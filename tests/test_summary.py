@@ -43,8 +43,8 @@ def test_same_fields(name: str) -> None:
 
 
 def test_parses_what_the_engine_writes() -> None:
-    """A JSON object with the five parts is taken as it is."""
-    parts: dict[str, object] = {"capture": {}, "totals": {}, "pairs": [], "hosts": [], "states": []}
+    """A JSON object with all parts is taken as it is."""
+    parts: dict[str, object] = {"capture": {}, "totals": {}, "pairs": [], "hosts": [], "states": [], "kernel": []}
     assert summary.parse_summary(json.dumps(parts)) == parts
 
 

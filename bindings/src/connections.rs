@@ -5,8 +5,10 @@ use crate::column::{
     Get::{Bool, Int, Seconds, Text, Time, Words, Written},
 };
 use pcapwatch_engine::engine::Outcome;
-use pcapwatch_engine::ledger::{Estimate, estimate};
-use pcapwatch_engine::record::{ConnectionRecord, HttpFacts, Protocol, Role, Side, State, TimeWaitFacts, TlsNames};
+use pcapwatch_engine::ledger::{Estimate, estimate, time_wait_holder};
+use pcapwatch_engine::record::{
+    ConnectionRecord, Holder, HttpFacts, Protocol, Role, Side, State, TimeWaitFacts, TlsNames,
+};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -52,17 +54,20 @@ impl Row {
     }
 
     fn holder(&self) -> &'static str {
-        match (&self.client().time_wait, &self.server().time_wait) {
-            (Some(_), Some(_)) => "both",
-            (Some(_), None) => "client",
-            (None, Some(_)) => "server",
-            (None, None) => "none",
-        }
+        time_wait_holder(self.record()).as_str()
     }
 
     /// The TIME_WAIT that the `time_wait_*` columns describe: the client's if both hold one.
     fn main_wait(&self) -> Option<(&TimeWaitFacts, &Estimate)> {
         self.wait(Role::Client).or_else(|| self.wait(Role::Server))
+    }
+
+    fn wait_basis(&self) -> Option<&'static str> {
+        match (self.main_wait(), time_wait_holder(self.record())) {
+            (Some((_, estimate)), _) => Some(estimate.basis.as_str()),
+            (None, Holder::Unknown) => None,
+            (None, _) => Some("not_entered"),
+        }
     }
 
     /// The server's, where the client has one too.
@@ -140,13 +145,13 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "closer_time", "when", Time, |r| r.record().closer.map(|m| m.ts_ns);
     "reset_by", "who sent the reset: client, server, middlebox", Text, |r| r.record().reset.and_then(|x| text(x.by.as_str()));
     "reset_kind", "abort, late_data, no_state, refused, injected", Text, |r| r.record().reset.and_then(|x| text(x.kind.as_str()));
-    "time_wait_holder", "who entered TIME_WAIT", Text, |r| text(r.holder());
+    "time_wait_holder", "who entered TIME_WAIT: client, server, both, none, unknown", Text, |r| text(r.holder());
     "time_wait_start", "when it began, as the tap saw it", Time, |r| r.main_wait().map(|w| w.0.start.ts_ns);
     "time_wait_restarts", "how often evidence restarted it", Int, |r| whole(r.main_wait().map_or(0, |w| w.0.restarts));
     "time_wait_lower_s", "proven alive this long", Seconds, |r| r.main_wait().and_then(|w| w.1.lower_ns);
     "time_wait_upper_s", "proven gone after this long", Seconds, |r| r.main_wait().and_then(|w| w.1.upper_ns);
     "time_wait_s", "the estimate", Seconds, |r| r.main_wait().and_then(|w| w.1.point_ns);
-    "time_wait_basis", "what the estimate rests on", Text, |r| text(r.main_wait().map_or("not_entered", |w| w.1.basis.as_str()));
+    "time_wait_basis", "what the estimate rests on", Text, |r| r.wait_basis().and_then(text);
     "time_wait_end", "what ended it", Text, |r| r.main_wait().and_then(|w| text(w.1.end.as_str()));
     "reuse_of", "the connection that held this 4-tuple before", Int, |r| r.record().reuse_of.and_then(|(o, _)| whole(r.outcome.number(o)));
     "reuse_gap_s", "since its last packet", Seconds, |r| r.record().reuse_of.map(|(_, gap)| gap).filter(|&gap| gap >= 0);

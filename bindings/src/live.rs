@@ -8,7 +8,8 @@ use pcapwatch_engine::capture::interface::InterfaceSource;
 use pcapwatch_engine::capture::stream::{Source, StreamSource};
 use pcapwatch_engine::capture::write::WriteOptions;
 use pcapwatch_engine::engine::live::{self, Concluded, Open};
-use pcapwatch_engine::settings::Settings;
+
+use pcapwatch_engine::settings::{HostTable, Settings};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use std::path::PathBuf;
@@ -121,6 +122,14 @@ impl Live {
     /// What the analysis would be if nothing more came.
     fn snapshot(&self, py: Python<'_>) -> PyResult<Analysis> {
         py.detach(|| self.live.snapshot()).map(|concluded| self.analysis(concluded)).map_err(source_error)
+    }
+
+    /// Lays what hosts' kernels say beside what the wire does, in the next answers.
+    fn hold_against(&self, tables_json: &str) -> PyResult<()> {
+        let tables: Vec<HostTable> =
+            serde_json::from_str(tables_json).map_err(|e| PyValueError::new_err(format!("tables: {e}")))?;
+        self.live.hold_against(tables);
+        Ok(())
     }
 
     /// Ends the capture.

@@ -18,6 +18,7 @@ mod shard;
 mod workers;
 
 pub use collector::{Collector, Reader};
+use ranks::Opened;
 pub use ranks::Ranks;
 
 use crate::capture::{Batch, CaptureSet, SetFacts, SourceError};
@@ -26,12 +27,11 @@ use crate::ledger::summary::{CaptureFacts, Summary};
 use crate::ledger::{Finished, Lengths};
 use crate::record::{ConnectionRecord, Exchange};
 use crate::rows::Sorted;
-use crate::settings::Settings;
+use crate::settings::{HostTable, Settings};
 use crate::tcp::connection::Connection;
 use crate::tcp::state::Anomaly;
 use crate::tunnels::{TunnelNames, Tunnels};
 use front::{Decoded, Front};
-use roaring::RoaringTreemap;
 use shard::Shard;
 use std::io;
 use std::path::PathBuf;
@@ -39,6 +39,10 @@ use std::sync::Arc;
 
 /// Called now and then with bytes read, bytes in all (0 if unknown) and packets read; false stops the analysis.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64, u64) -> bool;
+
+/// Numbers of connections that a live capture remembers before it forgets what it can: beyond the examples and all that
+/// fit into the tables.
+const NUMBERS: u64 = 1 << 20;
 
 /// Capture in, facts out.
 pub struct Engine {
@@ -71,6 +75,13 @@ impl Engine {
         }
     }
 
+    /// Lays what comes, and what was finished a moment ago (see `watched_hosts`), beside these tables from now on.
+    pub fn hold_against(&mut self, tables: &[HostTable]) {
+        for shard in &mut self.shards {
+            shard.collector.kernel.replace(tables);
+        }
+    }
+
     /// Nothing more will come. `capture` says what the files told of themselves.
     ///
     /// # Errors
@@ -96,6 +107,17 @@ impl Engine {
 }
 
 impl Engine {
+    /// Forgets the numbers of connections that nobody will ask for, where there are many. Only where there is one shard
+    /// and no rows are kept; it does not show.
+    fn forget_numbers(&mut self) {
+        let keeps_rows = self.settings.keep_connections || self.settings.keep_exchanges;
+        if let ([shard], false) = (self.shards.as_mut_slice(), keeps_rows)
+            && shard.opened.remembered() >= NUMBERS
+        {
+            shard.forget_numbers();
+        }
+    }
+
     /// Connections so far, those of them in the tables, and those ended for lack of room.
     fn connections(&self) -> (u64, u64, u64) {
         self.shards.iter().fold((0, 0, 0), |(opened, tracked, evicted), shard| {
@@ -104,15 +126,12 @@ impl Engine {
     }
 }
 
-fn merged(
-    shards: impl Iterator<Item = (Collector, RoaringTreemap)>,
-    settings: &Settings,
-) -> (Collector, RoaringTreemap) {
+fn merged(shards: impl Iterator<Item = (Collector, Opened)>, settings: &Settings) -> (Collector, Opened) {
     let mut shards = shards;
-    let (mut all, mut opened) = shards.next().unwrap_or_else(|| (Collector::new(settings), RoaringTreemap::new()));
+    let (mut all, mut opened) = shards.next().unwrap_or_else(|| (Collector::new(settings), Opened::default()));
     for (collector, ordinals) in shards {
         all.merge(collector);
-        opened |= ordinals;
+        opened.merge(ordinals);
     }
     (all, opened)
 }
@@ -122,7 +141,7 @@ pub struct Totals {
     collector: Collector,
     facts: CaptureFacts,
     names: TunnelNames,
-    opened: RoaringTreemap,
+    opened: Opened,
 }
 
 impl Totals {
@@ -150,6 +169,8 @@ impl Totals {
         if let Some(spans) = collector.spans {
             summary.states = spans.finish(&lengths, capture_end_ns);
         }
+        let span = summary.capture.first_ns.zip(summary.capture.last_ns);
+        summary.kernel = collector.kernel.finish(&lengths, span, capture_end_ns);
         let tunnels = names.into_tunnels(collector.tunnels);
         Ok(Outcome { summary, connections, tunnels, exchanges, lengths, capture_end_ns, opened })
     }

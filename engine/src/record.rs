@@ -190,6 +190,16 @@ words! {
 }
 
 words! {
+    /// Who entered TIME_WAIT.
+    Holder { /// The client.
+        Client = "client", /// The server.
+        Server = "server", /// Both: the FINs crossed.
+        Both = "both", /// Neither.
+        None = "none", /// What decides was not captured.
+        Unknown = "unknown" }
+}
+
+words! {
     /// Why the active closer is who it is.
     CloserBasis { /// The other FIN acknowledges this one.
         Acknowledged = "acknowledged", /// Neither FIN acknowledges the other.
@@ -237,7 +247,8 @@ words! {
         Censored = "censored", /// This side never entered TIME_WAIT.
         NotEntered = "not_entered", /// A reset that may have ended it (rfc1337).
         PossiblyKilled = "possibly_killed", /// The evidence contradicts the host's length.
-        ModelRejected = "model_rejected" }
+        ModelRejected = "model_rejected", /// The kernel's own timer told its end.
+        Kernel = "kernel" }
 }
 
 words! {
@@ -272,6 +283,15 @@ words! {
         Server = "server", /// Both.
         Both = "both", /// Neither.
         None = "none" }
+}
+
+words! {
+    /// What the last message of a side says of the connection's future (RFC 9112 §9.3).
+    Lasting { /// It goes on.
+        Persists = "persists", /// `Connection: close`.
+        Close = "close", /// HTTP/1.0 without keep-alive.
+        Http10 = "http/1.0", /// No such message was seen.
+        Unseen = "unseen" }
 }
 
 words! {
@@ -390,6 +410,8 @@ pub struct TimeWaitFacts {
     pub possibly_killed: Option<Mark>,
     /// The ISN clock says that the host that came back is the same one (Linux, 64 ns ticks); `None` if not testable.
     pub same_host: Option<bool>,
+    /// When its timer runs out, as the host's kernel told while it ran; the clock and the tap are then the host's own.
+    pub kernel_end_ns: Option<i64>,
 }
 
 /// What a ClientHello names.
@@ -444,8 +466,12 @@ pub struct HttpFacts {
     pub last_request_ack: u32,
     /// Last byte of the last complete response.
     pub last_response_end: Option<Mark>,
-    /// Longest wait between a complete response and the next request, ns.
+    /// Longest wait between a complete response and the next request that was answered, ns.
     pub longest_reuse_gap_ns: Option<i64>,
+    /// The same for a request that was not (yet) answered.
+    pub unanswered_wait_ns: Option<i64>,
+    /// A request carried what proxies add: Via, Forwarded, X-Forwarded-…, X-Real-IP.
+    pub forwarded: bool,
     /// TE and CL together, or other framing that invites smuggling.
     pub smuggling: bool,
     /// The stream stopped being readable as HTTP/1.x.
@@ -503,6 +529,8 @@ pub struct ConnectionRecord {
     pub idle_before_close_ns: Option<i64>,
     /// The incarnation that held this 4-tuple before: its ordinal, and ns since its last packet.
     pub reuse_of: Option<(u64, i64)>,
+    /// First and last packet of that one, when this one began.
+    pub predecessor: Option<Box<[Mark; 2]>>,
     /// SYN transmissions of the client.
     pub syn_count: u32,
     /// Broken by a race.

@@ -44,6 +44,12 @@ pub struct Settings {
     pub rows_in_memory: usize,
     /// TIME_WAIT lengths stated by the user, most specific prefix first: (address prefix, prefix bits, low, high).
     pub time_wait: Vec<TimeWaitRule>,
+    /// Addresses of hosts whose tables are still to come: of connections that end meanwhile the last are remembered.
+    pub watched_hosts: Vec<std::net::IpAddr>,
+    /// What hosts' kernels said of their own sockets, to be laid beside what the wire shows.
+    pub host_tables: Vec<HostTable>,
+    /// Ephemeral port ranges stated by the user; the most specific prefix holds.
+    pub port_ranges: Vec<PortRule>,
     /// Socket states at instants, if asked for.
     pub states: Option<StatesQuery>,
     /// How many bytes of a stream that cannot be re-read (stdin) are kept to draw ladders from.
@@ -68,6 +74,30 @@ pub struct TimeWaitRule {
     pub low_ns: i64,
     /// Longest, ns.
     pub high_ns: i64,
+}
+
+/// A host's sockets in TIME_WAIT as its kernel listed them at one moment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HostTable {
+    /// The host's own addresses.
+    pub addresses: Vec<std::net::IpAddr>,
+    /// The clock before and after the table was read, ns since 1970 UTC.
+    pub read_ns: (i64, i64),
+    /// Own address and port, the peer's, and when the timer runs out, ns since 1970 UTC.
+    pub waits: Vec<(std::net::IpAddr, u16, std::net::IpAddr, u16, i64)>,
+}
+
+/// "Hosts in this prefix connect from these ports", as the user stated it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PortRule {
+    /// Address text, IPv4 or IPv6; `None` stands for every host.
+    pub address: Option<std::net::IpAddr>,
+    /// Prefix length in bits.
+    pub prefix: u8,
+    /// Lowest.
+    pub low: u16,
+    /// Highest, included.
+    pub high: u16,
 }
 
 /// Which instants `states` is asked for.
@@ -101,6 +131,9 @@ impl Default for Settings {
             keep_exchanges: false,
             rows_in_memory: 16_384,
             time_wait: Vec::new(),
+            watched_hosts: Vec::new(),
+            host_tables: Vec::new(),
+            port_ranges: Vec::new(),
             states: None,
             replay_bytes: 32 << 20,
             link_types: BTreeMap::new(),

@@ -14,7 +14,7 @@ from pcapwatch.report.escape import terminal
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = ("analyze", "connections", "exchanges", "states", "show", "live", "explain")
+COMMANDS = ("analyze", "connections", "exchanges", "states", "show", "live", "host", "explain")
 
 #: The common ancestor of every complaint that typer makes about arguments.
 _Complaint: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")

@@ -27,6 +27,17 @@ FailOn = Annotated[
 ]
 
 
+HostSnapshot = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host-snapshot",
+        metavar="FILE",
+        help="What a host's kernel said (pcapwatch host -o FILE). Repeatable.",
+        show_default=False,
+    ),
+]
+
+
 def analyze(
     captures: options.Captures,
     output: options.Output = None,
@@ -36,6 +47,7 @@ def analyze(
     keep_duplicates: options.KeepDuplicates = False,
     time_wait: options.TimeWait = None,
     port_range: options.PortRange = None,
+    host_snapshot: HostSnapshot = None,
     fail_on: FailOn = None,
     names: options.Names = False,
     full_urls: options.FullUrls = False,
@@ -58,12 +70,13 @@ def analyze(
         link_type=link_type or (),
         keep_duplicates=keep_duplicates,
         time_wait=time_wait or (),
-        port_range=port_range,
+        port_range=port_range or (),
+        host_snapshot=host_snapshot or (),
         full_urls=full_urls,
         names=names,
         max_connections=max_connections,
         max_pairs=max_pairs,
-    )
+    ).with_hosts_read()
     settings.ports()  # a wrong range is said before the capture is read
     report = report_of(options.run(captures, settings), settings)
     clock = options.clock(report.quality.first_ns, local=local, relative=relative)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import typer
 
 from pcapwatch.analysis import Report
 from pcapwatch.cli import live_options, options
 from pcapwatch.cli.analyze import FORMATS, FailOn, check_level, fails, rendered
-from pcapwatch.cli.output import checked, deliver
+from pcapwatch.cli.output import checked, deliver, write_stdout
 from pcapwatch.cli.stops import Signals, Stops
 from pcapwatch.cli.watching import Watch, draw_screen, metrics_at, print_lines, wants_screen
-from pcapwatch.errors import UsageError
 from pcapwatch.live.address import parse_address
-from pcapwatch.live.session import IDLE_EXPIRY, InterfaceOptions, Session, open_interface, open_stream
-from pcapwatch.settings import SECOND_NS, Settings, parse_duration
+from pcapwatch.live.session import IDLE_EXPIRY, RingOptions, open_interface, open_stream
+from pcapwatch.settings import Settings
 
 
 def live(
-    sources: live_options.Sources,
+    sources: live_options.Sources = None,
+    list_: live_options.ListInterfaces = False,
     follow: live_options.Follow = False,
     no_tui: live_options.NoTui = False,
     interval: live_options.Interval = "1s",
@@ -28,11 +26,15 @@ def live(
     until_finding: live_options.UntilFinding = None,
     report: live_options.ReportFile = None,
     metrics: live_options.MetricsAddress = None,
+    write: live_options.Write = None,
+    rotate: live_options.Rotate = None,
+    keep: live_options.Keep = None,
     snaplen: live_options.Snaplen = 262_144,
     ring: live_options.Ring = "64MB",
     no_promiscuous: live_options.NoPromiscuous = False,
     fanout: live_options.Fanout = None,
     netns: live_options.Netns = None,
+    no_host: live_options.NoHost = False,
     fail_on: FailOn = None,
     filter_: options.Filter = None,
     link_type: options.LinkType = None,
@@ -47,24 +49,33 @@ def live(
 
     Example: ssh host tcpdump -U -w - port 80 | pcapwatch live - --no-tui
     """
+    if list_:
+        print_interfaces(netns)
+        return
     check_level(fail_on)
-    destinations = checked(report or [], None, FORMATS)
-    stops = Stops.of(duration, until_finding)
+    destinations, stops = checked(report or [], None, FORMATS), Stops.of(duration, until_finding)
+    interval_s = live_options.interval_s(interval)
     settings = Settings(
         filter=filter_,
         link_type=link_type or (),
         keep_duplicates=keep_duplicates,
         time_wait=time_wait or (),
-        port_range=port_range,
+        port_range=port_range or (),
         full_urls=full_urls,
         max_connections=max_connections,
         max_pairs=max_pairs,
         idle_expiry=IDLE_EXPIRY,
     )
     settings.ports()
-    interval_s = parse_duration(interval) / SECOND_NS
-    if interval_s <= 0:
-        raise UsageError("--interval 0s: give more than none, as 1s")
+    chosen = RingOptions(
+        interface=(sources or [""])[0],
+        snaplen=snaplen,
+        ring_bytes=live_options.parse_size("--ring", ring),
+        promiscuous=not no_promiscuous,
+        fanout=live_options.parse_fanout(fanout),
+        netns=netns,
+    )
+    files = live_options.write_options(write, rotate, keep)
     if metrics is not None:
         parse_address(metrics)  # a wrong one is said before anything is captured
 
@@ -72,24 +83,25 @@ def live(
         clock = options.clock(known.quality.first_ns, local=False, relative=False)
         deliver(destinations, lambda name, width, colour: rendered(known, name, clock, width, colour=colour))
 
-    def opened() -> Session:
-        if follow or sources == ["-"] or all(Path(source).is_file() for source in sources):
-            return open_stream(sources, settings, follow=follow, most_packets=count)
-        if len(sources) > 1:
-            raise UsageError(f"{len(sources)} sources: name one interface (any: all of them), or files that exist")
-        chosen = InterfaceOptions(
-            interface=sources[0],
-            snaplen=snaplen,
-            ring_bytes=live_options.parse_size("--ring", ring),
-            promiscuous=not no_promiscuous,
-            fanout=live_options.parse_fanout(fanout),
-            netns=netns,
+    if streams := live_options.streams(sources, files, follow=follow):
+        opened = open_stream(streams, settings, follow=follow, most_packets=count)
+    else:
+        watched = not no_host
+        opened = open_interface(
+            chosen, settings, write=files, most_packets=count, watch_host=watched, drop_privileges=True
         )
-        return open_interface(chosen, settings, most_packets=count)
-
-    with opened() as session, Signals() as signals, metrics_at(metrics) as served:
+    with opened as session, Signals() as signals, metrics_at(metrics) as served:
         watch = Watch(session, stops, signals, interval_s, tuple(report or ()), give, served)
         concluded = draw_screen(watch) if wants_screen(no_tui=no_tui) else print_lines(watch)
     give(concluded)
+    if session.failure is not None:
+        raise session.failure
     if fails(concluded, fail_on):
         raise typer.Exit(1)
+
+
+def print_interfaces(netns: str | None) -> None:
+    """``--list``."""
+    from pcapwatch.live.interfaces import interfaces, listing
+
+    write_stdout("".join(f"{row}\n" for row in listing(interfaces(netns))).encode())

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from pcapwatch.errors import UsageError
-from pcapwatch.settings import shown
+from pcapwatch.live.session import WriteOptions
+from pcapwatch.settings import SECOND_NS, parse_duration, shown
 
 Sources = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         metavar="SOURCE...",
         help="An interface (any: all of them), - for a pipe, or with --follow a file that grows.",
@@ -64,6 +65,20 @@ Fanout = Annotated[
         show_default=False,
     ),
 ]
+Write = Annotated[
+    Path | None,
+    typer.Option("--write", metavar="DIR", help="Keep the packets there, as pcapng files.", show_default=False),
+]
+Rotate = Annotated[
+    str | None,
+    typer.Option("--rotate", metavar="SIZE", help="With --write: begin a new file after so much.", show_default=False),
+]
+Keep = Annotated[
+    int | None,
+    typer.Option("--keep", metavar="N", min=1, help="With --write: keep the newest N files.", show_default=False),
+]
+ListInterfaces = Annotated[bool, typer.Option("--list", help="List the interfaces and exit.")]
+NoHost = Annotated[bool, typer.Option("--no-host", help="Do not ask this host's kernel for its sockets and settings.")]
 Netns = Annotated[
     str | None, typer.Option("--netns", metavar="NAME", help="Capture in this network namespace.", show_default=False)
 ]
@@ -80,6 +95,38 @@ def parse_size(option: str, text: str) -> int:
     if not found or not int(found[1]):
         raise UsageError(f"{option} {shown(text)}: write a number and its unit, as 64MB")
     return int(found[1]) * _UNIT.get((found[2] or "")[:1], 1)
+
+
+def interval_s(text: str) -> float:
+    """``--interval`` in seconds."""
+    seconds = parse_duration(text) / SECOND_NS
+    if seconds <= 0:
+        raise UsageError(f"--interval {shown(text)}: give more than none, as 1s")
+    return seconds
+
+
+def streams(sources: list[str] | None, files: WriteOptions | None, *, follow: bool) -> list[str]:
+    """The sources, if they are files or a pipe; none for an interface. ``UsageError`` for what cannot be watched."""
+    if not sources:
+        raise UsageError("nothing to watch: name an interface (--list shows them), or - for a pipe")
+    if follow or sources == ["-"] or all(Path(source).is_file() for source in sources):
+        if files is not None:
+            raise UsageError("--write keeps what comes from an interface; a pipe is kept by tee")
+        return sources
+    if len(sources) > 1:
+        raise UsageError(f"{len(sources)} sources: name one interface (any: all of them), or files that exist")
+    return []
+
+
+def write_options(folder: Path | None, rotate: str | None, keep: int | None) -> WriteOptions | None:
+    """``--write``, ``--rotate`` and ``--keep``; ``UsageError`` where the first is missing."""
+    if folder is None:
+        if rotate is not None or keep is not None:
+            raise UsageError(f"--{'rotate' if rotate is not None else 'keep'} is for --write DIR: name the folder")
+        return None
+    if keep is not None and rotate is None:
+        raise UsageError("--keep counts the files of --rotate SIZE: say when a new one begins, as --rotate 100MB")
+    return WriteOptions(str(folder), parse_size("--rotate", rotate) if rotate else 0, keep or 0)
 
 
 def parse_fanout(text: str | None) -> dict[str, Any] | None:

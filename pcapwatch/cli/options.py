@@ -60,8 +60,13 @@ TimeWait: TypeAlias = Annotated[
     ),
 ]
 PortRange: TypeAlias = Annotated[
-    str | None,
-    typer.Option("--port-range", metavar="LOW-HIGH", help="The clients' ephemeral ports.", show_default="32768-60999"),
+    list[str] | None,
+    typer.Option(
+        "--port-range",
+        metavar="[PREFIX=]LOW-HIGH",
+        help="The clients' ephemeral ports: 1024-65535 or 10.0.0.1=40000-41999. Repeatable.",
+        show_default="32768-60999",
+    ),
 ]
 FullUrls: TypeAlias = Annotated[bool, typer.Option("--full-urls", help="Show query strings, passwords and the like.")]
 Local: TypeAlias = Annotated[bool, typer.Option("--local", help="Times in this machine's zone instead of UTC.")]

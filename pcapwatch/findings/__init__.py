@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pcapwatch.findings import (
     aborts,
+    bucket_overflow,
     client_closes_each,
     close_wait,
     http10_upstream,
@@ -39,6 +40,7 @@ RULES: tuple[Rule, ...] = (
     aborts,
     unanswered,
     close_wait,
+    bucket_overflow,
 )
 
 

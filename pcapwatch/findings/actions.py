@@ -27,6 +27,15 @@ def actions(findings: Iterable[Finding]) -> list[Action]:
     return [Action(text, tuple(verify), tuple(codes)) for text, (verify, codes) in asked.items()]
 
 
+def checks(found: Iterable[Action]) -> list[tuple[str, tuple[str, ...]]]:
+    """Commands that show whether the actions worked, once each, with the findings that ask for them; two an action."""
+    asked: dict[str, dict[str, None]] = {}
+    for action in found:
+        for command in action.verify[:2]:
+            asked.setdefault(command, {}).update(dict.fromkeys(action.codes))
+    return [(command, tuple(codes)) for command, codes in asked.items()]
+
+
 def do_not(findings: Iterable[Finding]) -> list[str]:
     """What the findings warn of, without repetition."""
     return list(dict.fromkeys(line for finding in findings for line in finding.do_not))

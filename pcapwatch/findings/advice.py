@@ -7,6 +7,10 @@ ngx_http_upstream_module and ngx_http_proxy_module; the kernel's ip-sysctl.rst.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pcapwatch.findings.assumptions import KnownHost
 
 NGINX_UPSTREAM = (
     'nginx before 1.29.7 as the proxy: proxy_http_version 1.1; proxy_set_header Connection ""; '
@@ -17,6 +21,16 @@ OTHER_PROXY = (
     "another proxy: let it speak HTTP/1.1 without Connection: close to its upstream, and give it a "
     "pool of idle connections"
 )
+HAPROXY_UPSTREAM = (
+    "HAProxy as the proxy: no option http-server-close or httpclose, and http-reuse safe or always, so that its "
+    "connections to servers are shared"
+)
+IF_PROXY = (
+    "if the client is a proxy, the header is its own and not its clients': HAProxy without option http-server-close or "
+    'httpclose; nginx with proxy_http_version 1.1, proxy_set_header Connection "" and keepalive in upstream'
+)
+#: What a proxy needs to keep the connections to its upstream.
+PROXY_KEEPS = [NGINX_UPSTREAM, HAPROXY_UPSTREAM, OTHER_PROXY]
 
 CLIENT_KEEPS = (
     "client: speak HTTP/1.1 without Connection: close, share one connection pool per process, and "
@@ -74,6 +88,51 @@ WIDER_RANGE = (
 MORE_ADDRESSES = "more source or destination addresses: the limit is per (source, destination, destination port)"
 SERVER_CLOSES = "or let the server close first: its TIME_WAITs hold no ephemeral port"
 TW_REUSE = "Linux client: net.ipv4.tcp_tw_reuse=1; it lets connect() take a TIME_WAIT with timestamps again after 1 s"
+
+#: What a kernel that was read is told to change, with its value now.
+_WIDEST = (1024, 65535)
+
+
+def wider_range(host: KnownHost | None) -> list[str]:
+    """A wider port range, with the range that the client's kernel has now where that is known."""
+    if host is None or host.ports is None:
+        return [WIDER_RANGE]
+    now = host.sysctls.get("ip_local_port_range")
+    if (host.ports.low, host.ports.high) == _WIDEST:
+        return []
+    reserved = f", of which {host.ports.reserved} are reserved" if host.ports.reserved else ""
+    return [
+        (
+            f"{host.name}: net.ipv4.ip_local_port_range is {now} here ({host.ports.size:,} ports{reserved}): sysctl "
+            'net.ipv4.ip_local_port_range="1024 65535", its own listening ports in net.ipv4.ip_local_reserved_ports'
+        )
+    ]
+
+
+def tw_reuse(host: KnownHost | None) -> list[str]:
+    """``tcp_tw_reuse``, unless the client's kernel says that it is on already."""
+    now = host.sysctls.get("tcp_tw_reuse") if host else None
+    if host is None or now is None:
+        return [TW_REUSE]
+    if host.reuse_ns is not None:
+        return []
+    if host.sysctls.get("tcp_timestamps") == "0":
+        return [
+            (
+                f"{host.name}: net.ipv4.tcp_timestamps is 0 here, without which tcp_tw_reuse ({now} here) does "
+                "nothing: net.ipv4.tcp_timestamps=1 net.ipv4.tcp_tw_reuse=1"
+            )
+        ]
+    meant = " (loopback only)" if now == "2" else ""
+    delay = host.sysctls.get("tcp_tw_reuse_delay")
+    after = f"{int(delay) / 1000:g} s" if delay and delay.isdecimal() else "1 s"
+    return [
+        (
+            f"{host.name}: net.ipv4.tcp_tw_reuse is {now} here{meant}: with 1 connect() may take a TIME_WAIT with "
+            f"timestamps again after {after}"
+        )
+    ]
+
 
 NO_TW_REUSE = "tcp_tw_reuse: it acts on outgoing connect() only, so the server's TIME_WAITs stay"
 NO_FIN_TIMEOUT = "tcp_fin_timeout: the timer of FIN-WAIT-2, another state; Linux keeps TIME_WAIT 60 s whatever it says"

@@ -1,15 +1,14 @@
-"""Why the side that closes does so: the one cause that accounts for most of its closes, for the verdict."""
+"""Why the side that closes does so: its causes, and the one that accounts for most of its closes, for the verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pcapwatch.findings.http10_upstream import HTTP10, applies
+from pcapwatch.findings.http10_upstream import applies
 from pcapwatch.findings.idle_timeout import timeout_of
-from pcapwatch.findings.server_time_wait import announced_closes, announcer_of
-from pcapwatch.findings.service import Service
-from pcapwatch.findings.wording import counted, duration, requests_each, share
+from pcapwatch.findings.service import Endings, Service
+from pcapwatch.findings.wording import counted, duration, requests_each
 
 
 class Cause(NamedTuple):
@@ -21,12 +20,15 @@ class Cause(NamedTuple):
     remedy: str
 
 
-def cause_of(service: Service, closer: str) -> Cause | None:
-    """The cause of at least half of a side's closes; ``None`` if the capture shows none."""
-    causes = list(_server_causes(service) if closer == "server" else _client_causes(service))
-    best = max(causes, key=lambda cause: cause.connections, default=None)
+def causes_of(service: Service, closer: str, *, proxy: bool = False) -> list[Cause]:
+    """Causes of a side's closes, none counted twice, most first; ``proxy``: the clients are proxies.
+
+    Empty if no cause explains at least half of them.
+    """
+    made = _server_causes(service) if closer == "server" else _client_causes(service, proxy=proxy)
+    causes = sorted((cause for cause in made if cause.connections > 0), key=lambda cause: -cause.connections)
     closes = service.tally("active_closer", closer)
-    return best if best and best.connections and 2 * best.connections >= closes else None
+    return causes if causes and 2 * causes[0].connections >= closes else []
 
 
 def unknown_why(service: Service, *, cut: bool = False) -> str:
@@ -42,47 +44,45 @@ def unknown_why(service: Service, *, cut: bool = False) -> str:
 
 
 def _server_causes(service: Service) -> Iterator[Cause]:
-    yield _announced(service)
-    limits = [facts["max_requests"] for facts in service.http_facts if facts["max_requests"]]
-    reached = [limit for limit in limits if limit["requests"] > 1]
-    if reached:
-        most = max(limit["requests"] for limit in reached)
-        limited = sum(limit["connections"] for limit in reached)
-        yield Cause(limited, f"after {counted(most, 'request')} each, its limit", "PW105", "")
+    endings = service.endings("server")
+    yield _asked(service, endings)
+    yield _told(endings)
+    yield _limited(service, endings, "its limit")
     yield from _idle(service)
 
 
-def _announced(service: Service) -> Cause:
-    """The closes that a message announced, and whose message it was."""
-    closes, each = announced_closes(service), requests_each(service.requests_each)
-    if any(applies(pair) for pair in service.pairs):
-        return Cause(closes, _asked_in_http10(service), "PW102", "Give the proxy HTTP/1.1 and upstream keep-alive.")
-    if 2 * _in_http10(service) >= service.messages("request") > 0:
-        return Cause(closes, _asked_in_http10(service), "PW101", "Let the client ask for keep-alive.")
-    if announcer_of(service) != "server":
-        why = f"because {service.clients} asks it to with Connection: close, {each}"
-        return Cause(closes, why, "PW101", "Let the client stop sending Connection: close.")
-    if service.messages("response", option="close"):
+def _limited(service: Service, endings: Endings, whose: str) -> Cause:
+    limits = [facts["max_requests"]["requests"] for facts in service.http_facts if facts["max_requests"]]
+    return Cause(endings.limited, f"after {counted(max(limits, default=0), 'request')} each, {whose}", "PW105", "")
+
+
+def _asked(service: Service, endings: Endings) -> Cause:
+    """The server closes because the client's request ends the connection."""
+    each = requests_each(endings.asked_requests / max(endings.asked, 1))
+    upstream = any(applies(pair) for pair in service.pairs)
+    if endings.asked_close > endings.asked_http10 and not upstream:
+        why = f"because {service.clients} {_verb(service, 'ask')} it to with Connection: close, {each}"
+        return Cause(endings.asked, why, "PW101", "Let the client stop sending Connection: close.")
+    marked = 2 * service.messages("request", "HTTP/1.0", "close") >= endings.asked
+    header = "with Connection: close" if marked else "without keep-alive"
+    why = f"because {service.clients} {_verb(service, 'ask')} it to, in HTTP/1.0 {header}, {each}"
+    if upstream:
+        return Cause(endings.asked, why, "PW102", "Give the proxy HTTP/1.1 and upstream keep-alive.")
+    return Cause(endings.asked, why, "PW101", "Let the client ask for keep-alive.")
+
+
+def _told(endings: Endings) -> Cause:
+    """The server closes because its response says so."""
+    each = requests_each(endings.told_requests / max(endings.told, 1))
+    if endings.told_close >= endings.told_http10:
         why = f"as its own responses announce with Connection: close, {each}"
     else:
         why = f"as its own responses are HTTP/1.0 without keep-alive, {each}"
-    return Cause(closes, why, "PW101", "Enable keep-alive on the server.")
+    return Cause(endings.told, why, "PW101", "Enable keep-alive on the server.")
 
 
-def _in_http10(service: Service) -> int:
-    return service.messages("request", HTTP10, "close") + service.messages("request", HTTP10, "none")
-
-
-def _asked_in_http10(service: Service) -> str:
-    marked, requests = service.messages("request", HTTP10, "close"), service.messages("request")
-    asked = _in_http10(service)
-    header = "with Connection: close" if 2 * marked >= asked else "without keep-alive"
-    quantity = (
-        "every request" if asked == requests and not service.partial else f"{share(asked, requests)} of the requests"
-    )
-    return (
-        f"because {service.clients} asks it to: {quantity} in HTTP/1.0 {header}, {requests_each(service.requests_each)}"
-    )
+def _verb(service: Service, verb: str) -> str:
+    return verb + "s" if len(service.pairs) == 1 else verb
 
 
 def _idle(service: Service) -> Iterator[Cause]:
@@ -100,27 +100,29 @@ def _idle(service: Service) -> Iterator[Cause]:
         yield Cause(idle, "although the connection could have been used again", "PW104", "")
 
 
-def _client_causes(service: Service) -> Iterator[Cause]:
-    once = service.http("single_request_client_close")
+def _client_causes(service: Service, *, proxy: bool) -> Iterator[Cause]:
+    once, endings = service.http("single_request_client_close"), service.endings("client")
+    keep = (
+        "Give the proxy a pool of keep-alive connections to its upstream."
+        if proxy
+        else "Let it keep a pool of connections."
+    )
     yield Cause(
         once,
         "after one request each although both sides allowed keep-alive" if once > 1 else "after its one request",
         "PW103",
-        "Let it keep a pool of connections." if once > 1 else "",
+        keep if once > 1 else "",
     )
     done = service.http("reusable_closed_by_client") - once
     yield Cause(done, f"when it is done, {requests_each(service.requests_each)}", "", "")
-    asked = service.closed_after(["client", "both"], "client")
-    yield Cause(
-        asked,
-        f"as its requests announce with Connection: close, {requests_each(service.requests_each)}",
-        "",
-        "Let it stop sending Connection: close.",
-    )
-    told = service.closed_after(["server"], "client")
-    yield Cause(
-        told,
-        f"as the server's responses announce with Connection: close, {requests_each(service.requests_each)}",
-        "",
-        "Enable keep-alive on the server.",
-    )
+    each = requests_each(endings.asked_requests / max(endings.asked, 1))
+    if endings.asked_close >= endings.asked_http10:
+        remedy = "Let it stop sending Connection: close."
+        yield Cause(endings.asked, f"as its requests announce with Connection: close, {each}", "", remedy)
+    else:
+        remedy = "Let it ask for keep-alive."
+        yield Cause(endings.asked, f"as its requests in HTTP/1.0 without keep-alive announce, {each}", "", remedy)
+    each = requests_each(endings.told_requests / max(endings.told, 1))
+    told = f"as the server's responses announce with Connection: close, {each}"
+    yield Cause(endings.told, told, "", "Enable keep-alive on the server.")
+    yield _limited(service, endings, "the server's limit")

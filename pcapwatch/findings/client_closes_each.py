@@ -15,10 +15,11 @@ Evidence
 
 When it is wrong
     Requests sent at the same moment need separate connections in HTTP/1.1. Separate processes (a shell loop around
-    curl) cannot share one.
+    curl) cannot share one. That the client is a proxy is inferred where its requests carry no Via or X-Forwarded-For:
+    it serves HTTP itself in the capture, or another service was asked the same by the same User-Agents.
 
 Remedy
-    One long-lived client object with a pool.
+    One long-lived client object with a pool; a proxy needs keep-alive to its upstream (nginx: keepalive in upstream).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from collections.abc import Iterator
 from pcapwatch.findings import advice
 from pcapwatch.findings.assumptions import SECOND_NS, Assumptions
 from pcapwatch.findings.evidence import evidence_of
+from pcapwatch.findings.proxy_leg import client_hints, kind_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.severity import by_rate
 from pcapwatch.findings.wording import count, mean, share
@@ -70,9 +72,9 @@ def _finding(summary: Summary, service: Service) -> Finding:
         name=NAME,
         severity=by_rate(per_s),
         title=(
-            f"{service.clients} closes {count(closes)} of {count(connections)} HTTP connections to {service} "
-            f"({share(closes, connections)}) after one request although both sides allowed keep-alive, "
-            f"{mean(per_s)} per second"
+            f"{service.clients}{kind_of(summary, service)} closes {count(closes)} of {count(connections)} HTTP "
+            f"connections to {service} ({share(closes, connections)}) after one request although both sides allowed "
+            f"keep-alive, {mean(per_s)} per second"
         ),
         numbers={
             "service": str(service),
@@ -86,14 +88,15 @@ def _finding(summary: Summary, service: Service) -> Finding:
             service.exemplars("single_request_client_close"),
             "one request, then the client closes first",
         ),
-        remedy=advice.client_hints(service.texts("user_agents")),
+        remedy=client_hints(summary, service),
         verify=[
             advice.again(CODE, f"requests per connection rise from {mean(service.requests_each)}"),
-            f"on the client: {advice.count_time_waits(service.server_port, 'dport')}",
+            f"on {service.clients}: {advice.count_time_waits(service.server_port, 'dport')}",
         ],
         do_not=advice.NOT_FOR_CLIENT,
         basis=(
             "observed: messages, order of close; that the requests could have shared a connection is "
             "inferred from their spacing"
+            + ("; that the client is a proxy is inferred" if kind_of(summary, service) else "")
         ),
     )

@@ -1,9 +1,9 @@
 """Maximum requests per connection reached
 
 What it detects
-    Two or more connections to a service end at exactly N responses with Connection: close on the Nth, and none
-    carries more: the server's limit (nginx keepalive_requests: 1000, 100 before 1.19.10; Apache MaxKeepAliveRequests:
-    100). N of one is not a limit but keep-alive switched off, which PW101 reports.
+    Two or more connections to a service end at exactly N responses with Connection: close on the Nth, whoever's FIN
+    comes first then, and none carries more: the server's limit (nginx keepalive_requests: 1000, 100 before 1.19.10;
+    Apache MaxKeepAliveRequests: 100). N of one is not a limit but keep-alive switched off, which PW101 reports.
 
 Why it matters
     One handshake in N requests. Nothing to mend for N of 100 or more; a small N at a high rate wears like no
@@ -53,6 +53,18 @@ def _limit(pair: PairFacts) -> int:
     return found["requests"] if found and found["requests"] > 1 and found["connections"] >= 2 else 0
 
 
+def _by_server(service: Service) -> int:
+    return sum(facts["max_requests"]["closed_by_server"] for facts in service.http_facts if facts["max_requests"])
+
+
+def _closers(service: Service, reached: int) -> str:
+    """The response says close; whose FIN comes first is then a race."""
+    first = _by_server(service)
+    if first in (0, reached):
+        return f"the {'server' if first else 'client'}'s FIN first"
+    return f"the server's FIN first on {count(first)}, the client's on {count(reached - first)}"
+
+
 def _finding(summary: Summary, service: Service, limit: int) -> Finding:
     reached = sum(facts["max_requests"]["connections"] for facts in service.http_facts if facts["max_requests"])
     per_s = service.per_s(reached)
@@ -62,7 +74,8 @@ def _finding(summary: Summary, service: Service, limit: int) -> Finding:
         severity="info" if limit >= PLENTY else by_rate(per_s),
         title=(
             f"{service} ends connections after {counted(limit, 'request')}: {count(reached)} of "
-            f"{count(service.http('connections'))} from {service.clients} did, {mean(per_s)} per second"
+            f"{count(service.http('connections'))} from {service.clients} ended there ({_closers(service, reached)}), "
+            f"{mean(per_s)} per second"
         ),
         numbers={
             "service": str(service),
@@ -70,6 +83,7 @@ def _finding(summary: Summary, service: Service, limit: int) -> Finding:
             "connections": reached,
             "http_connections": service.http("connections"),
             "max_requests": limit,
+            "closed_by_server": _by_server(service),
             "closes_per_s": round(per_s, 2),
         },
         evidence=evidence_of(summary, service.exemplars("max_requests"), "Connection: close on its last response"),

@@ -15,13 +15,15 @@ Evidence
     Ports open or in the client's own TIME_WAIT at once (a proven least and a modelled most); distinct source ports
     and whether both parities are used (Linux connect() takes the parity of the range's low end first); reuse gaps
     with the median pinned at T (60 to 62 s) or, with tcp_tw_reuse, at 1.0 s; new sequence numbers that show the
-    client recycled its own TIME_WAIT.
+    client recycled its own TIME_WAIT. Where no range is stated, ports used almost without gaps and hardly any outside
+    them are held to be the range: a Linux client takes ports of one parity first and fills no such block of a larger
+    one (warning), others may hand out ports in order (notice).
 
 When it is wrong
     Short reuse gaps by themselves mean nothing: where the server closes first the client's ports are free at once,
     and this rule keeps silent. The range is assumed unless stated, and ports other destinations hold do not count.
     Behind a NAT several hosts share one address. A host that hands out ports in order fills a block of a large range:
-    state the range.
+    state the range of each client with --port-range, or read its kernel (pcapwatch host, --host-snapshot).
 
 Remedy
     Keep connections open; else let the server close, widen the range, add addresses, or tcp_tw_reuse on the client.
@@ -33,8 +35,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pcapwatch.findings import advice
-from pcapwatch.findings.assumptions import SECOND_NS, Assumptions, length_of, port_range_of
+from pcapwatch.findings.assumptions import (
+    SECOND_NS,
+    Assumptions,
+    KnownHost,
+    length_of,
+    port_range_of,
+    time_wait_of,
+)
 from pcapwatch.findings.evidence import evidence_of
+from pcapwatch.findings.proxy_leg import client_hints
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.wording import count, duration, mean, share
 from pcapwatch.report.model import Finding, PortRange, Severity
@@ -47,6 +57,8 @@ NAME = "ephemeral-port-pressure"
 NOTICE_PART, WARNING_PART, FULL_PART = 0.5, 0.8, 0.95
 #: Fewer adjacent ports may be a coincidence.
 LEAST_BLOCK = 32
+#: Of the ports used, so many are in the block: the others were chosen by bind(), or are an older range's.
+BLOCK_PART = 0.95
 #: A pace is projected only from a span this long.
 PACE_SPAN_NS = 5 * SECOND_NS
 #: Linux's timer slack above T, and the width of the summary's quantile buckets.
@@ -62,6 +74,10 @@ class Pressure(NamedTuple):
     length_source: str
     client_held: int
     pace: float
+    #: The client looks like Linux.
+    linux: bool = True
+    #: What its kernel said.
+    host: KnownHost | None = None
 
     @property
     def held(self) -> tuple[int, int]:
@@ -70,8 +86,17 @@ class Pressure(NamedTuple):
 
     @property
     def limit_per_s(self) -> float:
-        """N/T: the most new connections per second that last when the client closes each."""
-        return self.ports.size * SECOND_NS / self.time_wait_ns
+        """N/T: the most new connections per second that last when the client closes each.
+
+        Where its kernel takes a TIME_WAIT again sooner (tcp_tw_reuse), N over that time.
+        """
+        return self.ports.size * SECOND_NS / max(self.held_ns, 1)
+
+    @property
+    def held_ns(self) -> int:
+        """How long a closed connection keeps its port."""
+        reuse_ns = self.host.reuse_ns if self.host else None
+        return self.time_wait_ns if reuse_ns is None else min(reuse_ns, self.time_wait_ns)
 
     @property
     def recycles(self) -> bool:
@@ -91,18 +116,32 @@ class Pressure(NamedTuple):
     @property
     def exhausted(self) -> bool:
         """Proven full, or every port used and each again as soon as its TIME_WAIT allowed."""
-        full = FULL_PART * self.ports.size
-        return self.held[0] >= full or (self.pair["ports"]["distinct"] >= full and self.pinned_ns is not None)
+        full, ports = FULL_PART * self.ports.size, self.pair["ports"]
+        used = ports["distinct"] - ports["outside"]
+        return self.held[0] >= full or (used >= full and self.pinned_ns is not None)
 
     @property
     def block(self) -> PortRange | None:
-        """Every port of it was used, none outside, all held at once: perhaps a range smaller than the one assumed."""
-        ports = self.pair["ports"]
-        whole = ports["distinct"] >= LEAST_BLOCK and ports["high"] - ports["low"] + 1 == ports["distinct"]
-        smaller = not self.ports.stated and ports["distinct"] < FULL_PART * self.ports.size
-        if not (whole and smaller and self.holds_its_ports and self.held[1] >= ports["distinct"]):
+        """Almost every port of it was used, half of it at once, and few outside: perhaps a range below the assumed."""
+        ports, found = self.pair["ports"], self.pair["ports"]["block"]
+        if found is None or self.ports.stated or not self.holds_its_ports:
             return None
-        return PortRange(ports["low"], ports["high"])
+        block = PortRange(found["low"], found["high"])
+        whole = found["used"] >= max(LEAST_BLOCK, BLOCK_PART * ports["distinct"])
+        smaller = block.size < FULL_PART * self.ports.size
+        return block if whole and smaller and self.held[1] >= NOTICE_PART * block.size else None
+
+    @property
+    def block_held(self) -> int:
+        """Ports of the block held at once, at most; the peak also counts ports outside it."""
+        found = self.pair["ports"]["block"]
+        return min(self.held[1], found["used"]) if found else 0
+
+    @property
+    def fills_block(self) -> bool:
+        """Whether the block must be the range: nearly all of it held at once, and no habit of the client's explains."""
+        used_again = self.pair["ports"]["reuses"] > 0
+        return bool(self.block and self.block_held >= WARNING_PART * self.block.size and (used_again or self.linux))
 
     @property
     def holds_its_ports(self) -> bool:
@@ -121,7 +160,10 @@ def pressure_of(summary: Summary, pair: PairFacts, assumptions: Assumptions) -> 
     held = pair["time_wait_holder"].get("client", 0) + pair["time_wait_holder"].get("both", 0)
     span = pair["last_ns"] - pair["first_ns"]
     pace = held * SECOND_NS / span if span >= PACE_SPAN_NS else 0.0
-    return Pressure(pair, port_range_of(pair, assumptions), length, source, held, pace)
+    facts = time_wait_of(summary, pair["client"])
+    linux = bool(facts and facts["length"]["stack"] == "linux")
+    host = assumptions.kernels.get(pair["client"] or "")
+    return Pressure(pair, port_range_of(pair, assumptions), length, source, held, pace, linux, host)
 
 
 def severity_of(pressure: Pressure) -> Severity | None:
@@ -134,7 +176,7 @@ def severity_of(pressure: Pressure) -> Severity | None:
         return "critical"
     if pressure.recycles:
         return "notice" if part >= NOTICE_PART or pressure.block else None
-    if part >= WARNING_PART or pace >= 1 or (pressure.block and pressure.pair["ports"]["reuses"]):
+    if part >= WARNING_PART or pace >= 1 or pressure.fills_block:
         return "warning"
     return "notice" if part >= NOTICE_PART or pace >= NOTICE_PART or pressure.block else None
 
@@ -149,6 +191,8 @@ def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
 
 
 def _title(service: Service, pressure: Pressure) -> str:
+    if pressure.block:
+        return _block_title(service, pressure, pressure.block)
     low, high = pressure.held
     held = count(high) if low == high else f"up to {count(high)} ({count(low)} proven)"
     title = (
@@ -160,18 +204,35 @@ def _title(service: Service, pressure: Pressure) -> str:
         f"; {mean(pressure.limit_per_s)} per second is the most that lasts with a TIME_WAIT of "
         f"{duration(pressure.time_wait_ns)}"
     )
+    if pressure.held_ns < pressure.time_wait_ns:
+        title += f", of which connect() there waits {duration(pressure.held_ns)} (tcp_tw_reuse)"
     if (seconds := pressure.seconds_to_full) and not pressure.recycles:
         title += f": full after {mean(seconds)} s"
-    title += "; the client recycles its own TIME_WAITs" if pressure.recycles else ""
-    return title + (f"; {block_question(pressure.block)}" if pressure.block else "")
+    return title + ("; the client recycles its own TIME_WAITs" if pressure.recycles else "")
 
 
-def block_question(block: PortRange) -> str:
-    """What only the reader can answer: the client's range is not on the wire."""
-    return (
-        f"every port from {block.low} to {block.high} was used and none outside: is the client's range smaller? "
-        f"state it with --port-range {block.low}-{block.high}"
+def _block_title(service: Service, pressure: Pressure, block: PortRange) -> str:
+    """The range is not on the wire, but the ports tell of it."""
+    title = f"{service.clients} held {block_words(pressure)} towards {service} at once"
+    lasts = block.size * SECOND_NS / pressure.time_wait_ns
+    title += f", closing {mean(pressure.pace)} connections per second" if pressure.pace else ""
+    verb = "must be" if pressure.fills_block else "may be"
+    title += (
+        f": that {verb} its whole range, in which {mean(lasts)} per second is the most that lasts with a TIME_WAIT of "
+        f"{duration(pressure.time_wait_ns)}"
     )
+    title += "; the client recycles its own TIME_WAITs" if pressure.recycles else ""
+    return f"{title}; state it to be sure: --port-range {service.clients}={block.low}-{block.high}"
+
+
+def block_words(pressure: Pressure) -> str:
+    """``195 of the 200 ports from 40000 to 40199 (3 used outside)``."""
+    block, ports = pressure.block, pressure.pair["ports"]
+    if block is None or ports["block"] is None:
+        return ""
+    strays = ports["distinct"] - ports["block"]["used"]
+    outside = f" ({count(strays)} used outside)" if strays else ""
+    return f"{count(pressure.block_held)} of the {count(block.size)} ports from {block.low} to {block.high}{outside}"
 
 
 def _numbers(service: Service, pressure: Pressure) -> dict[str, int | float | str]:
@@ -193,7 +254,9 @@ def _numbers(service: Service, pressure: Pressure) -> dict[str, int | float | st
         "client_recycled": ports["client_recycled"],
     }
     if block := pressure.block:
-        numbers |= {"block_low": block.low, "block_high": block.high}
+        numbers |= {"block_low": block.low, "block_high": block.high, "block_ports": block.size}
+        numbers["block_held"] = pressure.block_held
+        numbers["block_limit_per_s"] = round(block.size * SECOND_NS / pressure.time_wait_ns, 2)
     if pressure.pace:
         numbers["closes_per_s"] = round(pressure.pace, 2)
     if seconds := pressure.seconds_to_full:
@@ -205,6 +268,8 @@ def _numbers(service: Service, pressure: Pressure) -> dict[str, int | float | st
 
 def _finding(summary: Summary, service: Service, pressure: Pressure, severity: Severity) -> Finding:
     stated = "stated" if pressure.ports.stated else "assumed"
+    if pressure.ports.kernel:
+        stated = f"read from the kernel of {pressure.ports.kernel}"
     return Finding(
         code=CODE,
         name=NAME,
@@ -213,11 +278,11 @@ def _finding(summary: Summary, service: Service, pressure: Pressure, severity: S
         numbers=_numbers(service, pressure),
         evidence=evidence_of(summary, service.exemplars("closed_by_client"), "the client closes first"),
         remedy=[
-            *advice.client_hints(service.texts("user_agents")),
+            *client_hints(summary, service),
             advice.SERVER_CLOSES,
-            advice.WIDER_RANGE,
+            *advice.wider_range(pressure.host),
             advice.MORE_ADDRESSES,
-            *([] if pressure.recycles else [advice.TW_REUSE]),
+            *([] if pressure.recycles else advice.tw_reuse(pressure.host)),
         ],
         verify=[
             f"on {service.clients}: {advice.count_time_waits(service.server_port, 'dport')}",
@@ -227,5 +292,6 @@ def _finding(summary: Summary, service: Service, pressure: Pressure, severity: S
         basis=(
             f"bounded: the least is proven; the most is modelled with a TIME_WAIT of {duration(pressure.time_wait_ns)} "
             f"({pressure.length_source}); range {pressure.ports.low}-{pressure.ports.high} {stated}"
+            + (", though the ports used suggest a smaller one" if pressure.block else "")
         ),
     )

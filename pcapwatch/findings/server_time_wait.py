@@ -12,7 +12,8 @@ Why it matters
 
 Evidence
     The close is the server's when the client's FIN acknowledges the server's FIN, whatever the order in the capture.
-    The announcement is read from the messages' version and Connection header.
+    Of each connection the last request and the last response decide, by their version and Connection header: where the
+    request ends it, it is the client's doing whatever is answered. Closes at a maximum of requests are PW105's.
 
 When it is wrong
     One-shot clients (a health check, a cron job) have nothing to keep open. Behind a proxy this is the proxy's leg:
@@ -30,21 +31,15 @@ from pcapwatch.findings import advice
 from pcapwatch.findings.assumptions import Assumptions, time_wait_of
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.http10_upstream import asks_http10_close
-from pcapwatch.findings.service import Service, services
+from pcapwatch.findings.proxy_leg import client_hints, kind_of
+from pcapwatch.findings.service import Endings, Service, services
 from pcapwatch.findings.severity import by_rate
-from pcapwatch.findings.wording import count, mean, requests_each, share
+from pcapwatch.findings.wording import count, listed, mean, requests_each, share
 from pcapwatch.report.model import Finding
 from pcapwatch.summary import PairFacts, Summary
 
 CODE = "PW101"
 NAME = "server-time-wait-from-announced-close"
-
-ANNOUNCERS = ("client", "server", "both")
-_WHO = {
-    "client": "the client asks for it",
-    "server": "the server says so",
-    "both": "the client asks for it and the server's responses repeat it",
-}
 
 
 def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
@@ -60,41 +55,37 @@ def _mostly_announced(pair: PairFacts) -> bool:
 
 
 def announced_closes(service: Service) -> int:
-    """HTTP connections that the server closed as announced, less those that reached a maximum of two or more.
-
-    HTTP/1.0 without keep-alive announces by its version, so there a close without the header counts as well.
-    """
-    at_limit = [facts["max_requests"] for facts in service.http_facts]
-    limited = sum(limit["connections"] for limit in at_limit if limit and limit["requests"] > 1)
-    by_version = [facts for facts in map(_alone, service.pairs) if _by_version(facts)]
-    unsaid = sum(facts.closed_after(["none"], "server") for facts in by_version)
-    return max(service.closed_after(ANNOUNCERS, "server") + unsaid - limited, 0)
+    """HTTP connections that the server closed as announced, less those that reached a maximum of two or more."""
+    endings = service.endings("server")
+    return endings.asked + endings.told
 
 
-def announcer_of(service: Service) -> str:
-    """Whose message ends most connections: the client's where its requests do not persist, whatever is answered."""
-    if service.ends_at_once("request"):
-        return "both" if service.ends_at_once("response") else "client"
-    if service.ends_at_once("response"):
-        return "server"
-    return max(ANNOUNCERS, key=lambda side: service.closed_after([side], "server"))
+def reasons(endings: Endings) -> list[tuple[int, str]]:
+    """How many of the closes which message ended, most first."""
+    told = (
+        (endings.asked_close, "the client asks for it with Connection: close"),
+        (endings.asked_http10, "the client asks in HTTP/1.0 without keep-alive"),
+        (endings.told_close, "the server's responses say Connection: close"),
+        (endings.told_http10, "the server answers in HTTP/1.0 without keep-alive"),
+    )
+    return sorted(((number, why) for number, why in told if number), key=lambda reason: -reason[0])
 
 
 def _alone(pair: PairFacts) -> Service:
     return Service("", 0, (pair,))
 
 
-def _by_version(service: Service) -> bool:
-    """Whether at least half of one side's messages are HTTP/1.0 without a Connection header."""
-    sides = ("request", "response")
-    return any(2 * service.messages(side, "HTTP/1.0", "none") >= service.messages(side) > 0 for side in sides)
+def _because(endings: Endings) -> str:
+    found = reasons(endings)
+    if len(found) == 1:
+        return found[0][1]
+    return listed([f"{why} ({count(number)})" for number, why in found], 4)
 
 
 def _finding(summary: Summary, service: Service) -> Finding:
     closes, connections = announced_closes(service), service.http("connections")
     per_s = service.per_s(closes)
-    by = {side: service.closed_after([side], "server") for side in ANNOUNCERS}
-    announcer = announcer_of(service)
+    endings = service.endings("server")
     waits = time_wait_of(summary, service.server)
     return Finding(
         code=CODE,
@@ -102,25 +93,28 @@ def _finding(summary: Summary, service: Service) -> Finding:
         severity=by_rate(per_s),
         title=(
             f"{service} closes first on {count(closes)} of {count(connections)} HTTP connections "
-            f"({share(closes, connections)}) from {service.clients}, because {_WHO[announcer]}: "
-            f"{requests_each(service.requests_each)}, {mean(per_s)} such closes per second"
+            f"({share(closes, connections)}) from {service.clients}, because {_because(endings)}: "
+            f"{requests_each(endings.requests_each)}, {mean(per_s)} such closes per second"
         ),
         numbers={
             "service": str(service),
             "clients": service.clients,
             "connections": closes,
             "http_connections": connections,
-            **{f"announced_by_{side}": number for side, number in by.items()},
-            "requests_per_connection": round(service.requests_each, 2),
+            "asked_with_close": endings.asked_close,
+            "asked_in_http10": endings.asked_http10,
+            "told_with_close": endings.told_close,
+            "told_in_http10": endings.told_http10,
+            "requests_per_connection": round(endings.requests_each, 2),
             "closes_per_s": round(per_s, 2),
             **({"time_wait_peak_min": waits["peak"][0], "time_wait_peak_max": waits["peak"][1]} if waits else {}),
         },
         evidence=evidence_of(
             summary, service.exemplars("announced_close", "closed_by_server"), "the server closes first"
         ),
-        remedy=_remedy(service, announcer),
+        remedy=_remedy(summary, service, endings),
         verify=[
-            advice.again(CODE, f"requests per connection rise from {mean(service.requests_each)}"),
+            advice.again(CODE, f"requests per connection rise from {mean(endings.requests_each)}"),
             f"on {service.server}: {advice.count_time_waits(service.server_port, 'sport')}",
         ],
         do_not=advice.NOT_FOR_SERVER,
@@ -131,9 +125,19 @@ def _finding(summary: Summary, service: Service) -> Finding:
     )
 
 
-def _remedy(service: Service, announcer: str) -> list[str]:
-    if announcer == "server":
-        return advice.server_hints(service.texts("server_software"))
-    if asks_http10_close(service):
-        return [advice.NGINX_UPSTREAM, advice.OTHER_PROXY]
-    return advice.client_hints(service.texts("user_agents"))
+def _may_be_proxy(summary: Summary, service: Service) -> bool:
+    """Whether requests of HTTP/1.1 say close, which few clients do by themselves, and nothing shows who they are."""
+    asked = service.messages("request", "HTTP/1.1", "close")
+    return 2 * asked >= service.messages("request") > 0 and not kind_of(summary, service)
+
+
+def _remedy(summary: Summary, service: Service, endings: Endings) -> list[str]:
+    """For whoever ends connections, first who ends more; a tenth of them is worth a line."""
+    client = [advice.NGINX_UPSTREAM, advice.OTHER_PROXY] if asks_http10_close(service) else []
+    client = client or [
+        *client_hints(summary, service),
+        *([advice.IF_PROXY] if _may_be_proxy(summary, service) else []),
+    ]
+    sides = [(endings.asked, client), (endings.told, advice.server_hints(service.texts("server_software")))]
+    sides.sort(key=lambda side: -side[0])
+    return [line for number, lines in sides if 10 * number >= endings.asked + endings.told for line in lines]

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from pcapwatch.findings.assumptions import SECOND_NS
 from pcapwatch.findings.coverage import overflowed
 from pcapwatch.findings.wording import count, endpoint
-from pcapwatch.summary import Exemplar, PairFacts, PairHttp, Summary
+from pcapwatch.summary import Exemplar, MaxRequests, PairFacts, PairHttp, Summary
 
 PairField: TypeAlias = Literal["close", "active_closer", "time_wait_holder", "resets", "protocol"]
 HttpField: TypeAlias = Literal[
@@ -23,6 +23,48 @@ HttpField: TypeAlias = Literal[
     "stale_reuses",
     "unprocessed",
 ]
+
+
+#: What a last message says that ends its connection (RFC 9112 §9.3): Connection: close, or HTTP/1.0 without keep-alive.
+ENDS_IT = ("close", "http/1.0")
+
+
+class Endings(NamedTuple):
+    """Connections that one side closed first because a message ended them, none counted twice.
+
+    asked: by the last request, ``Connection: close`` or HTTP/1.0 without keep-alive; told: by the last response though
+    the request would have gone on; limited: told so at the server's maximum of two or more requests.
+    """
+
+    asked_close: int
+    asked_http10: int
+    told_close: int
+    told_http10: int
+    limited: int
+    asked_requests: int
+    told_requests: int
+
+    @property
+    def asked(self) -> int:
+        """By the client's messages."""
+        return self.asked_close + self.asked_http10
+
+    @property
+    def told(self) -> int:
+        """By the server's, its limit aside."""
+        return self.told_close + self.told_http10
+
+    @property
+    def requests_each(self) -> float:
+        """Mean requests on those, the limit's aside."""
+        return (self.asked_requests + self.told_requests) / max(self.asked + self.told, 1)
+
+
+def _reached(limit: MaxRequests, active_closer: str) -> int:
+    """Connections at the limit that one side closed first."""
+    if active_closer == "server":
+        return limit["closed_by_server"]
+    return limit["connections"] - limit["closed_by_server"]
 
 
 class Service(NamedTuple):
@@ -76,6 +118,25 @@ class Service(NamedTuple):
         wanted = set(announced_by)
         rows = (row for facts in self.http_facts for row in facts["closed_after"])
         return sum(r["count"] for r in rows if r["active_closer"] == active_closer and r["announced_by"] in wanted)
+
+    def endings(self, active_closer: str) -> Endings:
+        """Connections that the given side closed first, by which message said that they would not persist."""
+        rows = [row for facts in self.http_facts for row in facts["endings"] if row["active_closer"] == active_closer]
+        limits = [facts["max_requests"] for facts in self.http_facts]
+        reached = [limit for limit in limits if limit and limit["requests"] > 1]
+        limited = sum(_reached(limit, active_closer) for limit in reached)
+        at_limit = sum(limit["requests"] * _reached(limit, active_closer) for limit in reached)
+        asked = [row for row in rows if row["request"] in ENDS_IT]
+        told = [row for row in rows if row["request"] not in ENDS_IT and row["response"] in ENDS_IT]
+        return Endings(
+            asked_close=sum(row["count"] for row in asked if row["request"] == "close"),
+            asked_http10=sum(row["count"] for row in asked if row["request"] != "close"),
+            told_close=max(sum(row["count"] for row in told if row["response"] == "close") - limited, 0),
+            told_http10=sum(row["count"] for row in told if row["response"] != "close"),
+            limited=limited,
+            asked_requests=sum(row["requests"] for row in asked),
+            told_requests=max(sum(row["requests"] for row in told) - at_limit, 0),
+        )
 
     def messages(self, side: str, version: str | None = None, option: str | None = None) -> int:
         """Requests or responses, all of them or those of one version and one Connection option."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pcapwatch.findings.assumptions import Assumptions, time_wait_of
-from pcapwatch.findings.causes import Cause, cause_of, unknown_why
+from pcapwatch.findings.causes import Cause, causes_of, unknown_why
 from pcapwatch.findings.coverage import one_sided_note, told_apart_note
-from pcapwatch.findings.port_pressure import Pressure, pressure_of
+from pcapwatch.findings.port_pressure import FULL_PART, Pressure, block_words, pressure_of
+from pcapwatch.findings.proxy_leg import leg_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.unanswered import WORDS as FAILED
 from pcapwatch.findings.wording import count, counted, listed, mean, no_packets, share
@@ -35,8 +36,9 @@ def verdict(summary: Summary, findings: Sequence[Finding], assumptions: Assumpti
     whole = told_apart_note(summary)
     words, code = _about(summary, service, findings, assumptions or Assumptions())
     worse = _worse(service, findings, code)
-    words += [*_lost(worse), *_see(worse if code else worse[1:]), *_caveats(summary)]
+    seen = worse if code else worse[1:]
     code = code or (worse[0].code if worse else "")
+    words += [*_lost(worse, code), *_see(seen), *_caveats(summary)]
     return " ".join([*([whole] if whole else []), *words, *([f"[{code}]"] if code else [])])
 
 
@@ -135,17 +137,30 @@ def _reset(service: Service, of: str, number: int) -> list[str]:
 def _closed_by(
     summary: Summary, service: Service, closer: str, findings: Sequence[Finding], assumptions: Assumptions
 ) -> tuple[list[str], str]:
-    number, cause = service.tally("active_closer", closer), cause_of(service, closer)
+    number = service.tally("active_closer", closer)
+    proxy = all(leg_of(summary, pair) for pair in service.pairs)
+    causes = causes_of(service, closer, proxy=proxy)
+    cause = causes[0] if causes else None
     name = str(service) if closer == "server" else service.clients
     to = "" if closer == "server" else f" to {service}"
     verb = "closes" if closer == "server" or len(service.pairs) == 1 else "close"
-    why = f", {cause.why}" if cause else f"; {unknown_why(service, cut=summary['capture']['cut_packets'] > 0)}"
+    why = _why(causes, number) or f"; {unknown_why(service, cut=summary['capture']['cut_packets'] > 0)}"
     lead = f"{name} {verb} first on {_of(service, number)}{to}{why}."
     waits = _server_waits(summary, service) if closer == "server" else _client_waits(summary, service, assumptions)
     pressed = next((f for f in findings if f.code == "PW108" and f.numbers.get("service") == str(service)), None)
     code = pressed.code if pressed else _known(cause, service, findings)
     remedy = _remedy(service, number, cause, pressed, made=bool(code))
     return [sentence for sentence in (lead, waits, remedy) if sentence], code
+
+
+def _why(causes: list[Cause], number: int) -> str:
+    """The cause of all; of several each with its count, so that they add up to the closes."""
+    if not causes or causes[0].connections >= number:
+        return f", {causes[0].why}" if causes else ""
+    told = [f"{count(cause.connections)} {cause.why}" for cause in causes]
+    if (rest := number - sum(cause.connections for cause in causes)) > 0:
+        told.append(f"{count(rest)} for no reason that the capture shows")
+    return f": {'; '.join(told)}"
 
 
 def _known(cause: Cause | None, service: Service, findings: Sequence[Finding]) -> str:
@@ -169,13 +184,15 @@ def _client_waits(summary: Summary, service: Service, assumptions: Assumptions) 
     holding = [pressure for pressure in pressures if pressure.client_held]
     if not holding:
         return ""
-    worst = max(holding, key=lambda pressure: pressure.held[1] / pressure.ports.size)
-    held = f"{count(worst.held[1])} of {count(worst.ports.size)} ephemeral ports towards this service"
+    worst = max(holding, key=lambda pressure: (pressure.block is not None, pressure.held[1] / pressure.ports.size))
+    held = f"{count(worst.held[1])} of {count(worst.ports.size)} ephemeral ports"
+    held = block_words(worst) if worst.block else held
+    held = f"{held} towards this service at once{_how_near(worst, partial=service.partial)}"
     if service.partial:
-        return f"A client told apart holds at most {held} at once{_how_near(worst, partial=True)}."
+        return f"A client told apart holds at most {held}."
     if len(pressures) > 1:
-        return f"The clients hold the TIME_WAITs; the one with the most, at most {held} at once{_how_near(worst)}."
-    return f"It holds the TIME_WAITs, at most {held} at once{_how_near(worst)}."
+        return f"The clients hold the TIME_WAITs; the one with the most, at most {held}."
+    return f"It holds the TIME_WAITs, at most {held}."
 
 
 def _how_near(pressure: Pressure, *, partial: bool = False) -> str:
@@ -183,14 +200,16 @@ def _how_near(pressure: Pressure, *, partial: bool = False) -> str:
     if pressure.recycles:
         return ", and takes them again early"
     if block := pressure.block:
-        used = f"ports {block.low} to {block.high} were used without a gap and none outside"
-        return f"; but {used}: if that is its range, it is full"
+        full = pressure.block_held >= FULL_PART * block.size
+        verb = "must be" if pressure.fills_block else "may be"
+        return f"; that {verb} its whole range (--port-range states it)" + (", and it is full" if full else "")
     if pressure.exhausted:
         return ", the end of the range"
     if seconds := pressure.seconds_to_full:
         return f"; at {mean(pressure.pace)} closes per second they last {mean(seconds)} s"
     if part < 0.5:
-        return "" if partial else ", far from the limit"
+        far = ", far from the limit" + ("" if pressure.ports.stated else " of the assumed range")
+        return "" if partial else far
     return ", near the limit"
 
 
@@ -213,14 +232,12 @@ def _worse(service: Service, findings: Sequence[Finding], code: str) -> list[Fin
     return [f for f in severe if f.code not in covered and f.numbers.get("service") == str(service)]
 
 
-def _lost(findings: Sequence[Finding]) -> list[str]:
-    """Requests lost, which no verdict may leave out."""
+def _lost(findings: Sequence[Finding], code: str) -> list[str]:
+    """Requests lost, which no verdict may leave out; ``code`` is named at its end anyway."""
     how = {"PW106": "crossed the close and were lost", "PW107": "were sent after the close was acknowledged and lost"}
-    return [
-        f"Requests that {how[finding.code]}: {finding.numbers['connections']} ({finding.code})."
-        for finding in findings
-        if finding.code in how
-    ]
+    lost = [finding for finding in findings if finding.code in how]
+    named = {finding.code: "" if finding.code == code else f" ({finding.code})" for finding in lost}
+    return [f"Requests that {how[f.code]}: {f.numbers['connections']}{named[f.code]}." for f in lost]
 
 
 def _see(findings: Sequence[Finding]) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -17,10 +18,16 @@ from pcapwatch.settings import Settings
 
 if TYPE_CHECKING:
     from pcapwatch.analysis import Report
+    from pcapwatch.host.truth import HostRecord
+    from pcapwatch.host.watch import HostWatch
 
 #: A closed connection is remembered for so long after its last packet: the longest TIME_WAIT of any stack is 240 s, so
 #: that every reuse that can end one is seen, and a busy host's tables stay small.
 IDLE_EXPIRY = "300s"
+
+#: The ring hands packets over in blocks, some ten milliseconds late: what the kernel had acted upon when it was read
+#: has reached the engine after so long.
+BEHIND_S = 0.1
 
 
 class Session:
@@ -30,9 +37,10 @@ class Session:
     ``idle_expiry``, 300 s unless it is set: a 4-tuple that comes again later is a new connection that reuses none.
     """
 
-    def __init__(self, engine: Any, source: str, settings: Settings, host: Any = None) -> None:
+    def __init__(self, engine: Any, source: str, settings: Settings, host: HostWatch | None = None) -> None:
         """``engine``: an ``_engine.Live``; ``host``: a ``HostWatch`` of the machine that captures, if it is watched."""
         self.source, self.settings, self.host = source, settings, host
+        self.failure: CaptureError | None = None
         self._engine = engine
         self._latest: Any = None
         self._concluded: Report | None = None
@@ -45,11 +53,22 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Ends what was not concluded."""
+        if self.host is not None:
+            self.host.close()
         self._engine = None
 
     def advance(self, seconds: float) -> bool:
-        """Let it go on for so long; ``False``, at once, when the source is over. ``CaptureError`` if it failed."""
-        return bool(self._asked(self._engine.run, seconds))
+        """Let it go on for so long; ``False``, at once, when the source is over.
+
+        ``CaptureError`` if it failed before anything came; later that is `failure`, and what came is to be concluded.
+        """
+        try:
+            return bool(self._asked(self._engine.run, seconds))
+        except CaptureError as error:
+            if not self.counters.packets:
+                raise
+            self.failure = error
+            return False
 
     @property
     def counters(self) -> Counters:
@@ -58,13 +77,24 @@ class Session:
 
     def report(self) -> Report:
         """What `analyze` would say if the capture ended now; it goes on meanwhile."""
+        hosts = self._hold()
         self._latest = self._asked(self._engine.snapshot)
-        return report_of(self._latest, self.settings, draw=False)
+        return report_of(self._latest, self.settings, hosts, draw=False)
+
+    def _hold(self) -> list[HostRecord]:
+        """The kernel's tables as of now, for the engine; what is to be said of the host beside them."""
+        if self.host is None:
+            return []
+        with suppress(OSError):  # a namespace that is gone has no newer tables
+            self.host.sample()
+        self.advance(BEHIND_S)
+        self._engine.hold_against(self.host.tables_json())
+        return list(self.host.records())
 
     def moment(self, previous: Counters | None) -> Moment:
         """The present: counters and the report so far."""
-        host = self.host.sample() if self.host is not None else None
         report = self.report()
+        host = self.host.moment(report) if self.host is not None else None
         return Moment(datetime.now(UTC), self.source, self.counters, previous, report, host)
 
     def ladder(self, connection: int) -> dict[str, Any] | None:
@@ -77,8 +107,9 @@ class Session:
     def conclude(self) -> Report:
         """Stop, and the report of everything; the same again when it is asked for again."""
         if self._concluded is None:
+            hosts = self._hold()
             self._latest = self._asked(self._engine.finish)
-            self._concluded = report_of(self._latest, self.settings)
+            self._concluded = report_of(self._latest, self.settings, hosts)
         return self._concluded
 
     @staticmethod
@@ -107,7 +138,7 @@ def open_stream(
 
 
 @dataclass(frozen=True, slots=True)
-class InterfaceOptions:
+class RingOptions:
     """How an interface is captured.
 
     interface: its name, ``any`` for all; snaplen: most bytes kept of a packet; ring_bytes: where packets wait for the
@@ -123,12 +154,46 @@ class InterfaceOptions:
     netns: str | None = None
 
 
-def open_interface(options: InterfaceOptions, settings: Settings, *, most_packets: int | None = None) -> Session:
-    """An interface of this machine; ``CaptureError`` says what is missing."""
-    from pcapwatch import _engine
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """Where packets are kept: files of ``rotate_bytes`` each (0: one file), the newest ``keep`` of them (0: all)."""
 
+    folder: str
+    rotate_bytes: int = 0
+    keep: int = 0
+
+
+def open_interface(
+    options: RingOptions,
+    settings: Settings,
+    *,
+    write: WriteOptions | None = None,
+    most_packets: int | None = None,
+    watch_host: bool = False,
+    drop_privileges: bool = False,
+) -> Session:
+    """An interface of this machine (Linux); ``CaptureError`` says what is missing.
+
+    watch_host: lay what the kernel of the host (or namespace) tells beside the wire; drop_privileges: give up every
+    right of this process once all is open: for a program of its own, not for a library in another's.
+    """
+    from pcapwatch import _engine
+    from pcapwatch.live.interfaces import filter_options
+
+    ring = {**asdict(options), **filter_options(settings.filter, options.interface, options.netns)}
+    files = {**asdict(write), "interface": options.interface, "filter": settings.filter} if write else None
+    host = _watched(options.netns) if watch_host else None
+    if host is not None:  # its port range from the beginning; its tables are replaced with every answer
+        settings = replace(settings, host_snapshot=host.first, watched_hosts=tuple(host.addresses))
+    wanted = {"ring": ring, "write": files, "drop_privileges": drop_privileges}
     try:
-        engine = _engine.Live.open_interface(json.dumps(asdict(options)), settings.to_engine(), most_packets)
+        engine = _engine.Live.open_interface(json.dumps(wanted), settings.to_engine(), most_packets)
     except _engine.SourceError as error:
         raise CaptureError(str(error)) from None
-    return Session(engine, options.interface, settings)
+    return Session(engine, options.interface, settings, host)
+
+
+def _watched(netns: str | None) -> HostWatch:
+    from pcapwatch.host.watch import HostWatch
+
+    return HostWatch(netns)

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from pcapwatch.findings import Assumptions, find
-from pcapwatch.findings.assumptions import port_range_of
+from pcapwatch.findings.assumptions import KnownHost, time_wait_of
 from pcapwatch.findings.limits import cannot_show
+from pcapwatch.findings.port_pressure import Pressure, pressure_of
 from pcapwatch.findings.verdict import verdict
 from pcapwatch.report.examples import Draw, examples
 from pcapwatch.report.groups import closers, grouped, persistence, trouble
-from pcapwatch.report.model import PortRange, PortUse, Report, Waiting
+from pcapwatch.report.model import HostTruth, PortRanges, PortUse, Report, Waiting
 from pcapwatch.report.quality import assumptions, quality_of
 from pcapwatch.summary import HostFacts, PairFacts, Summary
+
+if TYPE_CHECKING:
+    from pcapwatch.host.truth import HostRecord
 
 HOSTS_SHOWN = 8
 TRIPLES_SHOWN = 5
 
 
-def build(summary: Summary, ports: PortRange | None = None, draw: Draw | None = None) -> Report:
-    """``ports``: the clients' ephemeral range; ``draw`` draws the examples' ladders, without it they have none."""
-    assumed = Assumptions(ports=ports or PortRange())
+def build(
+    summary: Summary, ports: PortRanges | None = None, draw: Draw | None = None, hosts: Sequence[HostRecord] = ()
+) -> Report:
+    """From facts to the report.
+
+    ``ports``: the clients' ephemeral ranges; ``draw`` draws the examples' ladders, without it they have none;
+    ``hosts``: what kernels said, in the order in which the engine had their tables.
+    """
+    ranges, truths = ports or PortRanges(), _truths(summary, hosts)
+    assumed = Assumptions(ports=ranges.ports, hosts=ranges.hosts, kernels=_known_hosts(hosts), truths=truths)
     findings = find(summary, assumed)
     groups = grouped(summary)
     waiting = tuple(
@@ -38,10 +50,28 @@ def build(summary: Summary, ports: PortRange | None = None, draw: Draw | None = 
         examples=examples(summary, findings, draw),
         findings=tuple(findings),
         cannot_see=tuple(cannot_show(summary)),
-        assumptions=tuple(assumptions(summary, assumed.ports, waiting)),
+        assumptions=tuple(assumptions(summary, ranges, waiting)),
         summary=summary,
-        port_range=assumed.ports,
+        port_range=ranges.ports,
+        port_rules=ranges.hosts,
+        host=truths,
     )
+
+
+def _truths(summary: Summary, hosts: Sequence[HostRecord]) -> tuple[HostTruth, ...]:
+    if not hosts:
+        return ()
+    from pcapwatch.host.truth import truths  # few reports have any
+
+    return truths(summary, hosts)
+
+
+def _known_hosts(hosts: Sequence[HostRecord]) -> dict[str, KnownHost]:
+    if not hosts:
+        return {}
+    from pcapwatch.host.truth import by_address, known
+
+    return {address: known(host) for address, host in by_address(hosts).items()}
 
 
 def _troubled(row: Any) -> bool:
@@ -69,6 +99,7 @@ def _waiting(host: HostFacts) -> Waiting:
         length_source=length["source"],
         stack=length["stack"] or host["stack"],
         proven_ns=(evidence["alive_max_ns"], evidence["gone_min_ns"]),
+        killed=facts["end"].get("killed", 0),
     )
 
 
@@ -84,7 +115,8 @@ def _port_uses(summary: Summary, assumed: Assumptions) -> tuple[PortUse, ...]:
 
 
 def _port_use(summary: Summary, pair: PairFacts, assumed: Assumptions) -> PortUse:
-    ports, limit = pair["ports"], port_range_of(pair, assumed)
+    ports, pressure = pair["ports"], pressure_of(summary, pair, assumed)
+    limit = pressure.ports
     return PortUse(
         client=pair["client"] or "",
         server=pair["server"] or "",
@@ -99,14 +131,18 @@ def _port_use(summary: Summary, pair: PairFacts, assumed: Assumptions) -> PortUs
         client_recycled=ports["client_recycled"],
         reuse_gap_ns=dict(ports["reuse_gap"]) if ports["reuse_gap"] else None,  # type: ignore[arg-type]
         range=limit,
-        outside_range=bool(ports["distinct"]) and not limit.low <= ports["low"] <= ports["high"] <= limit.high,
-        sustainable_per_s=_sustainable(summary, pair, limit),
+        outside=ports["outside"],
+        block=pressure.block,
+        sustainable_per_s=_sustainable(summary, pressure),
     )
 
 
-def _sustainable(summary: Summary, pair: PairFacts, limit: PortRange) -> int | None:
-    """N / T, with the length of the client's own TIME_WAITs; ``None`` where it holds none here (semantics C)."""
+def _sustainable(summary: Summary, pressure: Pressure) -> int | None:
+    """N / T, with how long the client's own TIME_WAITs keep a port; ``None`` where it holds none here (semantics C)."""
+    pair = pressure.pair
     if not any(pair["time_wait_holder"].get(word) for word in ("client", "both")):
         return None
-    facts = next((host["time_wait"] for host in summary["hosts"] if host["address"] == pair["client"]), None)
-    return limit.size * 1_000_000_000 // facts["length"]["low_ns"] if facts and facts["length"]["low_ns"] > 0 else None
+    facts = time_wait_of(summary, pair["client"])
+    if facts is None or facts["length"]["low_ns"] <= 0:
+        return None
+    return int(pressure.limit_per_s)

@@ -76,7 +76,7 @@ def _settings(row: Persistence) -> Iterator[str]:
     if row.max_requests is not None:
         yield f"at most {counted(row.max_requests, 'request')} per connection (inferred)"
     if row.longest_reuse_gap_ns:
-        yield f"reused after {bare_duration(row.longest_reuse_gap_ns)} at most"
+        yield f"longest wait after which a connection was used again {bare_duration(row.longest_reuse_gap_ns)}"
     if row.server_software:
         yield f"Server: {', '.join(row.server_software[:3])}"
     if row.user_agents:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pcapwatch.report.groups import by_service, closers, persistence, trouble
-from pcapwatch.report.model import Evidence, Example, Finding, Report
+from pcapwatch.report.model import Evidence, Example, Finding, HostTruth, PortRanges, Report
 from pcapwatch.report.words import iso
 from pcapwatch.summary import HostFacts, PairFacts
 
@@ -31,6 +31,7 @@ def report_object(report: Report) -> dict[str, Any]:
         "capture": _capture(report),
         "totals": report.totals,
         "services": _services(report),
+        "host": [_kernel(truth) for truth in report.host],
         "hosts": [_host(host, report) for host in report.summary["hosts"]],
         "http": _http(report),
         "examples": [_example(example) for example in report.examples],
@@ -42,6 +43,9 @@ def report_object(report: Report) -> dict[str, Any]:
             "high": report.port_range.high,
             "stated": report.port_range.stated,
         },
+        "port_ranges": [
+            {"hosts": rule.hosts, "low": rule.ports.low, "high": rule.ports.high} for rule in report.port_rules
+        ],
     }
 
 
@@ -146,6 +150,34 @@ def _host(host: HostFacts, report: Report) -> dict[str, Any]:
     return {**named, "time_wait": waits, "worst_triple": _worst_triple(host["address"], report)}
 
 
+def _kernel(truth: HostTruth) -> dict[str, Any]:
+    wire = None if truth.wire is None else {"min": truth.wire[0], "max": truth.wire[1]}
+    ports = truth.ports
+    return {
+        "name": truth.name,
+        "netns": truth.netns,
+        "kernel": truth.kernel,
+        "reader": truth.reader,
+        "time_ns": truth.at_ns,
+        "moment": truth.moment,
+        "addresses": list(truth.addresses),
+        "states": truth.states,
+        "sysctls": truth.sysctls,
+        "counters": truth.counters,
+        "overflows": truth.overflows,
+        "ports": ports and {"low": ports.low, "high": ports.high, "reserved": ports.reserved, "usable": ports.size},
+        "time_wait": {
+            "kernel": truth.time_wait,
+            "wire": wire,
+            "both": truth.both,
+            "only_kernel": truth.only_kernel,
+            "only_wire": truth.only_wire,
+            "left_out": truth.left_out,
+        },
+        "examples": [{"kind": kind, "own": own, "peer": peer} for kind, own, peer in truth.examples],
+    }
+
+
 def _worst_triple(address: str | None, report: Report) -> dict[str, Any] | None:
     """The (source, destination, destination port) of this host that is nearest its port range."""
     own = [pair for pair in report.summary["pairs"] if pair["client"] == address and pair["ports"]["distinct"]]
@@ -161,7 +193,7 @@ def _worst_triple(address: str | None, report: Report) -> dict[str, Any] | None:
         ),
         None,
     )
-    limit = use.range if use else report.port_range
+    limit = use.range if use else PortRanges(report.port_range, report.port_rules).of(address)
     return {
         "server": pair["server"],
         "server_port": pair["server_port"],

@@ -75,6 +75,9 @@ def wait_lines(waits: Iterable[Mapping[str, Any]], start_ns: int) -> Iterator[st
             yield f"{holder} lasted {_seconds(upper)} s, exactly: it ended by reuse in {evidence}, whose {recycled}"
         elif basis == "observed_exact":
             yield f"{holder} lasted {_seconds(upper)} s: it was killed by the reset in {evidence}"
+        elif basis == "kernel":
+            ends = f"{_seconds(wait['model_low_ns'])} s after it began, in fact by {_seconds(wait['model_high_ns'])} s"
+            yield f"{holder}: its kernel's timer, read while it ran, ends {ends}"
         elif basis == "possibly_killed":
             yield f"{holder} may have been killed by the reset in {evidence} (unless tcp_rfc1337 is 1)"
         elif lower is not None and upper is not None:

@@ -103,9 +103,12 @@ def no_waiting_line(report: Report) -> str:
 
 
 def waiting_lines(hosts: Sequence[Waiting]) -> Iterator[str]:
-    """How long each host waited: observed first, then proven, then assumed."""
+    """How long each host waited: observed, proven, assumed. The counts add up to those that it entered."""
     for host in hosts:
         parts = [*_observed(host), *_proven(host), *_modelled(host)]
+        alive, exact = host.proven_ns[0], host.exact_ns
+        if alive is not None and (not exact or alive > exact["max_ns"]):
+            parts.append(f"the longest proven wait {bare_duration(alive)}")
         yield f"{host.host or 'other hosts'}: {'; '.join(parts)}"
 
 
@@ -115,28 +118,34 @@ def _observed(host: Waiting) -> Iterator[str]:
         spread = f"{least} … {most}, median {median}"
         if exact["count"] == 1:
             spread = bare_duration(exact["min_ns"])
-        yield f"{count(exact['count'])} observed exactly, each ended by reuse: {spread}"
+        how = "reuse or reset" if host.killed else "reuse"
+        yield f"{count(exact['count'])} observed exactly, ended by {how}: {spread}"
 
 
 def _proven(host: Waiting) -> Iterator[str]:
-    alive, gone = host.proven_ns
-    if alive is not None:
-        yield f"proven still waiting after {bare_duration(alive)}"
-    if gone is not None:
-        yield f"proven gone after {bare_duration(gone)}"
+    gone = host.proven_ns[1]
+    after = f", none sooner than {bare_duration(gone)}" if gone is not None else ""
+    if number := host.basis.get("observed_interval", 0) + host.basis.get("upper_only", 0):
+        yield f"{count(number)} proven gone{after}"
     if killed := host.basis.get("possibly_killed", 0):
         yield f"{count(killed)} possibly ended by a reset (unless rfc1337 is set)"
+    if rejected := host.basis.get("model_rejected", 0):
+        yield f"{count(rejected)} that contradict the assumed length: gone sooner, or alive for longer"
 
 
 def _modelled(host: Waiting) -> Iterator[str]:
-    waiting = host.basis.get("model", 0) + host.basis.get("censored", 0)
+    if told := host.basis.get("kernel", 0):
+        yield f"{count(told)} whose timer the host's kernel told"
+    waiting = sum(host.basis.get(word, 0) for word in ("model", "censored", "lower_only"))
     low, high = host.length_ns
     span = bare_duration(low) if low == high else f"{bare_duration(low)} to {bare_duration(high)}"
-    source = {"flag": "stated by --time-wait", "evidence": "from this capture's evidence"}.get(
-        host.length_source, f"{_stack(host)}'s default, not measured"
-    )
+    source = {
+        "flag": "stated by --time-wait",
+        "kernel": "measured by its kernel's timers",
+        "evidence": "from this capture's evidence",
+    }.get(host.length_source, f"{_stack(host)}'s default, not measured")
     if waiting:
-        yield f"{count(waiting)} whose end was not observed: {span} ({source})"
+        yield f"{count(waiting)} whose end was not observed: {span} each ({source})"
 
 
 def _stack(host: Waiting) -> str:
@@ -149,20 +158,21 @@ def port_lines(uses: Sequence[PortUse], clock: Clock) -> Iterator[str]:
     for use in uses:
         triple = f"{use.client} → {endpoint(use.server, use.server_port)}"
         share = percent(use.held_peak[1], use.range.size)
-        parts = [f"{triple} used {count(use.distinct)} of {count(use.range.size)} ports"]
+        inside = count(use.distinct - use.outside)
+        parts = [f"{triple} used {inside} of {count(use.range.size)} {'' if use.range.stated else 'assumed '}ports"]
+        if use.outside:
+            parts.append(f"{count(use.outside)} more outside the stated range")
+        if block := use.block:
+            parts.append(f"they fill {block.low}-{block.high}: if that is its range, state it with --port-range")
         parts.append(f"at most {band(use.held_peak)} at once ({share}) at {clock.offset(use.held_peak_ns)}")
         if use.reuse_gap_ns and use.reuses:
-            gap = use.reuse_gap_ns
-            parts.append(
-                f"{count(use.reuses)} reuses, {bare_duration(gap['min_ns'])} after the last packet at the least"
-            )
+            soonest = bare_duration(use.reuse_gap_ns["min_ns"])
+            parts.append(f"{counted(use.reuses, 'reuse')}, the soonest {soonest} after the port's last packet")
         if use.client_recycled:
             parts.append(f"{count(use.client_recycled)} of the client's own TIME_WAITs recycled")
-        if use.sustainable_per_s:
-            rate = f"a client that closes first stops at {count(use.sustainable_per_s)} new connections/s"
-            parts.append(f"{rate}, busiest second here {count(use.opened_peak_per_s)}")
-        if use.outside_range:
-            parts.append("ports outside the assumed range: state it with --port-range")
+        if use.sustainable_per_s and not use.block:
+            rate = f"if it closed first every time, {count(use.sustainable_per_s)} new connections/s would last"
+            parts.append(f"{rate}; busiest second here {count(use.opened_peak_per_s)}")
         yield "; ".join(parts)
 
 

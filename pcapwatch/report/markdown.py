@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import unescape
 
-from pcapwatch.findings.actions import actions, do_not
+from pcapwatch.findings.actions import actions, checks, do_not
 from pcapwatch.report.escape import markdown, markdown_code
+from pcapwatch.report.host_lines import host_lines
 from pcapwatch.report.http_lines import http_lines
 from pcapwatch.report.ladder import EXAMPLE_ROWS, ladder_lines
 from pcapwatch.report.lines import (
@@ -51,6 +52,7 @@ def _parts(report: Report, clock: Clock) -> Iterator[str]:
     elif report.quality.connections:
         yield _list("TIME_WAIT", [no_waiting_line(report)])
     yield _list("Ports", port_lines(report.ports, clock))
+    yield _list("Kernel", host_lines(report, clock))
     yield _list("HTTP", http_lines(report.persistence))
     yield _list("Races and aborts", trouble_lines(report.troubles))
     yield from _advice(report)
@@ -62,12 +64,12 @@ def _parts(report: Report, clock: Clock) -> Iterator[str]:
 def _advice(report: Report) -> Iterator[str]:
     found = [f"**{finding.code}** ({finding.severity}) {markdown(finding.title)}" for finding in report.findings]
     yield _list("Findings", found, escaped=True)
+    todo = actions(report.findings)
     steps = [
-        f"{number}. {markdown(action.text)} ({', '.join(action.codes)})\n"
-        + "".join(f"   - verify: {command(line)}\n" for line in action.verify[:2])
-        for number, action in enumerate(actions(report.findings), 1)
+        f"{number}. {markdown(action.text)} ({', '.join(action.codes)})\n" for number, action in enumerate(todo, 1)
     ]
     yield "### Do\n\n" + "".join(steps) if steps else ""
+    yield _list("Verify", [f"{command(line)} ({', '.join(codes)})" for line, codes in checks(todo)], escaped=True)
     yield _list("Do not", do_not(report.findings))
 
 

@@ -9,12 +9,16 @@ seconds when it ends in ``_s``; instants are ns since 1970 UTC.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from pcapwatch.summary import Summary
 
 Severity: TypeAlias = Literal["info", "notice", "warning", "critical"]
+
+#: Where in the capture's time a host's kernel was read; ``long_after``: when every TIME_WAIT of it must be over.
+Moment: TypeAlias = Literal["before", "during", "after", "long_after"]
 
 #: Least severe first; ``--fail-on LEVEL`` compares positions.
 SEVERITIES: tuple[Severity, ...] = ("info", "notice", "warning", "critical")
@@ -25,16 +29,50 @@ LINUX_PORTS = (32768, 60999)
 
 @dataclass(frozen=True, slots=True)
 class PortRange:
-    """A client's ephemeral ports, both ends included, and whether the user stated them."""
+    """A client's ephemeral ports, both ends included, and whether the user stated them.
+
+    kernel: the host whose own kernel stated them, ``None`` otherwise; reserved: ports inside that it never hands out.
+    """
 
     low: int = LINUX_PORTS[0]
     high: int = LINUX_PORTS[1]
     stated: bool = False
+    reserved: int = 0
+    kernel: str | None = None
 
     @property
     def size(self) -> int:
-        """How many ports the range holds."""
-        return self.high - self.low + 1
+        """How many ports the range holds, at least one."""
+        return max(self.high - self.low + 1 - self.reserved, 1)
+
+
+class PortRule(NamedTuple):
+    """The range that the user stated for hosts of a prefix (``10.0.0.1/32``)."""
+
+    hosts: str
+    ports: PortRange
+
+
+class PortRanges(NamedTuple):
+    """The clients' ranges: of every host, and of the hosts of prefixes, most specific first."""
+
+    ports: PortRange = PortRange()
+    hosts: tuple[PortRule, ...] = ()
+
+    def of(self, address: str | None) -> PortRange:
+        """The range of one host; ``stated`` says whether the user gave it."""
+        held = (rule.ports for rule in self.hosts if address and (rule.hosts == address or _holds(rule.hosts, address)))
+        return next(held, self.ports)
+
+
+@lru_cache(maxsize=1 << 16)
+def _holds(prefix: str, address: str) -> bool:
+    if "/" not in prefix:
+        return False
+    from ipaddress import ip_address, ip_network  # few runs state a range by host
+
+    host, network = ip_address(address), ip_network(prefix)
+    return host.version == network.version and host in network
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +140,7 @@ class Closers(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """TIME_WAIT of one host. Pairs are (proven least, modelled most)."""
+    """TIME_WAIT of one host. Pairs are (proven least, modelled most); killed: by a reset, of those in ``exact_ns``."""
 
     host: str | None
     entered: int
@@ -116,6 +154,7 @@ class Waiting(NamedTuple):
     length_source: str
     stack: str | None
     proven_ns: tuple[int | None, int | None]
+    killed: int = 0
 
 
 class PortUse(NamedTuple):
@@ -124,7 +163,7 @@ class PortUse(NamedTuple):
     held_peak: ports open or in a TIME_WAIT of the client's own, at once; held_at_end: the same at the last packet;
     sustainable_per_s: new connections a second
     that ``range`` allows if the client closes first, N / T with its TIME_WAIT length, ``None`` where that is unknown
-    or it holds none.
+    or it holds none; outside: distinct ports outside a stated range; block: a smaller range that the ports suggest.
     """
 
     client: str
@@ -140,7 +179,8 @@ class PortUse(NamedTuple):
     client_recycled: int
     reuse_gap_ns: dict[str, int] | None
     range: PortRange
-    outside_range: bool
+    outside: int
+    block: PortRange | None
     sustainable_per_s: int | None
 
 
@@ -202,6 +242,38 @@ class Example(NamedTuple):
     ladder: dict[str, Any] | None = None
 
 
+class HostTruth(NamedTuple):
+    """What one host's kernel said at one moment, beside what the wire shows of it then.
+
+    at_ns, moment: when, by its clock, and where in the capture's time that is; addresses: its own that occur in the
+    capture; overflows: TIME_WAITs that it did not make for want of buckets since ``overflows_since_ns``, ``None``
+    unknown; time_wait: sockets it listed; wire: certainly and possibly waiting by the wire, ``None`` where the moment
+    allows no comparison; only_kernel, only_wire: sockets by the engine's words (``KernelFacts``); examples: kind, the
+    host's end, the peer's.
+    """
+
+    name: str
+    netns: str | None
+    kernel: str
+    reader: str
+    at_ns: int
+    moment: Moment
+    addresses: tuple[str, ...]
+    states: dict[str, int]
+    sysctls: dict[str, str | None]
+    counters: dict[str, int]
+    overflows: int | None
+    overflows_since_ns: int | None
+    ports: PortRange | None
+    time_wait: int
+    wire: tuple[int, int] | None
+    both: int
+    only_kernel: dict[str, int]
+    only_wire: dict[str, int]
+    left_out: int
+    examples: tuple[tuple[str, str, str], ...]
+
+
 class Quality(NamedTuple):
     """What the capture is worth. concerns: what makes it say less than it seems; remarks: what is well."""
 
@@ -236,3 +308,5 @@ class Report:
     assumptions: tuple[str, ...]
     summary: Summary
     port_range: PortRange
+    port_rules: tuple[PortRule, ...] = ()
+    host: tuple[HostTruth, ...] = ()

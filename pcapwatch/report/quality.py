@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pcapwatch.findings.wording import count, counted, duration
 from pcapwatch.report.files import file_concerns, file_remarks
-from pcapwatch.report.model import PortRange, Quality, Waiting
+from pcapwatch.report.model import PortRanges, Quality, Waiting
 from pcapwatch.summary import CaptureFacts, InterfaceFacts, Summary
 
 _LINK_NAMES = {
@@ -115,16 +115,26 @@ def _kinds(counts: dict[str, int], limit: int = 6) -> str:
     return ", ".join([*shown, f"other {count(rest)}"] if rest else shown)
 
 
-def assumptions(summary: Summary, ports: PortRange, waiting: tuple[Waiting, ...]) -> Iterator[str]:
+def assumptions(summary: Summary, ranges: PortRanges, waiting: tuple[Waiting, ...]) -> Iterator[str]:
     """What was taken for granted, each with where it comes from."""
+    ports = ranges.ports
     source = "--port-range" if ports.stated else "Linux default; --port-range states yours"
-    yield f"ephemeral ports {ports.low}-{ports.high} = {count(ports.size)} ({source})"
+    others = " of every other client" if ranges.hosts else ""
+    clients = {pair["client"] for pair in summary["pairs"]}
+    for hosts, range_ in ranges.hosts:
+        if range_.kernel is None:
+            yield f"ephemeral ports of {hosts} {range_.low}-{range_.high} = {count(range_.size)} (--port-range)"
+        elif hosts in clients:
+            held = f" less {count(range_.reserved)} reserved" if range_.reserved else ""
+            said = f"{range_.low}-{range_.high}{held} = {count(range_.size)} (read from its kernel, {range_.kernel})"
+            yield f"ephemeral ports of {hosts} {said}"
+    yield f"ephemeral ports{others} {ports.low}-{ports.high} = {count(ports.size)} ({source})"
     lengths: dict[str, list[str]] = {}
     for host in waiting:
         if any(host.basis.get(word) for word in ("model", "censored", "lower_only", "upper_only")):
             lengths.setdefault(_length(host), []).append(host.host or "other hosts")
-    for text, hosts in sorted(lengths.items()):
-        named = ", ".join(hosts[:3]) + (f" and {count(len(hosts) - 3)} more" if len(hosts) > 3 else "")
+    for text, waiters in sorted(lengths.items()):
+        named = ", ".join(waiters[:3]) + (f" and {count(len(waiters) - 3)} more" if len(waiters) > 3 else "")
         yield f"TIME_WAIT {text}: {named}"
     guessed = sum(pair["role_basis"].get(word, 0) for pair in summary["pairs"] for word in ("port", "first_packet"))
     if guessed:
@@ -137,6 +147,7 @@ def _length(host: Waiting) -> str:
     stack = host.stack if host.stack and host.stack != "unknown" else "an unknown stack"
     source = {
         "flag": "stated by --time-wait",
+        "kernel": "measured by the host's kernel's timers",
         "evidence": "from this capture's evidence",
         "default": f"default of {stack}, guessed from TTL, window and options",
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pcapwatch.findings.actions import actions, do_not
+from pcapwatch.findings.actions import actions, checks, do_not
+from pcapwatch.report.host_lines import host_lines
 from pcapwatch.report.http_lines import http_lines
 from pcapwatch.report.ladder import EXAMPLE_ROWS, ladder_lines
 from pcapwatch.report.layout import LABEL, Page
@@ -62,6 +63,7 @@ def _tables(page: Page, report: Report, clock: Clock) -> None:
     else:
         page.labelled("TIME_WAIT", [no_waiting_line(report)])
     page.labelled("Ports", port_lines(report.ports, clock))
+    page.labelled("Kernel", host_lines(report, clock))
     page.labelled("HTTP", http_lines(report.persistence))
     page.labelled("Races, aborts", trouble_lines(report.troubles))
 
@@ -82,11 +84,12 @@ def _advice(page: Page, report: Report) -> None:
         page.prose(f"{finding.code} {severity_note(finding)}: {finding.title}", _STYLES[finding.severity], LABEL, label)
     if report.findings:
         page.blank()
-    for number, action in enumerate(actions(report.findings), 1):
+    steps = actions(report.findings)
+    for number, action in enumerate(steps, 1):
         text = f"{number}  {action.text}  [{', '.join(action.codes)}]"
         page.prose(text, "", LABEL, "Do" if number == 1 else "")
-        for command in action.verify[:2]:
-            page.prose(f"verify: {command}", "dim", LABEL + 3)
+    for number, (command, codes) in enumerate(checks(steps)):
+        page.prose(f"{command}  [{', '.join(codes)}]", "", LABEL, "" if number else "Verify")
     page.labelled("Do not", _joined(do_not(report.findings)))
     page.blank()
 

@@ -21,6 +21,18 @@ def closed(announced_by: str, active_closer: str, count: int) -> dict[str, Any]:
     return {"announced_by": announced_by, "active_closer": active_closer, "count": count}
 
 
+def ending(request: str, response: str, active_closer: str, count: int, requests: int | None = None) -> dict[str, Any]:
+    """Connections by what their last messages said, and deed; one request each unless told."""
+    each = count if requests is None else requests
+    return {
+        "request": request,
+        "response": response,
+        "active_closer": active_closer,
+        "count": count,
+        "requests": each,
+    }
+
+
 def closes(who: str, number: int) -> dict[str, Any]:
     """The count tables of connections that one side closed by FIN."""
     return {"close": {"fin": number}, "active_closer": {who: number}, "time_wait_holder": {who: number}}
@@ -48,6 +60,12 @@ def server_announces(number: int = 200, span_s: int = 15, announced: int | None 
             ),
         ],
         closed_after=[closed(by, "server", said), closed("none", "server", number - said)],
+        endings=[
+            ending("close", "persists", "server", said)
+            if by == "client"
+            else ending("persists", "close", "server", said),
+            ending("persists", "persists", "server", number - said),
+        ],
         server_software=["nginx/1.28.0"],
     )
     made = pair(
@@ -75,6 +93,10 @@ def http10(option: str = "close", asked: int = 50, others: int = 0, agent: str =
             message("request", "HTTP/1.1", "none", others, others),
         ],
         closed_after=[closed("client", "server", asked), closed("none", "client", others)],
+        endings=[
+            ending("close" if option == "close" else "http/1.0", "close", "server", asked),
+            ending("persists", "persists", "client", others),
+        ],
         user_agents=[agent],
     )
     return summary([pair(CLIENT, SERVER, 80, number, http=facts, **closes("server", number))], [host(SERVER, number)])
@@ -89,6 +111,7 @@ def one_shot(number: int = 40, once: int | None = None, span_s: int = 15, client
         responses=number,
         messages=[message("request", "HTTP/1.1", "none", number, number)],
         closed_after=[closed("none", "client", number)],
+        endings=[ending("persists", "persists", "client", number)],
         single_request_client_close=single,
         reusable_closed_by_client=number,
         user_agents=["curl/8.5.0"],
@@ -168,7 +191,8 @@ def limited(requests: int = 100, connections: int = 12, span_s: int = 15) -> Sum
         responses=requests * connections,
         messages=[message("request", "HTTP/1.1", "none", requests * connections, requests * connections)],
         closed_after=[closed("server", "server", connections)],
-        max_requests={"requests": requests, "connections": connections},
+        endings=[ending("persists", "close", "server", connections, requests * connections)],
+        max_requests={"requests": requests, "connections": connections, "closed_by_server": connections},
     )
     made = pair(
         CLIENT, SERVER, 80, connections, http=facts, last_ns=START + span_s * SECOND, **closes("server", connections)
@@ -200,8 +224,18 @@ def outlived(
     return summary([pair(CLIENT, SERVER, 80, number, http=made, **ends, **shown("stale_reuse"))])
 
 
+def block(low: int, high: int, used: int | None = None) -> dict[str, int]:
+    """A run of ports, used without a gap unless told."""
+    return {"low": low, "high": high, "used": high - low + 1 if used is None else used}
+
+
 def pressed(
-    held: int = 20_000, span_s: int = 100, number: int = 50_000, waiting: int | None = None, **use: Any
+    held: int = 20_000,
+    span_s: int = 100,
+    number: int = 50_000,
+    waiting: int | None = None,
+    stack: str = "linux",
+    **use: Any,
 ) -> Summary:
     """A client that closes ``number`` connections and held ``held`` ports at once."""
     count = number if waiting is None else waiting
@@ -225,7 +259,50 @@ def pressed(
         last_ns=START + span_s * SECOND,
         protocol={"other": number},
     )
-    return summary([made], [host(CLIENT, count), host(SERVER)])
+    client = host(CLIENT, count)
+    if client["time_wait"]:
+        client["time_wait"]["length"]["stack"] = stack
+    return summary([made], [client, host(SERVER)])
+
+
+def pool_less(forwarded: int = 0, front_agents: tuple[str, ...] = ("Mozilla/5.0",), **front: Any) -> Summary:
+    """A proxy at 10.0.0.1 that opens a connection to its upstream for each of 40 requests, and what is asked of it."""
+    (back,) = one_shot(40)["pairs"]
+    back["http"]["user_agents"] = ["Mozilla/5.0"]
+    back["http"]["forwarded"] = forwarded
+    asked = http(connections=2, requests=40, responses=40, user_agents=list(front_agents))
+    made: dict[str, Any] = {"client": "192.0.2.7", "server": CLIENT, "server_port": 80, "connections": 2, "http": asked}
+    return summary([back, pair(**{**made, **front})], [host(CLIENT, 40)])  # type: ignore[list-item]
+
+
+def mixed_clients(asking: int = 100, limit: int = 1000, limited: int = 17, first_fins: int = 3) -> Summary:
+    """ab without keep-alive beside a keep-alive client at one address; ``first_fins`` at the limit are the client's."""
+    by_server = limited - first_fins
+    facts = http(
+        connections=asking + limited,
+        requests=asking + limit * limited,
+        responses=asking + limit * limited,
+        messages=[
+            message("request", "HTTP/1.0", "none", asking),
+            message("request", "HTTP/1.1", "none", limit * limited, limit * limited),
+            message("response", "HTTP/1.1", "close", asking + limited),
+        ],
+        closed_after=[closed("server", "server", asking + by_server), closed("server", "client", first_fins)],
+        endings=[
+            ending("http/1.0", "close", "server", asking),
+            ending("persists", "close", "server", by_server, limit * by_server),
+            ending("persists", "close", "client", first_fins, limit * first_fins),
+        ],
+        max_requests={"requests": limit, "connections": limited, "closed_by_server": by_server},
+        server_software=["nginx/1.22.1"],
+        user_agents=["ApacheBench/2.3"],
+    )
+    ends = {
+        "close": {"fin": asking + limited},
+        "active_closer": {"server": asking + by_server, "client": first_fins},
+        "time_wait_holder": {"server": asking + by_server, "client": first_fins},
+    }
+    return summary([pair(CLIENT, SERVER, 80, asking + limited, http=facts, **ends)], [host(SERVER, asking + by_server)])
 
 
 def reset(before: int = 30, after: int = 0, clean: int = 70, resets: dict[str, int] | None = None) -> Summary:
@@ -330,7 +407,11 @@ ALL: dict[str, Summary] = {
     "stale": lost(stale=3),
     "outlived": outlived(),
     "pressed": pressed(),
-    "pressed_block": pressed(500, low=40_000, high=40_499, number=900),
+    "pressed_block": pressed(500, low=40_000, high=40_499, number=900, block=block(40_000, 40_499)),
+    "pressed_holes": pressed(1998, low=1025, high=50_001, number=2100, block=block(40_000, 41_999, 1995)),
+    "pool_less": pool_less(),
+    "pool_less_forwarded": pool_less(forwarded=40),
+    "mixed_clients": mixed_clients(),
     "pressed_full": pressed(27_500, held_peak_min=27_500),
     "pressed_recycling": pressed(27_500, reuses=100, client_recycled=90),
     "reset": reset(),

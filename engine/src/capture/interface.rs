@@ -60,6 +60,8 @@ pub struct InterfaceSource {
     /// What a file would tell, where none is written.
     facts: FileFacts,
     last_ns: i64,
+    /// The file of the last packet.
+    file: u32,
     clock_steps_back: u64,
     /// Packets that are still wanted.
     left: u64,
@@ -83,6 +85,7 @@ impl InterfaceSource {
             counted: Instant::now(),
             facts,
             last_ns: 0,
+            file: 0,
             clock_steps_back: 0,
             left: most_packets.unwrap_or(u64::MAX),
             is_closed: false,
@@ -105,6 +108,10 @@ impl InterfaceSource {
             writer.write(batch, self.tap.interfaces(), self.tap.statistics());
         }
         for packet in &batch.packets {
+            if packet.file != self.file {
+                // Steps are those within a file, as whoever reads the files will find them.
+                (self.file, self.last_ns, self.facts.last_ns) = (packet.file, 0, None);
+            }
             self.clock_steps_back += note_time(&mut self.facts, &mut self.last_ns, packet.ts_ns);
         }
         self.facts.packets += batch.packets.len() as u64;

@@ -1,6 +1,7 @@
 //! What one shard makes of its segments: the payload reader it hands to `tcp`, and the sink that takes the facts.
 
 use crate::http::{ExchangeSink, HttpFlow, HttpLimits, RecentHeads, Sniff, sniff};
+use crate::ledger::kernel::KernelLedger;
 use crate::ledger::{Ledger, StateSpans};
 use crate::record::{Address, ConnectionRecord, Exchange, HttpFacts, Quality, Role, RoleBasis, State, TimeWaitFacts};
 use crate::rows::Rows;
@@ -101,6 +102,7 @@ pub struct Collector {
     /// The names of their tunnels.
     pub(super) tunnels: BTreeMap<u64, u32>,
     pub(super) spans: Option<StateSpans>,
+    pub(super) kernel: KernelLedger,
     pub(super) anomalies: BTreeMap<Anomaly, u64>,
     pub(super) duplicates: u64,
     pub(super) overflow_bytes: u64,
@@ -121,6 +123,7 @@ impl Collector {
             connections: Rows::new(settings.rows_in_memory),
             tunnels: BTreeMap::new(),
             spans: settings.states.as_ref().map(|_| StateSpans::new(settings)),
+            kernel: KernelLedger::new(settings),
             anomalies: BTreeMap::new(),
             duplicates: 0,
             overflow_bytes: 0,
@@ -138,6 +141,7 @@ impl Collector {
             duplicates: self.duplicates,
             overflow_bytes: self.overflow_bytes,
             evicted: self.evicted,
+            kernel: self.kernel.clone(),
             ..Collector::new(&without_rows)
         }
     }
@@ -158,6 +162,7 @@ impl Collector {
         if let (Some(mine), Some(theirs)) = (&mut self.spans, other.spans) {
             mine.merge(theirs);
         }
+        self.kernel.merge(other.kernel);
         for (anomaly, count) in other.anomalies {
             *self.anomalies.entry(anomaly).or_default() += count;
         }
@@ -187,6 +192,7 @@ impl Sink for Collector {
     fn connection(&mut self, mut record: ConnectionRecord) {
         stepped::forget_negative(&mut record);
         self.evicted += u64::from(record.quality.0 & Quality::EVICTED != 0);
+        self.kernel.hold(&mut record);
         self.ledger.connection(&record);
         if self.keep_connections {
             self.connections.push(record);

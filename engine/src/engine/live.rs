@@ -12,7 +12,8 @@ use super::{Engine, Outcome, Totals};
 use crate::capture::recent::Recent;
 use crate::capture::stream::{Came, Replay, Source, SourceCounters};
 use crate::capture::{Batch, SetFacts, SourceError};
-use crate::settings::Settings;
+
+use crate::settings::{HostTable, Settings};
 use serde::Serialize;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -52,6 +53,7 @@ pub struct Counters {
 
 /// What is asked of the thread.
 enum Request {
+    Hold(Vec<HostTable>),
     Snapshot(Sender<Standing>),
     Finish(Sender<Result<Concluded, SourceError>>),
 }
@@ -159,6 +161,12 @@ impl Live {
         Ok(Concluded { outcome, replay: standing.replay? })
     }
 
+    /// What hosts' kernels say, for the next answers; it takes the place of what was said before.
+    pub fn hold_against(&self, tables: Vec<HostTable>) {
+        // Where the capture is over there is nothing to hold it against.
+        let _ = self.requests.send(Request::Hold(tables));
+    }
+
     /// Ends the capture: the answer, as of its last packet.
     ///
     /// # Errors
@@ -230,6 +238,7 @@ impl Taker {
             self.note();
             while let Ok(request) = self.inbox.try_recv() {
                 match request {
+                    Request::Hold(tables) => self.engine.hold_against(&tables),
                     Request::Snapshot(asker) => self.tell(&asker),
                     Request::Finish(asker) => return self.conclude(&asker),
                 }
@@ -253,6 +262,7 @@ impl Taker {
     }
 
     fn note(&mut self) {
+        self.engine.forget_numbers();
         self.counters.source = self.source.counters();
         (self.counters.connections, self.counters.tracked_connections, self.counters.evicted_connections) =
             self.engine.connections();
@@ -277,6 +287,7 @@ impl Taker {
         let (totals, facts) = (self.engine.provisional(), self.source.facts());
         let standing = Standing { totals, facts, now_ns: self.now_ns(), replay: self.replay() };
         self.counters.snapshot_pause_s = begun.elapsed().as_secs_f64();
+        self.shared.board().counters.snapshot_pause_s = self.counters.snapshot_pause_s;
         // Whoever asked may have left.
         let _ = asker.send(standing);
     }
@@ -299,6 +310,7 @@ impl Taker {
         self.shared.end(failure);
         while let Ok(request) = self.inbox.recv() {
             match request {
+                Request::Hold(tables) => self.engine.hold_against(&tables),
                 Request::Snapshot(asker) => self.tell(&asker),
                 Request::Finish(asker) => return self.conclude(&asker),
             }

@@ -2,6 +2,7 @@
 
 use super::collector::{Collector, Reader};
 use super::front::Decoded;
+use super::ranks::Opened;
 use crate::decode::{PARTITIONS, Segment};
 use crate::settings::Settings;
 use crate::tcp::connection::Connection;
@@ -16,7 +17,7 @@ pub struct Shard {
     /// Where the facts go.
     pub collector: Collector,
     /// Ordinals of the packets that opened a connection.
-    pub opened: RoaringTreemap,
+    pub opened: Opened,
 }
 
 impl Shard {
@@ -24,7 +25,7 @@ impl Shard {
     pub fn new(index: usize, shards: usize, settings: &Settings) -> Self {
         let own = (index..PARTITIONS).step_by(shards);
         let tables = own.map(|_| FlowTable::new(settings)).collect();
-        Shard { index, shards, tables, collector: Collector::new(settings), opened: RoaringTreemap::new() }
+        Shard { index, shards, tables, collector: Collector::new(settings), opened: Opened::default() }
     }
 
     /// Takes the segments of a batch that are its own.
@@ -63,6 +64,17 @@ impl Shard {
                 self.collector.name_tunnel(segment.ordinal, segment.tunnel_name);
             }
         }
+    }
+
+    /// Forgets the numbers of connections that nobody will ask for: all but those in the tables and the examples.
+    pub fn forget_numbers(&mut self) {
+        let mut known: RoaringTreemap = self.collector.ledger.exemplars().collect();
+        self.tables.iter().for_each(|table| {
+            table.ordinals(&mut |ordinal| {
+                known.insert(ordinal);
+            })
+        });
+        self.opened.forget(&known);
     }
 
     /// Connections in the tables.

@@ -201,7 +201,7 @@ impl Conversation {
         if let Some(end) = facts.last_response_end.filter(|_| self.pairing.outstanding() == 0) {
             let wait_ns = message.start.mark.ts_ns.saturating_sub(end.ts_ns);
             // A request older than the response before it was sent without waiting, or the tap mixed them up.
-            facts.longest_reuse_gap_ns = facts.longest_reuse_gap_ns.max(Some(wait_ns).filter(|&ns| ns >= 0));
+            facts.unanswered_wait_ns = Some(wait_ns).filter(|&ns| ns >= 0);
         }
         facts.requests = facts.requests.saturating_add(1);
         facts.request_version = Some(message.version);
@@ -209,6 +209,7 @@ impl Conversation {
         facts.request_persistent = Some(message.persistent);
         facts.announced_client |= message.option == ConnectionOption::Close;
         facts.smuggling |= message.ambiguous;
+        facts.forwarded |= head.fields.forwarded;
         facts.last_request = Some(message.start.mark);
         facts.last_request_ack = message.start.ack;
         facts.messages.add(Role::Client, message.version, message.option, message.persistent);
@@ -236,6 +237,8 @@ impl Conversation {
     fn note_response(&mut self, head: &ResponseHead<'_>, sink: &mut impl ExchangeSink) {
         let Some(answer) = self.pairing.next_request().and_then(|e| e.response) else { return };
         let (facts, message) = (&mut self.facts, answer.message);
+        // Only an answer shows that the connection could still be used.
+        facts.longest_reuse_gap_ns = facts.longest_reuse_gap_ns.max(facts.unanswered_wait_ns.take());
         facts.responses = facts.responses.saturating_add(1);
         facts.response_version = Some(message.version);
         facts.response_connection = Some(message.option);

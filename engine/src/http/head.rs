@@ -53,6 +53,8 @@ pub struct Fields<'a> {
     pub server: Option<&'a [u8]>,
     /// First Keep-Alive.
     pub keep_alive: Option<&'a [u8]>,
+    /// A header that proxies add: Via, Forwarded, X-Forwarded-…, X-Real-IP.
+    pub forwarded: bool,
 }
 
 /// A request head.
@@ -60,8 +62,8 @@ pub struct Fields<'a> {
 pub struct RequestHead<'a> {
     /// Any token.
     pub method: &'a str,
-    /// Request target as sent.
-    pub target: &'a str,
+    /// Request target as sent, UTF-8 or not.
+    pub target: &'a [u8],
     /// Minor version, 0 or 1.
     pub version: u8,
     /// Header fields.
@@ -159,7 +161,8 @@ impl<'a> Head<'a> for RequestHead<'a> {
         let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
             return Err(Error::Token);
         };
-        Ok(Status::Complete((len, RequestHead { method, target, version, fields: Fields::of(request.headers) })))
+        let (target, fields) = (target.as_bytes(), Fields::of(request.headers));
+        Ok(Status::Complete((len, RequestHead { method, target, version, fields })))
     }
 }
 
@@ -195,13 +198,18 @@ impl<'a> Fields<'a> {
     fn add(&mut self, name: &str, value: &'a [u8]) {
         let is = |word: &str| name.eq_ignore_ascii_case(word);
         match name.len() {
+            3 if is("via") => self.forwarded = true,
             4 if is("host") => keep_first(&mut self.host, value),
             6 if is("server") => keep_first(&mut self.server, value),
+            9 if is("forwarded") || is("x-real-ip") => self.forwarded = true,
             10 if is("connection") => self.options.add(value),
             10 if is("user-agent") => keep_first(&mut self.user_agent, value),
             10 if is("keep-alive") => keep_first(&mut self.keep_alive, value),
             14 if is("content-length") => self.add_content_length(value),
             17 if is("transfer-encoding") => self.add_transfer_encoding(value),
+            15..=17 if is("x-forwarded-for") || is("x-forwarded-host") || is("x-forwarded-proto") => {
+                self.forwarded = true;
+            }
             _ => {}
         }
     }
@@ -270,7 +278,7 @@ mod tests {
     fn a_request_with_bare_lf_an_odd_method_and_raw_bytes_is_read() {
         let bytes = b"M-SEARCH /a HTTP/1.1\nHost: h\nX: \xff\xfe\nUser-Agent: \xe9t\xe9\n\nrest";
         let (len, head) = request(bytes);
-        assert_eq!((len, head.method, head.target, head.version), (bytes.len() - 4, "M-SEARCH", "/a", 1));
+        assert_eq!((len, head.method, head.target, head.version), (bytes.len() - 4, "M-SEARCH", &b"/a"[..], 1));
         assert_eq!((head.fields.host, head.fields.user_agent), (Some(&b"h"[..]), Some(&b"\xe9t\xe9"[..])));
     }
 
@@ -280,6 +288,19 @@ mod tests {
         assert!(head.fields.options.close);
         let head = response(b"HTTP/1.1 200 OK\r\nX: a\r\n\tb\r\nConnection:\r\n close\r\n\r\n");
         assert!(head.fields.options.close);
+    }
+
+    #[test]
+    fn what_proxies_add_is_noticed() {
+        let forwarded = |line: &str| request(format!("GET / HTTP/1.1\r\n{line}\r\n").as_bytes()).1.fields.forwarded;
+        let of_proxies =
+            ["Via: 1.1 a", "Forwarded: for=a", "X-Real-IP: a", "X-FORWARDED-FOR: a", "X-Forwarded-Proto: a"];
+        assert!(of_proxies.iter().all(|line| forwarded(&format!("{line}\r\n"))));
+        assert!(
+            ["", "Viaduct: 1\r\n", "X-Forwarded-Foo: 1\r\n", "Transfer-Encoding: chunked\r\n"]
+                .iter()
+                .all(|l| !forwarded(l))
+        );
     }
 
     #[test]

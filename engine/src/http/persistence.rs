@@ -51,12 +51,13 @@ pub fn persists(sender: Role, version: u8, options: Options, to_proxy: bool) -> 
 
 /// Whether a request's target says that its recipient is a proxy: absolute-form or CONNECT (RFC 9112 §3.2.2, §3.2.3).
 #[must_use]
-pub fn is_to_proxy(method: &str, target: &str) -> bool {
-    if target.starts_with('/') && method != "CONNECT" {
+pub fn is_to_proxy(method: &str, target: &[u8]) -> bool {
+    if target.starts_with(b"/") && method != "CONNECT" {
         return false; // origin-form, what nearly every request has
     }
-    let scheme = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
-    method == "CONNECT" || target.split_once("://").is_some_and(|(before, _)| scheme(before))
+    let scheme = |s: &[u8]| !s.is_empty() && s.iter().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(b));
+    let before = target.windows(3).position(|part| part == b"://").and_then(|at| target.get(..at));
+    method == "CONNECT" || before.is_some_and(scheme)
 }
 
 /// `timeout` and `max` of a Keep-Alive header, seconds and requests; what is absent or no number is `None`.
@@ -130,7 +131,7 @@ mod tests {
             ("OPTIONS", "*", false),
             ("GET", "/?u=http://a/", false),
         ] {
-            assert_eq!(is_to_proxy(method, target), want, "{method} {target}");
+            assert_eq!(is_to_proxy(method, target.as_bytes()), want, "{method} {target}");
         }
     }
 

@@ -24,6 +24,7 @@ struct Shape {
     transfer_encoding: TransferEncoding,
     /// Host, User-Agent, Server, Keep-Alive.
     texts: [Part; 4],
+    forwarded: bool,
 }
 
 /// A head that can be taken apart and put together again.
@@ -55,28 +56,29 @@ fn word(bytes: &[u8], part: Part) -> Option<&str> {
 
 impl Shape {
     fn of(bytes: &[u8], line: [Option<&[u8]>; 2], status: u16, version: u8, fields: &Fields<'_>) -> Shape {
-        let Fields { options, content_length, transfer_encoding, host, user_agent, server, keep_alive } = *fields;
+        let Fields { options, content_length, transfer_encoding, host, user_agent, server, keep_alive, forwarded } =
+            *fields;
         let texts = [host, user_agent, server, keep_alive].map(|field| part(bytes, field));
         let line = line.map(|field| part(bytes, field));
-        Shape { line, status, version, options, content_length, transfer_encoding, texts }
+        Shape { line, status, version, options, content_length, transfer_encoding, texts, forwarded }
     }
 
     fn fields<'a>(&self, bytes: &'a [u8]) -> Fields<'a> {
         let [host, user_agent, server, keep_alive] = self.texts.map(|part| cut(bytes, part));
-        let Shape { options, content_length, transfer_encoding, .. } = *self;
-        Fields { options, content_length, transfer_encoding, host, user_agent, server, keep_alive }
+        let Shape { options, content_length, transfer_encoding, forwarded, .. } = *self;
+        Fields { options, content_length, transfer_encoding, host, user_agent, server, keep_alive, forwarded }
     }
 }
 
 impl<'a> Shaped<'a> for RequestHead<'a> {
     fn shape(&self, bytes: &'a [u8]) -> Remembered {
-        let line = [Some(self.method.as_bytes()), Some(self.target.as_bytes())];
+        let line = [Some(self.method.as_bytes()), Some(self.target)];
         Remembered(Shape::of(bytes, line, 0, self.version, &self.fields))
     }
 
     fn rebuild(Remembered(shape): &Remembered, bytes: &'a [u8]) -> Option<Self> {
         let [method, target] = shape.line;
-        let (method, target) = (word(bytes, method)?, word(bytes, target)?);
+        let (method, target) = (word(bytes, method)?, cut(bytes, target)?);
         Some(RequestHead { method, target, version: shape.version, fields: shape.fields(bytes) })
     }
 }
@@ -122,6 +124,25 @@ impl Heads {
     }
 }
 
+/// A request whose line is not UTF-8. httparse refuses it; servers read it (nginx, Apache), and no rule of RFC 9112
+/// says how its octets are to be encoded. Read with letters in their place, it has its fields in the same places.
+fn parse_raw_target(bytes: &[u8]) -> Parsed<RequestHead<'_>> {
+    let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
+    if std::str::from_utf8(line).is_ok() {
+        return Parsed::Invalid;
+    }
+    let mut plain = bytes.to_vec();
+    plain.iter_mut().take(line.len()).filter(|b| !b.is_ascii()).for_each(|b| *b = b'x');
+    match parse::<RequestHead>(&plain) {
+        Parsed::Complete(len, head) => {
+            let shape = head.shape(&plain);
+            RequestHead::rebuild(&shape, bytes).map_or(Parsed::Invalid, |head| Parsed::Complete(len, head))
+        }
+        Parsed::Partial => Parsed::Partial,
+        Parsed::Invalid => Parsed::Invalid,
+    }
+}
+
 /// Reads heads, those seen lately without parsing them.
 #[derive(Debug, Default)]
 pub struct RecentHeads {
@@ -132,7 +153,10 @@ pub struct RecentHeads {
 impl RecentHeads {
     /// A request head at the start of `bytes`.
     pub fn request<'a>(&mut self, bytes: &'a [u8]) -> Parsed<RequestHead<'a>> {
-        self.requests.parse(bytes)
+        match self.requests.parse(bytes) {
+            Parsed::Invalid => parse_raw_target(bytes),
+            parsed => parsed,
+        }
     }
 
     /// A response head at the start of `bytes`.
@@ -145,6 +169,22 @@ impl RecentHeads {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_target_that_is_no_utf8_is_read_as_it_is_and_a_method_is_not() {
+        let mut recent = RecentHeads::default();
+        let bytes = b"GET /a\xff\xc3 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+        for _ in 0..2 {
+            let Parsed::Complete(len, head) = recent.request(bytes) else { panic!("not read") };
+            assert_eq!((len, head.method, head.target), (bytes.len(), "GET", &b"/a\xff\xc3"[..]));
+            assert_eq!((head.fields.host, head.fields.options.close), (Some(&b"h"[..]), true));
+        }
+        for bad in [&b"G\xff /a HTTP/1.1\r\n\r\n"[..], b"GET /\xff \x01 HTTP/1.1\r\n\r\n", b"GET /\xff\r\n\r\n"] {
+            let parsed = recent.request(bad);
+            assert!(!matches!(parsed, Parsed::Complete(..)), "{parsed:?}");
+        }
+        assert!(matches!(recent.request(b"GET /\xff HTTP/1.1\r\nHo"), Parsed::Partial));
+    }
 
     /// Pieces of heads, whole ones often.
     fn any_bytes() -> impl Strategy<Value = Vec<u8>> {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// A Linux timer may fire this much late (semantics B: 5.1 s at HZ=100): alive at age `a` proves a length above `a − SLACK`.
 pub const SLACK_NS: i64 = 5_200 * MS;
 /// The longest default of any stack (RFC 9293's 2 MSL): the upper end where only "longer than the default" is proven.
-const LONGEST_DEFAULT_NS: i64 = 240 * SECOND;
+pub const LONGEST_DEFAULT_NS: i64 = 240 * SECOND;
 
 /// Ages at which a host's TIME_WAITs were proven alive and gone, counted from the restarts.
 #[derive(Clone, Debug, Default)]

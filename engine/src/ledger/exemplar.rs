@@ -123,6 +123,11 @@ impl Exemplars {
         self.settle();
     }
 
+    /// The ordinals of all kept.
+    pub fn ordinals(&self) -> impl Iterator<Item = u64> + '_ {
+        self.best.iter().flatten().map(|(_, one)| one.ordinal)
+    }
+
     /// A kind whose list is full of whole and short ones takes none that begins later.
     fn settle(&mut self) {
         self.settled = 0;

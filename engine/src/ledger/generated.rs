@@ -35,6 +35,7 @@ prop_compose! {
         restart_ms in prop_oneof![Just(0), 0..30_000_i64],
         maybe_ms in prop_oneof![Just(0), 0..30_000_i64],
         same_host in any::<Option<bool>>(),
+        kernel_ms in prop::option::of(0..70_000_i64),
     ) -> TimeWaitFacts {
         let restarted_ns = start.ts_ns + restart_ms * 1_000_000;
         TimeWaitFacts {
@@ -49,6 +50,7 @@ prop_compose! {
             ended: ended.and_then(|(mark, end)| Some((mark?, end))),
             possibly_killed,
             same_host,
+            kernel_end_ns: kernel_ms.map(|ms| restarted_ns + ms * 1_000_000),
         }
     }
 }
@@ -159,6 +161,7 @@ prop_compose! {
             half_close_ns: ns(times[1]),
             idle_before_close_ns: ns(times[2].map(|ms| 3000 + ms / 4000)),
             reuse_of: ns(times[3]).map(|gap| (1, gap)),
+            predecessor: None,
             syn_count: u32::from(quality & 1 == 0),
             race: words.4,
             http,

@@ -1,9 +1,10 @@
 //! One address: what it opened and accepted, what it looks like, and its TIME_WAITs.
 
-use super::evidence::Evidence;
+use super::evidence::{Evidence, LONGEST_DEFAULT_NS};
 use super::histogram::Histogram;
 use super::instants::Instants;
 use super::kept::{Key, Merge, fixed_hash};
+use super::kernel::Timers;
 use super::lengths::{Case, LONGEST_NS, Length, MS, rule_for};
 use super::summary::{HostFacts, HostTimeWait, LengthFacts, Occupancy};
 use super::tally::Tally;
@@ -20,6 +21,14 @@ const OCCUPANCY_SAMPLES: usize = 120;
 const SILENT_CASES: usize = 8192;
 /// Stands for every restart so early that the capture outlasted the longest TIME_WAIT.
 const LONG_AGO_MS: i64 = i64::MIN / MS;
+
+/// The age beyond which TIME_WAITs need not be told apart: a connection that is forgotten has no evidence of more. At
+/// least the longest default of any stack, or what the user states.
+#[must_use]
+pub fn horizon_ns(settings: &Settings) -> i64 {
+    let stated = settings.time_wait.iter().map(|rule| rule.high_ns).max().unwrap_or(0);
+    settings.idle_expiry_ns.max(LONGEST_DEFAULT_NS).max(stated).min(LONGEST_NS)
+}
 
 impl Key for Address {
     fn fixed_hash(self) -> u64 {
@@ -38,7 +47,7 @@ pub struct HostLedger {
 
 impl HostLedger {
     /// One side of a finished connection that ended at `last_ns`.
-    pub fn add(&mut self, role: Role, side: &Side, last_ns: i64) {
+    pub fn add(&mut self, role: Role, side: &Side, last_ns: i64, horizon_ns: i64) {
         match role {
             Role::Client => self.as_client += 1,
             Role::Server => self.as_server += 1,
@@ -47,7 +56,7 @@ impl HostLedger {
             self.stacks.add(side.stack);
         }
         if let Some(facts) = &side.time_wait {
-            self.time_wait.get_or_insert_default().add(facts, last_ns);
+            self.time_wait.get_or_insert_default().add(facts, last_ns, horizon_ns);
         }
     }
 
@@ -64,7 +73,9 @@ impl HostLedger {
         let stack = if address.is_some() { self.stack() } else { Stack::Unknown };
         match (rule_for(settings, address), &self.time_wait) {
             (Some(rule), _) => Length::of_rule(rule, stack),
-            (None, Some(waits)) if address.is_some() => waits.evidence.length(stack),
+            (None, Some(waits)) if address.is_some() => {
+                waits.timers.map_or_else(|| waits.evidence.length(stack), |timers| timers.length(stack))
+            }
             (None, _) => Length::of_stack(stack),
         }
     }
@@ -107,9 +118,12 @@ struct TimeWaits {
     /// All others.
     cases: BTreeMap<Case, u64>,
     latest_ms: i64,
+    /// Beyond this age no TIME_WAIT is told from any other; see [`horizon_ns`].
+    horizon_ns: i64,
     prune_at: usize,
     exact: Histogram,
     evidence: Evidence,
+    timers: Option<Timers>,
     timeline: Timeline,
 }
 
@@ -122,16 +136,19 @@ impl Default for TimeWaits {
             long_silent: 0,
             cases: BTreeMap::new(),
             latest_ms: i64::MIN,
+            horizon_ns: LONGEST_NS,
             prune_at: SILENT_CASES,
             exact: Histogram::default(),
             evidence: Evidence::default(),
+            timers: None,
             timeline: Timeline::new(OCCUPANCY_BUCKETS),
         }
     }
 }
 
 impl TimeWaits {
-    fn add(&mut self, facts: &TimeWaitFacts, last_ns: i64) {
+    fn add(&mut self, facts: &TimeWaitFacts, last_ns: i64, horizon_ns: i64) {
+        self.horizon_ns = horizon_ns;
         self.entered += 1;
         self.restarts += u64::from(facts.restarts);
         self.latest_ms = self.latest_ms.max(last_ns.div_euclid(MS));
@@ -141,6 +158,7 @@ impl TimeWaits {
             self.exact.add(mark.ts_ns.saturating_sub(facts.start.ts_ns));
         }
         self.evidence.add(facts);
+        self.timers = Timers::of(facts).into_iter().chain(self.timers).reduce(Timers::and);
         self.timeline.enter(facts.start.ts_ns);
         self.timeline.leave_time_wait(facts);
     }
@@ -157,7 +175,7 @@ impl TimeWaits {
         if self.silent.at_most() + self.cases.len() < self.prune_at {
             return;
         }
-        let long_ago_ms = self.latest_ms.saturating_sub(LONGEST_NS / MS);
+        let long_ago_ms = self.latest_ms.saturating_sub(self.horizon_ns / MS);
         self.long_silent += self.silent.drop_before(long_ago_ms);
         for (case, n) in std::mem::take(&mut self.cases) {
             let kept = match case {
@@ -175,6 +193,7 @@ impl TimeWaits {
         self.entered += other.entered;
         self.restarts += other.restarts;
         self.latest_ms = self.latest_ms.max(other.latest_ms);
+        self.horizon_ns = self.horizon_ns.max(other.horizon_ns);
         self.silent.merge(&other.silent);
         self.long_silent += other.long_silent;
         for (&case, n) in &other.cases {
@@ -183,6 +202,7 @@ impl TimeWaits {
         self.prune();
         self.exact.merge(&other.exact);
         self.evidence.merge(&other.evidence);
+        self.timers = self.timers.into_iter().chain(other.timers).reduce(Timers::and);
         self.timeline.merge(&other.timeline);
     }
 

@@ -29,11 +29,12 @@ pub fn sample(record: &ConnectionRecord) -> Option<i64> {
     record.idle_before_close_ns.filter(|&ns| idle && ns >= SHORTEST_NS)
 }
 
-/// Whether the server said close on the last response, after persistent ones, and then closed.
+/// Whether the server said close on the last response, after persistent ones. Who then sends the first FIN is chance: a
+/// client that was told may well be the faster (RFC 9112 §9.6).
 #[must_use]
 pub fn ends_with_close(record: &ConnectionRecord) -> bool {
     let http = &record.http;
-    record.active_closer == ActiveCloser::Server
+    matches!(record.active_closer, ActiveCloser::Server | ActiveCloser::Client | ActiveCloser::Both)
         && http.response_persistent == Some(false)
         && http.request_persistent == Some(true)
         && http.announced_server
@@ -49,8 +50,8 @@ fn spread(at_ns: i64) -> i64 {
 #[derive(Clone, Debug)]
 pub struct Idle {
     samples: SparseBuckets,
-    /// Connections that ended with `close` on the Nth response, by N.
-    ended_at: BTreeMap<u32, u64>,
+    /// Connections that ended with `close` on the Nth response, by N: all, and those that the server closed.
+    ended_at: BTreeMap<u32, (u64, u64)>,
     /// Most responses on any connection.
     most_responses: u32,
 }
@@ -69,7 +70,8 @@ impl Idle {
         }
         self.most_responses = self.most_responses.max(record.http.responses);
         if ends_with_close(record) {
-            *self.ended_at.entry(record.http.responses.min(MOST_COUNTS)).or_default() += 1;
+            let slot = self.ended_at.entry(record.http.responses.min(MOST_COUNTS)).or_default();
+            *slot = (slot.0 + 1, slot.1 + u64::from(record.active_closer == ActiveCloser::Server));
         }
     }
 
@@ -77,8 +79,9 @@ impl Idle {
     pub fn merge(&mut self, other: &Self) {
         self.samples.merge(&other.samples);
         self.most_responses = self.most_responses.max(other.most_responses);
-        for (&n, count) in &other.ended_at {
-            *self.ended_at.entry(n).or_default() += count;
+        for (&n, &(all, by_server)) in &other.ended_at {
+            let slot = self.ended_at.entry(n).or_default();
+            *slot = (slot.0 + all, slot.1 + by_server);
         }
     }
 
@@ -114,9 +117,12 @@ impl Idle {
     /// N, if two or more connections ended with `close` on the Nth response and none had more.
     #[must_use]
     pub fn max_requests(&self) -> Option<MaxRequests> {
-        let (&requests, &connections) = self.ended_at.last_key_value()?;
-        (connections >= 2 && requests > 1 && requests == self.most_responses)
-            .then_some(MaxRequests { requests, connections })
+        let (&requests, &(connections, closed_by_server)) = self.ended_at.last_key_value()?;
+        (connections >= 2 && requests > 1 && requests == self.most_responses).then_some(MaxRequests {
+            requests,
+            connections,
+            closed_by_server,
+        })
     }
 }
 

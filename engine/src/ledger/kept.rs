@@ -56,6 +56,11 @@ impl<K: Key, V: Merge> Kept<K, V> {
         self.put(key, value);
     }
 
+    /// The entries, and the overflow, in any order.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.entries.values().chain(self.overflow.as_deref())
+    }
+
     fn put(&mut self, key: K, value: V) {
         if let Some(entry) = self.entries.get_mut(&key) {
             return entry.merge(value);

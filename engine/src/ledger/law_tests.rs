@@ -43,6 +43,7 @@ pub fn plain(ordinal: u64) -> ConnectionRecord {
         half_close_ns: None,
         idle_before_close_ns: None,
         reuse_of: None,
+        predecessor: None,
         syn_count: 1,
         race: None,
         http: HttpFacts::default(),
@@ -144,7 +145,7 @@ fn old_silent_cases_are_put_together_without_showing() {
     assert_eq!((basis["censored"], basis["model"]), (66, last + 1 - 66));
 }
 
-fn silent(ordinal: u64, ts_ns: i64) -> ConnectionRecord {
+pub fn silent(ordinal: u64, ts_ns: i64) -> ConnectionRecord {
     let start = Mark::new(ts_ns, 1, 0);
     let mut record = ConnectionRecord { first: start, last: start, ..plain(ordinal) };
     record.sides[0].time_wait = Some(TimeWaitFacts {
@@ -159,6 +160,7 @@ fn silent(ordinal: u64, ts_ns: i64) -> ConnectionRecord {
         ended: None,
         possibly_killed: None,
         same_host: None,
+        kernel_end_ns: None,
     });
     record
 }

@@ -29,7 +29,8 @@ crate::words! {
     /// Where a length comes from.
     LengthSource { /// The user stated it.
         Flag = "flag", /// The population of this capture's TIME_WAITs proves it.
-        Evidence = "evidence", /// The stack's default.
+        Evidence = "evidence", /// The host's kernel told its timers.
+        Kernel = "kernel", /// The stack's default.
         Default = "default" }
 }
 
@@ -84,14 +85,26 @@ impl Lengths {
 /// The user's rule for a host: the most specific prefix, the first of equals. `None` as host: only a rule for every host.
 #[must_use]
 pub fn rule_for(settings: &Settings, host: Option<Address>) -> Option<&TimeWaitRule> {
-    let specificity = |rule: &TimeWaitRule| rule.address.map_or(-1, |_| i32::from(rule.prefix));
-    let applies = |rule: &&TimeWaitRule| match (rule.address, host) {
-        (None, _) => true,
-        (Some(_), None) => false,
-        (Some(prefix), Some(host)) => in_prefix(host.ip(), prefix.to_canonical(), rule.prefix),
+    most_specific(&settings.time_wait, |rule| (rule.address, rule.prefix), host)
+}
+
+/// The rule for a host: of those whose prefix (address and bits) holds it the longest, the first of equals.
+pub fn most_specific<R>(
+    rules: &[R],
+    prefix_of: impl Fn(&R) -> (Option<std::net::IpAddr>, u8),
+    host: Option<Address>,
+) -> Option<&R> {
+    let specificity = |rule: &&R| match prefix_of(rule) {
+        (None, _) => -1,
+        (Some(_), bits) => i32::from(bits),
     };
-    let most = settings.time_wait.iter().filter(applies).map(specificity).max()?;
-    settings.time_wait.iter().filter(applies).find(|rule| specificity(rule) == most)
+    let applies = |rule: &&R| match (prefix_of(rule), host) {
+        ((None, _), _) => true,
+        ((Some(_), _), None) => false,
+        ((Some(prefix), bits), Some(host)) => in_prefix(host.ip(), prefix.to_canonical(), bits),
+    };
+    let most = rules.iter().filter(applies).map(|rule| specificity(&rule)).max()?;
+    rules.iter().filter(applies).find(|rule| specificity(rule) == most)
 }
 
 fn in_prefix(host: std::net::IpAddr, prefix: std::net::IpAddr, bits: u8) -> bool {
@@ -112,6 +125,8 @@ fn equal_above(difference: u128, width: u32, bits: u8) -> bool {
 pub enum Case {
     /// Ended exactly, by a reuse or a reset.
     Ended(TimeWaitEnd),
+    /// The kernel told when its timer runs out.
+    Kernel,
     /// A reset may have ended it and nothing was proven after.
     PossiblyKilled,
     /// Proven gone: the ages, ms.
@@ -143,6 +158,7 @@ impl Case {
         match (facts.ended, kill, facts.alive, facts.gone) {
             (Some((_, end)), ..) => Case::Ended(end),
             (None, Some(_), _, None) => Case::PossiblyKilled,
+            (None, None, _, None) if facts.kernel_end_ns.is_some() => Case::Kernel,
             (None, _, None, None) => Case::Silent(facts.possibly_restarted_ns.div_euclid(MS)),
             (None, _, Some(alive), None) => Case::Alive {
                 alive_ms: age_ms(alive.ts_ns, facts.possibly_restarted_ns),
@@ -169,6 +185,7 @@ impl Case {
         match self {
             Case::Ended(end) => (TimeWaitBasis::ObservedExact, end),
             Case::PossiblyKilled => (TimeWaitBasis::PossiblyKilled, unknown),
+            Case::Kernel => (TimeWaitBasis::Kernel, unknown),
             Case::Silent(restarted_ms) if censored(restarted_ms) => (TimeWaitBasis::Censored, unknown),
             // Silence proves no end: that its timer ran out is the model's word, so the cause stays unknown.
             Case::Silent(_) => (TimeWaitBasis::Model, unknown),
@@ -211,8 +228,12 @@ pub struct Estimate {
 pub fn estimate(facts: &TimeWaitFacts, length: &Length, capture_end_ns: i64) -> Estimate {
     let (basis, end) = Case::of(facts).judge(length, capture_end_ns);
     let age = |at_ns: i64| at_ns.saturating_sub(facts.start.ts_ns);
-    let model_low_ns = age(facts.restarted_ns).saturating_add(length.low_ns);
-    let model_high_ns = age(facts.possibly_restarted_ns).saturating_add(length.high_ns);
+    let told = facts.kernel_end_ns.filter(|_| basis == TimeWaitBasis::Kernel).map(age);
+    let model_low_ns = told.unwrap_or_else(|| age(facts.restarted_ns).saturating_add(length.low_ns));
+    let model_high_ns = match told {
+        Some(ends) => ends.saturating_add(super::kernel::TIMER_SLACK_NS),
+        None => age(facts.possibly_restarted_ns).saturating_add(length.high_ns),
+    };
     let exact = facts.ended.map(|(mark, _)| age(mark.ts_ns));
     let lower_ns = exact.or(facts.alive.map(|mark| age(mark.ts_ns)));
     let upper_ns = exact.or(facts.gone.map(|mark| age(mark.ts_ns)));

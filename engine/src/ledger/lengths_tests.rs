@@ -22,6 +22,7 @@ fn facts() -> TimeWaitFacts {
         ended: None,
         possibly_killed: None,
         same_host: None,
+        kernel_end_ns: None,
     }
 }
 

@@ -16,6 +16,7 @@ pub mod hosts;
 pub mod idle;
 pub mod instants;
 pub mod kept;
+pub mod kernel;
 mod lengths;
 pub mod pairs;
 pub mod persistence;
@@ -29,10 +30,11 @@ pub mod turnbull;
 
 pub use lengths::{Estimate, Length, LengthSource, Lengths, estimate};
 pub use states::StateSpans;
+pub use totals::holder as time_wait_holder;
 
 use crate::record::{Address, ConnectionRecord, Role};
-use crate::settings::Settings;
-use hosts::HostLedger;
+use crate::settings::{PortRule, Settings};
+use hosts::{HostLedger, horizon_ns};
 use kept::Kept;
 use pairs::{PairKey, PairLedger};
 use std::collections::HashMap;
@@ -45,6 +47,8 @@ pub struct Ledger {
     totals: TotalsLedger,
     pairs: Kept<PairKey, PairLedger>,
     hosts: Kept<Address, HostLedger>,
+    horizon_ns: i64,
+    port_ranges: Vec<PortRule>,
 }
 
 /// What a ledger tells at the end.
@@ -63,17 +67,26 @@ impl Ledger {
             totals: TotalsLedger::default(),
             pairs: Kept::new(settings.max_pairs),
             hosts: Kept::new(settings.max_pairs),
+            horizon_ns: horizon_ns(settings),
+            port_ranges: settings.port_ranges.clone(),
         }
     }
 
     /// One more connection.
     pub fn connection(&mut self, record: &ConnectionRecord) {
         self.totals.add(record);
-        self.pairs.with(PairKey::of(record), PairLedger::default, |pair| pair.add(record));
+        let horizon_ns = self.horizon_ns;
+        let new_pair = || PairLedger::within(ports::stated_range(&self.port_ranges, record.client.0));
+        self.pairs.with(PairKey::of(record), new_pair, |pair| pair.add(record));
         for (role, (address, _)) in [(Role::Client, record.client), (Role::Server, record.server)] {
             let side = &record.sides[role as usize];
-            self.hosts.with(address, HostLedger::default, |host| host.add(role, side, record.last.ts_ns));
+            self.hosts.with(address, HostLedger::default, |host| host.add(role, side, record.last.ts_ns, horizon_ns));
         }
+    }
+
+    /// The ordinals of all that are kept as examples.
+    pub fn exemplars(&self) -> impl Iterator<Item = u64> + '_ {
+        self.pairs.values().flat_map(PairLedger::exemplars)
     }
 
     /// Both together.

@@ -10,7 +10,7 @@ use super::summary::PairFacts;
 use super::tally::Tally;
 use super::totals::{holder, protocol};
 use crate::record::{
-    ActiveCloser, Address, Close, ConnectionRecord, Protocol, ResetBy, ResetEffect, ResetKind, RoleBasis,
+    ActiveCloser, Address, Close, ConnectionRecord, Holder, Protocol, ResetBy, ResetEffect, ResetKind, RoleBasis,
 };
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ pub struct PairLedger {
     connections: u64,
     close: Tally<Close>,
     closer: Tally<ActiveCloser>,
-    holder: Tally<ActiveCloser>,
+    holder: Tally<Holder>,
     resets: BTreeMap<(ResetBy, ResetKind), u64>,
     role_basis: Tally<RoleBasis>,
     protocol: Tally<Protocol>,
@@ -60,10 +60,21 @@ pub struct PairLedger {
 }
 
 impl PairLedger {
+    /// Of a client whose port range is stated, or not.
+    #[must_use]
+    pub fn within(range: Option<(u16, u16)>) -> Self {
+        PairLedger { ports: Ports::within(range), ..PairLedger::default() }
+    }
+
     /// How many there are.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.connections
+    }
+
+    /// The ordinals of its examples.
+    pub fn exemplars(&self) -> impl Iterator<Item = u64> + '_ {
+        self.exemplars.ordinals()
     }
 
     /// One more connection.

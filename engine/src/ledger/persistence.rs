@@ -2,8 +2,8 @@
 
 use super::histogram::Histogram;
 use super::idle::Idle;
-use super::summary::{ClosedAfter, MessageCount, PairHttp};
-use crate::record::{ActiveCloser, Announced, ConnectionOption, ConnectionRecord, Quality, Race, Role};
+use super::summary::{ClosedAfter, Ending, MessageCount, PairHttp};
+use crate::record::{ActiveCloser, Announced, ConnectionOption, ConnectionRecord, Lasting, Quality, Race, Role};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ const TIMEOUTS: usize = 16;
 const OPTIONS: usize = ConnectionOption::ALL.len();
 const CLOSERS: usize = ActiveCloser::ALL.len();
 const ANNOUNCED: usize = Announced::ALL.len();
+const LASTINGS: usize = Lasting::ALL.len();
 
 /// Who announced close.
 #[must_use]
@@ -31,6 +32,16 @@ pub fn announced(record: &ConnectionRecord) -> Announced {
 #[must_use]
 pub fn is_single_request_client_close(record: &ConnectionRecord) -> bool {
     record.http.requests == 1 && record.http.reusable == Some(true) && record.active_closer == ActiveCloser::Client
+}
+
+/// What the last message of a side said of the connection's future.
+const fn lasting(persistent: Option<bool>, option: Option<ConnectionOption>) -> Lasting {
+    match (persistent, option) {
+        (None, _) => Lasting::Unseen,
+        (Some(true), _) => Lasting::Persists,
+        (Some(false), Some(ConnectionOption::Close)) => Lasting::Close,
+        (Some(false), _) => Lasting::Http10,
+    }
 }
 
 /// Whether bytes of the connection are not in the capture.
@@ -50,6 +61,8 @@ pub struct Persistence {
     messages: [[[(u64, u64); OPTIONS]; 2]; 2],
     /// By who announced close and who closed.
     closed_after: [[u64; CLOSERS]; ANNOUNCED],
+    /// By the last request, the last response and who closed: connections, and their requests.
+    endings: [[[(u64, u64); CLOSERS]; LASTINGS]; LASTINGS],
     single_request_client_close: u64,
     reusable_closed_by_client: u64,
     reusable_closed_by_server: u64,
@@ -62,6 +75,7 @@ pub struct Persistence {
     stale_reuses: u64,
     unprocessed: u64,
     smuggling: u64,
+    forwarded: u64,
     server_software: BTreeSet<Box<str>>,
     user_agents: BTreeSet<Box<str>>,
     /// The last server software and user agent: what was just kept need not be looked for.
@@ -91,6 +105,10 @@ impl Persistence {
         // A side whose heads were cut or not captured may have announced what it liked.
         if !is_partly_unseen(record) || (http.requests > 0 && http.responses > 0) {
             self.closed_after[announced(record) as usize][record.active_closer as usize] += 1;
+            let request = lasting(http.request_persistent, http.request_connection);
+            let response = lasting(http.response_persistent, http.response_connection);
+            let slot = &mut self.endings[request as usize][response as usize][record.active_closer as usize];
+            *slot = (slot.0 + 1, slot.1 + u64::from(http.requests));
         }
         self.add_close(record);
         self.add_waits(record);
@@ -112,6 +130,7 @@ impl Persistence {
             self.unprocessed += u64::from(http.unprocessed);
         }
         self.smuggling += u64::from(http.smuggling);
+        self.forwarded += u64::from(http.forwarded);
         self.idle.add(record);
     }
 
@@ -120,9 +139,10 @@ impl Persistence {
             self.announced_timeout_s.insert(timeout_s);
             trim(&mut self.announced_timeout_s, TIMEOUTS);
         }
-        if let Some(gap_ns) = record.http.longest_reuse_gap_ns {
-            self.longest_reuse_gap_ns = self.longest_reuse_gap_ns.max(Some(gap_ns));
-            self.reuse_wait.add(gap_ns);
+        let answered = record.http.longest_reuse_gap_ns;
+        self.longest_reuse_gap_ns = self.longest_reuse_gap_ns.max(answered);
+        if let Some(wait_ns) = answered.max(record.http.unanswered_wait_ns) {
+            self.reuse_wait.add(wait_ns);
         }
     }
 
@@ -139,6 +159,10 @@ impl Persistence {
         for (slot, count) in self.closed_after.as_flattened_mut().iter_mut().zip(other.closed_after.as_flattened()) {
             *slot += count;
         }
+        let mine = self.endings.as_flattened_mut().as_flattened_mut();
+        for (slot, (all, requests)) in mine.iter_mut().zip(other.endings.as_flattened().as_flattened()) {
+            *slot = (slot.0 + all, slot.1 + requests);
+        }
         self.single_request_client_close += other.single_request_client_close;
         self.reusable_closed_by_client += other.reusable_closed_by_client;
         self.reusable_closed_by_server += other.reusable_closed_by_server;
@@ -152,6 +176,7 @@ impl Persistence {
         self.stale_reuses += other.stale_reuses;
         self.unprocessed += other.unprocessed;
         self.smuggling += other.smuggling;
+        self.forwarded += other.forwarded;
         self.server_software.extend(other.server_software);
         trim(&mut self.server_software, TEXTS);
         self.user_agents.extend(other.user_agents);
@@ -184,6 +209,19 @@ impl Persistence {
         all.filter(|closed| closed.count > 0).collect()
     }
 
+    fn endings(&self) -> Vec<Ending> {
+        let pairs =
+            || Lasting::ALL.iter().flat_map(|&request| Lasting::ALL.iter().map(move |&response| (request, response)));
+        let all = pairs().flat_map(|(request, response)| {
+            ActiveCloser::ALL.iter().map(move |&closer| {
+                let (count, requests) = self.endings[request as usize][response as usize][closer as usize];
+                let active_closer = closer.as_str();
+                Ending { request: request.as_str(), response: response.as_str(), active_closer, count, requests }
+            })
+        });
+        all.filter(|ending| ending.count > 0).collect()
+    }
+
     /// For the Summary. A server's settings are inferred only where all connections are `one_server`'s.
     #[must_use]
     pub fn finish(self, one_server: bool) -> PairHttp {
@@ -195,6 +233,7 @@ impl Persistence {
             requests_per_connection: self.per_connection.iter().map(|(n, count)| (class_name(n), count)).collect(),
             messages: self.message_counts(),
             closed_after: self.closes(),
+            endings: self.endings(),
             single_request_client_close: self.single_request_client_close,
             reusable_closed_by_client: self.reusable_closed_by_client,
             reusable_closed_by_server: self.reusable_closed_by_server,
@@ -208,6 +247,7 @@ impl Persistence {
             stale_reuses: self.stale_reuses,
             unprocessed: self.unprocessed,
             smuggling: self.smuggling,
+            forwarded: self.forwarded,
             server_software: texts(self.server_software),
             user_agents: texts(self.user_agents),
         }

@@ -130,7 +130,7 @@ impl StateSpans {
 }
 
 /// When a TIME_WAIT ends, least and most, ns since 1970.
-fn wait_end(facts: &TimeWaitFacts, lengths: &Lengths, host: Address, capture_end_ns: i64) -> (i64, i64) {
+pub(super) fn wait_end(facts: &TimeWaitFacts, lengths: &Lengths, host: Address, capture_end_ns: i64) -> (i64, i64) {
     if let Some((mark, _)) = facts.ended {
         return (mark.ts_ns, mark.ts_ns);
     }
@@ -228,6 +228,7 @@ mod tests {
             ended: None,
             possibly_killed: None,
             same_host: None,
+            kernel_end_ns: None,
         };
         let asked = settings(None, Some(31 * second));
         let (mut left, mut right) = (StateSpans::new(&asked), StateSpans::new(&asked));

@@ -24,6 +24,8 @@ pub struct Summary {
     pub hosts: Vec<HostFacts>,
     /// Socket states at the instants asked for.
     pub states: Vec<StateCount>,
+    /// The tables of the hosts' kernels that the settings held, in their order, beside the wire.
+    pub kernel: Vec<KernelFacts>,
 }
 
 /// Files, span, quality.
@@ -161,12 +163,17 @@ pub struct PairFacts {
 pub struct PortFacts {
     /// Distinct source ports.
     pub distinct: u32,
-    /// Of those, even.
+    /// Of those, even (inside a stated range).
     pub even: u32,
     /// Lowest.
     pub low: u16,
     /// Highest.
     pub high: u16,
+    /// Distinct ports outside the range stated for the client; they count neither as even nor as held. 0 where none is
+    /// stated.
+    pub outside: u32,
+    /// The largest run of ports used almost without gaps: perhaps the client's whole range.
+    pub block: Option<PortBlock>,
     /// Most ports held at once by the client (open or in a TIME_WAIT of its own), proven part.
     pub held_peak_min: u64,
     /// The same with modelled TIME_WAITs counted as still held.
@@ -189,6 +196,17 @@ pub struct PortFacts {
     pub client_recycled: u64,
 }
 
+/// A run of ports of which almost every one was used.
+#[derive(Clone, Debug, Serialize)]
+pub struct PortBlock {
+    /// Lowest used.
+    pub low: u16,
+    /// Highest used.
+    pub high: u16,
+    /// Used, of `high - low + 1`.
+    pub used: u32,
+}
+
 /// HTTP persistence of a pair.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct PairHttp {
@@ -204,6 +222,8 @@ pub struct PairHttp {
     pub messages: Vec<MessageCount>,
     /// Connections by who announced close and who then closed actively.
     pub closed_after: Vec<ClosedAfter>,
+    /// Connections by what the last message of each side said and who then closed actively.
+    pub endings: Vec<Ending>,
     /// Connections with exactly one request that both sides allowed to persist, closed actively by the client.
     pub single_request_client_close: u64,
     /// Connections still reusable when the client closed.
@@ -218,9 +238,9 @@ pub struct PairHttp {
     pub announced_timeout_s: Vec<u32>,
     /// The server's maximum requests per connection, if connections end there (semantics D4).
     pub max_requests: Option<MaxRequests>,
-    /// Longest wait after which a connection was used again, ns.
+    /// Longest wait after which a request on a connection was still answered, ns.
     pub longest_reuse_gap_ns: Option<i64>,
-    /// Waits after which connections were used again.
+    /// The longest wait of each connection after which it was used again, answered or not.
     pub reuse_wait: Option<Distribution>,
     /// Connections lost to a keep-alive race.
     pub keepalive_races: u64,
@@ -230,6 +250,8 @@ pub struct PairHttp {
     pub unprocessed: u64,
     /// Connections with ambiguous framing.
     pub smuggling: u64,
+    /// Connections with a request that carries what proxies add (Via, Forwarded, X-Forwarded-…, X-Real-IP).
+    pub forwarded: u64,
     /// Distinct `Server` values, first eight in byte order.
     pub server_software: Vec<String>,
     /// Distinct `User-Agent` values, first eight in byte order.
@@ -262,6 +284,21 @@ pub struct ClosedAfter {
     pub count: u64,
 }
 
+/// Connections by what their last messages said of persistence, and deed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ending {
+    /// The last request: `persists`, `close`, `http/1.0` (without keep-alive), `unseen`.
+    pub request: &'static str,
+    /// The last response, in the same words.
+    pub response: &'static str,
+    /// Who closed: the contract's `active_closer`.
+    pub active_closer: &'static str,
+    /// How many.
+    pub count: u64,
+    /// Requests on them.
+    pub requests: u64,
+}
+
 /// An idle timeout read from a cluster of closes.
 #[derive(Clone, Debug, Serialize)]
 pub struct IdleTimeout {
@@ -282,6 +319,8 @@ pub struct MaxRequests {
     pub requests: u32,
     /// Connections that ended there with `close` on the last response.
     pub connections: u64,
+    /// Of those, how many the server closed first.
+    pub closed_by_server: u64,
 }
 
 /// A connection worth showing.
@@ -410,4 +449,36 @@ pub struct StateCount {
     pub min: u64,
     /// Modelled most.
     pub max: u64,
+}
+
+/// One host's TIME_WAITs at one moment, as its kernel listed them and as the wire shows them.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct KernelFacts {
+    /// When the table was read, ns since 1970 UTC.
+    pub at_ns: i64,
+    /// Sockets in TIME_WAIT by the kernel.
+    pub kernel: u64,
+    /// By the wire: certainly, and possibly.
+    pub wire: (u64, u64),
+    /// Sockets that both show.
+    pub both: u64,
+    /// Sockets that only the kernel shows: `before_capture`, `after_capture`, `unproven`, `not_captured`.
+    pub only_kernel: Counts,
+    /// Sockets that only the wire shows: `certain`, or `possible` where the model's end may have passed.
+    pub only_wire: Counts,
+    /// TIME_WAITs of the wire that were too many to be looked at.
+    pub left_out: u64,
+    /// A few of each kind.
+    pub examples: Vec<KernelExample>,
+}
+
+/// A socket that only one of both shows.
+#[derive(Clone, Debug, Serialize)]
+pub struct KernelExample {
+    /// The word of `only_kernel`, or `only_wire`.
+    pub kind: &'static str,
+    /// The host's end.
+    pub own: String,
+    /// The peer's.
+    pub peer: String,
 }

@@ -2,8 +2,8 @@
 
 use super::summary::Counts;
 use crate::record::{
-    ActiveCloser, Announced, Close, CloserBasis, ConnectionOption, Protocol, Race, ResetBy, ResetKind, RoleBasis,
-    Stack, TimeWaitBasis, TimeWaitEnd,
+    ActiveCloser, Announced, Close, CloserBasis, ConnectionOption, Holder, Protocol, Race, ResetBy, ResetKind,
+    RoleBasis, Stack, TimeWaitBasis, TimeWaitEnd,
 };
 use std::marker::PhantomData;
 
@@ -33,6 +33,7 @@ word!(
     Close,
     CloserBasis,
     ConnectionOption,
+    Holder,
     Protocol,
     Race,
     ResetBy,

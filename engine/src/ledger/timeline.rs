@@ -6,6 +6,7 @@
 
 use super::buckets::SparseBuckets;
 use super::histogram::{bucket_high, bucket_low, bucket_of};
+use super::kernel::TIMER_SLACK_NS;
 use super::lengths::{LONGEST_NS, Length, MS};
 use crate::record::TimeWaitFacts;
 use crate::settings::SECOND;
@@ -24,6 +25,7 @@ pub struct Timeline {
     enter: SparseBuckets,
     leave: SparseBuckets,
     leave_min: SparseBuckets,
+    leave_max: SparseBuckets,
     modelled_min: BTreeMap<Between, SparseBuckets>,
     modelled_max: BTreeMap<Between, SparseBuckets>,
 }
@@ -48,7 +50,8 @@ impl Timeline {
             limit,
             enter: buckets.clone(),
             leave: buckets.clone(),
-            leave_min: buckets,
+            leave_min: buckets.clone(),
+            leave_max: buckets,
             modelled_min: BTreeMap::new(),
             modelled_max: BTreeMap::new(),
         }
@@ -75,6 +78,10 @@ impl Timeline {
             return self.leave(mark.ts_ns);
         }
         let killed = facts.possibly_killed.filter(|kill| facts.alive.is_none_or(|alive| alive.ts_ns <= kill.ts_ns));
+        if let (Some(ends_ns), None, None) = (facts.kernel_end_ns, killed, facts.gone) {
+            self.leave_min(ends_ns);
+            return self.leave_max.add(ends_ns.saturating_add(TIMER_SLACK_NS));
+        }
         match killed {
             Some(kill) => self.leave_min(kill.ts_ns),
             None => self.modelled(true, facts),
@@ -95,6 +102,7 @@ impl Timeline {
         self.enter.merge(&other.enter);
         self.leave.merge(&other.leave);
         self.leave_min.merge(&other.leave_min);
+        self.leave_max.merge(&other.leave_max);
         merge_classes(&mut self.modelled_min, &other.modelled_min);
         merge_classes(&mut self.modelled_max, &other.modelled_max);
     }
@@ -110,6 +118,7 @@ impl Timeline {
         by_the_end(&self.enter, 0, end_ns, |at, n| change(at, n, n));
         by_the_end(&self.leave, 0, end_ns, |at, n| change(at, -n, -n));
         by_the_end(&self.leave_min, 0, end_ns, |at, n| change(at, -n, 0));
+        by_the_end(&self.leave_max, self.leave_max.width_ns() - 1, end_ns, |at, n| change(at, 0, -n));
         for (&(alive, gone), buckets) in &self.modelled_min {
             let age = clipped(length.low_ns, alive.map(bucket_low), gone.map(bucket_low));
             by_the_end(buckets, age, end_ns, |at, n| change(at, -n, 0));

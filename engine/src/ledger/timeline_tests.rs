@@ -19,6 +19,7 @@ fn facts(start_s: i64) -> TimeWaitFacts {
         ended: None,
         possibly_killed: None,
         same_host: None,
+        kernel_end_ns: None,
     }
 }
 

@@ -2,18 +2,26 @@
 
 use super::summary::{Summary, Totals};
 use super::tally::Tally;
-use crate::record::{ActiveCloser, Close, CloserBasis, ConnectionRecord, Protocol, Quality, Race};
+use crate::record::{ActiveCloser, Close, CloserBasis, ConnectionRecord, Holder, Protocol, Quality, Race};
 use std::collections::BTreeMap;
 
-/// `time_wait_holder` of a record.
+/// `time_wait_holder` of a record. Nobody waits where no FIN was sent. Where the one FIN captured may have been the first
+/// or the second (one direction only, a start between the two), it may be either side; where the other FIN may be among
+/// bytes that are missing, it may have begun.
 #[must_use]
-pub fn holder(record: &ConnectionRecord) -> ActiveCloser {
+pub fn holder(record: &ConnectionRecord) -> Holder {
     match record.sides.each_ref().map(|side| side.time_wait.is_some()) {
-        [true, true] => ActiveCloser::Both,
-        [true, false] => ActiveCloser::Client,
-        [false, true] => ActiveCloser::Server,
-        [false, false] => ActiveCloser::None,
+        [true, true] => Holder::Both,
+        [true, false] => Holder::Client,
+        [false, true] => Holder::Server,
+        [false, false] if record.reset.is_none() && is_fin_missing(record) => Holder::Unknown,
+        [false, false] => Holder::None,
     }
+}
+
+fn is_fin_missing(record: &ConnectionRecord) -> bool {
+    let gap = record.quality.0 & Quality::GAP != 0;
+    record.active_closer == ActiveCloser::Ambiguous || (record.closer_basis == CloserBasis::SingleFin && gap)
 }
 
 /// What the payload was; a connection without any is `empty`.
@@ -29,7 +37,7 @@ pub struct TotalsLedger {
     close: Tally<Close>,
     closer: Tally<ActiveCloser>,
     basis: Tally<CloserBasis>,
-    holder: Tally<ActiveCloser>,
+    holder: Tally<Holder>,
     protocol: Tally<Protocol>,
     race: Tally<Race>,
     quality: BTreeMap<&'static str, u64>,

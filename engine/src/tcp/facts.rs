@@ -167,6 +167,7 @@ impl<P: Payload> Connection<P> {
             half_close_ns,
             idle_before_close_ns: self.idle_before_close_ns,
             reuse_of: self.reuse_of,
+            predecessor: self.follows.take(),
             syn_count: self.ends[0].syn_count,
             race,
             http,
@@ -212,12 +213,23 @@ impl<P: Payload> Connection<P> {
             Some(reset) if by_fin.0 == ActiveCloser::None && reset.kind == ResetKind::Abort => {
                 (close::active(reset.role), CloserBasis::Abort, Some(reset.mark))
             }
-            // One direction only: the other side may have closed long before.
-            _ if by_fin.1 == CloserBasis::SingleFin && self.quality.0 & Quality::ONE_SIDED != 0 => {
+            _ if by_fin.1 == CloserBasis::SingleFin && !self.is_first_fin_captured() => {
                 (ActiveCloser::Ambiguous, CloserBasis::SingleFin, None)
             }
             _ => by_fin,
         }
+    }
+
+    /// Whether the only FIN captured is the first of the two: not where the other side may have closed before, in the
+    /// direction that was not captured, before the capture began, or in a packet that this FIN acknowledges.
+    fn is_first_fin_captured(&self) -> bool {
+        let is_open = |end: &Endpoint, peer: &Endpoint| {
+            let reached = end.stream.next_seq().or(end.next);
+            let is_lost = reached.is_some_and(|reached| peer.fin.is_some_and(|fin| seq::lt(reached, fin.ack)));
+            end.fin.is_none() && !is_lost && (end.bytes > 0 || self.quality.0 & Quality::MIDSTREAM == 0)
+        };
+        let [client, server] = &self.ends;
+        self.quality.0 & Quality::ONE_SIDED == 0 && (is_open(client, server) || is_open(server, client))
     }
 
     /// A request that the server's close overtook, or that ignored it (semantics D4).

@@ -22,6 +22,19 @@ struct Slot<P> {
     connection: Option<Box<Connection<P>>>,
     newer: u32,
     older: u32,
+    /// In the chain of those that are open and idle for long, see [`FlowTable::expire`].
+    is_parked: bool,
+}
+
+/// The two ends of a chain of slots.
+#[derive(Clone, Copy)]
+struct Chain {
+    newest: u32,
+    oldest: u32,
+}
+
+impl Chain {
+    const EMPTY: Chain = Chain { newest: NONE, oldest: NONE };
 }
 
 /// A new connection, in the room of an ended one if there is any.
@@ -45,8 +58,10 @@ pub struct FlowTable<P> {
     hasher: RandomState,
     slots: Vec<Slot<P>>,
     free: Vec<u32>,
-    newest: u32,
-    oldest: u32,
+    /// By last packet.
+    awake: Chain,
+    /// Open connections that were idle for long when they were the oldest of the others: all of them are older.
+    parked: Chain,
     /// Ended connections whose room the next ones take.
     spare: Vec<Box<Connection<P>>>,
     limit: usize,
@@ -63,8 +78,8 @@ impl<P: Payload> FlowTable<P> {
             hasher: RandomState::default(),
             slots: Vec::new(),
             free: Vec::new(),
-            newest: NONE,
-            oldest: NONE,
+            awake: Chain::EMPTY,
+            parked: Chain::EMPTY,
             spare: Vec::new(),
             limit: settings.max_connections.div_ceil(PARTITIONS).max(1),
             evicted: 0,
@@ -152,7 +167,7 @@ impl<P: Payload> FlowTable<P> {
             self.evict(sink);
         }
         let connection = opened(&mut self.spare, segment, settings);
-        let slot = Slot { key, connection: Some(connection), newer: NONE, older: NONE };
+        let slot = Slot { key, connection: Some(connection), newer: NONE, older: NONE, is_parked: false };
         let at = if let Some(at) = self.free.pop() {
             self.slots[at as usize] = slot;
             at
@@ -168,7 +183,7 @@ impl<P: Payload> FlowTable<P> {
 
     /// Ends the longest idle connection.
     fn evict(&mut self, sink: &mut P::Sink) {
-        let at = self.oldest;
+        let at = if self.parked.oldest == NONE { self.awake.oldest } else { self.parked.oldest };
         if at == NONE {
             return;
         }
@@ -192,17 +207,23 @@ impl<P: Payload> FlowTable<P> {
         connection
     }
 
-    /// Finishes closed connections without a packet since `before_ns`, as far as no open one is idle for longer.
+    /// Finishes closed connections without a packet since `before_ns`. Open ones are set aside, so that those that are
+    /// idle for long (keep-alive, ssh) do not keep all others.
     pub fn expire(&mut self, before_ns: i64, sink: &mut P::Sink) {
-        while self.oldest != NONE {
-            let at = self.oldest;
-            let done = |c: &Connection<P>| c.last.ts_ns < before_ns && (c.is_over() || before_ns == i64::MAX);
-            let idle = self.slots[at as usize].connection.as_deref().is_none_or(done);
-            if !idle {
+        while let Some(slot) = self.slots.get_mut(self.awake.oldest as usize) {
+            let at = self.awake.oldest;
+            let is_idle = |c: &Connection<P>| c.last.ts_ns < before_ns;
+            if !slot.connection.as_deref().is_none_or(is_idle) {
                 return;
             }
-            if let Some(mut connection) = self.remove(at) {
-                connection.finish(sink);
+            if slot.connection.as_deref().is_none_or(Connection::is_over) {
+                if let Some(mut connection) = self.remove(at) {
+                    connection.finish(sink);
+                }
+            } else {
+                self.unlink(at);
+                self.slots[at as usize].is_parked = true;
+                self.link(at);
             }
         }
     }
@@ -219,6 +240,14 @@ impl<P: Payload> FlowTable<P> {
         self.index.is_empty()
     }
 
+    /// The ordinals of its connections and of those that they follow.
+    pub fn ordinals(&self, take: &mut impl FnMut(u64)) {
+        for connection in self.slots.iter().filter_map(|slot| slot.connection.as_deref()) {
+            take(connection.ordinal);
+            connection.predecessor.iter().for_each(|old| take(old.ordinal));
+        }
+    }
+
     /// What [`FlowTable::finish`] would say now, without ending anything.
     pub fn provisional(&self, sink: &mut P::Sink)
     where
@@ -233,22 +262,36 @@ impl<P: Payload> FlowTable<P> {
 
     /// Finishes everything.
     pub fn finish(&mut self, sink: &mut P::Sink) {
-        self.expire(i64::MAX, sink);
+        for chain in [self.parked, self.awake] {
+            let mut at = chain.oldest;
+            while let Some(slot) = self.slots.get(at as usize) {
+                let next = slot.newer;
+                if let Some(mut connection) = self.remove(at) {
+                    connection.finish(sink);
+                }
+                at = next;
+            }
+        }
     }
 
     fn touch(&mut self, at: u32) {
-        if self.newest != at {
+        if self.awake.newest != at {
             self.unlink(at);
+            self.slots[at as usize].is_parked = false;
             self.link(at);
         }
     }
 
+    fn chain(&mut self, at: u32) -> &mut Chain {
+        if self.slots[at as usize].is_parked { &mut self.parked } else { &mut self.awake }
+    }
+
     fn link(&mut self, at: u32) {
-        let before = std::mem::replace(&mut self.newest, at);
+        let before = std::mem::replace(&mut self.chain(at).newest, at);
         (self.slots[at as usize].older, self.slots[at as usize].newer) = (before, NONE);
         match self.slots.get_mut(before as usize) {
             Some(slot) => slot.newer = at,
-            None => self.oldest = at,
+            None => self.chain(at).oldest = at,
         }
     }
 
@@ -256,11 +299,11 @@ impl<P: Payload> FlowTable<P> {
         let (newer, older) = (self.slots[at as usize].newer, self.slots[at as usize].older);
         match self.slots.get_mut(newer as usize) {
             Some(slot) => slot.older = older,
-            None => self.newest = older,
+            None => self.chain(at).newest = older,
         }
         match self.slots.get_mut(older as usize) {
             Some(slot) => slot.newer = newer,
-            None => self.oldest = newer,
+            None => self.chain(at).oldest = newer,
         }
     }
 }

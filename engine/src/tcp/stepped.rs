@@ -54,6 +54,7 @@ mod tests {
             ended: Some((at(ts_ns), TimeWaitEnd::Reused)),
             possibly_killed: Some(at(ts_ns)),
             same_host: None,
+            kernel_end_ns: None,
         }
     }
 

@@ -86,6 +86,7 @@ impl TimeWait {
             ended: None,
             possibly_killed: None,
             same_host: None,
+            kernel_end_ns: None,
         };
         TimeWait { facts, rcv_nxt, probe: None, challenge_ack: None }
     }

@@ -1,0 +1,145 @@
+use super::*;
+use crate::ledger::generated::records;
+use crate::ledger::law_tests::{plain, silent};
+use crate::ledger::summary::CaptureFacts;
+use crate::ledger::{Finished, Ledger};
+use crate::record::{Mark, Stack, TimeWaitEnd};
+use proptest::prelude::*;
+
+const READ: i64 = 1_000 * SECOND;
+const FIRST: i64 = 900 * SECOND;
+const LAST: i64 = 1_100 * SECOND;
+
+/// A client that waits from `start_s` on, from port `port`.
+fn waiting(port: u16, start_s: i64) -> ConnectionRecord {
+    let mut record = silent(u64::from(port), start_s * SECOND);
+    record.client.1 = port;
+    record
+}
+
+fn wait_of(record: &mut ConnectionRecord) -> &mut TimeWaitFacts {
+    record.sides[0].time_wait.as_mut().expect("it waits")
+}
+
+/// The table of that client: port, and when the timer ends.
+fn table(waits: &[(u16, i64)]) -> HostTable {
+    let (client, server) = (plain(1).client.0.ip(), plain(1).server);
+    let waits = waits.iter().map(|&(port, ends_s)| (client, port, server.0.ip(), server.1, ends_s * SECOND)).collect();
+    HostTable { addresses: vec![client], read_ns: (READ, READ + MS), waits }
+}
+
+fn lengths() -> Lengths {
+    Lengths::new(HashMap::new(), Length::of_stack(Stack::Linux))
+}
+
+fn told(table: HostTable, records: &mut [ConnectionRecord]) -> KernelFacts {
+    let mut ledger = KernelLedger::new(&Settings { host_tables: vec![table], ..Settings::default() });
+    records.iter_mut().for_each(|record| ledger.hold(record));
+    ledger.finish(&lengths(), Some((FIRST, LAST)), LAST).remove(0)
+}
+
+#[test]
+fn what_both_show_has_the_timer_of_the_kernel() {
+    let mut records = [waiting(1, 950), waiting(2, 990)];
+    let facts = told(table(&[(1, 1_010), (2, 1_049)]), &mut records);
+    assert_eq!((facts.kernel, facts.both, facts.wire), (2, 2, (2, 2)));
+    assert!(facts.only_kernel.is_empty() && facts.only_wire.is_empty());
+    let ends = records.each_mut().map(|record| wait_of(record).kernel_end_ns);
+    assert_eq!(ends, [Some(1_010 * SECOND), Some(1_049 * SECOND)]);
+}
+
+#[test]
+fn the_wire_alone_is_certain_only_within_its_least_length_and_before_the_last_packet() {
+    // 950: 50 s old; 937: 63 s, between 60 and 65.2; 930: over; 1001: not begun.
+    let mut records = [waiting(1, 950), waiting(2, 937), waiting(3, 930), waiting(4, 1_001)];
+    let facts = told(table(&[]), &mut records);
+    assert_eq!(facts.only_wire, Counts::from([("certain", 1), ("possible", 1)]));
+    assert_eq!(facts.wire, (1, 2));
+    let late = HostTable { read_ns: (LAST + SECOND, LAST + SECOND), ..table(&[]) };
+    let after = told(late, &mut [waiting(1, 1_090)]);
+    assert_eq!(after.only_wire, Counts::from([("possible", 1)]), "what came after the last packet is unknown");
+}
+
+#[test]
+fn what_only_the_kernel_shows_has_its_reason() {
+    let mut open = plain(3);
+    open.client.1 = 3;
+    (open.first, open.last) = (Mark::new(FIRST, 1, 0), Mark::new(READ, 2, 0));
+    let (before_s, after_s) = (FIRST / SECOND + 59, LAST / SECOND + 61);
+    let facts = told(table(&[(1, before_s), (2, after_s), (3, 1_050), (4, 1_050)]), &mut [open]);
+    let expected = [("before_capture", 1), ("after_capture", 1), ("unproven", 1), ("not_captured", 1)];
+    assert_eq!(facts.only_kernel, Counts::from(expected));
+    assert_eq!((facts.both, facts.examples.len()), (0, 4));
+}
+
+#[test]
+fn a_timer_that_may_have_been_restarted_later_ends_nothing() {
+    let mut record = waiting(1, 990);
+    wait_of(&mut record).possibly_restarted_ns = READ + SECOND;
+    assert_eq!(told(table(&[(1, 1_050)]), std::slice::from_mut(&mut record)).both, 1);
+    assert_eq!(wait_of(&mut record).kernel_end_ns, None);
+}
+
+#[test]
+fn a_table_may_come_after_its_connections_have_ended() {
+    let mut ended = waiting(1, 950);
+    wait_of(&mut ended).ended = Some((Mark::new(READ + SECOND, 9, 0), TimeWaitEnd::Reused));
+    let watched = Settings { watched_hosts: vec![ended.client.0.ip()], ..Settings::default() };
+    for (settings, both) in [(watched, 1), (Settings::default(), 0)] {
+        let mut ledger = KernelLedger::new(&settings);
+        ledger.hold(&mut ended.clone());
+        ledger.replace(&[table(&[(1, 1_010)])]);
+        assert_eq!(ledger.finish(&lengths(), Some((FIRST, LAST)), LAST).remove(0).both, both);
+    }
+}
+
+#[test]
+fn what_is_remembered_is_bounded() {
+    let settings = Settings { watched_hosts: vec![plain(1).client.0.ip()], ..Settings::default() };
+    let mut ledger = KernelLedger::new(&settings);
+    for ordinal in 0..70_000 {
+        ledger.hold(&mut silent(ordinal, READ));
+    }
+    assert_eq!(ledger.recent.len(), MOST_RECENT);
+    ledger.hold(&mut silent(70_000, READ + RECENT_NS + 2));
+    assert_eq!(ledger.recent.len(), 1);
+}
+
+#[test]
+fn timers_measure_the_length_and_how_late_they_are_is_the_kernels() {
+    let mut record = waiting(1, 950);
+    told(table(&[(1, 1_010)]), std::slice::from_mut(&mut record));
+    let mut ledger = Ledger::new(&Settings::default());
+    ledger.connection(&record);
+    let capture = CaptureFacts { first_ns: Some(FIRST), last_ns: Some(LAST), ..CaptureFacts::default() };
+    let Finished { summary, .. } = ledger.finish(&Settings::default(), capture, LAST, |ordinal| ordinal);
+    let wait = summary.hosts.iter().find_map(|host| host.time_wait.as_ref()).expect("a TIME_WAIT");
+    let length = (wait.length.low_ns, wait.length.high_ns, wait.length.source);
+    assert_eq!(length, (60 * SECOND, 60 * SECOND + TIMER_SLACK_NS, "kernel"));
+    assert_eq!(wait.basis, Counts::from([("kernel", 1)]));
+}
+
+proptest! {
+    #[test]
+    fn parts_merged_tell_what_the_whole_tells(records in records(), homes in prop::collection::vec(0..3_usize, 60)) {
+        let wait = |r: &ConnectionRecord| (r.client.0.ip(), r.client.1, r.server.0.ip(), r.server.1, r.last.ts_ns);
+        let middle = records.first().map_or(0, |record| record.last.ts_ns);
+        let table = HostTable {
+            addresses: records.iter().flat_map(|r| [r.client.0.ip(), r.server.0.ip()]).collect(),
+            read_ns: (middle, middle),
+            waits: records.iter().map(wait).collect(),
+        };
+        let settings = Settings { host_tables: vec![table], ..Settings::default() };
+        let mut parts: Vec<KernelLedger> = (0..3).map(|_| KernelLedger::new(&settings)).collect();
+        let mut whole = KernelLedger::new(&settings);
+        for (record, &home) in records.iter().zip(&homes) {
+            parts[home].hold(&mut record.clone());
+            whole.hold(&mut record.clone());
+        }
+        let merged = parts.into_iter().reduce(|mut all, part| { all.merge(part); all }).expect("three parts");
+        let json = |ledger: KernelLedger| {
+            serde_json::to_string(&ledger.finish(&lengths(), Some((FIRST, LAST)), LAST)).expect("JSON")
+        };
+        prop_assert_eq!(json(merged), json(whole));
+    }
+}

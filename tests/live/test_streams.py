@@ -1,0 +1,162 @@
+"""`pcapwatch live` on pipes and growing files, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from places import ROOT
+
+from pcapwatch.analysis import analyze
+
+PCAPWATCH = (sys.executable, "-m", "pcapwatch")
+CAPTURE = ROOT / "fixtures" / "proxy-both-legs" / "capture.pcap"
+#: Somewhere within a record.
+MIDDLE = 2345
+
+
+@contextmanager
+def live(*arguments: str | Path, stdin: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """The command with lines of its own, ended whatever happens."""
+    command = [*PCAPWATCH, "live", "--no-tui", "--interval", "100ms", *map(str, arguments)]
+    with subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 20) -> None:
+    """Until it holds; fails after so long."""
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+
+
+def settled(file: Path) -> dict[str, Any]:
+    """A JSON report without what names the place of the capture."""
+    told: dict[str, Any] = json.loads(file.read_text())
+    return told
+
+
+def test_a_pipe_gives_the_report_of_its_file(tmp_path: Path) -> None:
+    """Packets that come in two halves, cut within a record, give the JSON that `analyze -` gives of them."""
+    whole, out, expected = CAPTURE.read_bytes(), tmp_path / "live.json", tmp_path / "analyze.json"
+    with live("-", "--report", out, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(whole[:MIDDLE])
+        process.stdin.flush()
+        first = process.stdout.readline().decode()
+        assert "packets/s" in first
+        assert "\x1b" not in first
+        assert not out.exists(), "a report is written at the end, and when it is asked for"
+        process.stdin.write(whole[MIDDLE:])
+        process.stdin.close()
+        assert process.wait(20) == 0
+    subprocess.run([*PCAPWATCH, "analyze", "-", "-o", expected], input=whole, check=True)
+    assert settled(out) == settled(expected)
+
+
+def test_a_silent_pipe_can_be_left(tmp_path: Path) -> None:
+    """Ctrl-C ends a capture that has not begun: a report of nothing, and no traceback."""
+    with live("-", stdin=subprocess.PIPE) as process:
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert b"no packets" in process.stdout.read()
+        assert process.stderr.read() == b""
+
+
+def test_what_is_no_capture_is_said_in_one_line() -> None:
+    """Exit 2, and the line that `analyze` says."""
+    with live("-", stdin=subprocess.PIPE) as process:
+        _, error = process.communicate(b"GET / HTTP/1.1\r\n\r\n" * 99, timeout=20)
+    assert process.returncode == 2
+    assert error.decode().splitlines() == [error.decode().strip()]
+    assert "not a packet capture" in error.decode()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_growing_file_is_followed_until_a_signal(tmp_path: Path, stop: signal.Signals) -> None:
+    """What is appended is taken; SIGUSR1 writes the report so far; SIGINT and SIGTERM end with the whole."""
+    whole, grows, out = CAPTURE.read_bytes(), tmp_path / "grows.pcap", tmp_path / "out.json"
+    grows.write_bytes(whole[:MIDDLE])
+    with live("--follow", grows, "--report", out) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGUSR1)
+        wait_for(out.exists)
+        packets = settled(out)["capture"]["packets"]
+        assert 0 < packets < analyze(CAPTURE).quality.packets
+        with grows.open("ab") as file:
+            file.write(whole[MIDDLE:])
+        wait_for(lambda: b" 0 packets/s" not in process.stdout.readline())  # type: ignore[union-attr]
+        time.sleep(0.5)
+        process.send_signal(stop)
+        assert process.wait(20) == 0
+    expected = tmp_path / "expected.json"
+    subprocess.run([*PCAPWATCH, "analyze", grows, "-o", expected], check=True)
+    assert settled(out) == settled(expected)
+
+
+def test_a_count_is_exact(tmp_path: Path) -> None:
+    """Not one packet more is taken, though more is there."""
+    out = tmp_path / "out.json"
+    with live("-", "--count", "17", "--report", out, stdin=subprocess.PIPE) as process:
+        process.communicate(CAPTURE.read_bytes(), timeout=20)
+    assert (process.returncode, settled(out)["capture"]["packets"]) == (0, 17)
+
+
+def test_a_finding_ends_it(tmp_path: Path) -> None:
+    """The pipe stays open; the finding of what came through it is enough."""
+    with live("-", "--until-finding", "pw102", stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(CAPTURE.read_bytes())
+        process.stdin.flush()
+        assert process.wait(20) == 0
+        assert b"[PW102]" in process.stdout.read()
+
+
+def test_a_duration_ends_it() -> None:
+    """Though nothing came."""
+    begun = time.monotonic()
+    with live("-", "--duration", "1s", stdin=subprocess.PIPE) as process:
+        assert process.wait(20) == 0
+    assert time.monotonic() - begun >= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "name an interface"),
+        (("-", "--until-finding", "PW999"), "no such finding"),
+        (("-", "--interval", "0s"), "--interval '0s'"),
+        (("-", "--fail-on", "panic"), "--fail-on 'panic'"),
+        (("eth0", "--ring", "much"), "--ring 'much'"),
+        (("eth0", "--fanout", "7:luck"), "modes are hash"),
+        (("eth0", "--keep", "3"), "--write DIR"),
+        (("eth0", "--write", "x", "--keep", "3"), "--rotate SIZE"),
+        (("eth0", "lo"), "2 sources"),
+        (("-", "--write", "x"), "--write keeps what comes from an interface"),
+    ],
+)
+def test_wrong_words_are_said_before_anything_is_captured(words: tuple[str, ...], said: str) -> None:
+    """Exit 2 and one line that says what to write."""
+    with live(*words, stdin=subprocess.DEVNULL) as process:
+        _, error = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert said in error.decode()
+    assert error.decode().count("\n") == 1
