@@ -1,4 +1,4 @@
-"""Packets by scapy's socket, where there is no AF_PACKET: macOS, the BSDs, Windows. They are fed to the engine in batches."""
+"""Packets by scapy's socket, where there is no AF_PACKET: macOS, the BSDs, Windows. They are fed to the engine."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _MOST = 1024
 class Socket:
     """An interface that packets are taken from; a context manager that closes it.
 
-    link_type: as capture files state it. ``UsageError`` without scapy, ``CaptureError`` if the interface cannot be opened:
-    one line that says why, and what to do.
+    link_type: as capture files state it. ``UsageError`` without scapy, ``CaptureError`` if the interface cannot be
+    opened: one line that says why, and what to do.
     """
 
     def __init__(

@@ -80,8 +80,8 @@ def listing(known: Iterable[Interface]) -> Iterator[str]:
 def filter_options(expression: str | None, interface: str, netns: str | None = None) -> dict[str, Any]:
     """What the engine's ring is told of a tcpdump filter: its program for the interface's link type.
 
-    ``UsageError`` with libpcap's message if the expression makes no sense there; an unknown interface is left to the ring,
-    whose error names it.
+    ``UsageError`` with libpcap's message if the expression makes no sense there; an unknown interface is left to the
+    ring, whose error names it.
     """
     if not expression:
         return {}

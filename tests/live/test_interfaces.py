@@ -15,8 +15,9 @@ import pcapwatch
 from pcapwatch.analysis import summary_of
 from pcapwatch.errors import CaptureError, PcapwatchError, UsageError
 from pcapwatch.live.elsewhere import Socket
-from pcapwatch.live.fed import open_fed
+from pcapwatch.live.fed import FedSession
 from pcapwatch.live.interfaces import Interface, filter_options, interfaces, listing
+from pcapwatch.live.session import RingOptions, WriteOptions, open_interface
 from pcapwatch.settings import Settings
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="interfaces as Linux has them")
@@ -114,13 +115,14 @@ def test_what_scapy_cannot_open_is_one_line(interface: str, expression: str | No
 
 @linux
 @root
-def test_what_is_fed_is_analysed_and_written(tmp_path: Path) -> None:
+def test_what_is_fed_is_analysed_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole connection over loopback by scapy's socket: the report is of it, and of the file that was written."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        written = {"folder": str(tmp_path / "packets"), "interface": "lo"}
-        options = {"expression": f"tcp port {port}", "write": written}
-        with open_fed("lo", Settings(), options) as session:
+        write = WriteOptions(str(tmp_path / "packets"))
+        monkeypatch.setenv("PCAPWATCH_CAPTURE", "scapy")
+        with open_interface(RingOptions("lo"), Settings(filter=f"tcp port {port}"), write=write) as session:
+            assert isinstance(session, FedSession)
             time.sleep(0.2)
             client = socket.create_connection(server.getsockname())
             accepted, _ = server.accept()
