@@ -79,7 +79,7 @@ class FedSession(Session):
 def open_fed(
     options: RingOptions, settings: Settings, write: dict[str, Any] | None = None, most_packets: int | None = None
 ) -> FedSession:
-    """An interface by scapy's socket, filtered by ``settings.filter``; write: files as ``Live.open_interface`` takes them.
+    """An interface by scapy's socket, filtered by ``settings.filter``; write: as of ``Live.open_interface``.
 
     ``CaptureError`` if it cannot be opened, ``UsageError`` without scapy. Ring, fanout and namespaces are Linux's.
     """

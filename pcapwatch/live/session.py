@@ -178,9 +178,8 @@ def open_interface(
     right of this process once all is open: for a program of its own, not for a library in another's.
     """
     from pcapwatch import _engine
-    from pcapwatch.live.interfaces import filter_options
-
     from pcapwatch.live.fed import is_elsewhere, open_fed
+    from pcapwatch.live.interfaces import filter_options
 
     if is_elsewhere():
         return open_fed(options, settings, asdict(write) if write else None, most_packets)
