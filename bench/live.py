@@ -17,8 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
 from bench.captures import Capture
 from bench.instructions import EXAMPLES, ROOT
 
@@ -51,9 +49,10 @@ class Measured:
 def main() -> None:
     """Runs what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench.live", description=__doc__)
-    parser.add_argument("--rate", type=int, default=500_000, help="packets a second; 0: as fast as one core sends")
+    parser.add_argument("--rate", type=int, default=500_000, help="packets a second; 0: as fast as they are sent")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--ring", type=int, default=64, help="MiB of the ring; a small one drops on purpose")
+    parser.add_argument("--senders", type=int, default=2, help="processes that send")
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--tool", choices=sorted(TOOLS), action="append", help="repeatable; all by default")
     asked = parser.parse_args()
@@ -79,7 +78,7 @@ def measure(tool: str, capture: Capture, asked: argparse.Namespace) -> Measured:
             assert process.stdin is not None
             assert process.stdout is not None
             process.stdout.readline()
-            sent = _send(capture, asked.rate, asked.seconds)
+            sent = _send(capture, asked.rate, asked.seconds, asked.senders)
             process.stdin.close()
             said = process.stdout.read()
             _, status, used = os.wait4(process.pid, 0)
@@ -89,7 +88,7 @@ def measure(tool: str, capture: Capture, asked: argparse.Namespace) -> Measured:
         counters = json.loads(said.splitlines()[-1])
     cpu_s = used.ru_utime + used.ru_stime
     arrived = _arrived() - before
-    return Measured(sent["sent"], arrived, counters["packets"], counters["kernel_drops"], sent["seconds"], cpu_s)
+    return Measured(int(sent["sent"]), arrived, counters["packets"], counters["kernel_drops"], sent["seconds"], cpu_s)
 
 
 def _ring(_scratch: Path, ring_bytes: int) -> list[str]:
@@ -108,12 +107,16 @@ def _options(ring_bytes: int) -> str:
     return json.dumps({"interface": _INTERFACE, "netns": _RECEIVER, "ring_bytes": ring_bytes})
 
 
-def _send(capture: Capture, rate: int, seconds: float) -> dict[str, Any]:
-    arguments = [_INTERFACE, str(capture.path), str(rate), str(seconds)]
-    command = ["ip", "netns", "exec", _SENDER, sys.executable, "-m", "bench.sender", *arguments]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+def _send(capture: Capture, rate: int, seconds: float, senders: int) -> dict[str, float]:
+    """Packets sent, and seconds; each sender has a part of the connections and of the rate."""
+
+    def start(part: int) -> subprocess.Popen[str]:
+        arguments = [_INTERFACE, str(capture.path), str(rate / senders), str(seconds), str(part), str(senders)]
+        command = ["ip", "netns", "exec", _SENDER, sys.executable, "-m", "bench.sender", *arguments]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+    told = [json.loads(process.communicate()[0].splitlines()[-1]) for process in [start(part) for part in range(senders)]]
+    return {"sent": sum(one["sent"] for one in told), "seconds": max(one["seconds"] for one in told)}
 
 
 def _arrived() -> int:

@@ -137,6 +137,32 @@ class Live:
             ValueError: As for `analyze`, of either object.
         """
 
+    @staticmethod
+    def open_fed(options_json: str, settings_json: str, most_packets: int | None = None) -> Live:
+        """Begin with an interface whose packets are taken elsewhere and given by `feed`.
+
+        Args:
+            options_json: One JSON object: `fed` (`interface`, `link_type`, `snaplen`), `write` as in `open_interface`.
+            settings_json: As for `open_stream`.
+            most_packets: Take no more than these.
+
+        Raises:
+            SourceError: Files are to be written, and cannot be.
+            ValueError: As for `analyze`, of either object.
+        """
+
+    def feed(self, packets: Sequence[tuple[int, bytes, int]]) -> bool:
+        """Give packets: capture time (ns since 1970 UTC), the bytes captured, their number on the wire.
+
+        Waits, with the GIL released, while 64 batches wait already.
+
+        Returns:
+            `False` if no more are wanted.
+
+        Raises:
+            ValueError: Another thing than `open_fed` began this.
+        """
+
     def run(self, seconds: float) -> bool:
         """Wait while packets are taken; releases the GIL and looks at signals ten times a second.
 

@@ -38,16 +38,16 @@ class Settings:
     link_type: link types to read as others, as ``USER0=EN10MB``; names: keep the names of addresses in pcapng files;
     threads: workers (``None``: one per CPU this process may use), batch_packets: packets handed to them at once; the
     answer depends on neither; filter: a BPF expression as tcpdump takes it; time_wait: ``60s``, ``60s-65s`` or
-    ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: ``LOW-HIGH``, the clients' ephemeral ports, or
-    ``10.0.0.1=LOW-HIGH``; host_snapshot: files of ``pcapwatch host -o`` (or ``pcapwatch.host.model.Snapshot``);
-    full_urls: hide no secrets in URLs; keep_duplicates: leave packets captured twice in, as retransmissions;
-    max_connections, max_pairs: limits on memory, what they cost is counted in the report; max_head_bytes: longest HTTP
-    head; replay_bytes: of a pipe, kept to draw ladders from; max_reassembly_bytes: out-of-order bytes of a direction;
-    max_tunnel_depth: encapsulations around a packet; max_fragmented_datagrams, max_fragment_bytes, fragment_timeout:
-    what is kept of IP datagrams in fragments, and for how long; rows_in_memory: rows of each table that a worker keeps
-    in memory, the others wait in an unnamed file in ``TMPDIR`` and the answer is the same; idle_expiry: a connection
-    silent this long is finished; states_at_ns, states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and
-    a grid's step.
+    ``10.0.0.0/8=60s``, the most specific prefix wins; port_range: the clients' ephemeral ports, ``LOW-HIGH`` or
+    ``10.0.0.1=LOW-HIGH``; host_snapshot: files of ``pcapwatch host -o``, or `pcapwatch.host.model.Snapshot`;
+    watched_hosts: addresses of hosts whose tables come while capturing; full_urls: hide no secrets in URLs;
+    keep_duplicates: leave packets captured twice in, as retransmissions; max_connections, max_pairs: limits on memory,
+    what they cost is counted in the report; max_head_bytes: longest HTTP head; replay_bytes: of a pipe, kept to draw
+    ladders from; max_reassembly_bytes: out-of-order bytes of a direction; max_tunnel_depth: encapsulations around a
+    packet; max_fragmented_datagrams, max_fragment_bytes, fragment_timeout: what is kept of IP datagrams in fragments,
+    and for how long; rows_in_memory: rows of each table that a worker keeps in memory, the others wait in an unnamed
+    file in ``TMPDIR`` and the answer is the same; idle_expiry: a connection silent this long is finished; states_at_ns,
+    states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and a grid's step.
     """
 
     threads: int | None = None
@@ -58,6 +58,7 @@ class Settings:
     time_wait: str | tuple[str, ...] | list[str] = ()
     port_range: str | tuple[str, ...] | list[str] = ()
     host_snapshot: SnapshotsGiven = ()
+    watched_hosts: tuple[str, ...] = ()
     full_urls: bool = False
     max_connections: int | None = None
     max_pairs: int | None = None
@@ -98,6 +99,7 @@ class Settings:
             "time_wait": parse_time_waits(self.time_wait) or None,
             "port_ranges": _port_rules(self.ports()) or None,
             "host_tables": self._tables(),
+            "watched_hosts": list(self.watched_hosts) or None,
             "filter": _compiled(self.filter) if self.filter else None,
             "link_types": _read_as(self.link_type) if self.link_type else None,
             "names": self.names or None,
@@ -194,25 +196,32 @@ def _time_wait_rule(text: str) -> dict[str, Any]:
 
 def parse_port_ranges(texts: str | Iterable[str]) -> PortRanges:
     """``--port-range`` values: ``LOW-HIGH`` for every host, ``ADDRESS=LOW-HIGH`` or ``PREFIX=LOW-HIGH`` for some."""
-    every, hosts = PortRange(), dict[str, PortRange]()
+    every, hosts = PortRange(), dict[Any, PortRange]()
     for text in [texts] if isinstance(texts, str) else texts:
         where, separator, ports = text.rpartition("=")
         if separator:
-            hosts[str(_network(f"--port-range {shown(text)}", where, "10.0.0.1=40000-41999"))] = parse_port_range(ports)
+            network = _network(f"--port-range {shown(text)}", where, "10.0.0.1=40000-41999")
+            hosts[network] = parse_port_range(ports)
         else:
             every = parse_port_range(text)
-    rules = (PortRule(prefix, ports) for prefix, ports in hosts.items())
-    return PortRanges(every, tuple(sorted(rules, key=lambda rule: (-int(rule.hosts.rpartition("/")[2]), rule.hosts))))
+    first = sorted(hosts, key=lambda network: (-network.prefixlen, str(network)))
+    return PortRanges(every, tuple(PortRule(_written(network), hosts[network]) for network in first))
+
+
+def _written(network: Any) -> str:
+    """A prefix, a single host without its length."""
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
 
 
 def _port_rules(ranges: PortRanges) -> list[dict[str, Any]]:
     """The stated ranges as the engine's rules."""
-    rules = [(*rule.hosts.split("/"), rule.ports) for rule in ranges.hosts]
-    rules += [(None, 0, ranges.ports)] if ranges.ports.stated else []  # type: ignore[list-item]
-    return [
-        {"address": address, "prefix": int(bits), "low": ports.low, "high": ports.high}
+    rules = [(*rule.hosts.partition("/")[::2], rule.ports) for rule in ranges.hosts]
+    made: list[dict[str, Any]] = [
+        {"address": address, "prefix": int(bits or 128), "low": ports.low, "high": ports.high}
         for address, bits, ports in rules
     ]
+    every = {"address": None, "prefix": 0, "low": ranges.ports.low, "high": ranges.ports.high}
+    return [*made, every] if ranges.ports.stated else made
 
 
 def _network(option: str, where: str, example: str) -> Any:

@@ -38,11 +38,18 @@ BOTH = pytest.mark.parametrize("first", ["c", "s"])
 @BOTH
 @pytest.mark.parametrize("side", ["c", "s"])
 def test_one_direction_only(tmp_path: Path, first: str, side: str) -> None:
-    """One side's FIN alone does not say whether the unseen one came first: no closer is named, no TIME_WAIT claimed."""
+    """One side's FIN alone does not say whether the unseen one came first: closer and TIME_WAIT may be either's."""
     found = row(tmp_path, of_side(conversation(first), side))
     assert "one_sided" in str(found["quality"])
     assert (found["active_closer"], found["closer_basis"]) == ("ambiguous", "single_fin")
-    assert found["time_wait_holder"] == "none"
+    assert (found["time_wait_holder"], found["time_wait_basis"]) == ("unknown", None)
+
+
+@pytest.mark.parametrize("side", ["c", "s"])
+def test_one_direction_without_a_fin(tmp_path: Path, side: str) -> None:
+    """Where the captured side sent no FIN, neither side can be in TIME_WAIT: it takes both FINs."""
+    found = row(tmp_path, of_side(Talk().established().packets, side))
+    assert (found["active_closer"], found["time_wait_holder"]) == ("none", "none")
 
 
 @BOTH
@@ -56,10 +63,34 @@ def test_a_start_in_the_middle(tmp_path: Path, first: str, cut: int) -> None:
         assert found["active_closer"] == WORD[first]
         assert found["time_wait_holder"] == WORD[first]
     elif cut <= 8:
-        # Only the second FIN is left: whose it is, is said as no more than that, and no TIME_WAIT is claimed.
-        assert (found["closer_basis"], found["time_wait_holder"]) == ("single_fin", "none")
+        # Only the second FIN is left, which may as well have been the first: both sides may wait.
+        assert (found["active_closer"], found["closer_basis"]) == ("ambiguous", "single_fin")
+        assert (found["time_wait_holder"], found["time_wait_basis"]) == ("unknown", None)
     else:
         assert (found["active_closer"], found["time_wait_holder"]) == ("none", "none")
+
+
+@BOTH
+def test_a_start_in_the_middle_of_one_that_goes_on(tmp_path: Path, first: str) -> None:
+    """A side that still sends data had not closed before: then the other's FIN is the first, however late the start."""
+    talk = Talk().established()
+    talk.send(first, 1.0, "FA")
+    (talk.s if first == "c" else talk.c)(1.1, "PA", b"still here")
+    found = row(tmp_path, talk.packets[6:])
+    assert "midstream" in str(found["quality"])
+    assert (found["active_closer"], found["closer_basis"]) == (WORD[first], "single_fin")
+    assert found["time_wait_holder"] == "none"
+
+
+@BOTH
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_lost_fin(tmp_path: Path, first: str, lost: int) -> None:
+    """One FIN is missing but acknowledged: by the other FIN, and either came first; after it, and it came second."""
+    packets = conversation(first)
+    fins = [n for n, p in enumerate(packets) if TCP in Ether(p.data) and "F" in str(Ether(p.data)[TCP].flags)]
+    found = row(tmp_path, [p for n, p in enumerate(packets) if n != fins[lost]])
+    assert (found["active_closer"], found["closer_basis"]) == (WORD[first] if lost else "ambiguous", "single_fin")
+    assert (found["time_wait_holder"], found["time_wait_basis"]) == ("unknown", None)
 
 
 @BOTH

@@ -1,8 +1,12 @@
 //! A capture while it happens, for Python.
 
 use crate::{Analysis, LOOK_EVERY, parse_settings, source_error};
+use pcapwatch_engine::capture::fed::{self, Fed, FedOptions, Feeder};
+#[cfg(target_os = "linux")]
 use pcapwatch_engine::capture::interface::InterfaceOptions;
+use pcapwatch_engine::capture::interface::InterfaceSource;
 use pcapwatch_engine::capture::stream::{Source, StreamSource};
+use pcapwatch_engine::capture::write::WriteOptions;
 use pcapwatch_engine::engine::live::{self, Concluded, Open};
 
 use pcapwatch_engine::settings::{HostTable, Settings};
@@ -17,12 +21,24 @@ use std::time::{Duration, Instant};
 pub struct Live {
     live: live::Live,
     settings: Settings,
+    /// Where packets are fed, if they are.
+    feeder: Option<Feeder>,
+}
+
+/// Options of [`Live::open_fed`].
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct FedAndWritten {
+    /// What is fed.
+    fed: FedOptions,
+    /// Of the files, if packets are to be kept.
+    write: Option<WriteOptions>,
 }
 
 impl Live {
     fn start(open: Open, settings: Settings) -> PyResult<Live> {
         let live = live::Live::start(open, &settings).map_err(source_error)?;
-        Ok(Live { live, settings })
+        Ok(Live { live, settings, feeder: None })
     }
 
     fn analysis(&self, concluded: Concluded) -> Analysis {
@@ -52,6 +68,7 @@ impl Live {
     }
 
     /// An interface. It is open when this returns.
+    #[cfg(target_os = "linux")]
     #[staticmethod]
     #[pyo3(signature = (options_json, settings_json, most_packets=None))]
     fn open_interface(options_json: &str, settings_json: &str, most_packets: Option<u64>) -> PyResult<Live> {
@@ -60,6 +77,26 @@ impl Live {
         let settings = parse_settings(settings_json)?;
         let source = options.open(most_packets).map_err(source_error)?;
         Live::start(Box::new(move || Ok(source)), settings)
+    }
+
+    /// An interface whose packets are taken elsewhere, and fed.
+    #[staticmethod]
+    #[pyo3(signature = (options_json, settings_json, most_packets=None))]
+    fn open_fed(options_json: &str, settings_json: &str, most_packets: Option<u64>) -> PyResult<Live> {
+        let options: FedAndWritten =
+            serde_json::from_str(options_json).map_err(|e| PyValueError::new_err(format!("options: {e}")))?;
+        let settings = parse_settings(settings_json)?;
+        let (feeder, tap) = fed::open(options.fed);
+        let mut source = InterfaceSource::new(Box::new(tap), most_packets);
+        options.write.map(|write| source.write(write)).transpose().map_err(source_error)?;
+        let open = move || Ok(Box::new(source) as Box<dyn Source>);
+        Ok(Live { feeder: Some(feeder), ..Live::start(Box::new(open), settings)? })
+    }
+
+    /// Gives packets; `False` if no more are wanted.
+    fn feed(&self, py: Python<'_>, packets: Vec<Fed>) -> PyResult<bool> {
+        let feeder = self.feeder.as_ref().ok_or_else(|| PyValueError::new_err("only what open_fed opened is fed"))?;
+        Ok(py.detach(|| feeder.feed(packets)))
     }
 
     /// Waits; `False` once there is no more to come.

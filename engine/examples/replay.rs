@@ -1,16 +1,20 @@
 //! Sends a capture's packets on a packet socket, at a rate: the load of `python -m bench.live`.
 //!
 //! ```text
-//! replay CAPTURE RATE SECONDS    # its standard input is the socket, bound to an interface; RATE 0: as fast as possible
+//! replay CAPTURE RATE SECONDS [PART OF]    # its standard input is the socket, bound to an interface
 //! ```
 //!
-//! Each packet is sent once, in the capture's order, so that connections are as correct as they are there. Prints
+//! RATE 0 is as fast as possible. Each packet is sent once, in the capture's order, so that connections are as correct as
+//! they are there; PART, from 0, OF so many takes the connections that fall to it by their ports, so that two processes
+//! send more than one can. Prints
 //! `{"sent": packets, "bytes": …, "seconds": …}`.
 #![forbid(unsafe_code)]
 
 use pcapwatch_engine::capture::{Batch, CaptureSet};
 use pcapwatch_engine::settings::Settings;
 use std::error::Error;
+#[cfg(target_os = "linux")]
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Packets handed to the kernel at a time.
@@ -24,11 +28,11 @@ struct Frames {
 }
 
 impl Frames {
-    fn read(path: PathBuf) -> Result<Frames, Box<dyn Error>> {
+    fn read(path: PathBuf, part: usize, of: usize) -> Result<Frames, Box<dyn Error>> {
         let mut set = CaptureSet::open(&[path], &Settings::default())?;
         let (mut frames, mut batch) = (Frames::default(), Batch::default());
         while set.next_batch(&mut batch, 4096)? {
-            for packet in &batch.packets {
+            for packet in batch.packets.iter().filter(|packet| ports(batch.bytes(packet)) / 2 % of == part) {
                 frames.data.extend_from_slice(batch.bytes(packet));
                 frames.ends.push(frames.data.len());
             }
@@ -42,13 +46,23 @@ impl Frames {
     }
 }
 
+/// The sum of both ports, the same for both directions, of TCP over IPv4 without options over Ethernet; 0 for others.
+fn ports(frame: &[u8]) -> usize {
+    let port = |at: usize| frame.get(at..)?.first_chunk().map(|two| usize::from(u16::from_be_bytes(*two)));
+    port(34).zip(port(36)).map_or(0, |(from, to)| from + to)
+}
+
 #[cfg(target_os = "linux")]
 fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
     let (Some(path), Some(rate), Some(seconds)) = (words.next(), words.next(), words.next()) else {
-        return Err("CAPTURE RATE SECONDS".into());
+        return Err("CAPTURE RATE SECONDS [PART OF]".into());
     };
-    let frames = Frames::read(path.into())?;
+    let (part, of) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let frames = Frames::read(path.into(), part.parse().unwrap_or(0), of.parse().unwrap_or(1))?;
+    // The other parts are ready by then, too.
+    println!("ready");
+    std::io::stdout().flush()?;
     let (sent, bytes, took_s) = linux::send(&frames, rate.parse()?, seconds.parse()?)?;
     println!("{{\"sent\": {sent}, \"bytes\": {bytes}, \"seconds\": {took_s:.3}}}");
     Ok(())
@@ -99,6 +113,6 @@ mod linux {
 
 #[cfg(not(target_os = "linux"))]
 fn main() -> Result<(), Box<dyn Error>> {
-    let _ = (GROUP, Frames::read(PathBuf::new())?.get(0));
+    let _ = (GROUP, Frames::read(PathBuf::new(), 0, 1)?.get(0));
     Err("packet sockets are Linux's".into())
 }

@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     use pcapwatch_engine::capture::Batch;
     use pcapwatch_engine::capture::privilege::drop_privileges;
     use pcapwatch_engine::capture::ring::{Ring, RingOptions};
+    use pcapwatch_engine::capture::tap::Tap;
     use pcapwatch_engine::capture::write::{WriteOptions, Writer};
     use std::io::Read;
     use std::sync::atomic::{AtomicBool, Ordering};

@@ -170,7 +170,7 @@ impl Totals {
             summary.states = spans.finish(&lengths, capture_end_ns);
         }
         let span = summary.capture.first_ns.zip(summary.capture.last_ns);
-        summary.kernel = collector.kernel.finish(&lengths, span);
+        summary.kernel = collector.kernel.finish(&lengths, span, capture_end_ns);
         let tunnels = names.into_tunnels(collector.tunnels);
         Ok(Outcome { summary, connections, tunnels, exchanges, lengths, capture_end_ns, opened })
     }

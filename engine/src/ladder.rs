@@ -34,6 +34,12 @@ impl Target {
     fn key(&self) -> FlowKey {
         FlowKey::new(self.sight.ends[0], self.sight.ends[1], self.sight.tunnel)
     }
+
+    /// Its packets, and those of the incarnation before it.
+    fn spans(&self) -> impl Iterator<Item = (Place, Place)> {
+        let before = self.sight.predecessor.map(|[first, last]| (place(&first), place(&last)));
+        before.into_iter().chain([(place(&self.sight.first), place(&self.sight.last))])
+    }
 }
 
 /// A packet's place in the order of the capture: file and frame.
@@ -116,7 +122,7 @@ pub fn draw(
         Settings { threads: 1, keep_connections: false, keep_exchanges: false, states: None, ..settings.clone() };
     let mut wanted: HashMap<FlowKey, Vec<(Place, Place)>> = HashMap::new();
     for target in targets {
-        wanted.entry(target.key()).or_default().push((place(&target.sight.first), place(&target.sight.last)));
+        wanted.entry(target.key()).or_default().extend(target.spans());
     }
     let mut spans: Vec<(Place, Place)> = wanted.values().flatten().copied().collect();
     spans.sort_unstable();

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Between two looks at what a signal asked for.
 _SLICE_S = 0.1
 #: Making a report may take at most this share of the time; on a busy capture the lines become rarer instead.
-_SHARE = 0.1
+_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)

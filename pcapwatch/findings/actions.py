@@ -28,7 +28,7 @@ def actions(findings: Iterable[Finding]) -> list[Action]:
 
 
 def checks(found: Iterable[Action]) -> list[tuple[str, tuple[str, ...]]]:
-    """The commands that show whether the actions worked, once each, with the findings that ask for them; two an action."""
+    """Commands that show whether the actions worked, once each, with the findings that ask for them; two an action."""
     asked: dict[str, dict[str, None]] = {}
     for action in found:
         for command in action.verify[:2]:

@@ -22,8 +22,12 @@ OTHER_PROXY = (
     "pool of idle connections"
 )
 HAPROXY_UPSTREAM = (
-    "HAProxy as the proxy: no option http-server-close or httpclose, and http-reuse safe or always, so that connections "
-    "to its servers are shared"
+    "HAProxy as the proxy: no option http-server-close or httpclose, and http-reuse safe or always, so that its "
+    "connections to servers are shared"
+)
+IF_PROXY = (
+    "if the client is a proxy, the header is its own and not its clients': HAProxy without option http-server-close or "
+    'httpclose; nginx with proxy_http_version 1.1, proxy_set_header Connection "" and keepalive in upstream'
 )
 #: What a proxy needs to keep the connections to its upstream.
 PROXY_KEEPS = [NGINX_UPSTREAM, HAPROXY_UPSTREAM, OTHER_PROXY]

@@ -15,6 +15,10 @@ SECOND_NS = 1_000_000_000
 KNOWN_RANGES: tuple[tuple[int, int], ...] = (LINUX_PORTS, (49152, 65535), (10000, 65535), (1024, 65535))
 
 
+#: Of the ports used, those that tell of the range.
+MOST_PORTS = 0.95
+
+
 class KnownHost(NamedTuple):
     """What a host's own kernel said; whatever it did not say is ``None``.
 
@@ -48,8 +52,11 @@ def port_range_of(pair: PairFacts, assumptions: Assumptions) -> PortRange:
     ports, known = pair["ports"], PortRanges(assumptions.ports, assumptions.hosts).of(pair["client"])
     if known.stated or not ports["distinct"]:
         return known
+    least, most = ports["low"], ports["high"]
+    if (block := ports["block"]) and block["used"] >= MOST_PORTS * ports["distinct"]:
+        least, most = block["low"], block["high"]  # a few others were chosen by bind()
     for low, high in (assumptions.ports.low, assumptions.ports.high), *KNOWN_RANGES:
-        if low <= ports["low"] and ports["high"] <= high:
+        if low <= least and most <= high:
             return PortRange(low, high)
     return PortRange(1, 65535)
 

@@ -102,7 +102,11 @@ def _idle(service: Service) -> Iterator[Cause]:
 
 def _client_causes(service: Service, *, proxy: bool) -> Iterator[Cause]:
     once, endings = service.http("single_request_client_close"), service.endings("client")
-    keep = "Give the proxy a pool of keep-alive connections to its upstream." if proxy else "Let it keep a pool of connections."
+    keep = (
+        "Give the proxy a pool of keep-alive connections to its upstream."
+        if proxy
+        else "Let it keep a pool of connections."
+    )
     yield Cause(
         once,
         "after one request each although both sides allowed keep-alive" if once > 1 else "after its one request",

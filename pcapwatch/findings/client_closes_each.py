@@ -72,9 +72,9 @@ def _finding(summary: Summary, service: Service) -> Finding:
         name=NAME,
         severity=by_rate(per_s),
         title=(
-            f"{service.clients}{kind_of(summary, service)} closes {count(closes)} of {count(connections)} HTTP connections to {service} "
-            f"({share(closes, connections)}) after one request although both sides allowed keep-alive, "
-            f"{mean(per_s)} per second"
+            f"{service.clients}{kind_of(summary, service)} closes {count(closes)} of {count(connections)} HTTP "
+            f"connections to {service} ({share(closes, connections)}) after one request although both sides allowed "
+            f"keep-alive, {mean(per_s)} per second"
         ),
         numbers={
             "service": str(service),
@@ -91,7 +91,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
         remedy=client_hints(summary, service),
         verify=[
             advice.again(CODE, f"requests per connection rise from {mean(service.requests_each)}"),
-            f"on the client: {advice.count_time_waits(service.server_port, 'dport')}",
+            f"on {service.clients}: {advice.count_time_waits(service.server_port, 'dport')}",
         ],
         do_not=advice.NOT_FOR_CLIENT,
         basis=(

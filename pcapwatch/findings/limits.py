@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pcapwatch.findings.coverage import dropped, one_sided, overflowed
+from pcapwatch.findings.proxy_leg import LIKELY, leg_of
 from pcapwatch.findings.wording import count, counted, duration, listed
 from pcapwatch.summary import Summary
 
@@ -55,14 +56,15 @@ def _payload(summary: Summary) -> Iterator[str]:
 
 def _legs(summary: Summary) -> Iterator[str]:
     hosts = [host for host in summary["hosts"] if host["address"]]
-    if not any(host["as_client"] and host["as_server"] for host in hosts):
+    seen = any(leg_of(summary, pair) == LIKELY for pair in summary["pairs"])
+    if not seen and not any(host["as_client"] and host["as_server"] for host in hosts):
         clients = [str(host["address"]) for host in hosts if host["as_client"]]
         servers = [str(host["address"]) for host in hosts if host["as_server"]]
         if clients and servers:
-            yield (
-                f"the other leg, should {listed(clients, 2)} or {listed(servers, 2)} be a proxy or load balancer: "
-                "capture there too"
-            )
+            ends = f"any of {listed([*clients, *servers], 4)}"
+            if len(clients) == len(servers) == 1:
+                ends = f"{clients[0]} or {servers[0]}"
+            yield f"the other leg, should {ends} be a proxy or load balancer: capture there too"
 
 
 def _ports(summary: Summary) -> Iterator[str]:

@@ -2,8 +2,8 @@
 
 What it detects
     Two or more connections to a service end at exactly N responses with Connection: close on the Nth, whoever's FIN
-    comes first then, and none carries more: the server's limit (nginx keepalive_requests: 1000, 100 before 1.19.10; Apache MaxKeepAliveRequests:
-    100). N of one is not a limit but keep-alive switched off, which PW101 reports.
+    comes first then, and none carries more: the server's limit (nginx keepalive_requests: 1000, 100 before 1.19.10;
+    Apache MaxKeepAliveRequests: 100). N of one is not a limit but keep-alive switched off, which PW101 reports.
 
 Why it matters
     One handshake in N requests. Nothing to mend for N of 100 or more; a small N at a high rate wears like no

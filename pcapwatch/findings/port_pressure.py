@@ -122,7 +122,7 @@ class Pressure(NamedTuple):
 
     @property
     def block(self) -> PortRange | None:
-        """Almost every port of it was used and few outside, half of it at once: perhaps the range, smaller than assumed."""
+        """Almost every port of it was used, half of it at once, and few outside: perhaps a range below the assumed."""
         ports, found = self.pair["ports"], self.pair["ports"]["block"]
         if found is None or self.ports.stated or not self.holds_its_ports:
             return None
@@ -139,7 +139,7 @@ class Pressure(NamedTuple):
 
     @property
     def fills_block(self) -> bool:
-        """Whether the block must be the range: nearly all of it held at once, and no habit of the client explains it."""
+        """Whether the block must be the range: nearly all of it held at once, and no habit of the client's explains."""
         used_again = self.pair["ports"]["reuses"] > 0
         return bool(self.block and self.block_held >= WARNING_PART * self.block.size and (used_again or self.linux))
 

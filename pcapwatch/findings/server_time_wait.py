@@ -31,7 +31,7 @@ from pcapwatch.findings import advice
 from pcapwatch.findings.assumptions import Assumptions, time_wait_of
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.http10_upstream import asks_http10_close
-from pcapwatch.findings.proxy_leg import client_hints
+from pcapwatch.findings.proxy_leg import client_hints, kind_of
 from pcapwatch.findings.service import Endings, Service, services
 from pcapwatch.findings.severity import by_rate
 from pcapwatch.findings.wording import count, listed, mean, requests_each, share
@@ -40,6 +40,7 @@ from pcapwatch.summary import PairFacts, Summary
 
 CODE = "PW101"
 NAME = "server-time-wait-from-announced-close"
+
 
 def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
     """One finding per service whose server closes as announced."""
@@ -124,10 +125,19 @@ def _finding(summary: Summary, service: Service) -> Finding:
     )
 
 
+def _may_be_proxy(summary: Summary, service: Service) -> bool:
+    """Whether requests of HTTP/1.1 say close, which few clients do by themselves, and nothing shows who they are."""
+    asked = service.messages("request", "HTTP/1.1", "close")
+    return 2 * asked >= service.messages("request") > 0 and not kind_of(summary, service)
+
+
 def _remedy(summary: Summary, service: Service, endings: Endings) -> list[str]:
     """For whoever ends connections, first who ends more; a tenth of them is worth a line."""
     client = [advice.NGINX_UPSTREAM, advice.OTHER_PROXY] if asks_http10_close(service) else []
-    client = client or client_hints(summary, service)
+    client = client or [
+        *client_hints(summary, service),
+        *([advice.IF_PROXY] if _may_be_proxy(summary, service) else []),
+    ]
     sides = [(endings.asked, client), (endings.told, advice.server_hints(service.texts("server_software")))]
     sides.sort(key=lambda side: -side[0])
     return [line for number, lines in sides if 10 * number >= endings.asked + endings.told for line in lines]

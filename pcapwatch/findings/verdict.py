@@ -36,8 +36,9 @@ def verdict(summary: Summary, findings: Sequence[Finding], assumptions: Assumpti
     whole = told_apart_note(summary)
     words, code = _about(summary, service, findings, assumptions or Assumptions())
     worse = _worse(service, findings, code)
-    words += [*_lost(worse), *_see(worse if code else worse[1:]), *_caveats(summary)]
+    seen = worse if code else worse[1:]
     code = code or (worse[0].code if worse else "")
+    words += [*_lost(worse, code), *_see(seen), *_caveats(summary)]
     return " ".join([*([whole] if whole else []), *words, *([f"[{code}]"] if code else [])])
 
 
@@ -207,7 +208,7 @@ def _how_near(pressure: Pressure, *, partial: bool = False) -> str:
     if seconds := pressure.seconds_to_full:
         return f"; at {mean(pressure.pace)} closes per second they last {mean(seconds)} s"
     if part < 0.5:
-        far = ", far from the limit" + ("" if pressure.ports.stated else " if the range is the one assumed")
+        far = ", far from the limit" + ("" if pressure.ports.stated else " of the assumed range")
         return "" if partial else far
     return ", near the limit"
 
@@ -231,14 +232,12 @@ def _worse(service: Service, findings: Sequence[Finding], code: str) -> list[Fin
     return [f for f in severe if f.code not in covered and f.numbers.get("service") == str(service)]
 
 
-def _lost(findings: Sequence[Finding]) -> list[str]:
-    """Requests lost, which no verdict may leave out."""
+def _lost(findings: Sequence[Finding], code: str) -> list[str]:
+    """Requests lost, which no verdict may leave out; ``code`` is named at its end anyway."""
     how = {"PW106": "crossed the close and were lost", "PW107": "were sent after the close was acknowledged and lost"}
-    return [
-        f"Requests that {how[finding.code]}: {finding.numbers['connections']} ({finding.code})."
-        for finding in findings
-        if finding.code in how
-    ]
+    lost = [finding for finding in findings if finding.code in how]
+    named = {finding.code: "" if finding.code == code else f" ({finding.code})" for finding in lost}
+    return [f"Requests that {how[f.code]}: {f.numbers['connections']}{named[f.code]}." for f in lost]
 
 
 def _see(findings: Sequence[Finding]) -> list[str]:

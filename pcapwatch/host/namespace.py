@@ -16,23 +16,25 @@ _NEWNET = 0x40000000
 
 @contextmanager
 def inside(name: str | None) -> Iterator[None]:
-    """Put the calling thread into a named namespace (ip-netns(8)); what it opens meanwhile stays there for good.
+    """Put the calling thread into a namespace (ip-netns(8), or a path); what it opens meanwhile stays there for good.
 
     ``None`` stays where it is. ``UsageError`` in one line without the namespace, or without the right.
     """
     if name is None:
         yield
         return
-    if "/" in name or name in {"", ".", ".."}:
-        raise UsageError(f"--netns {shown(name)}: the name of a namespace, as `ip netns list` shows it")
+    if not name.startswith("/") and ("/" in name or name in {"", ".", ".."}):
+        raise UsageError(
+            f"--netns {shown(name)}: the name of a namespace, as `ip netns list` shows it, or a whole path"
+        )
     with Path("/proc/thread-self/ns/net").open("rb") as home:
         try:
             with (FOLDER / name).open("rb") as there:
                 _enter(there.fileno())
-        except FileNotFoundError:
-            raise UsageError(f"--netns {shown(name)}: no such namespace; `ip netns list` shows them") from None
         except PermissionError:
             raise UsageError(f"--netns {shown(name)}: entering a namespace needs root: sudo pcapwatch …") from None
+        except OSError as error:
+            raise UsageError(f"--netns {shown(name)}: {error.strerror}; `ip netns list` shows namespaces") from None
         try:
             yield
         finally:

@@ -16,10 +16,14 @@ _LONGEST_NS = 3_600_000_000_000
 
 
 class HostRecord(NamedTuple):
-    """A snapshot, and an earlier one of the same host if there is any: counters are compared with it."""
+    """A snapshot, and an earlier one of the same host if there is any: counters are compared with it.
+
+    watched: it was taken while the capture goes on, whether packets come or not.
+    """
 
     snapshot: Snapshot
     since: Snapshot | None = None
+    watched: bool = False
 
     def risen(self, counter: str) -> int | None:
         """By how much a counter rose since the earlier snapshot; ``None`` if that is unknown."""
@@ -80,13 +84,12 @@ def known(host: HostRecord) -> KnownHost:
 
 def with_kernels(stated: PortRanges, hosts: Sequence[HostRecord]) -> PortRanges:
     """The ranges with those that kernels told, for their addresses; what the user said of a host goes before."""
-    rules = {rule.hosts: rule for rule in stated.hosts}
+    single = {rule.hosts: rule for rule in stated.hosts if "/" not in rule.hosts}
     for address, host in by_address(hosts).items():
-        prefix = f"{address}/{128 if ':' in address else 32}"
         if ports := port_range(host):
-            rules.setdefault(prefix, PortRule(prefix, ports))
-    ordered = sorted(rules.values(), key=lambda rule: (-int(rule.hosts.rpartition("/")[2]), rule.hosts))
-    return PortRanges(stated.ports, tuple(ordered))
+            single.setdefault(address, PortRule(address, ports))
+    prefixes = [rule for rule in stated.hosts if "/" in rule.hosts]
+    return PortRanges(stated.ports, (*sorted(single.values(), key=lambda rule: rule.hosts), *prefixes))
 
 
 def truths(summary: Summary, hosts: Sequence[HostRecord]) -> tuple[HostTruth, ...]:
@@ -104,7 +107,7 @@ def truths(summary: Summary, hosts: Sequence[HostRecord]) -> tuple[HostTruth, ..
 
 def _truth(summary: Summary, host: HostRecord, facts: KernelFacts, seen: tuple[str, ...]) -> HostTruth:
     snapshot = host.snapshot
-    moment = moment_of(summary, snapshot)
+    moment = moment_of(summary, host)
     together = moment in ("during", "after")
     return HostTruth(
         name=snapshot.name,
@@ -130,15 +133,16 @@ def _truth(summary: Summary, host: HostRecord, facts: KernelFacts, seen: tuple[s
     )
 
 
-def moment_of(summary: Summary, snapshot: Snapshot) -> Moment:
+def moment_of(summary: Summary, host: HostRecord) -> Moment:
     """When the snapshot was taken: sockets are compared only ``during`` the capture or soon ``after``."""
     first_ns, last_ns = summary["capture"]["first_ns"], summary["capture"]["last_ns"]
-    if first_ns is None or last_ns is None:
-        return "long_after"
+    snapshot = host.snapshot
     before_ns, after_ns = snapshot.read_ns
+    if first_ns is None or last_ns is None:
+        return "before" if host.watched else "long_after"
     if after_ns < first_ns:
         return "before"
-    if before_ns <= last_ns:
+    if before_ns <= last_ns or host.watched:
         return "during"
     lengths: Mapping[str | None, int] = {
         host["address"]: host["time_wait"]["length"]["high_ns"] for host in summary["hosts"] if host["time_wait"]

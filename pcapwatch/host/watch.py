@@ -62,7 +62,7 @@ class HostWatch:
 
     def records(self) -> list[HostRecord]:
         """The newest sample with the first one behind it, as ``report_of(…, hosts=…)`` takes it."""
-        return [HostRecord(self.latest, None if self.latest is self.first else self.first)]
+        return [HostRecord(self.latest, None if self.latest is self.first else self.first, watched=True)]
 
     def tables_json(self) -> str:
         """The newest sample for the engine's ``hold_against``."""

@@ -26,6 +26,8 @@ class Socket:
 
     def __init__(self, interface: str, *, expression: str | None = None, promiscuous: bool = True, snaplen: int = 0) -> None:
         try:
+            import scapy.arch  # gives `conf` its sockets, and what follows the classes that name link types
+            import scapy.layers.inet6  # noqa: F401
             from scapy.config import conf
             from scapy.error import Scapy_Exception
         except ImportError:
@@ -44,6 +46,10 @@ class Socket:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Closes the socket."""
+        self.close()
+
+    def close(self) -> None:
+        """No more packets are taken; once is enough."""
         self._socket.close()
 
     def batches(self, seconds: float) -> Iterator[list[Raw]]:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pcapwatch.analysis import Report
+    from pcapwatch.host.watch import HostMoment
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +68,4 @@ class Moment:
     counters: Counters
     previous: Counters | None
     report: Report
-    host: Any = None
+    host: HostMoment | None = None

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 #: A closed connection is remembered for so long after its last packet: the longest TIME_WAIT of any stack is 240 s, so
 #: that every reuse that can end one is seen, and a busy host's tables stay small.
 IDLE_EXPIRY = "300s"
+
+#: The ring hands packets over in blocks, some ten milliseconds late: what the kernel had acted upon when it was read
+#: has reached the engine after so long.
+BEHIND_S = 0.1
 
 
 class Session:
@@ -83,6 +87,7 @@ class Session:
             return []
         with suppress(OSError):  # a namespace that is gone has no newer tables
             self.host.sample()
+        self.advance(BEHIND_S)
         self._engine.hold_against(self.host.tables_json())
         return list(self.host.records())
 
@@ -177,13 +182,12 @@ def open_interface(
 
     ring = {**asdict(options), **filter_options(settings.filter, options.interface, options.netns)}
     files = {**asdict(write), "interface": options.interface, "filter": settings.filter} if write else None
-    chosen = json.loads(settings.to_engine())
     host = _watched(options.netns) if watch_host else None
-    if host is not None:
-        chosen["watched_hosts"] = host.addresses
+    if host is not None:  # its port range from the beginning; its tables are replaced with every answer
+        settings = replace(settings, host_snapshot=host.first, watched_hosts=tuple(host.addresses))
     wanted = {"ring": ring, "write": files, "drop_privileges": drop_privileges}
     try:
-        engine = _engine.Live.open_interface(json.dumps(wanted), json.dumps(chosen), most_packets)
+        engine = _engine.Live.open_interface(json.dumps(wanted), settings.to_engine(), most_packets)
     except _engine.SourceError as error:
         raise CaptureError(str(error)) from None
     return Session(engine, options.interface, settings, host)

@@ -12,7 +12,7 @@ from pcapwatch.findings.port_pressure import Pressure, pressure_of
 from pcapwatch.findings.verdict import verdict
 from pcapwatch.report.examples import Draw, examples
 from pcapwatch.report.groups import closers, grouped, persistence, trouble
-from pcapwatch.report.model import HostTruth, PortRange, PortRanges, PortUse, Report, Waiting
+from pcapwatch.report.model import HostTruth, PortRanges, PortUse, Report, Waiting
 from pcapwatch.report.quality import assumptions, quality_of
 from pcapwatch.summary import HostFacts, PairFacts, Summary
 

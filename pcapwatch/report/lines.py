@@ -166,15 +166,13 @@ def port_lines(uses: Sequence[PortUse], clock: Clock) -> Iterator[str]:
             parts.append(f"they fill {block.low}-{block.high}: if that is its range, state it with --port-range")
         parts.append(f"at most {band(use.held_peak)} at once ({share}) at {clock.offset(use.held_peak_ns)}")
         if use.reuse_gap_ns and use.reuses:
-            gap = use.reuse_gap_ns
-            parts.append(
-                f"{count(use.reuses)} reuses, {bare_duration(gap['min_ns'])} after the last packet at the least"
-            )
+            soonest = bare_duration(use.reuse_gap_ns["min_ns"])
+            parts.append(f"{counted(use.reuses, 'reuse')}, the soonest {soonest} after the port's last packet")
         if use.client_recycled:
             parts.append(f"{count(use.client_recycled)} of the client's own TIME_WAITs recycled")
-        if use.sustainable_per_s:
-            rate = f"closing first each time it could open {count(use.sustainable_per_s)} connections/s for long"
-            parts.append(f"{rate}, busiest second here {count(use.opened_peak_per_s)}")
+        if use.sustainable_per_s and not use.block:
+            rate = f"if it closed first every time, {count(use.sustainable_per_s)} new connections/s would last"
+            parts.append(f"{rate}; busiest second here {count(use.opened_peak_per_s)}")
         yield "; ".join(parts)
 
 

@@ -65,7 +65,9 @@ def _advice(report: Report) -> Iterator[str]:
     found = [f"**{finding.code}** ({finding.severity}) {markdown(finding.title)}" for finding in report.findings]
     yield _list("Findings", found, escaped=True)
     todo = actions(report.findings)
-    steps = [f"{number}. {markdown(action.text)} ({', '.join(action.codes)})\n" for number, action in enumerate(todo, 1)]
+    steps = [
+        f"{number}. {markdown(action.text)} ({', '.join(action.codes)})\n" for number, action in enumerate(todo, 1)
+    ]
     yield "### Do\n\n" + "".join(steps) if steps else ""
     yield _list("Verify", [f"{command(line)} ({', '.join(codes)})" for line, codes in checks(todo)], escaped=True)
     yield _list("Do not", do_not(report.findings))

@@ -9,7 +9,7 @@ seconds when it ends in ``_s``; instants are ns since 1970 UTC.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -61,12 +61,14 @@ class PortRanges(NamedTuple):
 
     def of(self, address: str | None) -> PortRange:
         """The range of one host; ``stated`` says whether the user gave it."""
-        held = (rule.ports for rule in self.hosts if address and _holds(rule.hosts, address))
+        held = (rule.ports for rule in self.hosts if address and (rule.hosts == address or _holds(rule.hosts, address)))
         return next(held, self.ports)
 
 
-@cache
+@lru_cache(maxsize=1 << 16)
 def _holds(prefix: str, address: str) -> bool:
+    if "/" not in prefix:
+        return False
     from ipaddress import ip_address, ip_network  # few runs state a range by host
 
     host, network = ip_address(address), ip_network(prefix)

@@ -124,10 +124,10 @@ def assumptions(summary: Summary, ranges: PortRanges, waiting: tuple[Waiting, ..
     for hosts, range_ in ranges.hosts:
         if range_.kernel is None:
             yield f"ephemeral ports of {hosts} {range_.low}-{range_.high} = {count(range_.size)} (--port-range)"
-        elif (address := hosts.partition("/")[0]) in clients:
+        elif hosts in clients:
             held = f" less {count(range_.reserved)} reserved" if range_.reserved else ""
             said = f"{range_.low}-{range_.high}{held} = {count(range_.size)} (read from its kernel, {range_.kernel})"
-            yield f"ephemeral ports of {address} {said}"
+            yield f"ephemeral ports of {hosts} {said}"
     yield f"ephemeral ports{others} {ports.low}-{ports.high} = {count(ports.size)} ({source})"
     lengths: dict[str, list[str]] = {}
     for host in waiting:

@@ -126,10 +126,21 @@ def test_settings_reach_the_engine(run: Run, engine: Engine) -> None:
     ]
 
 
-def test_port_range_is_stated(run: Run) -> None:
+def test_port_range_is_stated(run: Run, engine: Engine) -> None:
     """A stated range is the report's, and it says whose it is."""
     out = run("analyze", "a.pcap", "--port-range", "1024-65535", "--format", "json")[1]
     assert json.loads(out)["port_range"] == {"high": 65535, "low": 1024, "stated": True}
+    assert engine.settings[-1]["port_ranges"] == [{"address": None, "prefix": 0, "low": 1024, "high": 65535}]
+
+
+def test_a_port_range_is_stated_per_host(run: Run, engine: Engine) -> None:
+    """A prefix's range goes to the engine and into the report beside the assumed one of the others."""
+    code, out, _ = run("analyze", "a.pcap", "--port-range", "10.0.0.1=40000-41999", "--format", "json")
+    assert code == 0
+    assert json.loads(out)["port_ranges"] == [{"hosts": "10.0.0.1", "low": 40_000, "high": 41_999}]
+    assert json.loads(out)["port_range"]["stated"] is False
+    rule = {"address": "10.0.0.1", "prefix": 128, "low": 40_000, "high": 41_999}
+    assert engine.settings[-1]["port_ranges"] == [rule]
 
 
 @pytest.mark.parametrize("suffix", TABLE_FORMATS)

@@ -81,6 +81,18 @@ def refused(t: Talk) -> list[Expected]:
     return [{"close": "refused", "reset_by": "server", "reset_kind": "refused"} | NOBODY]
 
 
+@situation("A1, A2 row 3")
+def data_after_refusal(t: Talk) -> list[Expected]:
+    """Data far from a refused attempt's numbers is another connection's, whose handshake was not captured."""
+    t.c(0, "S")
+    t.s(0.001, "RA", seq=0, window=0)
+    t.c(9, "PA", b"x" * 28, seq=t.rel("c", 900_000_000), ack=77)
+    return [
+        {"close": "refused", "client_bytes": 0, "reset_kind": "refused"} | NOBODY,
+        {"close": "open", "client_bytes": 28, "reuse_of": 1} | NOBODY,
+    ]
+
+
 @situation("A2 row 4")
 def simultaneous_open(t: Talk) -> list[Expected]:
     """Crossing SYNs, then SYN-ACKs with the ISNs unchanged: one connection, the first SYN's sender is the client."""

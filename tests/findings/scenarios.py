@@ -268,7 +268,8 @@ def pressed(
 def pool_less(forwarded: int = 0, front_agents: tuple[str, ...] = ("Mozilla/5.0",), **front: Any) -> Summary:
     """A proxy at 10.0.0.1 that opens a connection to its upstream for each of 40 requests, and what is asked of it."""
     (back,) = one_shot(40)["pairs"]
-    back["http"].update(user_agents=["Mozilla/5.0"], forwarded=forwarded)
+    back["http"]["user_agents"] = ["Mozilla/5.0"]
+    back["http"]["forwarded"] = forwarded
     asked = http(connections=2, requests=40, responses=40, user_agents=list(front_agents))
     made: dict[str, Any] = {"client": "192.0.2.7", "server": CLIENT, "server_port": 80, "connections": 2, "http": asked}
     return summary([back, pair(**{**made, **front})], [host(CLIENT, 40)])  # type: ignore[list-item]

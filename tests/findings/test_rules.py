@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from summaries import distribution, pair, ports, summary
+from summaries import START, distribution, http, pair, ports, summary
 
-from pcapwatch.findings import Assumptions, find
+from pcapwatch.findings import Assumptions, advice, find
 from pcapwatch.findings.verdict import verdict
 from pcapwatch.report.model import Finding, PortRange, PortRule
 from pcapwatch.summary import Summary
@@ -185,7 +185,7 @@ def test_port_pressure_asks_for_a_smaller_range() -> None:
 
 
 def test_a_block_with_holes_and_strays_is_told_as_it_is() -> None:
-    """1,995 of 2,000 ports and three elsewhere: the count, the strays, and the 33.3 a second that such a range lasts."""
+    """1,995 of 2,000 ports and three elsewhere: the count, the strays, and the 33.3 a second that the range lasts."""
     finding = one(s.ALL["pressed_holes"], "PW108")
     assert "1,995 of the 2,000 ports from 40000 to 41999 (3 used outside)" in finding.title
     assert (finding.numbers["block_held"], finding.numbers["block_limit_per_s"]) == (1995, 33.33)
@@ -221,6 +221,13 @@ def test_mixed_clients_are_told_apart_by_what_ended_each_connection() -> None:
     assert "; 14 after 1,000 requests each, its limit." in text
 
 
+def test_a_header_that_few_clients_send_may_be_a_proxys() -> None:
+    """Connection: close in HTTP/1.1 requests is said to be a proxy's own, should the client be one."""
+    assert advice.IF_PROXY in one(s.server_announces(by="client"), "PW101").remedy
+    assert advice.IF_PROXY not in one(s.server_announces(), "PW101").remedy
+    assert advice.IF_PROXY not in one(s.http10("none", agent="ApacheBench/2.3"), "PW101").remedy
+
+
 PROXIES = [
     (s.pool_less(), "a proxy", False),
     (s.pool_less(front_agents=()), "a proxy", False),
@@ -243,8 +250,8 @@ def test_a_proxy_is_told_to_keep_its_upstream_connections(facts: Summary, kind: 
 NO_PROXIES = [
     s.pool_less(forwarded=19, server="192.0.2.99", client="10.0.0.1"),
     s.pool_less(front_agents=("Go-http-client/1.1",)),
-    s.pool_less(server="192.0.2.99", http=s.http(requests=30, connections=2, user_agents=["Mozilla/5.0"])),
-    s.pool_less(server="192.0.2.99", last_ns=s.START - 1),
+    s.pool_less(server="192.0.2.99", http=http(requests=30, connections=2, user_agents=["Mozilla/5.0"])),
+    s.pool_less(server="192.0.2.99", last_ns=START - 1),
     s.one_shot(40),
 ]
 

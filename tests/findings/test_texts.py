@@ -12,7 +12,7 @@ import pytest
 from summaries import capture, exemplar, host, pair, summary
 
 from pcapwatch.findings import RULES, advice, find
-from pcapwatch.findings.actions import actions, do_not
+from pcapwatch.findings.actions import actions, checks, do_not
 from pcapwatch.findings.catalogue import HEADINGS, explain, render_catalogue
 from pcapwatch.findings.evidence import display_filter
 from pcapwatch.findings.limits import cannot_show
@@ -165,6 +165,15 @@ def test_actions_are_said_once() -> None:
     same = [Finding(code, "", "info", "", remedy=["do it"], verify=[f"see {code}"]) for code in ("PW101", "PW102")]
     (action,) = actions(same)
     assert (action.text, action.verify, action.codes) == ("do it", ("see PW101", "see PW102"), ("PW101", "PW102"))
+
+
+def test_commands_are_said_once() -> None:
+    """A command that several actions ask for is one line with the codes of all, in the order of the actions."""
+    found = [
+        Finding("PW108", "", "info", "", remedy=["a", "b", "c"], verify=["see", "count"]),
+        Finding("PW103", "", "info", "", remedy=["a"], verify=["again"]),
+    ]
+    assert checks(actions(found)) == [("see", ("PW108", "PW103")), ("count", ("PW108", "PW103"))]
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_a_snapshot_is_laid_beside_the_capture(run: Run, engine: Engine, tmp_pat
     assert status == 0
     settings = engine.settings[-1]
     assert [table["addresses"] for table in settings["host_tables"]] == [["10.2.0.20", "127.0.0.1"]]
-    assert {"address": "10.2.0.20", "prefix": 32, "low": 40000, "high": 40999} in settings["port_ranges"]
+    assert {"address": "10.2.0.20", "prefix": 128, "low": 40000, "high": 40999} in settings["port_ranges"]
     text = " ".join(out.split())
     assert "its kernel lists 2 TIME_WAITs, the wire 1-3; 1 are in both" in text
     assert "only in the kernel's table: 1 of connections whose close the capture does not prove" in text

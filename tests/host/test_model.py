@@ -126,7 +126,7 @@ def test_a_counter_that_the_kernel_lacks_is_absent() -> None:
 def test_what_the_user_states_of_a_host_goes_before_its_kernel() -> None:
     """A rule for every host does not; each address of the host has its range."""
     hosts = truth.records([snapshot()])
-    stated = PortRanges(PortRange(1, 2, stated=True), (PortRule("127.0.0.1/32", PortRange(5, 6, stated=True)),))
+    stated = PortRanges(PortRange(1, 2, stated=True), (PortRule("127.0.0.1", PortRange(5, 6, stated=True)),))
     ranges = truth.with_kernels(stated, hosts)
     assert (ranges.of("10.2.0.20").low, ranges.of("10.2.0.20").size) == (40000, 989)
     assert (ranges.of("127.0.0.1").low, ranges.of("192.0.2.1").low) == (5, 1)

@@ -71,7 +71,7 @@ def test_this_host_is_read() -> None:
     assert taken.addresses
 
 
-@pytest.mark.parametrize("name", ["no-such-namespace", "../../etc/passwd", ".."])
+@pytest.mark.parametrize("name", ["no-such-namespace", "../../etc/passwd", "..", "/dev/null"])
 def test_a_namespace_that_is_not_there_is_one_line(name: str) -> None:
     """It is named, with how to list those there are."""
     with pytest.raises(UsageError, match=r"^--netns '.*': .*ip netns list"):

@@ -1,172 +1,132 @@
-"""`pcapwatch live` on an interface, with real nginx and ab in network namespaces; as root."""
+"""The interfaces there are, filters for one of them, and scapy's socket where there is no ring."""
 
-from __future__ import annotations
-
-import json
-import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from os import geteuid
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fixtures.record.lab import Lab
-from fixtures.record.scenario import Scenario
-from fixtures.record.servers import start_nginx
-from pcapwatch.live.session import RingOptions, WriteOptions, open_interface
+import pcapwatch
+from pcapwatch.analysis import summary_of
+from pcapwatch.errors import CaptureError, PcapwatchError, UsageError
+from pcapwatch.live.elsewhere import Socket
+from pcapwatch.live.fed import open_fed
+from pcapwatch.live.interfaces import Interface, filter_options, interfaces, listing
 from pcapwatch.settings import Settings
 
-PCAPWATCH = (sys.executable, "-m", "pcapwatch")
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="network namespaces need root"),
-    pytest.mark.skipif(not (shutil.which("nginx") and shutil.which("ab")), reason="needs nginx and ab"),
-]
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="interfaces as Linux has them")
+root = pytest.mark.skipif(geteuid() != 0, reason="needs root, to capture")
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    """A client and a server, 10.77.1.1 and 10.77.1.2, with nginx on the latter."""
-    with Lab(Scenario("live", lambda _: None, ""), tmp_path / "lab", f"pwlive{os.getpid()}") as made:
-        start_nginx(made, made.server, 'location / { return 200 "hello"; }')
-        yield made
+@linux
+def test_loopback_is_listed_behind_any() -> None:
+    """Each interface with its state, link type and addresses; ``any`` first."""
+    known = interfaces()
+    assert known[0].name == "any"
+    loopback = next(one for one in known if one.name == "lo")
+    assert loopback.loopback
+    assert loopback.link_type == 1
+    lines = list(listing(known))
+    assert lines[0].split() == ["any", "every", "interface", "LINUX_SLL2"]
+    assert any(line.startswith("lo") and "EN10MB" in line and "127.0.0.1/8" in line for line in lines)
 
 
-def ab(lab: Lab, requests: int, *options: str) -> None:
-    """Requests from the client, four at a time."""
-    command = ["ip", "netns", "exec", lab.client.namespace, "ab", "-q", "-c", "4", "-n", str(requests), *options]
-    subprocess.run([*command, f"http://{lab.server.address}/"], check=True, capture_output=True)
+def test_names_of_interfaces_are_escaped() -> None:
+    """A name may hold a terminal's escape sequence; the list shows it, and does not obey."""
+    hostile = Interface("e\x1b[2J", up=False, running=False, loopback=False, link_type=None, addresses=(), hardware=None)
+    (line,) = listing([hostile])
+    assert "\x1b" not in line
+    assert line.endswith("down")
 
 
-def without_drops(report: dict[str, Any]) -> dict[str, Any]:
-    """A report without what only the capturing process knows: statistics of the interface."""
-    for file in report["capture"]["files"]:
-        for interface in file.get("interfaces", []):
-            for name in ("received", "dropped", "dropped_by_system", "dropped_by_interface", "accepted", "delivered"):
-                interface.pop(name, None)
-    return report
+@linux
+def test_a_namespace_that_is_not_there_is_one_line() -> None:
+    """What, where, what to do."""
+    with pytest.raises(CaptureError, match=r"^/run/netns/no-such: no such network namespace; `ip netns` lists") as raised:
+        interfaces("no-such")
+    assert "\n" not in str(raised.value)
 
 
-def test_live_says_what_analyze_says_of_the_packets_it_wrote(lab: Lab, tmp_path: Path) -> None:
-    """The same JSON, with the same frames in the same files as evidence, over several files of a rotated set."""
-    out, written, read = tmp_path / "live.json", tmp_path / "written", tmp_path / "analyze.json"
-    command = [
-        *PCAPWATCH,
-        "live",
-        "eth0",
-        "--netns",
-        lab.server.namespace,
-        "--no-tui",
-        "--no-host",
-        "--report",
-        str(out),
-    ]
-    with subprocess.Popen(
-        [*command, "--write", str(written), "--rotate", "300kB"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as live:
-        assert live.stdout is not None
-        live.stdout.readline()
-        ab(lab, 400)
-        ab(lab, 400, "-k")
-        time.sleep(0.3)
-        live.terminate()
-        _, error = live.communicate(timeout=30)
-    assert (live.returncode, error) == (0, b"")
-    assert len(list(written.iterdir())) > 2
-    subprocess.run([*PCAPWATCH, "analyze", str(written), "-o", str(read)], check=True)
-    expected, found = (without_drops(json.loads(file.read_text())) for file in (read, out))
-    assert found == expected
-    # A connection more: each run of ab looks at the server first.
-    assert found["totals"]["connections"] >= 404
+@linux
+@pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs tcpdump to compare with")
+@pytest.mark.parametrize("wrong", ["tcp prot 80", "host 1.2.3.4.5", "ether prot ip", "wlan type mgt"])
+def test_a_bad_filter_shows_what_tcpdump_says(wrong: str) -> None:
+    """libpcap's own words for the interface's link type."""
+    done = subprocess.run(["tcpdump", "-y", "EN10MB", "-d", wrong], capture_output=True, text=True, check=False)
+    said = " ".join(done.stderr.split()).removeprefix("tcpdump: ")
+    assert done.returncode
+    with pytest.raises(UsageError) as raised:
+        filter_options(wrong, "lo")
+    shown = str(raised.value).partition(": ")[2].removesuffix(" (libpcap)")
+    assert shown in said
 
 
-def test_the_wires_band_holds_the_kernels_count_at_every_second(lab: Lab) -> None:
-    """On both hosts, while connections are made and afterwards; and closers are what was done."""
-    stop = threading.Event()
-
-    def load() -> None:
-        while not stop.is_set():
-            ab(lab, 300)
-
-    settings = Settings(idle_expiry="300s")
-    sessions = [
-        open_interface(RingOptions("eth0", netns=host.namespace), settings, watch_host=True)
-        for host in (lab.server, lab.client)
-    ]
-    loaded = threading.Thread(target=load)
-    loaded.start()
-    seen = []
-    try:
-        for second in range(12):
-            for session in sessions:
-                assert session.advance(0.5)
-                moment = session.moment(None)
-                assert moment.host is not None
-                seen.append((moment.host.time_waits, moment.host.wire, moment.counters.kernel_drops))
-            if second == 6:
-                stop.set()
-    finally:
-        stop.set()
-        loaded.join()
-    counts = [count for count, _, _ in seen]
-    assert max(counts) > 300
-    assert not any(drops for _, _, drops in seen)
-    # A packet that is on its way to the capture while the kernel is read is worth one socket for each of ab's four.
-    for count, wire, _ in seen:
-        least, most = wire or (0, 0)
-        assert least - 4 <= count <= most + 4, seen
-    for session in sessions:
-        report = session.conclude()
-        closers = report.totals["active_closer"]
-        assert closers["server"] >= 0.98 * report.totals["connections"], closers
+@linux
+def test_a_filter_is_compiled_for_the_interfaces_link_type() -> None:
+    """One program, of that link type; an expression on tags is run behind the kernel, which takes tags out."""
+    assert list(filter_options("tcp port 80", "lo")["filter"]) == ["1"]
+    assert list(filter_options("tcp port 80", "any")["filter"]) == ["276"]
+    assert not filter_options("tcp port 80", "lo")["filter_here"]
+    assert filter_options("vlan 5 and tcp", "lo")["filter_here"]
+    assert filter_options(None, "lo") == {}
 
 
-def test_an_interface_that_goes_away_leaves_its_report(lab: Lab, tmp_path: Path) -> None:
-    """What came before is reported, then what happened is said: exit 2."""
-    out = tmp_path / "out.json"
-    command = [*PCAPWATCH, "live", "eth0", "--netns", lab.server.namespace, "--no-tui", "--report", str(out)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as live:
-        assert live.stdout is not None
-        live.stdout.readline()
-        ab(lab, 50)
-        time.sleep(1)
-        subprocess.run(["ip", "-n", lab.server.namespace, "link", "del", "eth0"], check=True)
-        _, error = live.communicate(timeout=30)
-    assert live.returncode == 2
-    assert "eth0: the interface is gone" in error.decode()
-    assert error.decode().count("\n") == 1
-    assert json.loads(out.read_text())["totals"]["connections"] >= 50
+@linux
+@root
+def test_scapys_socket_gives_packets_with_their_times() -> None:
+    """What comes on the interface, filtered, with the time of capture and the length; in batches while it waits."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        port = receiver.getsockname()[1]
+        with Socket("lo", expression=f"udp dst port {port}") as taken:
+            assert taken.link_type == 1
+            before = time.time_ns()
+            sending = threading.Timer(0.1, lambda: [receiver.sendto(b"payload!", ("127.0.0.1", port)) for _ in range(5)])
+            sending.start()
+            packets = [packet for batch in taken.batches(1.0) for packet in batch]
+            sending.join()
+    assert len(packets) >= 5
+    assert all(data.endswith(b"payload!") and length == len(data) == 50 for _, data, length in packets)
+    assert all(before - 10**6 < at_ns < time.time_ns() for at_ns, _, _ in packets)
 
 
-def test_ladders_are_drawn_from_memory_and_from_the_files(lab: Lab, tmp_path: Path) -> None:
-    """A connection's packets are shown as they were; once they are gone, nothing is drawn in their place."""
-    ring = RingOptions("eth0", netns=lab.server.namespace)
-    sessions = {
-        "memory": open_interface(ring, Settings()),
-        "files": open_interface(ring, Settings(), write=WriteOptions(str(tmp_path / "kept"), 100_000, 2)),
-        "gone": open_interface(ring, Settings(replay_bytes=0)),
-    }
-    ab(lab, 10)
-    for session in sessions.values():
-        session.advance(0.5)
-        session.report()
-    drawn = {name: session.ladder(3) for name, session in sessions.items()}
-    assert drawn["gone"] is None
-    memory, files = drawn["memory"], drawn["files"]
-    assert memory is not None
-    assert files is not None
-    flags = [row["flags"] for row in memory["rows"]]
-    assert flags == [row["flags"] for row in files["rows"]]
-    assert flags[0] == "SYN"
-    ab(lab, 2000)
-    sessions["files"].advance(0.5)
-    sessions["files"].report()
-    assert sessions["files"].ladder(3) is None, "its file was removed"
-    newest = sessions["files"].counters.connections - 5
-    assert sessions["files"].ladder(newest) is None, "only examples are drawn while rows are not kept"
+@linux
+@root
+@pytest.mark.parametrize(("interface", "expression"), [("nosuch0", None), ("lo", "tcp prot 80")])
+def test_what_scapy_cannot_open_is_one_line(interface: str, expression: str | None) -> None:
+    """An interface that is not there, a filter that is none: a line, and no traceback."""
+    with pytest.raises(PcapwatchError) as raised:
+        Socket(interface, expression=expression)
+    assert "\n" not in str(raised.value)
+    assert str(raised.value).startswith(f"{interface}: ")
+
+
+@linux
+@root
+def test_what_is_fed_is_analysed_and_written(tmp_path: Path) -> None:
+    """A whole connection over loopback by scapy's socket: the report is of it, and of the file that was written."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        written = {"folder": str(tmp_path / "packets"), "interface": "lo"}
+        options = {"expression": f"tcp port {port}", "write": written}
+        with open_fed("lo", Settings(), options) as session:
+            time.sleep(0.2)
+            client = socket.create_connection(server.getsockname())
+            accepted, _ = server.accept()
+            accepted.close()
+            assert client.recv(1) == b""
+            client.close()
+            deadline = time.monotonic() + 20
+            while session.counters.packets < 7 and time.monotonic() < deadline:
+                assert session.advance(0.1)
+            report = session.conclude()
+    (file,) = (tmp_path / "packets").iterdir()
+    for one in (report, pcapwatch.analyze(str(file))):
+        (pair,) = summary_of(one.engine)["pairs"]
+        assert (pair["connections"], pair["server_port"]) == (1, port)
+        assert pair["active_closer"] == {"server": 1}

@@ -143,7 +143,7 @@ def test_a_duration_ends_it() -> None:
     [
         ((), "name an interface"),
         (("-", "--until-finding", "PW999"), "no such finding"),
-        (("-", "--interval", "0s"), "--interval 0s"),
+        (("-", "--interval", "0s"), "--interval '0s'"),
         (("-", "--fail-on", "panic"), "--fail-on 'panic'"),
         (("eth0", "--ring", "much"), "--ring 'much'"),
         (("eth0", "--fanout", "7:luck"), "modes are hash"),

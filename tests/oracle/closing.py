@@ -60,6 +60,23 @@ def only_retransmitted(connection: Incarnation, fin: Segment) -> bool:
     return False
 
 
+def may_have_closed_unseen(connection: Incarnation, silent: Endpoint, closing: Endpoint) -> bool:
+    """Whether the side without a FIN may have sent one that the capture lacks.
+
+    So where it is one direction only, where the other's FIN acknowledges more than is there of it, and where the
+    capture began in the middle, unless that side still sends data: nobody does after its FIN.
+    """
+    sent = connection.sent(silent)
+    if not sent or not connection.sent(closing):
+        return True
+    reached = max((p.end_offset for p in sent if p.space), default=max(p.end_offset for p in sent))
+    fin = first_fin(connection, closing)
+    if fin is not None and fin.has(ACK) and fin.ack_offset > reached:
+        return True
+    begun = any(p.has(SYN) for p in connection.packets)
+    return not begun and not any(p.payload_len for p in sent)
+
+
 def closer_by_fin(connection: Incarnation, client: Endpoint, server: Endpoint) -> tuple[str, str, Segment | None]:
     """active closer, basis and frame, from the FINs alone."""
     fins = {"client": first_fin(connection, client), "server": first_fin(connection, server)}
@@ -67,8 +84,8 @@ def closer_by_fin(connection: Incarnation, client: Endpoint, server: Endpoint) -
     if c is None and s is None:
         return "none", "no_close", None
     if c is None or s is None:
-        if not (connection.sent(client) and connection.sent(server)):
-            return "ambiguous", "single_fin", None  # one direction: the other side may have closed long before
+        if may_have_closed_unseen(connection, *((client, server) if c is None else (server, client))):
+            return "ambiguous", "single_fin", None
         return ("server", "single_fin", s) if c is None else ("client", "single_fin", c)
     late_c, late_s = only_retransmitted(connection, c), only_retransmitted(connection, s)
     client_first = acks(s, c.end_offset) and not late_s

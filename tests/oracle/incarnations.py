@@ -66,7 +66,7 @@ def split_flow(flow: list[Segment]) -> list[Incarnation]:
 def opens_new(current: Incarnation, segment: Segment) -> bool:
     """Whether a segment cannot belong to the current incarnation: a SYN with an ISN that is not its own."""
     if not segment.has(SYN) or segment.has(RST):
-        return False
+        return follows_refusal(current, segment)
     isn, peer_isn = current.isn.get(segment.src), current.isn.get(segment.dst)
     if isn == segment.seq:
         return False
@@ -77,6 +77,22 @@ def opens_new(current: Incarnation, segment: Segment) -> bool:
     if segment.pure_syn and any(p.pure_syn and p.src == segment.dst for p in current.packets):
         return not still_opening(current, segment.src)
     return not reordered_start(current, segment)
+
+
+def follows_refusal(current: Incarnation, segment: Segment) -> bool:
+    """Whether data is far from the numbers of a refused attempt: another's, whose handshake was not captured."""
+    resets = [p for p in current.packets if p.has(RST)]
+    syns = [p for p in current.packets if p.pure_syn]
+    if not segment.payload_len or not resets or not syns or len(resets) + len(syns) < len(current.packets):
+        return False
+    if segment.src == syns[0].src:
+        return is_far(segment.seq, syns[-1].seq)
+    return is_far(segment.seq, resets[-1].seq) and is_far(segment.ack, syns[-1].seq)
+
+
+def is_far(one: int, other: int) -> bool:
+    """Further apart than any window that a connection here has."""
+    return abs(signed(one - other)) > 2**24
 
 
 def answers(segment: Segment, peer_isn: int, current: Incarnation) -> bool:

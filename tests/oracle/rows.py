@@ -63,6 +63,8 @@ def read_row(c: Incarnation, later: list[Segment], capture_end: int) -> Row:
     ending = read_ending(c, client, server, later)
     row |= closing_columns(ending)
     row |= time_wait_columns(c, client, server, later, capture_end)
+    if row["time_wait_holder"] == "none" and may_wait_unseen(ending, row["quality"]):
+        row |= {"time_wait_holder": "unknown", "time_wait_basis": None}
     row |= http_columns(c, client, server)
     row["race"] = read_race(c, client, server, row["requests"] or 0, row["responses"] or 0)
     row["idle_before_close_s"] = idle_before_close(c, ending)
@@ -144,6 +146,12 @@ def time_wait_columns(
         "time_wait_s": exact,
         "time_wait_basis": basis(wait, capture_end), "time_wait_end": end_cause(wait),
     }  # fmt: skip
+
+
+def may_wait_unseen(ending: Ending, quality: list[str]) -> bool:
+    """Whether the FIN that a TIME_WAIT takes beside the one captured may be missing from the capture."""
+    missing = ending.active == "ambiguous" or (ending.basis == "single_fin" and "gap" in quality)
+    return missing and ending.reset is None
 
 
 def basis(wait: TimeWait, capture_end: int) -> str:

@@ -15,7 +15,7 @@ from pcapwatch.report.model import PortRange
 from pcapwatch.report.sparkline import sparkline
 from pcapwatch.report.text import render_text
 from pcapwatch.report.words import Clock, bare_duration, iso, percent, signed_seconds
-from pcapwatch.settings import parse_duration, parse_port_range, parse_time_waits
+from pcapwatch.settings import parse_duration, parse_port_range, parse_port_ranges, parse_time_waits
 
 
 def test_community_id_of_the_specification() -> None:
@@ -157,6 +157,20 @@ def test_time_waits() -> None:
     assert [(rule["address"], rule["prefix"]) for rule in rules] == [("2001:db8::", 64), ("10.1.2.3", 32), (None, 0)]
     with pytest.raises(UsageError, match="the shortest comes first"):
         parse_time_waits("65s-60s")
+
+
+def test_port_ranges_by_host() -> None:
+    """Most specific prefix first, host bits dropped, both families; a range without a prefix is every other host's."""
+    ranges = parse_port_ranges(["10.1.2.3=40000-41999", "1024-65535", "2001:db8::1/64=1-9", "10.1.0.0/16=5-6"])
+    assert [rule.hosts for rule in ranges.hosts] == ["2001:db8::/64", "10.1.2.3", "10.1.0.0/16"]
+    sizes = [ranges.of(host).size for host in ("10.1.2.3", "10.1.9.9", "2001:db8::7", "192.0.2.1", None)]
+    assert sizes == [2000, 2, 9, 64_512, 64_512]
+    assert all(ranges.of(host).stated for host in ("10.1.2.3", "192.0.2.1"))
+    assert not parse_port_ranges(()).of("10.1.2.3").stated
+    with pytest.raises(UsageError, match=r"'10\.0\.0\.300' is not an address or prefix, as 10\.0\.0\.1=40000-41999"):
+        parse_port_ranges("10.0.0.300=1-2")
+    with pytest.raises(UsageError, match="LOW-HIGH"):
+        parse_port_ranges("10.0.0.1=1")
 
 
 def test_port_ranges() -> None:

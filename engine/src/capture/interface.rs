@@ -1,13 +1,17 @@
-//! An interface as a [`Source`]: the ring, and the files it is written to, if it is.
+//! An interface as a [`Source`]: what its packets are taken with, and the files they are written to, if they are.
 
 use super::facts::FileFacts;
 use super::file::note_time;
+#[cfg(target_os = "linux")]
 use super::privilege::drop_privileges;
-use super::ring::{Ring, RingCounters, RingOptions};
+#[cfg(target_os = "linux")]
+use super::ring::{Ring, RingOptions};
 use super::stream::{Came, Packets, Replay, Source, SourceCounters};
+use super::tap::{Tap, TapCounters};
 use super::write::{WriteOptions, Writer};
 use super::{Batch, CaptureSet, SetFacts, SourceError};
 use crate::settings::Settings;
+#[cfg(target_os = "linux")]
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -16,6 +20,7 @@ use std::time::{Duration, Instant};
 const COUNT_EVERY: Duration = Duration::from_millis(250);
 
 /// What the user chooses.
+#[cfg(target_os = "linux")]
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InterfaceOptions {
@@ -27,13 +32,14 @@ pub struct InterfaceOptions {
     pub drop_privileges: bool,
 }
 
+#[cfg(target_os = "linux")]
 impl InterfaceOptions {
     /// Opens the interface, gives up rights if it is to, and begins the files, which belong to who is left.
     ///
     /// # Errors
     /// [`SourceError`] if one of these cannot be done.
     pub fn open(self, most_packets: Option<u64>) -> Result<Box<dyn Source>, SourceError> {
-        let mut source = InterfaceSource::open(&self.ring, most_packets)?;
+        let mut source = InterfaceSource::new(Box::new(Ring::open(&self.ring)?), most_packets);
         if self.drop_privileges {
             drop_privileges()?;
         }
@@ -46,10 +52,10 @@ impl InterfaceOptions {
 
 /// Packets of an interface as they pass.
 pub struct InterfaceSource {
-    ring: Ring,
+    tap: Box<dyn Tap>,
     writer: Option<Writer>,
     /// As of the kernel, and when it was asked.
-    counters: RingCounters,
+    counters: TapCounters,
     counted: Instant,
     /// What a file would tell, where none is written.
     facts: FileFacts,
@@ -63,22 +69,19 @@ pub struct InterfaceSource {
 }
 
 impl InterfaceSource {
-    /// Opens the ring; packets come from now on, `most_packets` at most.
-    ///
-    /// # Errors
-    /// As [`Ring::open`].
-    pub fn open(options: &RingOptions, most_packets: Option<u64>) -> Result<Self, SourceError> {
-        let ring = Ring::open(options)?;
+    /// Packets come from now on, `most_packets` at most.
+    #[must_use]
+    pub fn new(tap: Box<dyn Tap>, most_packets: Option<u64>) -> Self {
         let facts = FileFacts {
-            path: ring.name().to_owned(),
+            path: tap.name().to_owned(),
             format: "live",
             compression: "none".to_owned(),
             ..FileFacts::default()
         };
-        Ok(InterfaceSource {
-            ring,
+        InterfaceSource {
+            tap,
             writer: None,
-            counters: RingCounters::default(),
+            counters: TapCounters::default(),
             counted: Instant::now(),
             facts,
             last_ns: 0,
@@ -86,7 +89,7 @@ impl InterfaceSource {
             clock_steps_back: 0,
             left: most_packets.unwrap_or(u64::MAX),
             is_closed: false,
-        })
+        }
     }
 
     /// Writes what comes from now on into files, too; the packets' places are then those in the files.
@@ -94,7 +97,7 @@ impl InterfaceSource {
     /// # Errors
     /// As [`Writer::create`].
     pub fn write(&mut self, options: WriteOptions) -> Result<(), SourceError> {
-        self.writer = Some(Writer::create(options, self.ring.interfaces())?);
+        self.writer = Some(Writer::create(options, self.tap.interfaces())?);
         Ok(())
     }
 
@@ -102,7 +105,7 @@ impl InterfaceSource {
         batch.packets.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
         self.left -= batch.packets.len() as u64;
         if let Some(writer) = &mut self.writer {
-            writer.write(batch, self.ring.interfaces(), self.ring.statistics());
+            writer.write(batch, self.tap.interfaces(), self.tap.statistics());
         }
         for packet in &batch.packets {
             if packet.file != self.file {
@@ -116,7 +119,7 @@ impl InterfaceSource {
 
     /// Its drops, as far as the kernel still tells them: an interface that is gone has none to add.
     fn count(&mut self) {
-        self.counters = self.ring.counters().unwrap_or(self.counters);
+        self.counters = self.tap.counters().unwrap_or(self.counters);
         self.counted = Instant::now();
     }
 
@@ -124,18 +127,18 @@ impl InterfaceSource {
     fn is_over(&mut self, taken: usize) -> bool {
         let is_over = self.left == 0 || (self.is_closed && taken == 0);
         if is_over && let Some(writer) = &mut self.writer {
-            writer.finish(self.ring.statistics());
+            writer.finish(self.tap.statistics());
         }
         is_over
     }
 
     fn unwritten(&self) -> FileFacts {
-        let mut interfaces = self.ring.interfaces().to_vec();
+        let mut interfaces = self.tap.interfaces().to_vec();
         // The counts are of the whole capture, which the first stands for.
         if let Some(first) = interfaces.first_mut() {
-            first.received = Some(self.counters.kernel_packets);
-            first.dropped = Some(self.counters.kernel_drops);
-            first.dropped_by_system = Some(self.counters.kernel_drops);
+            first.received = self.counters.kernel_packets;
+            first.dropped = self.counters.kernel_drops;
+            first.dropped_by_system = self.counters.kernel_drops;
         }
         FileFacts { interfaces, ..self.facts.clone() }
     }
@@ -146,7 +149,7 @@ impl Source for InterfaceSource {
         if self.is_over(1) {
             return Ok(Came::Over);
         }
-        let taken = self.ring.next_batch(batch, wait);
+        let taken = self.tap.next_batch(batch, wait);
         if self.counted.elapsed() >= COUNT_EVERY || self.is_closed || taken.is_err() {
             self.count();
         }
@@ -165,8 +168,8 @@ impl Source for InterfaceSource {
 
     fn counters(&self) -> SourceCounters {
         SourceCounters {
-            kernel_packets: Some(self.counters.kernel_packets),
-            kernel_drops: Some(self.counters.kernel_drops),
+            kernel_packets: self.counters.kernel_packets,
+            kernel_drops: self.counters.kernel_drops,
             ring_losses: self.counters.ring_freezes,
             interface_down: self.counters.interface_down,
             written: self.writer.as_ref().map(Writer::written).unwrap_or_default(),
@@ -184,7 +187,7 @@ impl Source for InterfaceSource {
 
     fn close(&mut self) {
         // What cannot be stopped gives nothing more either.
-        if self.ring.stop().is_err() {
+        if self.tap.stop().is_err() {
             self.left = 0;
         }
         self.is_closed = true;

@@ -24,9 +24,9 @@ mod ahead;
 mod compressed;
 mod error;
 mod facts;
+pub mod fed;
 mod file;
 pub mod filter;
-#[cfg(target_os = "linux")]
 pub mod interface;
 #[cfg(unix)]
 pub mod interfaces;
@@ -44,6 +44,7 @@ pub mod ring;
 mod set;
 mod source;
 pub mod stream;
+pub mod tap;
 mod window;
 pub mod write;
 

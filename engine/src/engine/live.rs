@@ -287,6 +287,7 @@ impl Taker {
         let (totals, facts) = (self.engine.provisional(), self.source.facts());
         let standing = Standing { totals, facts, now_ns: self.now_ns(), replay: self.replay() };
         self.counters.snapshot_pause_s = begun.elapsed().as_secs_f64();
+        self.shared.board().counters.snapshot_pause_s = self.counters.snapshot_pause_s;
         // Whoever asked may have left.
         let _ = asker.send(standing);
     }

@@ -4,7 +4,7 @@ use super::direction::Origin;
 use super::framing::{Body, Method, is_ambiguous, response_body};
 use super::head::{RequestHead, ResponseHead};
 use super::persistence::{is_to_proxy, persists};
-use super::{bounded_text, text};
+use super::{escaped_text, text};
 use crate::record::{ConnectionOption, Exchange, Mark, Role};
 use crate::tcp::seq;
 use std::collections::VecDeque;
@@ -91,7 +91,7 @@ pub struct Texts {
 impl Texts {
     fn add_request(&mut self, head: &RequestHead<'_>) {
         self.method = Some(text(head.method.as_bytes()));
-        self.target = Some(bounded_text(head.target, MAX_TARGET_BYTES));
+        self.target = Some(escaped_text(head.target, MAX_TARGET_BYTES));
         self.host = head.fields.host.map(text);
         self.user_agent = head.fields.user_agent.map(text);
     }

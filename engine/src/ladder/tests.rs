@@ -88,6 +88,26 @@ fn a_reused_tuple_gives_each_of_its_connections_its_own_rows() {
     assert_eq!((both[1].time_wait[0].basis, both[1].time_wait[0].end), ("observed_exact", "reused"));
 }
 
+/// What the older incarnation still sends, and the challenge that it provokes, are not the younger's, whether that is
+/// drawn alone or with it.
+#[test]
+fn late_packets_of_the_incarnation_before_are_not_drawn() {
+    for name in ["stale-syn-kills", "stale-syn-rfc1337"] {
+        let (alone, both) = (ladder(name, 2), ladders(name, &[1, 2]));
+        assert_eq!(frames(&alone), frames(&both[1]), "{name}");
+        let settings = Settings { keep_connections: true, ..Settings::default() };
+        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures")).join(name);
+        let (outcome, _) = analyze(&[path], &settings, None).expect("a capture").expect("nobody stops it");
+        let record = outcome.connection(2).expect("rows").expect("a connection");
+        let packets: u64 = record.sides.iter().map(|side| side.packets).sum();
+        assert_eq!(alone.rows.len() as u64, packets, "{name}: {:?}", frames(&alone));
+    }
+}
+
+fn frames(ladder: &Ladder) -> Vec<u64> {
+    ladder.rows.iter().map(|row| row.frame).collect()
+}
+
 #[test]
 fn a_query_string_is_hidden() {
     let head = b"GET /login?token=secret&x=? HTTP/1.1\r\nHost: a\r\nConnection: Keep-Alive\r\n\r\n";

@@ -161,6 +161,7 @@ prop_compose! {
             half_close_ns: ns(times[1]),
             idle_before_close_ns: ns(times[2].map(|ms| 3000 + ms / 4000)),
             reuse_of: ns(times[3]).map(|gap| (1, gap)),
+            predecessor: None,
             syn_count: u32::from(quality & 1 == 0),
             race: words.4,
             http,

@@ -157,10 +157,11 @@ impl KernelLedger {
         }
     }
 
-    /// What the Summary tells, in the order of the settings. `span` is the capture's first and last packet time.
+    /// What the Summary tells, in the order of the tables. `span` is the capture's first and last packet time; nothing
+    /// is unknown up to `end_ns`, which is later while a capture goes on and no packet comes.
     #[must_use]
-    pub fn finish(self, lengths: &Lengths, span: Option<(i64, i64)>) -> Vec<KernelFacts> {
-        self.beside.into_iter().map(|beside| beside.finish(lengths, span)).collect()
+    pub fn finish(self, lengths: &Lengths, span: Option<(i64, i64)>, end_ns: i64) -> Vec<KernelFacts> {
+        self.beside.into_iter().map(|beside| beside.finish(lengths, span, end_ns)).collect()
     }
 }
 
@@ -211,7 +212,7 @@ impl Beside {
         }
     }
 
-    fn finish(self, lengths: &Lengths, span: Option<(i64, i64)>) -> KernelFacts {
+    fn finish(self, lengths: &Lengths, span: Option<(i64, i64)>, end_ns: i64) -> KernelFacts {
         let mut told = KernelFacts {
             at_ns: self.table.read_ns.0,
             kernel: self.table.waits.len() as u64,
@@ -221,7 +222,9 @@ impl Beside {
         };
         let mut examples: Vec<(&'static str, End, End)> = Vec::new();
         self.only_kernel(lengths, span, &mut told.only_kernel, &mut examples);
-        self.on_the_wire(lengths, span, &mut told, &mut examples);
+        if span.is_some() {
+            self.on_the_wire(lengths, end_ns, &mut told, &mut examples);
+        }
         told.examples = shown(examples);
         told
     }
@@ -252,17 +255,16 @@ impl Beside {
     fn on_the_wire(
         &self,
         lengths: &Lengths,
-        span: Option<(i64, i64)>,
+        end_ns: i64,
         told: &mut KernelFacts,
         examples: &mut Vec<(&'static str, End, End)>,
     ) {
-        let Some((_, last_ns)) = span else { return };
         let (from, to) = (self.table.read_ns.0 - TOLERANCE_NS, self.table.read_ns.1 + TOLERANCE_NS);
         for (own, peer, facts, matched) in &self.waits {
-            let (low, high) = wait_end(facts, lengths, own.0, last_ns);
+            let (low, high) = wait_end(facts, lengths, own.0, end_ns);
             let began = facts.start.ts_ns.saturating_add(facts.start_uncertainty_ns);
-            // What comes after the last packet is unknown: an earlier end would not be seen.
-            let certain = began <= from && low >= to && to <= last_ns.saturating_add(TOLERANCE_NS);
+            // What comes after the end is unknown: a reuse would not be seen.
+            let certain = began <= from && low >= to && to <= end_ns.saturating_add(TOLERANCE_NS);
             let possible = high >= from;
             told.wire.0 += u64::from(certain);
             told.wire.1 += u64::from(possible);

@@ -35,7 +35,7 @@ fn lengths() -> Lengths {
 fn told(table: HostTable, records: &mut [ConnectionRecord]) -> KernelFacts {
     let mut ledger = KernelLedger::new(&Settings { host_tables: vec![table], ..Settings::default() });
     records.iter_mut().for_each(|record| ledger.hold(record));
-    ledger.finish(&lengths(), Some((FIRST, LAST))).remove(0)
+    ledger.finish(&lengths(), Some((FIRST, LAST)), LAST).remove(0)
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_table_may_come_after_its_connections_have_ended() {
         let mut ledger = KernelLedger::new(&settings);
         ledger.hold(&mut ended.clone());
         ledger.replace(&[table(&[(1, 1_010)])]);
-        assert_eq!(ledger.finish(&lengths(), Some((FIRST, LAST))).remove(0).both, both);
+        assert_eq!(ledger.finish(&lengths(), Some((FIRST, LAST)), LAST).remove(0).both, both);
     }
 }
 
@@ -112,8 +112,7 @@ fn timers_measure_the_length_and_how_late_they_are_is_the_kernels() {
     let mut ledger = Ledger::new(&Settings::default());
     ledger.connection(&record);
     let capture = CaptureFacts { first_ns: Some(FIRST), last_ns: Some(LAST), ..CaptureFacts::default() };
-    let end_ns = capture.last_ns.unwrap_or_default();
-    let Finished { summary, .. } = ledger.finish(&Settings::default(), capture, end_ns, |ordinal| ordinal);
+    let Finished { summary, .. } = ledger.finish(&Settings::default(), capture, LAST, |ordinal| ordinal);
     let wait = summary.hosts.iter().find_map(|host| host.time_wait.as_ref()).expect("a TIME_WAIT");
     let length = (wait.length.low_ns, wait.length.high_ns, wait.length.source);
     assert_eq!(length, (60 * SECOND, 60 * SECOND + TIMER_SLACK_NS, "kernel"));
@@ -139,7 +138,7 @@ proptest! {
         }
         let merged = parts.into_iter().reduce(|mut all, part| { all.merge(part); all }).expect("three parts");
         let json = |ledger: KernelLedger| {
-            serde_json::to_string(&ledger.finish(&lengths(), Some((FIRST, LAST)))).expect("JSON")
+            serde_json::to_string(&ledger.finish(&lengths(), Some((FIRST, LAST)), LAST)).expect("JSON")
         };
         prop_assert_eq!(json(merged), json(whole));
     }

@@ -43,6 +43,7 @@ pub fn plain(ordinal: u64) -> ConnectionRecord {
         half_close_ns: None,
         idle_before_close_ns: None,
         reuse_of: None,
+        predecessor: None,
         syn_count: 1,
         race: None,
         http: HttpFacts::default(),

@@ -17,6 +17,9 @@ pub struct Sight {
     pub last: Mark,
     /// The packet that closed.
     pub closer: Option<Mark>,
+    /// First and last packet of the incarnation before, when this one began: what is late of it, or answers it, is told
+    /// from this one's packets only by one who has seen it.
+    pub predecessor: Option<[Mark; 2]>,
     /// What the first look found of each side's TIME_WAIT.
     pub waits: [Option<TimeWaitFacts>; 2],
 }
@@ -30,6 +33,7 @@ impl From<&ConnectionRecord> for Sight {
             first: record.first,
             last: record.last,
             closer: record.closer,
+            predecessor: record.predecessor.as_deref().copied(),
             waits: record.sides.each_ref().map(|side| side.time_wait.clone()),
         }
     }

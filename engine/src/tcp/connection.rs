@@ -56,6 +56,8 @@ pub struct Connection<P> {
     is_steady: bool,
     /// The incarnation before: its ordinal, and ns since its last packet.
     pub reuse_of: Option<(u64, i64)>,
+    /// Its first and last packet by then.
+    pub follows: Option<Box<[Mark; 2]>>,
     /// The incarnation before, while its fate depends on the answer to this one's SYN.
     pub predecessor: Option<Box<Connection<P>>>,
     /// What goes wrong with the capture.
@@ -106,6 +108,7 @@ impl<P: Payload> Connection<P> {
             is_steady: false,
             challenge_ack: None,
             reuse_of: None,
+            follows: None,
             predecessor: None,
             quality: Quality(if opening { 0 } else { Quality::MIDSTREAM }),
             payload: None,

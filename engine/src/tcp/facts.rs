@@ -167,6 +167,7 @@ impl<P: Payload> Connection<P> {
             half_close_ns,
             idle_before_close_ns: self.idle_before_close_ns,
             reuse_of: self.reuse_of,
+            predecessor: self.follows.take(),
             syn_count: self.ends[0].syn_count,
             race,
             http,
@@ -220,10 +221,11 @@ impl<P: Payload> Connection<P> {
     }
 
     /// Whether the only FIN captured is the first of the two: not where the other side may have closed before, in the
-    /// direction that was not captured, before the capture began, or in a packet that it lacks.
+    /// direction that was not captured, before the capture began, or in a packet that this FIN acknowledges.
     fn is_first_fin_captured(&self) -> bool {
         let is_open = |end: &Endpoint, peer: &Endpoint| {
-            let is_lost = end.next.is_some_and(|next| peer.acked.is_some_and(|acked| seq::lt(next, acked)));
+            let reached = end.stream.next_seq().or(end.next);
+            let is_lost = reached.is_some_and(|reached| peer.fin.is_some_and(|fin| seq::lt(reached, fin.ack)));
             end.fin.is_none() && !is_lost && (end.bytes > 0 || self.quality.0 & Quality::MIDSTREAM == 0)
         };
         let [client, server] = &self.ends;

@@ -8,7 +8,7 @@ use super::payload::Payload;
 use super::reset;
 use super::seq;
 use crate::decode::{Flags, Segment};
-use crate::record::Role;
+use crate::record::{ResetKind, Role};
 use crate::settings::SECOND;
 
 /// What a segment is to the connection that holds its 4-tuple.
@@ -60,11 +60,16 @@ pub fn belongs<P: Payload>(connection: &Connection<P>, segment: &Segment<'_>) ->
     if connection.is_over()
         && segment.payload_len > 0
         && is_far(end, segment.seq, peer.acked)
-        && is_far(peer, segment.ack, end.acked)
+        && (is_refused(connection, role) || is_far(peer, segment.ack, end.acked))
     {
         return Belongs::Next; // the new handshake was not captured
     }
     Belongs::Here
+}
+
+/// Whether the peer sent no more than a refusal, whose sequence number 0 is nobody's: an acknowledgment tells nothing.
+fn is_refused<P: Payload>(connection: &Connection<P>, role: Role) -> bool {
+    role == Role::Client && connection.reset.is_some_and(|reset| reset.kind == ResetKind::Refused)
 }
 
 fn is_new_opening<P: Payload>(connection: &Connection<P>, segment: &Segment<'_>) -> bool {
@@ -107,6 +112,7 @@ impl<P: Payload> Connection<P> {
     /// its fate is known; what is over already is returned, for its room.
     pub fn follow(&mut self, mut old: Box<Self>, segment: &Segment<'_>, sink: &mut P::Sink) -> Option<Box<Self>> {
         self.reuse_of = Some((old.ordinal, segment.ts_ns - old.last.ts_ns));
+        self.follows = Some(Box::new([old.first, old.last]));
         if !segment.flags.has(Flags::SYN) {
             old.finish(sink);
             return Some(old);

@@ -29,36 +29,15 @@ pub use options::{Fanout, FanoutMode, RingOptions};
 
 use super::facts::InterfaceFacts;
 use super::filter::{Filter, Instruction, program_for};
+use super::tap::{Tap, TapCounters};
 use super::write::{Statistics, now_ns};
 use super::{Batch, LinkType, Packet, SourceError};
 use block::{Packets, RingPacket};
 use cooked::LINUX_SLL2;
 use nix::errno::Errno;
-use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 use sys::{Blocks, PacketSocket, Woken};
-
-/// What happened to the packets so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct RingCounters {
-    /// Packets given.
-    pub packets: u64,
-    /// Bytes given.
-    pub bytes: u64,
-    /// Packets that passed the kernel's filter, those dropped included.
-    pub kernel_packets: u64,
-    /// Of them, those for which the ring had no room.
-    pub kernel_drops: u64,
-    /// Times the ring was full and stood still.
-    pub ring_freezes: u64,
-    /// Packets whose place in the ring made no sense; none were ever seen.
-    pub damaged: u64,
-    /// Packets that the filter held back here, because the kernel could not run it.
-    pub filtered: u64,
-    /// Times the interface was found down.
-    pub interface_down: u64,
-}
 
 /// A ring that is being read.
 pub struct Ring {
@@ -73,7 +52,7 @@ pub struct Ring {
     snaplen: u32,
     filter: Filter,
     interfaces: Interfaces,
-    counters: RingCounters,
+    counters: TapCounters,
     next_ordinal: u64,
     since_ns: i64,
     timeout: Duration,
@@ -134,7 +113,7 @@ impl Ring {
             snaplen: options.snaplen(),
             filter: Filter::default(),
             interfaces: Interfaces::default(),
-            counters: RingCounters::default(),
+            counters: TapCounters::default(),
             next_ordinal: 0,
             since_ns: now_ns(),
             timeout: Duration::from_millis(options.block_timeout_ms.max(1).into()),
@@ -203,86 +182,10 @@ impl Ring {
         Ok(Some(program))
     }
 
-    /// Empties `batch` and fills it with the next block's packets, waiting up to `wait` for one; says how many they are.
-    /// After [`Ring::stop`], 0 means that there are no more.
-    ///
-    /// # Errors
-    /// [`SourceError`] when the interface is gone; what came before was given.
-    pub fn next_batch(&mut self, batch: &mut Batch, wait: Duration) -> Result<usize, SourceError> {
-        batch.packets.clear();
-        batch.data.clear();
-        batch.first_ordinal = self.next_ordinal;
-        let least = if self.is_over() { self.timeout * 3 } else { Duration::ZERO };
-        let mut until = Instant::now() + wait.max(least);
-        while !self.take_packets(batch) {
-            let (was_over, woken) = (self.is_over(), self.wait_until(until)?);
-            if self.is_over() && !was_over {
-                until = Instant::now() + self.timeout * 3;
-            } else if Instant::now() >= until || (!woken && !was_over) {
-                self.take_packets(batch);
-                break;
-            }
-        }
-        if batch.packets.is_empty() {
-            self.gone.take().map_or(Ok(()), Err)?;
-        }
-        let given = batch.packets.len() as u64;
-        self.next_ordinal += given;
-        self.counters.packets += given;
-        self.counters.bytes += batch.packets.iter().map(|packet| u64::from(packet.captured_len)).sum::<u64>();
-        Ok(batch.packets.len())
-    }
-
-    /// No packet that comes after this is given; [`Ring::next_batch`] gives those that came before.
-    ///
-    /// # Errors
-    /// [`SourceError`] if the system refuses.
-    pub fn stop(&mut self) -> Result<(), SourceError> {
-        self.stopped = true;
-        self.socket
-            .attach(&program::NOTHING)
-            .map_err(|error| SourceError::new(&self.name, format!("cannot be stopped: {error}")))
-    }
-
-    /// What happened so far.
-    ///
-    /// # Errors
-    /// [`SourceError`] if the system does not say.
-    pub fn counters(&mut self) -> Result<RingCounters, SourceError> {
-        let (packets, drops, freezes) = self
-            .socket
-            .statistics()
-            .map_err(|error| SourceError::new(&self.name, format!("its drops cannot be read: {error}")))?;
-        self.counters.kernel_packets += u64::from(packets);
-        self.counters.kernel_drops += u64::from(drops);
-        self.counters.ring_freezes += u64::from(freezes);
-        Ok(self.counters)
-    }
-
-    /// The same for the files that are written.
-    #[must_use]
-    pub fn statistics(&self) -> Statistics {
-        let RingCounters { packets: delivered, kernel_packets: accepted, kernel_drops: dropped, .. } = self.counters;
-        Statistics { since_ns: self.since_ns, until_ns: now_ns(), accepted, dropped, delivered }
-    }
-
     /// The link type of its packets.
     #[must_use]
     pub fn link(&self) -> LinkType {
         self.link
-    }
-
-    /// Name of the interface as given.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The interfaces met so far; [`Packet::interface`] is the place in it. For `any` the first is `any` itself, which
-    /// stands for the whole capture and has the counters. An interface is added with its first packet.
-    #[must_use]
-    pub fn interfaces(&self) -> &[InterfaceFacts] {
-        &self.interfaces.facts
     }
 
     /// Takes blocks until one has packets.
@@ -379,6 +282,65 @@ impl Ring {
             let why = "the interface is gone: it was removed, or moved to another network namespace";
             self.gone = Some(SourceError::new(&self.name, why));
         }
+    }
+}
+
+impl Tap for Ring {
+    fn next_batch(&mut self, batch: &mut Batch, wait: Duration) -> Result<usize, SourceError> {
+        batch.packets.clear();
+        batch.data.clear();
+        batch.first_ordinal = self.next_ordinal;
+        let least = if self.is_over() { self.timeout * 3 } else { Duration::ZERO };
+        let mut until = Instant::now() + wait.max(least);
+        while !self.take_packets(batch) {
+            let (was_over, woken) = (self.is_over(), self.wait_until(until)?);
+            if self.is_over() && !was_over {
+                until = Instant::now() + self.timeout * 3;
+            } else if Instant::now() >= until || (!woken && !was_over) {
+                self.take_packets(batch);
+                break;
+            }
+        }
+        if batch.packets.is_empty() {
+            self.gone.take().map_or(Ok(()), Err)?;
+        }
+        let given = batch.packets.len() as u64;
+        self.next_ordinal += given;
+        self.counters.packets += given;
+        self.counters.bytes += batch.packets.iter().map(|packet| u64::from(packet.captured_len)).sum::<u64>();
+        Ok(batch.packets.len())
+    }
+
+    fn stop(&mut self) -> Result<(), SourceError> {
+        self.stopped = true;
+        self.socket
+            .attach(&program::NOTHING)
+            .map_err(|error| SourceError::new(&self.name, format!("cannot be stopped: {error}")))
+    }
+
+    fn counters(&mut self) -> Result<TapCounters, SourceError> {
+        let (packets, drops, freezes) = self
+            .socket
+            .statistics()
+            .map_err(|error| SourceError::new(&self.name, format!("its drops cannot be read: {error}")))?;
+        let TapCounters { kernel_packets: passed, kernel_drops: dropped, .. } = &mut self.counters;
+        *passed = Some(passed.unwrap_or(0) + u64::from(packets));
+        *dropped = Some(dropped.unwrap_or(0) + u64::from(drops));
+        self.counters.ring_freezes += u64::from(freezes);
+        Ok(self.counters)
+    }
+
+    fn statistics(&self) -> Statistics {
+        let TapCounters { packets: delivered, kernel_packets: accepted, kernel_drops: dropped, .. } = self.counters;
+        Statistics { since_ns: self.since_ns, until_ns: now_ns(), accepted, dropped, delivered }
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn interfaces(&self) -> &[InterfaceFacts] {
+        &self.interfaces.facts
     }
 }
 

@@ -68,7 +68,11 @@ fn a_packet_over_loopback_is_given_once() {
         let packets = drain(&mut ring);
         assert_eq!(udp(&packets), (0..10).collect::<Vec<_>>(), "{interface}");
         let counters = ring.counters().unwrap();
-        assert_eq!((counters.packets, counters.kernel_packets, counters.kernel_drops), (10, 10, 0), "{interface}");
+        assert_eq!(
+            (counters.packets, counters.kernel_packets, counters.kernel_drops),
+            (10, Some(10), Some(0)),
+            "{interface}"
+        );
     }
 }
 
@@ -131,7 +135,7 @@ fn a_tag_that_the_kernel_took_out_is_there_again() {
     assert_eq!((&seen[0].1[..], seen[0].0.original_len as usize), (&frame[..], frame.len()), "as it was on the wire");
     let (given, counters) = (drain(&mut here), here.counters().unwrap());
     assert!(given.iter().all(|(_, bytes)| bytes[..] == frame[..]) && given.len() == 1, "{given:?}");
-    assert_eq!(counters.filtered + counters.packets, counters.kernel_packets);
+    assert_eq!(Some(counters.filtered + counters.packets), counters.kernel_packets);
     let seen = tagged(drain(&mut any), 0);
     assert_eq!(seen.len(), 1);
     assert_eq!((&seen[0].1[20..], seen[0].0.original_len as usize), (&frame[14..], frame.len() + 6));
@@ -146,7 +150,7 @@ fn the_filter_is_run_by_the_kernel_on_links_and_cooked() {
         send(&pair, 0, PORT, 6);
         assert_eq!(udp(&drain(&mut ring)), [3], "{interface}");
         let counters = ring.counters().unwrap();
-        assert_eq!((counters.kernel_packets, counters.filtered), (1, 0), "the rest never came to the ring");
+        assert_eq!((counters.kernel_packets, counters.filtered), (Some(1), 0), "the rest never came to the ring");
     }
 }
 
@@ -188,9 +192,10 @@ fn each_packet_is_given_or_counted_as_dropped() {
     });
     let given = drain(&mut ring).len() as u64;
     let counters = ring.counters().unwrap();
-    assert_eq!(given + counters.kernel_drops, sent);
-    assert_eq!((counters.packets, counters.kernel_packets), (given, sent));
-    assert!(counters.kernel_drops > 0 && counters.ring_freezes > 0 && counters.damaged == 0, "{counters:?}");
+    let dropped = counters.kernel_drops.unwrap();
+    assert_eq!(given + dropped, sent);
+    assert_eq!((counters.packets, counters.kernel_packets), (given, Some(sent)));
+    assert!(dropped > 0 && counters.ring_freezes > 0 && counters.damaged == 0, "{counters:?}");
     assert_eq!(ring.counters().unwrap(), counters, "counted once");
 }
 

@@ -112,14 +112,14 @@ pub fn append_statistics(statistics: &Statistics, out: &mut Vec<u8>) {
         out.extend_from_slice(&time(statistics.until_ns));
         option(ISB_STARTTIME, &time(statistics.since_ns), out);
         option(ISB_ENDTIME, &time(statistics.until_ns), out);
-        option(ISB_FILTERACCEPT, &statistics.accepted.to_le_bytes(), out);
-        option(ISB_OSDROP, &statistics.dropped.to_le_bytes(), out);
+        let known = [(ISB_FILTERACCEPT, statistics.accepted), (ISB_OSDROP, statistics.dropped)];
+        known.iter().for_each(|&(code, count)| count.iter().for_each(|count| option(code, &count.to_le_bytes(), out)));
         option(ISB_USRDELIV, &statistics.delivered.to_le_bytes(), out);
         out.extend_from_slice(&[0; 4]);
     });
 }
 
-/// Bytes of a statistics block.
+/// Bytes of a statistics block, at most.
 pub const STATISTICS_BYTES: u64 = (AROUND + 12 + 5 * 12 + 4) as u64;
 
 /// A time: the high half comes first.

@@ -53,10 +53,10 @@ pub struct Statistics {
     pub since_ns: i64,
     /// Until when.
     pub until_ns: i64,
-    /// Packets that passed the filter, those dropped included.
-    pub accepted: u64,
-    /// Packets that the kernel dropped.
-    pub dropped: u64,
+    /// Packets that passed the filter, those dropped included; `None` where the kernel does not tell.
+    pub accepted: Option<u64>,
+    /// Packets that the kernel dropped; `None` where it does not tell.
+    pub dropped: Option<u64>,
     /// Packets that came here.
     pub delivered: u64,
 }
@@ -363,10 +363,10 @@ impl Writer {
         let mut facts = open.facts.clone();
         let counted = self.statistics;
         if let (1.., Some(first)) = (statistics, facts.interfaces.first_mut()) {
-            first.accepted = Some(counted.accepted);
+            first.accepted = counted.accepted;
             first.delivered = Some(counted.delivered);
-            first.dropped = Some(counted.dropped);
-            first.dropped_by_system = Some(counted.dropped);
+            first.dropped = counted.dropped;
+            first.dropped_by_system = counted.dropped;
             first.counted_since_ns = Some(counted.since_ns);
         }
         let interfaces = facts.interfaces.len() as u64;

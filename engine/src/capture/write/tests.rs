@@ -5,6 +5,7 @@ use crate::capture::{CaptureSet, LinkType, Packet};
 use crate::settings::Settings;
 use proptest::prelude::*;
 use std::process::Command;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 const START_NS: i64 = 1_795_260_599_123_456_789;
 
@@ -25,7 +26,7 @@ fn batch(lengths: &[usize], from: u32) -> Batch {
         let start = batch.data.len();
         batch.data.resize(start + length, number as u8);
         let (captured_len, original_len) = (length as u32, length as u32 + 7);
-        let ts_ns = START_NS + number as i64;
+        let ts_ns = START_NS + TICK.fetch_add(1, Ordering::Relaxed);
         let packet = Packet {
             ts_ns,
             start,
@@ -40,7 +41,11 @@ fn batch(lengths: &[usize], from: u32) -> Batch {
     batch
 }
 
-const COUNTED: Statistics = Statistics { since_ns: START_NS, until_ns: 0, accepted: 12, dropped: 2, delivered: 10 };
+/// Time goes on from packet to packet, through all batches: files are read in the order of their first packets.
+static TICK: AtomicI64 = AtomicI64::new(0);
+
+const COUNTED: Statistics =
+    Statistics { since_ns: START_NS, until_ns: 0, accepted: Some(12), dropped: Some(2), delivered: 10 };
 
 fn writer(folder: &Path, rotate_bytes: u64, keep: usize) -> Writer {
     let filter = Some("tcp port 80".to_owned());
@@ -48,8 +53,10 @@ fn writer(folder: &Path, rotate_bytes: u64, keep: usize) -> Writer {
     Writer::create(options, &[interface("eth0", 1)]).unwrap()
 }
 
-/// Every packet of a folder as (file, frame, time, interface, original length, bytes), and the facts of its files.
-type Row = (u32, u64, i64, u32, u32, Vec<u8>);
+/// A packet as (file, frame, time, interface, original length, length, what it is filled with).
+type Row = (u32, u64, i64, u32, u32, usize, u8);
+
+/// Every packet of a folder, and the facts of its files.
 
 fn read(folder: &Path) -> (Vec<Row>, Vec<FileFacts>) {
     let mut set = CaptureSet::open(&[folder.to_owned()], &Settings::default()).unwrap();
@@ -61,7 +68,12 @@ fn read(folder: &Path) -> (Vec<Row>, Vec<FileFacts>) {
 }
 
 fn rows_of(batch: &Batch) -> impl Iterator<Item = Row> {
-    let row = |p: &Packet| (p.file, p.frame, p.ts_ns, p.interface, p.original_len, batch.bytes(p).to_vec());
+    let row = |p: &Packet| {
+        let bytes = batch.bytes(p);
+        let filled = bytes.first().copied().unwrap_or(0);
+        assert!(bytes.iter().all(|&byte| byte == filled), "the bytes of one packet");
+        (p.file, p.frame, p.ts_ns, p.interface, p.original_len, bytes.len(), filled)
+    };
     batch.packets.iter().map(row)
 }
 
@@ -135,7 +147,7 @@ fn files_end_in_time_and_the_oldest_go() {
     let expected: Vec<Row> = written
         .into_iter()
         .filter(|row| row.0 >= first)
-        .map(|row| (row.0 - first, row.1, row.2, row.3, row.4, row.5))
+        .map(|row| (row.0 - first, row.1, row.2, row.3, row.4, row.5, row.6))
         .collect();
     assert_eq!(rows, expected, "the newest, without a hole");
     assert!(facts.iter().all(|file| fs::metadata(&file.path).unwrap().len() <= 10_000));

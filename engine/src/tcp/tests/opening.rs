@@ -33,6 +33,19 @@ fn a_refusal() {
     });
 }
 
+/// Data far from the refused attempt's numbers belongs to a connection whose handshake was not captured, whatever it
+/// acknowledges: the refusal had no number of its own. Near ones are the same connection's, which the reset did not end.
+#[test]
+fn data_after_a_refusal_is_the_next_connection_s_unless_it_goes_on_from_it() {
+    for (seq, bytes) in [(900_000_000, vec![0, 28]), (1, vec![28])] {
+        let lines = [(0.0, 'c', S, 0, 0, 0), (0.1, 's', RA, -5000, 1, 0), (9.0, 'c', A, seq, -5000, 28)];
+        situation(&lines, |records| {
+            assert_eq!(records.iter().map(|r| r.sides[0].bytes).collect::<Vec<_>>(), bytes);
+            assert_eq!(records.last().is_some_and(|r| r.close == Close::Open), records.len() == 2);
+        });
+    }
+}
+
 #[test]
 fn a_silent_client_leaves_it_half_open() {
     situation(&[(0.0, 'c', S, 0, 0, 0), (0.1, 's', SA, 0, 1, 0), (1.1, 's', SA, 0, 1, 0)], |records| {

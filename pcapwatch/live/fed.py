@@ -1,0 +1,92 @@
+"""A live session where there is no ring: scapy's socket is read in a thread, and the engine is fed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+from pcapwatch import _engine
+from pcapwatch.errors import CaptureError, PcapwatchError
+from pcapwatch.live.elsewhere import Socket
+from pcapwatch.live.session import Session
+from pcapwatch.settings import Settings
+
+#: How often the thread looks whether it shall end.
+_SLICE_S = 0.1
+
+
+def is_elsewhere() -> bool:
+    """Whether there is no ring on this system, or ``PCAPWATCH_CAPTURE=scapy`` asks to do without it."""
+    return sys.platform != "linux" or os.environ.get("PCAPWATCH_CAPTURE") == "scapy"
+
+
+class FedSession(Session):
+    """As `Session`; the packets come by a socket of scapy's."""
+
+    def __init__(self, engine: Any, source: Socket, name: str, settings: Settings) -> None:
+        super().__init__(engine, name, settings)
+        self._socket, self._failed, self._over = source, None, threading.Event()
+        self._thread = threading.Thread(target=self._feed, name="pcapwatch-feed", daemon=True)
+        self._thread.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Ends the thread and closes the socket."""
+        self._end()
+        super().__exit__(kind, error, trace)
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def advance(self, seconds: float) -> bool:
+        """As `Session.advance`; ``CaptureError`` if the socket failed."""
+        goes_on = super().advance(seconds)
+        if self._failed is not None:
+            raise CaptureError(str(self._failed))
+        return goes_on
+
+    def conclude(self) -> Any:
+        """As `Session.conclude`, of every packet that came until now."""
+        self._end()
+        return super().conclude()
+
+    def _end(self) -> None:
+        self._over.set()
+        self._thread.join()
+        self._socket.close()
+
+    def _feed(self) -> None:
+        engine = self._engine
+        try:
+            while not self._over.is_set():
+                for batch in self._socket.batches(_SLICE_S):
+                    if not engine.feed(batch):
+                        return
+        except PcapwatchError as error:
+            self._failed = error
+
+
+def open_fed(interface: str, settings: Settings, options: dict[str, Any], most_packets: int | None = None) -> FedSession:
+    """An interface by scapy's socket.
+
+    options: ``expression`` (a tcpdump filter), ``snaplen``, ``promiscuous``, ``write`` (as the engine's
+    ``Live.open_interface``). ``CaptureError`` if it cannot be opened, ``UsageError`` without scapy.
+    """
+    socket = Socket(
+        interface,
+        expression=options.get("expression"),
+        promiscuous=options.get("promiscuous", True),
+        snaplen=options.get("snaplen", 0),
+    )
+    fed = {"interface": interface, "link_type": socket.link_type, "snaplen": options.get("snaplen") or 262_144}
+    asked = json.dumps({"fed": fed, "write": options.get("write")})
+    try:
+        engine = _engine.Live.open_fed(asked, settings.to_engine(), most_packets)
+    except _engine.SourceError as error:
+        socket.close()
+        raise CaptureError(str(error)) from None
+    return FedSession(engine, socket, interface, settings)

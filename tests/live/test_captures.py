@@ -1,0 +1,174 @@
+"""`pcapwatch live` on an interface, with real nginx and ab in network namespaces; as root."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.record.lab import Lab
+from fixtures.record.scenario import Scenario
+from fixtures.record.servers import start_nginx
+from pcapwatch.live.session import RingOptions, WriteOptions, open_interface
+from pcapwatch.settings import Settings
+
+PCAPWATCH = (sys.executable, "-m", "pcapwatch")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="network namespaces need root"),
+    pytest.mark.skipif(not (shutil.which("nginx") and shutil.which("ab")), reason="needs nginx and ab"),
+]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A client and a server, 10.77.1.1 and 10.77.1.2, with nginx on the latter."""
+    with Lab(Scenario("live", lambda _: None, ""), tmp_path / "lab", f"pwlive{os.getpid()}") as made:
+        for host in (made.client, made.server):
+            host.sysctl("tcp_max_tw_buckets", 262_144)
+        start_nginx(made, made.server, 'location / { return 200 "hello"; }')
+        yield made
+
+
+def ab(lab: Lab, requests: int, *options: str) -> None:
+    """Requests from the client, four at a time."""
+    command = ["ip", "netns", "exec", lab.client.namespace, "ab", "-q", "-c", "4", "-n", str(requests), *options]
+    subprocess.run([*command, f"http://{lab.server.address}/"], check=True, capture_output=True)
+
+
+def without_drops(report: dict[str, Any]) -> dict[str, Any]:
+    """A report without what only the capturing process knows: statistics of the interface."""
+    for file in report["capture"]["files"]:
+        for interface in file.get("interfaces", []):
+            for name in ("received", "dropped", "dropped_by_system", "dropped_by_interface", "accepted", "delivered"):
+                interface.pop(name, None)
+    return report
+
+
+def test_live_says_what_analyze_says_of_the_packets_it_wrote(lab: Lab, tmp_path: Path) -> None:
+    """The same JSON, with the same frames in the same files as evidence, over several files of a rotated set."""
+    out, written, read = tmp_path / "live.json", tmp_path / "written", tmp_path / "analyze.json"
+    command = [
+        *PCAPWATCH,
+        "live",
+        "eth0",
+        "--netns",
+        lab.server.namespace,
+        "--no-tui",
+        "--no-host",
+        "--report",
+        str(out),
+    ]
+    with subprocess.Popen(
+        [*command, "--write", str(written), "--rotate", "300kB"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as live:
+        assert live.stdout is not None
+        live.stdout.readline()
+        ab(lab, 400)
+        ab(lab, 400, "-k")
+        time.sleep(0.3)
+        live.terminate()
+        _, error = live.communicate(timeout=30)
+    assert (live.returncode, error) == (0, b"")
+    assert len(list(written.iterdir())) > 2
+    subprocess.run([*PCAPWATCH, "analyze", str(written), "-o", str(read)], check=True)
+    expected, found = (without_drops(json.loads(file.read_text())) for file in (read, out))
+    assert found == expected
+    # A connection more: each run of ab looks at the server first.
+    assert found["totals"]["connections"] >= 404
+
+
+def test_the_wires_band_holds_the_kernels_count_at_every_second(lab: Lab) -> None:
+    """On both hosts, while connections are made and afterwards; and closers are what was done."""
+    stop = threading.Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            ab(lab, 300)
+
+    settings = Settings(idle_expiry="300s")
+    sessions = [
+        open_interface(RingOptions("eth0", netns=host.namespace), settings, watch_host=True)
+        for host in (lab.server, lab.client)
+    ]
+    loaded = threading.Thread(target=load)
+    loaded.start()
+    seen = []
+    try:
+        for second in range(12):
+            for session in sessions:
+                assert session.advance(0.5)
+                moment = session.moment(None)
+                assert moment.host is not None
+                seen.append((moment.host.time_waits, moment.host.wire, moment.counters.kernel_drops))
+            if second == 6:
+                stop.set()
+    finally:
+        stop.set()
+        loaded.join()
+    counts = [count for count, _, _ in seen]
+    assert max(counts) > 300
+    assert not any(drops for _, _, drops in seen)
+    # A packet that is on its way to the capture while the kernel is read is worth one socket for each of ab's four.
+    for count, wire, _ in seen:
+        least, most = wire or (0, 0)
+        assert least - 4 <= count <= most + 4, seen
+    for session in sessions:
+        report = session.conclude()
+        closers = report.totals["active_closer"]
+        assert closers["server"] >= 0.98 * report.totals["connections"], closers
+
+
+def test_an_interface_that_goes_away_leaves_its_report(lab: Lab, tmp_path: Path) -> None:
+    """What came before is reported, then what happened is said: exit 2."""
+    out = tmp_path / "out.json"
+    command = [*PCAPWATCH, "live", "eth0", "--netns", lab.server.namespace, "--no-tui", "--report", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as live:
+        assert live.stdout is not None
+        live.stdout.readline()
+        ab(lab, 50)
+        time.sleep(1)
+        subprocess.run(["ip", "-n", lab.server.namespace, "link", "del", "eth0"], check=True)
+        _, error = live.communicate(timeout=30)
+    assert live.returncode == 2
+    assert "eth0: the interface is gone" in error.decode()
+    assert error.decode().count("\n") == 1
+    assert json.loads(out.read_text())["totals"]["connections"] >= 50
+
+
+def test_ladders_are_drawn_from_memory_and_from_the_files(lab: Lab, tmp_path: Path) -> None:
+    """A connection's packets are shown as they were; once they are gone, nothing is drawn in their place."""
+    ring = RingOptions("eth0", netns=lab.server.namespace)
+    sessions = {
+        "memory": open_interface(ring, Settings()),
+        "files": open_interface(ring, Settings(), write=WriteOptions(str(tmp_path / "kept"), 100_000, 2)),
+        "gone": open_interface(ring, Settings(replay_bytes=0)),
+    }
+    ab(lab, 10)
+    for session in sessions.values():
+        session.advance(0.5)
+        session.report()
+    drawn = {name: session.ladder(3) for name, session in sessions.items()}
+    assert drawn["gone"] is None
+    memory, files = drawn["memory"], drawn["files"]
+    assert memory is not None
+    assert files is not None
+    flags = [row["flags"] for row in memory["rows"]]
+    assert flags == [row["flags"] for row in files["rows"]]
+    assert flags[0] == "SYN"
+    ab(lab, 2000)
+    sessions["files"].advance(0.5)
+    sessions["files"].report()
+    assert sessions["files"].ladder(3) is None, "its file was removed"
+    newest = sessions["files"].counters.connections - 5
+    assert sessions["files"].ladder(newest) is None, "only examples are drawn while rows are not kept"
