@@ -205,10 +205,8 @@ def test_resize(terminal: Tmux, width: int, height: int) -> None:
     """After a change of size the whole screen is drawn anew for it, and nothing of the old one is left."""
     started(terminal)
     terminal.resize(width, height)
-    wanted = FOOTER if height > 4 else "800 packet"
-    shown = terminal.until(
-        lambda screen: len(screen) <= height and wanted[: width - 2] in screen[-1 if height > 4 else 0]
-    )
+    at, wanted = (-1, FOOTER) if height > 4 else (0, "standard in")
+    shown = terminal.until(lambda screen: len(screen) <= height and wanted in screen[at])
     assert max(map(len, shown)) <= width
     terminal.resize(80, 24)
     terminal.until(lambda screen: "l ladder  w report" in screen[-1])
