@@ -8,7 +8,7 @@ use crate::decode::{Flags, FlowKey, Header, NotAnalysed, Segment, decode_any};
 use crate::engine::{Engine, Outcome, Reader};
 use crate::http::{Sniff, sniff};
 use crate::ledger::estimate;
-use crate::record::{Address, Mark, Role, Sight, State};
+use crate::record::{Address, Mark, Role, Sight, State, Tunnel};
 use crate::settings::Settings;
 use crate::tcp::connection::Connection;
 use crate::tcp::time_wait::recycled_isn;
@@ -30,8 +30,9 @@ pub struct Target {
 }
 
 impl Target {
+    /// Whatever is around it: what was captured beside its tunnel belongs to it, too.
     fn key(&self) -> FlowKey {
-        FlowKey::new(self.sight.ends[0], self.sight.ends[1], self.sight.tunnel)
+        FlowKey::new(self.sight.ends[0], self.sight.ends[1], Tunnel::default())
     }
 }
 
@@ -121,7 +122,7 @@ pub fn draw(
     spans.sort_unstable();
     let is_wanted = |header: &Header| {
         let at = (header.file, header.frame);
-        wanted.get(&header.key).is_some_and(|spans| spans.iter().any(|&(from, to)| from <= at && at <= to))
+        wanted.get(&header.key.within(Tunnel::default())).is_some_and(|spans| spans.iter().any(|&(from, to)| from <= at && at <= to))
     };
     let mut drawings: BTreeMap<u64, Drawing> = targets.iter().map(|t| (t.sight.ordinal, Drawing::default())).collect();
     let mut engine = Engine::new(&settings);
@@ -156,6 +157,11 @@ pub fn draw(
             }
         }
     }
+    engine.let_go_watching(&mut |segment, connection| {
+        if let Some(drawing) = drawings.get_mut(&connection.ordinal) {
+            drawing.add(segment, connection);
+        }
+    });
     let drawn = targets.iter().map(|target| {
         let drawing = drawings.remove(&target.sight.ordinal).unwrap_or_default();
         drawing.finish(target, outcome)

@@ -48,6 +48,10 @@ pub struct Header {
     pub options_len: u8,
     /// The partition of its key.
     pub partition: u8,
+    /// Headers of tunnels and tags around it.
+    pub depth: u8,
+    /// The same packet was captured with less around it, too, and that copy left out.
+    pub has_copy: bool,
     /// The sender is the key's lower end.
     pub from_low: bool,
     /// On a SYN or FIN: the checksum field holds the pseudo-header's sum, uncomplemented, as a Linux host leaves it for

@@ -47,7 +47,8 @@ struct Seen {
 const REMEMBERED: usize = 4;
 
 /// All that tells one packet of a side from the next, mixed into one word.
-fn fingerprint(header: &Header) -> u64 {
+#[must_use]
+pub fn fingerprint(header: &Header) -> u64 {
     let numbers = u64::from(header.seq) << 32 | u64::from(header.ack);
     let extent = u64::from(header.payload_len) << 32 | u64::from(header.options_print);
     let rest = u64::from(header.flags.0) << 48 | u64::from(header.window) << 32 | u64::from(header.ip_id.unwrap_or(0));
