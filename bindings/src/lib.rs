@@ -3,6 +3,7 @@
 mod column;
 mod connections;
 mod exchanges;
+mod patient;
 
 use arrow_array::RecordBatchIterator;
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
@@ -17,7 +18,7 @@ use pcapwatch_engine::tcp::state::TRANSITIONS;
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyCapsule;
+use pyo3::types::{PyBytes, PyCapsule};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -57,6 +58,14 @@ impl Analysis {
     #[getter]
     fn exchanges(&self) -> Table {
         Table { outcome: Arc::clone(&self.outcome), kind: Kind::Exchanges }
+    }
+
+    /// The decryption secrets that the files carry, as (type, bytes), file by file; what is beyond the limits is left out.
+    fn secrets<'py>(&self, py: Python<'py>) -> Vec<(&'static str, Bound<'py, PyBytes>)> {
+        let set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = set.facts().files;
+        let secrets = files.iter().flat_map(|file| &file.secrets);
+        secrets.map(|secret| (secret.kind, PyBytes::new(py, &secret.bytes))).collect()
     }
 
     /// Ladders of connections by number, as JSON text, in the order asked for; unknown numbers are left out.
@@ -198,6 +207,14 @@ fn analyze(
 ) -> PyResult<Analysis> {
     let settings: Settings =
         serde_json::from_str(settings_json).map_err(|e| PyValueError::new_err(format!("settings: {e}")))?;
+    let look = |py: Python<'_>, (done, total, packets): (u64, u64, u64)| {
+        py.check_signals()?;
+        progress.as_ref().map_or(Ok(()), |call| call.call1(py, (done, total, packets)).map(drop))
+    };
+    if paths.iter().any(|path| patient::may_stand_still(path)) {
+        let found = patient::analyze(py, paths, &settings, LOOK_EVERY, look)?;
+        return analysis(found, settings, None);
+    }
     let mut raised = None;
     let mut pace = Pace::default();
     let found = py.detach(|| {
@@ -205,14 +222,16 @@ fn analyze(
             if !pace.due(Instant::now()) {
                 return true;
             }
-            let told = Python::attach(|py| {
-                py.check_signals()?;
-                progress.as_ref().map_or(Ok(()), |call| call.call1(py, (done, total, packets)).map(drop))
-            });
+            let told = Python::attach(|py| look(py, (done, total, packets)));
             told.map_err(|error| raised = Some(error)).is_ok()
         };
         engine::analyze(&paths, &settings, Some(&mut report))
     });
+    analysis(found, settings, raised)
+}
+
+/// What came of it, or what ended it.
+fn analysis(found: patient::Found, settings: Settings, raised: Option<PyErr>) -> PyResult<Analysis> {
     match (found.map_err(source_error)?, raised) {
         (Some((outcome, set)), _) => Ok(Analysis { outcome: Arc::new(outcome), settings, set: Mutex::new(set) }),
         (None, Some(error)) => Err(error),

@@ -43,6 +43,11 @@ const fn place(mark: &Mark) -> Place {
     (mark.file(), mark.frame())
 }
 
+/// A place in the order of time.
+const fn by_time(ts_ns: i64) -> Place {
+    (0, ts_ns.cast_unsigned() ^ (1 << 63))
+}
+
 /// One connection, packet by packet.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ladder {
@@ -114,15 +119,22 @@ pub fn draw(
 ) -> Result<Vec<Ladder>, SourceError> {
     let settings =
         Settings { threads: 1, keep_connections: false, keep_exchanges: false, states: None, ..settings.clone() };
+    // Where files are interleaved, neither files nor frames say what comes after what: times do, and all is read.
+    let is_interleaved = set.is_interleaved();
+    let place = |mark: &Mark| if is_interleaved { by_time(mark.ts_ns) } else { place(mark) };
     let mut wanted: HashMap<FlowKey, Vec<(Place, Place)>> = HashMap::new();
     for target in targets {
         wanted.entry(target.key()).or_default().push((place(&target.sight.first), place(&target.sight.last)));
     }
     let mut spans: Vec<(Place, Place)> = wanted.values().flatten().copied().collect();
     spans.sort_unstable();
+    if is_interleaved {
+        spans = vec![((0, 0), (u32::MAX, u64::MAX))];
+    }
     let is_wanted = |header: &Header| {
-        let at = (header.file, header.frame);
-        wanted.get(&header.key.within(Tunnel::default())).is_some_and(|spans| spans.iter().any(|&(from, to)| from <= at && at <= to))
+        let at = if is_interleaved { by_time(header.ts_ns) } else { (header.file, header.frame) };
+        let spans = wanted.get(&header.key.within(Tunnel::default()));
+        spans.is_some_and(|spans| spans.iter().any(|&(from, to)| from <= at && at <= to))
     };
     let mut drawings: BTreeMap<u64, Drawing> = targets.iter().map(|t| (t.sight.ordinal, Drawing::default())).collect();
     let mut engine = Engine::new(&settings);
@@ -173,6 +185,8 @@ pub fn draw(
 struct Drawing {
     rows: Vec<Row>,
     omitted: u64,
+    /// Packets of the connection so far.
+    packets: u64,
     isn: [Option<u32>; 2],
     before: Option<Before>,
 }
@@ -186,6 +200,12 @@ struct Before {
 
 impl Drawing {
     fn add(&mut self, segment: &Segment<'_>, connection: &Connection<Reader>) {
+        // A copy that was removed is no packet of the connection.
+        let packets = connection.ends.iter().map(|end| end.packets).sum();
+        if self.packets == packets {
+            return;
+        }
+        self.packets = packets;
         if self.rows.len() >= MAX_ROWS {
             self.omitted += 1;
             return;
@@ -250,6 +270,10 @@ impl Drawing {
             && let Some(row) = rows.iter_mut().find(|row| (row.file, row.frame) == place(closer))
         {
             row.notes.insert(0, "active closer".into());
+        }
+        let is_cut = rows.last().is_some_and(|row| row.ts_ns < sight.last.ts_ns) && self.omitted == 0;
+        if let Some(last) = rows.last_mut().filter(|_| is_cut) {
+            last.notes.push("the packets after this one could not be read again".to_owned());
         }
         let name = |end: (Address, u16)| crate::ladder::socket(end);
         Ladder {

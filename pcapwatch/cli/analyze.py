@@ -69,6 +69,7 @@ def analyze(
     report = report_of(options.run(captures, settings), settings)
     clock = options.clock(report.quality.first_ns, local=local, relative=relative)
     deliver(destinations, lambda name, width, colour: _rendered(report, name, clock, width, colour=colour))
+    options.note_unfinished(report.summary["capture"]["files"])
     if fail_on and any(SEVERITIES.index(f.severity) >= SEVERITIES.index(fail_on) for f in report.findings):
         raise typer.Exit(1)
 

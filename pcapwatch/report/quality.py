@@ -65,7 +65,11 @@ def _concerns(capture: CaptureFacts) -> Iterator[str]:
         (capture["overflow_connections"], "connection", "of pairs beyond --max-pairs, in the totals only"),
         (capture["reassembly_overflows"], "out-of-order byte", "given up by the limit on memory"),
         (capture["unnamed_tunnel_packets"], "packet", "in tunnels beyond the 65,536 that are told apart by name"),
-        (capture["in_two_tunnels"], "packet", "captured in two tunnels or VLANs: their connections are counted in each"),
+        (
+            capture["in_two_tunnels"],
+            "packet",
+            "captured in two tunnels or VLANs: their connections are counted in each",
+        ),
         (fragments["overlapping"], "fragmented datagram", "given up because its fragments overlap"),
         (fragments["incomplete"], "fragmented datagram", "of which fragments are missing"),
         (fragments["evicted"], "fragmented datagram", "given up by the limit on memory"),

@@ -27,6 +27,7 @@ mod facts;
 mod file;
 pub mod filter;
 mod lz4;
+mod lz4_legacy;
 mod order;
 mod pcap;
 mod pcapng;
@@ -39,7 +40,7 @@ mod window;
 pub(crate) mod forge;
 
 pub use error::SourceError;
-pub use facts::{CommentFacts, FileFacts, InterfaceFacts, NameFacts, PcapngFacts, RepeatedFacts, SecretFacts};
+pub use facts::{CommentFacts, FileFacts, InterfaceFacts, NameFacts, PcapngFacts, RepeatedFacts, Secret, SecretFacts};
 pub use set::{CaptureSet, SetFacts};
 
 use crate::settings::Settings;

@@ -16,11 +16,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Several capture files read as one, ordered by the time of their first packet, ties by path.
 ///
-/// Only one file is open at a time, however many there are.
+/// Only one file is open at a time, however many there are, but where their times overlap: see [`merge`].
 pub struct CaptureSet {
     members: Vec<Member>,
-    /// The member being read.
-    current: usize,
+    /// The member being read, alone.
+    current: Option<usize>,
+    /// The first member that was not begun.
+    next: usize,
+    /// Those being read beside each other.
+    lanes: Vec<Lane>,
+    is_interleaved: bool,
     filter: Filter,
     reading: Reading,
     next_ordinal: u64,
@@ -169,23 +174,31 @@ impl CaptureSet {
         let mut set = CaptureSet::empty(settings)?;
         set.bytes_total = self.bytes_total;
         set.landmarks.clone_from(&self.landmarks);
+        set.is_interleaved = self.is_interleaved;
         for member in &self.members {
             set.members.push(member.replay(&set.bytes_read, &set.reading)?);
         }
         Ok(set)
     }
 
-    /// Empties `batch` and fills it with the next packets: at most `max_packets` (at least one), all of one file, as many
-    /// as its buffer holds (256 KiB, or one longer packet). `false` when there are none left.
+    /// Empties `batch` and fills it with the next packets: at most `max_packets` (at least one), as many as the buffer of a
+    /// file holds (256 KiB, or one longer packet), of several files only where their times overlap. `false` when there are none left.
     ///
     /// # Errors
     /// [`SourceError`] if a file that was there when the set was opened cannot be opened again.
     pub fn next_batch(&mut self, batch: &mut Batch, max_packets: usize) -> Result<bool, SourceError> {
         batch.packets.clear();
         batch.first_ordinal = self.next_ordinal;
-        while batch.packets.is_empty() && self.current < self.members.len() {
-            self.note_landmark();
-            self.fill(batch, max_packets.max(1))?;
+        while batch.packets.is_empty() {
+            if !self.lanes.is_empty() {
+                self.merge(batch, max_packets.max(1))?;
+                continue;
+            }
+            let Some(current) = self.current.or_else(|| self.begin()) else { break };
+            self.note_landmark(current);
+            let is_over = self.fill(current, batch, max_packets.max(1))?;
+            self.current = (!is_over).then_some(current);
+            self.part(current, batch, is_over);
         }
         self.next_ordinal += batch.packets.len() as u64;
         self.packets_read.store(self.next_ordinal, Ordering::Relaxed);
@@ -205,7 +218,7 @@ impl CaptureSet {
             let Some(member) = self.members.get_mut(mark.file) else { return Ok(()) };
             // At offset 0 it is opened when its turn comes.
             if mark.offset == 0 || member.open_at(&mark, &self.bytes_read, &self.reading)? {
-                self.current = mark.file;
+                (self.current, self.next) = (Some(mark.file), mark.file + 1);
                 self.next_ordinal = mark.ordinal;
                 return Ok(());
             }
@@ -214,15 +227,15 @@ impl CaptureSet {
     }
 
     /// Remembers where the next batch begins.
-    fn note_landmark(&mut self) {
-        let Some(member) = self.members.get(self.current) else { return };
-        let last = self.landmarks.last().filter(|mark| mark.file == self.current);
+    fn note_landmark(&mut self, current: usize) {
+        let Some(member) = self.members.get(current) else { return };
+        let last = self.landmarks.last().filter(|mark| mark.file == current);
         let (packets, offset, last_ns) = member.open.as_ref().map_or((0, 0, 0), |file| file.position());
         let due = last.map_or(0, |mark| mark.offset + LANDMARK_BYTES);
-        let is_new = |mark: &Landmark| (mark.file, mark.packets) < (self.current, packets);
+        let is_new = |mark: &Landmark| (mark.file, mark.packets) < (current, packets);
         let is_new = self.landmarks.last().is_none_or(is_new);
         if is_new && offset >= due {
-            let (file, ordinal) = (self.current, self.next_ordinal);
+            let (file, ordinal) = (current, self.next_ordinal);
             self.landmarks.push(Landmark { file, packets, offset, ordinal, last_ns });
         }
     }
@@ -256,7 +269,10 @@ impl CaptureSet {
         let filter = Filter::new(settings.filter.clone()).map_err(|why| SourceError::new("filter", why.to_string()))?;
         Ok(CaptureSet {
             members: Vec::new(),
-            current: 0,
+            current: None,
+            next: 0,
+            lanes: Vec::new(),
+            is_interleaved: false,
             filter,
             reading: Reading::new(settings),
             next_ordinal: 0,
@@ -310,24 +326,25 @@ impl CaptureSet {
         }
     }
 
-    /// Fills `batch` with what the current file's buffer holds, and moves on if the file ends with it.
-    fn fill(&mut self, batch: &mut Batch, max_packets: usize) -> Result<(), SourceError> {
-        let Some(member) = self.members.get_mut(self.current) else {
-            return Ok(());
-        };
-        let Some(file) = member.open(&self.bytes_read, &self.reading)? else {
-            self.current += 1;
-            return Ok(());
-        };
-        let filled = file.fill(self.current as u32, &mut batch.packets, max_packets);
+    /// The next member's turn.
+    fn begin(&mut self) -> Option<usize> {
+        let next = Some(self.next).filter(|&next| next < self.members.len());
+        self.next += usize::from(next.is_some());
+        next
+    }
+
+    /// Adds what the buffer of a member holds; true if the member ends with it.
+    fn fill(&mut self, at: usize, batch: &mut Batch, max_packets: usize) -> Result<bool, SourceError> {
+        let Some(member) = self.members.get_mut(at) else { return Ok(true) };
+        let Some(file) = member.open(&self.bytes_read, &self.reading)? else { return Ok(true) };
+        let filled = file.fill(at as u32, &mut batch.packets, max_packets);
         self.filtered_packets += self.filter.retain(&mut batch.packets, |packet| file.bytes(packet));
         file.hand_over(&mut batch.data);
         if filled == Filled::End {
             self.clock_steps_back += file.clock_steps_back();
             member.close();
-            self.current += 1;
         }
-        Ok(())
+        Ok(filled == Filled::End)
     }
 }
 
@@ -469,6 +486,9 @@ fn no_captures(folder: &Path, files: usize) -> SourceError {
     let message = format!("no capture among the {files} files of this folder; give a pcap or pcapng file");
     SourceError::new(folder.to_string_lossy(), message)
 }
+
+mod merge;
+use merge::Lane;
 
 #[cfg(test)]
 mod properties;

@@ -115,6 +115,9 @@ fn decode_rare(
     header: &mut Header,
 ) -> Result<(), NotAnalysed> {
     *header = decode_any(packet, bytes, ordinal, most_depth)?;
+    if let Some(interface) = sll::interface_of(packet.link.0, bytes) {
+        header.interface = interface;
+    }
     Ok(())
 }
 

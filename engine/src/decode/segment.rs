@@ -20,7 +20,7 @@ pub struct Header {
     pub frame: u64,
     /// Index of the file.
     pub file: u32,
-    /// Interface within the file.
+    /// Interface within the file; of `-i any` the one that the packet says.
     pub interface: u32,
     /// Sequence number.
     pub seq: u32,

@@ -3,7 +3,7 @@
 //! The copy with more around it is kept, whichever was captured first: only it says whose network the packet is of, so
 //! that equal addresses of two networks stay apart. To know it, batches are held back until no packet of theirs can meet
 //! its copy any more, after [`WINDOW_NS`] or [`WINDOW_PACKETS`]. Nothing is copied for that, and captures of one Ethernet
-//! interface pass without delay until the first packet in a tunnel.
+//! interface without tunnels pass at once after the first [`TRIAL`] packets, until a tunnel comes.
 //!
 //! Once a flow's direction is known to be in a tunnel, what is captured beside it alone goes to the same connection: a
 //! packet whose bytes the tunnel showed in pieces (segmentation is left to the network card, or done before the tunnel)
@@ -24,6 +24,8 @@ use std::hash::BuildHasher;
 const WINDOW_NS: u64 = 1_000_000;
 /// Most packets of any kind from one to the other, so that little is held back at any rate.
 const WINDOW_PACKETS: u64 = 256;
+/// Packets at the beginning of a capture that are watched in any case: where it has tunnels, one is seldom later.
+const TRIAL: u64 = 4096;
 /// Bytes held back beyond which all is let go: only packets of many megabytes come to that.
 const MOST_HELD: usize = 64 << 20;
 /// Most packets alike that are looked at: only a hostile capture has more of them in a window.
@@ -105,8 +107,8 @@ impl Flows {
 
 /// Holds batches back, and finds the copies in them.
 pub struct Copies {
-    /// What comes is watched; before, it passes.
-    is_watching: bool,
+    /// There may be copies: what comes is watched. Before, only the first packets are.
+    is_sure: bool,
     /// A tunnel was met: before, there is nothing to find.
     has_tunnels: bool,
     held: VecDeque<Held>,
@@ -134,9 +136,7 @@ fn end_of(header: &Header) -> u32 {
 }
 
 fn are_alike(a: &Header, b: &Header) -> bool {
-    let says = |h: &Header| {
-        (h.seq, h.ack, h.payload_len, h.options_print, h.flags.0, h.window, h.ip_id, h.from_low)
-    };
+    let says = |h: &Header| (h.seq, h.ack, h.payload_len, h.options_print, h.flags.0, h.window, h.ip_id, h.from_low);
     says(a) == says(b) && direction(a) == direction(b)
 }
 
@@ -144,7 +144,7 @@ impl Copies {
     /// None found yet.
     pub fn new() -> Self {
         Copies {
-            is_watching: false,
+            is_sure: false,
             has_tunnels: false,
             held: VecDeque::new(),
             next: 0,
@@ -157,37 +157,29 @@ impl Copies {
         }
     }
 
-    /// Whether batches are held back.
-    #[inline]
-    pub fn is_watching(&self) -> bool {
-        self.is_watching
-    }
-
-    /// From the next packet on.
-    #[cold]
-    pub fn watch(&mut self) {
-        self.is_watching = true;
-    }
-
     /// What was found so far.
     pub fn found(&self) -> Found {
         self.found
     }
 
-    /// Takes a batch, of whose headers those from `watched` on are watched; `last` is the ordinal of its last packet.
-    pub fn push(&mut self, decoded: Decoded, watched: usize, last: u64) {
+    /// Takes a batch. From the header at `sure_from` on there may be copies; `end` is the ordinal after its last packet.
+    pub fn push(&mut self, decoded: Decoded, sure_from: Option<usize>, end: u64) {
         let (first, segments) = (self.next, decoded.segments as u64);
         self.next += segments;
         self.held.push_back(Held { decoded, first, copies: Vec::new() });
-        if !self.is_watching {
-            self.oldest = self.next;
-            return;
+        let sure_from = if self.is_sure { first } else { sure_from.map_or(self.next, |at| first + at as u64) };
+        self.is_sure |= sure_from < self.next;
+        let mut number = first;
+        while number < self.next {
+            if number >= sure_from || self.header(number).is_some_and(|header| header.ordinal < TRIAL) {
+                self.step(number);
+                number += 1;
+            } else {
+                (self.oldest, number) = (sure_from, sure_from);
+            }
         }
-        let from = first + (watched as u64).min(segments);
-        self.oldest = self.oldest.max(if watched > 0 { from } else { 0 });
-        (from..self.next).for_each(|number| self.step(number));
         // Packets that are no segments end the wait, too.
-        while self.header(self.oldest).is_some_and(|header| header.ordinal + WINDOW_PACKETS <= last) {
+        while self.header(self.oldest).is_some_and(|header| header.ordinal + WINDOW_PACKETS < end) {
             self.leave();
         }
         if self.held.iter().map(|held| held.decoded.data.len()).sum::<usize>() > MOST_HELD {
@@ -226,8 +218,7 @@ impl Copies {
     /// The next packet comes: what is too far from it leaves, and its copies are looked for.
     fn step(&mut self, number: u64) {
         let Some(&Header { ts_ns, ordinal, depth, .. }) = self.header(number) else { return };
-        let is_far =
-            |h: &Header| h.ts_ns.abs_diff(ts_ns) > WINDOW_NS || h.ordinal + WINDOW_PACKETS <= ordinal;
+        let is_far = |h: &Header| h.ts_ns.abs_diff(ts_ns) > WINDOW_NS || h.ordinal + WINDOW_PACKETS <= ordinal;
         while self.oldest < number && self.header(self.oldest).is_none_or(is_far) {
             self.leave();
         }

@@ -87,7 +87,7 @@ impl Front {
         shards.iter_mut().for_each(Vec::clear);
         self.packets.count(batch);
         let mut segments = 0;
-        let mut watched = 0;
+        let mut sure_from = None;
         for (index, packet) in batch.packets.iter().enumerate() {
             let ordinal = batch.first_ordinal + index as u64;
             if ordinal.is_multiple_of(LOOK_EVERY) {
@@ -102,11 +102,8 @@ impl Front {
             match decode(packet, bytes, ordinal, self.most_depth, header) {
                 Ok(()) => {
                     segments += 1;
-                    if may_have_copies(packet, header)
-                        && let Some(copies) = self.copies.as_mut().filter(|copies| !copies.is_watching())
-                    {
-                        copies.watch();
-                        watched = segments - 1;
+                    if sure_from.is_none() && may_have_copies(packet, header) {
+                        sure_from = Some(segments - 1);
                     }
                     if header.tunnel_name != 0 {
                         self.name(packet, bytes, header);
@@ -122,9 +119,9 @@ impl Front {
         batch.data.append(&mut self.joined);
         into.segments = segments;
         std::mem::swap(&mut batch.data, &mut into.data);
-        let last = batch.first_ordinal + batch.packets.len() as u64;
+        let end = batch.first_ordinal + batch.packets.len() as u64;
         match &mut self.copies {
-            Some(copies) => copies.push(into, watched, last),
+            Some(copies) => copies.push(into, sure_from, end),
             None => self.passing = Some(into),
         }
     }

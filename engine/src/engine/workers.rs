@@ -144,7 +144,8 @@ impl Office<'_> {
                 Task::LookUp => {}
                 Task::Leave => return,
             }
-            if !go_on() {
+            // Once rows are lost the answer will be that error: nothing more need be read.
+            if shard.collector.has_failed() || !go_on() {
                 return self.close();
             }
         }

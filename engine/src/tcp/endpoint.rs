@@ -157,7 +157,8 @@ impl Endpoint {
     /// there is none to tell (IPv6, Linux's SYN-ACKs and resets), another interface or another TTL.
     #[inline]
     pub fn is_duplicate(&mut self, segment: &Header) -> bool {
-        let place = segment.interface << 8 | u32::from(segment.ttl);
+        // An interface of another file is another one, too: two taps' files are read as one.
+        let place = (segment.file << 20 ^ segment.interface) << 8 | u32::from(segment.ttl);
         let now = Seen { print: fingerprint(segment), units: (segment.ts_ns >> UNIT_BITS) as u32, place };
         let alike = |seen: &Seen| seen.print == now.print;
         let again = self.seen.iter().any(alike) && {
