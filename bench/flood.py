@@ -92,9 +92,8 @@ def main() -> None:
             written += len(chunk)
             if written - told >= TELL_EVERY:
                 told = written
-                print(
-                    f"{written / 1e9:.1f} GB: peak {_peak_kib(process.pid) / 1024:.0f} MiB", file=sys.stderr, flush=True
-                )
+                peak_mib = _peak_kib(process.pid) / 1024
+                print(f"{written / 1e9:.1f} GB: peak {peak_mib:.0f} MiB", file=sys.stderr, flush=True)
         out, err = process.communicate()
     text, _, peak = err.decode().rpartition("\nPEAK ")
     if process.returncode:

@@ -78,8 +78,8 @@ class Analysis:
     def secrets(self) -> list[tuple[str, bytes]]:
         """The decryption secrets that pcapng files carry, as they are: (type, bytes) in the order of the files.
 
-        The types are the words of the Summary (`tls_key_log` …). At most 1 MiB of a file is kept; blocks beyond it are in
-        the Summary's counts alone.
+        The types are the words of the Summary (`tls_key_log` …). At most 1 MiB of a file is kept; blocks beyond it are
+        in the Summary's counts alone.
         """
 
     def ladders_json(self, connections: Sequence[int]) -> str:

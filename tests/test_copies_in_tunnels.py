@@ -56,7 +56,7 @@ def told(path: Path, packets: list[Crafted], link: int, **settings: Any) -> pcap
 @BOTH
 @pytest.mark.parametrize("wrapping", TUNNELS, ids=lambda w: w.name)
 def test_one_connection_with_the_tunnels_name(tmp_path: Path, wrapping: Wrapping, link: int) -> None:
-    """Whichever was captured first; and all of it, which was two connections or ten retransmissions, with the option."""
+    """Whichever was captured first; and all of it with the option: two connections or ten retransmissions."""
     packets = both(wrapping, conversation().packets)
     report = told(tmp_path, packets, link)
     (row,) = report.connections.to_dict("records")

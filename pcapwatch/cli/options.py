@@ -107,8 +107,8 @@ def note_unfinished(files: Iterable[FileFacts]) -> None:
             continue
         if (file["problem"] or "").startswith("cut short in") and 0 <= age_s < _FRESH_S:
             sys.stderr.write(
-                f"pcapwatch: {terminal(file['path'])} ends within a record and was written to {age_s:.0f} s ago: it may "
-                "still be growing; run again when the capture is over (`tcpdump -U` writes whole records)\n"
+                f"pcapwatch: {terminal(file['path'])} ends within a record and was written to {age_s:.0f} s ago: it "
+                "may still be growing; run again when the capture is over (`tcpdump -U` writes whole records)\n"
             )
 
 

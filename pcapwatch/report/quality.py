@@ -68,7 +68,7 @@ def _concerns(capture: CaptureFacts) -> Iterator[str]:
         (
             capture["in_two_tunnels"],
             "packet",
-            "captured in two tunnels or VLANs: their connections are counted in each",
+            "captured in two tunnels or VLANs: such connections are counted in each",
         ),
         (fragments["overlapping"], "fragmented datagram", "given up because its fragments overlap"),
         (fragments["incomplete"], "fragmented datagram", "of which fragments are missing"),
