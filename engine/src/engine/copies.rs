@@ -20,8 +20,9 @@ use foldhash::fast::RandomState;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
 
-/// Longest time from one capture of a packet to the other: what stands between is the way through one kernel.
-const WINDOW_NS: u64 = 1_000_000;
+/// Longest time from one capture of a packet to the other. A kernel's own tunnel takes microseconds, one in user space or
+/// behind a shaper milliseconds. A retransmission is later, and is itself in the tunnel and beside it.
+const WINDOW_NS: u64 = 20_000_000;
 /// Most packets of any kind from one to the other, so that little is held back at any rate.
 const WINDOW_PACKETS: u64 = 256;
 /// Packets at the beginning of a capture that are watched in any case: where it has tunnels, one is seldom later.
