@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from crafted.talk import Crafted, Talk, write_capture
 from crafted.wrapped import ETHERNET, WRAPPINGS, Wrapping
+from places import ROOT
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 
@@ -69,6 +70,19 @@ def test_one_connection_with_the_tunnels_name(tmp_path: Path, wrapping: Wrapping
     kept = told(tmp_path, packets, link, keep_duplicates=True)
     assert kept.summary["capture"]["duplicates"] == 0
     assert len(kept.connections) == 2 or kept.connections["server_retransmits"].sum() > 0
+
+
+def test_a_kernels_tunnel_on_every_interface() -> None:
+    """The lab's capture on the host that ends a VXLAN: every packet is there twice, and two connections are two."""
+    report = pcapwatch.analyze(ROOT / "fixtures" / "vxlan-any" / "capture.pcap")
+    capture = report.summary["capture"]
+    assert list(report.connections["tunnel"]) == ["vxlan vni 5001"] * 2
+    assert report.connections[["client_retransmits", "server_retransmits"]].sum().sum() == 0
+    assert (
+        capture["beside_tunnels"]
+        == capture["segments"] // 2
+        == report.connections["client_packets"].sum() + (report.connections["server_packets"].sum())
+    )
 
 
 @BOTH
