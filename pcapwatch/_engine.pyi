@@ -76,6 +76,13 @@ class Analysis:
             ValueError: It cannot be written as JSON.
         """
 
+    def secrets(self) -> list[tuple[str, bytes]]:
+        """The decryption secrets that pcapng files carry, as they are: (type, bytes) in the order of the files.
+
+        The types are the words of the Summary (`tls_key_log` …). At most 1 MiB of a file is kept; blocks beyond it are
+        in the Summary's counts alone.
+        """
+
     def ladders_json(self, connections: Sequence[int]) -> str:
         """Ladders: connections packet by packet, read from the files (or the kept start of stdin) a second time.
 

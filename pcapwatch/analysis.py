@@ -51,6 +51,12 @@ class Report(_Report):
         """One row per HTTP request and response; columns as in docs/tables.md."""
         return frame(self.engine.exchanges, full_urls=self.full_urls)
 
+    @cached_property
+    def secrets(self) -> list[tuple[str, bytes]]:
+        """The decryption secrets that pcapng files carry, as (type, bytes): for other tools, never in a report."""
+        found: list[tuple[str, bytes]] = self.engine.secrets()
+        return found
+
     def to_text(self, width: int = 100) -> str:
         """For a terminal of ``width`` columns, without colour."""
         from pcapwatch.report.text import render_text

@@ -132,6 +132,8 @@ class CaptureFacts(TypedDict):
     cut_packets: int
     clock_steps_back: int
     duplicates: int
+    beside_tunnels: int
+    in_two_tunnels: int
     evicted_connections: int
     overflow_connections: int
     reassembly_overflows: int

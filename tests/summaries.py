@@ -134,7 +134,8 @@ def capture(path: str = "back.pcap", packets: int = 1000, **facts: Any) -> dict[
     usual |= {"not_analysed": {}, "malformed": {}, "anomalies": {}, "connection_quality": {}, "capture_host": None}
     usual["fragments"] = dict.fromkeys(("datagrams", "joined", "overlapping", "incomplete", "evicted"), 0)
     counts = ("cut_packets", "clock_steps_back", "duplicates", "evicted_connections", "overflow_connections")
-    return usual | dict.fromkeys((*counts, "reassembly_overflows", "unnamed_tunnel_packets"), 0) | facts
+    more = ("reassembly_overflows", "unnamed_tunnel_packets", "beside_tunnels", "in_two_tunnels")
+    return usual | dict.fromkeys((*counts, *more), 0) | facts
 
 
 def summary(pairs: list[dict[str, Any]], hosts: list[dict[str, Any]] | None = None, **parts: Any) -> Summary:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -13,59 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.flood import PCAP, WATCHED, frame, record, records, syn_flood
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux's /proc"),
 ]
 
-PCAP = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1)
-SYN = 2
 PSH_ACK = 0x18
-
-# VmHWM and not getrusage: the latter's peak is inherited from the process that forked this one.
-WATCHED = r"""
-import os, re, sys
-from pathlib import Path
-from pcapwatch.cli import main
-try:
-    main(["analyze", "-", "--format", "json", *sys.argv[1:]])
-finally:
-    sys.stdout.flush()
-    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    os.write(2, b"\nPEAK " + peak[1].encode())
-"""
-
-
-def frame(flags: int, payload: bytes = b"", options: bytes = b"") -> bytes:
-    """An Ethernet frame from 10.0.0.1:1024 to 10.0.0.2:80, sequence number 1, checksums left zero."""
-    tcp = struct.pack(">HHIIBBHHH", 1024, 80, 1, 1, (20 + len(options)) // 4 << 4, flags, 512, 0, 0) + options
-    length = 20 + len(tcp) + len(payload)
-    ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, length, 1, 0x4000, 64, 6, 0, b"\x0a\0\0\1", b"\x0a\0\0\2")
-    return bytes(12) + b"\x08\0" + ip + tcp + payload
-
-
-def record(seconds: int, data: bytes) -> bytes:
-    """A pcap record."""
-    return struct.pack("<IIII", seconds, 0, len(data), len(data)) + data
-
-
-def records(template: bytes, count: int) -> np.ndarray:
-    """So many copies of a record, a row each, that are then made different column by column."""
-    return np.tile(np.frombuffer(template, dtype=np.uint8), (count, 1))
-
-
-def syn_flood(packets: int, seed: int = 1) -> Iterator[bytes]:
-    """SYNs of 58 bytes from random sources, 100,000 a second."""
-    random = np.random.default_rng(seed)
-    template = record(0, frame(SYN, options=b"\2\4\5\xb4"))
-    yield PCAP
-    for done in range(0, packets, 100_000):
-        rows = records(template, min(100_000, packets - done))
-        rows[:, 0:4] = np.frombuffer(struct.pack("<I", 1_700_000_000 + done // 100_000), dtype=np.uint8)
-        rows[:, 16 + 26 : 16 + 30] = random.integers(0, 256, (len(rows), 4), dtype=np.uint8)
-        rows[:, 16 + 34 : 16 + 36] = random.integers(0, 256, (len(rows), 2), dtype=np.uint8)
-        rows[:, 16 + 38 : 16 + 42] = random.integers(0, 256, (len(rows), 4), dtype=np.uint8)
-        yield rows.tobytes()
 
 
 def stream_of(begin: bytes, again: bytes, packets: int) -> Iterator[bytes]:

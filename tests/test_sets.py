@@ -109,6 +109,17 @@ def test_a_stream_cut_before_its_first_block_ends(tmp_path: Path, kind: str) -> 
         pcapwatch.analyze(file)
 
 
+def test_lz4s_legacy_format(tmp_path: Path, whole: pcapwatch.Report) -> None:
+    """What `lz4 -l` writes, as kernels do: its own magic, and nothing that ends it."""
+    file = tmp_path / "legacy"
+    file.write_bytes(
+        subprocess.run(["lz4", "-lqc"], input=CAPTURE.read_bytes(), capture_output=True, check=True).stdout
+    )
+    report = pcapwatch.analyze(file)
+    assert report.summary["capture"]["files"][0]["compression"] == "lz4"
+    pd.testing.assert_frame_equal(rows(report), rows(whole))
+
+
 @pytest.mark.parametrize("kind", COMPRESSORS)
 def test_from_standard_input(kind: str, whole: pcapwatch.Report) -> None:
     """A pipe is recognised by its first bytes, as a file is."""
@@ -134,12 +145,51 @@ def test_a_file_twice(tmp_path: Path, whole: pcapwatch.Report) -> None:
     assert sum("is the same file as" in concern for concern in report.quality.concerns) == 3
 
 
+def by_turns(folder: Path) -> list[Path]:
+    """The capture's packets in two files, the first in one, the second in the other, and so on."""
+    data, packets, at = CAPTURE.read_bytes(), [], 24
+    while at < len(data):
+        size = 16 + struct.unpack_from("<I", data, at + 8)[0]
+        packets.append(data[at : at + size])
+        at += size
+    files = [folder / "near.pcap", folder / "far.pcap"]
+    for file, chosen in zip(files, (packets[::2], packets[1::2]), strict=True):
+        file.write_bytes(data[:24] + b"".join(chosen))
+    return files
+
+
+def test_two_taps_files_given_together(tmp_path: Path, whole: pcapwatch.Report) -> None:
+    """Files of the same time are merged by it: what one file held, split over two by turns, is what it was as one."""
+    taps = by_turns(tmp_path)
+    report = pcapwatch.analyze(taps)
+    pd.testing.assert_frame_equal(rows(report), rows(whole))
+    assert any("merged by time" in remark for remark in report.quality.remarks)
+    texts = {pcapwatch.analyze(taps, threads=n, batch_packets=most).to_json() for n in (1, 2, 5) for most in (1, 4096)}
+    assert len(texts) == 1
+
+
+def test_a_second_look_at_files_that_overlap(tmp_path: Path) -> None:
+    """The ladder of a connection whose packets are in two files, by the frames of each."""
+    from pcapwatch.analysis import ladders, run_engine
+    from pcapwatch.settings import Settings
+
+    overlapping = by_turns(tmp_path)
+    analyses = [run_engine(paths, Settings(keep_connections=True)) for paths in (overlapping, [CAPTURE])]
+    for number in (1, 29, 60):
+        [merged], [plain] = (ladders(analysis, [number]) for analysis in analyses)
+        assert {row["file"] for row in merged["rows"]} == {0, 1}
+        for drawn in (merged, plain):
+            for row in drawn["rows"]:
+                del row["file"], row["frame"]
+        assert merged["rows"] == plain["rows"], number
+
+
 def test_overlap_and_gap(tmp_path: Path, parts: list[Path]) -> None:
     """What is missing between two files, and what is in both, is said."""
     first, second, third, *_ = parts
     joined = tmp_path / "joined.pcap"
     subprocess.run(["mergecap", "-F", "nsecpcap", "-w", str(joined), str(first), str(second)], check=True)
-    overlapping = pcapwatch.analyze([joined, second, third]).quality.concerns
+    overlapping = pcapwatch.analyze([joined, second, third]).quality.remarks
     assert any(line.startswith("files overlap by ") for line in overlapping)
     late = tmp_path / "late.pcap"
     subprocess.run(["editcap", "-F", "nsecpcap", "-t", "86400", str(second), str(late)], check=True)

@@ -5,6 +5,7 @@ mod column;
 mod connections;
 mod exchanges;
 mod live;
+mod patient;
 
 use arrow_array::RecordBatchIterator;
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
@@ -19,7 +20,7 @@ use pcapwatch_engine::tcp::state::TRANSITIONS;
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyCapsule;
+use pyo3::types::{PyBytes, PyCapsule};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -60,6 +61,12 @@ impl Analysis {
     #[getter]
     fn exchanges(&self) -> Table {
         Table { outcome: Arc::clone(&self.outcome), kind: Kind::Exchanges }
+    }
+
+    /// The decryption secrets that the files carry, as (type, bytes), file by file; what is beyond the limits is left out.
+    fn secrets<'py>(&self, py: Python<'py>) -> Vec<(&'static str, Bound<'py, PyBytes>)> {
+        let secrets = self.outcome.summary.capture.files.iter().flat_map(|file| &file.secrets);
+        secrets.map(|secret| (secret.kind, PyBytes::new(py, &secret.bytes))).collect()
     }
 
     /// Ladders of connections by number, as JSON text, in the order asked for; unknown numbers are left out.
@@ -204,6 +211,14 @@ fn analyze(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Analysis> {
     let settings = parse_settings(settings_json)?;
+    let look = |py: Python<'_>, (done, total, packets): (u64, u64, u64)| {
+        py.check_signals()?;
+        progress.as_ref().map_or(Ok(()), |call| call.call1(py, (done, total, packets)).map(drop))
+    };
+    if paths.iter().any(|path| patient::may_stand_still(path)) {
+        let found = patient::analyze(py, paths, &settings, LOOK_EVERY, look)?;
+        return analysis(found, settings, None);
+    }
     let mut raised = None;
     let mut pace = Pace::default();
     let found = py.detach(|| {
@@ -211,14 +226,16 @@ fn analyze(
             if !pace.due(Instant::now()) {
                 return true;
             }
-            let told = Python::attach(|py| {
-                py.check_signals()?;
-                progress.as_ref().map_or(Ok(()), |call| call.call1(py, (done, total, packets)).map(drop))
-            });
+            let told = Python::attach(|py| look(py, (done, total, packets)));
             told.map_err(|error| raised = Some(error)).is_ok()
         };
         engine::analyze(&paths, &settings, Some(&mut report))
     });
+    analysis(found, settings, raised)
+}
+
+/// What came of it, or what ended it.
+fn analysis(found: patient::Found, settings: Settings, raised: Option<PyErr>) -> PyResult<Analysis> {
     match (found.map_err(source_error)?, raised) {
         (Some((outcome, set)), _) => {
             Ok(Analysis { outcome: Arc::new(outcome), settings, packets: Mutex::new(Box::new(set)) })

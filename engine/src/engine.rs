@@ -11,6 +11,7 @@
 //! [`workers`] says how threads share the work.
 
 mod collector;
+mod copies;
 mod front;
 pub mod live;
 mod ranks;
@@ -69,9 +70,22 @@ impl Engine {
         mask: Option<&[bool]>,
         watch: &mut impl FnMut(&Segment<'_>, &Connection<Reader>),
     ) {
-        self.front.decode(batch, mask, &mut self.decoded);
-        for shard in &mut self.shards {
-            shard.feed(&self.decoded, &self.settings, watch);
+        self.front.decode(batch, mask, std::mem::take(&mut self.decoded));
+        self.work_watching(watch);
+    }
+
+    /// Works on what waits for copies from other interfaces: no packet will come soon.
+    pub fn let_go_watching(&mut self, watch: &mut impl FnMut(&Segment<'_>, &Connection<Reader>)) {
+        self.front.let_go();
+        self.work_watching(watch);
+    }
+
+    fn work_watching(&mut self, watch: &mut impl FnMut(&Segment<'_>, &Connection<Reader>)) {
+        while let Some(decoded) = self.front.ready() {
+            for shard in &mut self.shards {
+                shard.feed(&decoded, &self.settings, watch);
+            }
+            self.decoded = decoded;
         }
     }
 
@@ -87,6 +101,7 @@ impl Engine {
     /// # Errors
     /// [`SourceError`] if rows did not fit into the temporary file.
     pub fn finish(mut self, capture: SetFacts) -> Result<Outcome, SourceError> {
+        self.let_go_watching(&mut |_, _| ());
         let shards = self.shards.drain(..).map(|mut shard| {
             shard.finish();
             (shard.collector, shard.opened)
@@ -154,7 +169,7 @@ impl Totals {
         facts.files = capture.files;
         facts.repeated_files = capture.repeated;
         facts.clock_steps_back = capture.clock_steps_back;
-        facts.duplicates = collector.duplicates;
+        facts.duplicates = collector.duplicates + facts.beside_tunnels;
         facts.evicted_connections = collector.evicted;
         facts.reassembly_overflows = collector.overflow_bytes;
         for (Anomaly(state, event), count) in std::mem::take(&mut collector.anomalies) {

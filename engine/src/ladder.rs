@@ -9,7 +9,7 @@ use crate::decode::{Flags, FlowKey, Header, NotAnalysed, Segment, decode_any};
 use crate::engine::{Engine, Outcome, Reader};
 use crate::http::{Sniff, sniff};
 use crate::ledger::estimate;
-use crate::record::{Address, Mark, Role, Sight, State};
+use crate::record::{Address, Mark, Role, Sight, State, Tunnel};
 use crate::settings::Settings;
 use crate::tcp::connection::Connection;
 use crate::tcp::time_wait::recycled_isn;
@@ -31,14 +31,14 @@ pub struct Target {
 }
 
 impl Target {
+    /// Whatever is around it: what was captured beside its tunnel belongs to it, too.
     fn key(&self) -> FlowKey {
-        FlowKey::new(self.sight.ends[0], self.sight.ends[1], self.sight.tunnel)
+        FlowKey::new(self.sight.ends[0], self.sight.ends[1], Tunnel::default())
     }
 
     /// Its packets, and those of the incarnation before it.
-    fn spans(&self) -> impl Iterator<Item = (Place, Place)> {
-        let before = self.sight.predecessor.map(|[first, last]| (place(&first), place(&last)));
-        before.into_iter().chain([(place(&self.sight.first), place(&self.sight.last))])
+    fn spans(&self) -> impl Iterator<Item = [Mark; 2]> {
+        self.sight.predecessor.into_iter().chain([[self.sight.first, self.sight.last]])
     }
 }
 
@@ -47,6 +47,11 @@ type Place = (u32, u64);
 
 const fn place(mark: &Mark) -> Place {
     (mark.file(), mark.frame())
+}
+
+/// A place in the order of time.
+const fn by_time(ts_ns: i64) -> Place {
+    (0, ts_ns.cast_unsigned() ^ (1 << 63))
 }
 
 /// One connection, packet by packet.
@@ -120,15 +125,22 @@ pub fn draw(
 ) -> Result<Vec<Ladder>, SourceError> {
     let settings =
         Settings { threads: 1, keep_connections: false, keep_exchanges: false, states: None, ..settings.clone() };
+    // Where files are interleaved, neither files nor frames say what comes after what: times do, and all is read.
+    let is_interleaved = set.is_interleaved();
+    let order = |mark: &Mark| if is_interleaved { by_time(mark.ts_ns) } else { place(mark) };
     let mut wanted: HashMap<FlowKey, Vec<(Place, Place)>> = HashMap::new();
     for target in targets {
-        wanted.entry(target.key()).or_default().extend(target.spans());
+        wanted.entry(target.key()).or_default().extend(target.spans().map(|[first, last]| (order(&first), order(&last))));
     }
     let mut spans: Vec<(Place, Place)> = wanted.values().flatten().copied().collect();
     spans.sort_unstable();
+    if is_interleaved {
+        spans = vec![((0, 0), (u32::MAX, u64::MAX))];
+    }
     let is_wanted = |header: &Header| {
-        let at = (header.file, header.frame);
-        wanted.get(&header.key).is_some_and(|spans| spans.iter().any(|&(from, to)| from <= at && at <= to))
+        let at = if is_interleaved { by_time(header.ts_ns) } else { (header.file, header.frame) };
+        let spans = wanted.get(&header.key.within(Tunnel::default()));
+        spans.is_some_and(|spans| spans.iter().any(|&(from, to)| from <= at && at <= to))
     };
     // By their first packets: where files are gone by now, those that are left are counted from another one on.
     let mut drawings: BTreeMap<Place, Drawing> =
@@ -165,6 +177,11 @@ pub fn draw(
             }
         }
     }
+    engine.let_go_watching(&mut |segment, connection| {
+        if let Some(drawing) = drawings.get_mut(&place(&connection.first)) {
+            drawing.add(segment, connection);
+        }
+    });
     let drawn = targets.iter().map(|target| {
         let drawing = drawings.remove(&place(&target.sight.first)).unwrap_or_default();
         drawing.finish(target, outcome)
@@ -176,6 +193,8 @@ pub fn draw(
 struct Drawing {
     rows: Vec<Row>,
     omitted: u64,
+    /// Packets of the connection so far.
+    packets: u64,
     isn: [Option<u32>; 2],
     before: Option<Before>,
 }
@@ -189,6 +208,12 @@ struct Before {
 
 impl Drawing {
     fn add(&mut self, segment: &Segment<'_>, connection: &Connection<Reader>) {
+        // A copy that was removed is no packet of the connection.
+        let packets = connection.ends.iter().map(|end| end.packets).sum();
+        if self.packets == packets {
+            return;
+        }
+        self.packets = packets;
         if self.rows.len() >= MAX_ROWS {
             self.omitted += 1;
             return;
@@ -253,6 +278,10 @@ impl Drawing {
             && let Some(row) = rows.iter_mut().find(|row| (row.file, row.frame) == place(closer))
         {
             row.notes.insert(0, "active closer".into());
+        }
+        let is_cut = rows.last().is_some_and(|row| row.ts_ns < sight.last.ts_ns) && self.omitted == 0;
+        if let Some(last) = rows.last_mut().filter(|_| is_cut) {
+            last.notes.push("the packets after this one could not be read again".to_owned());
         }
         let name = |end: (Address, u16)| crate::ladder::socket(end);
         Ladder {

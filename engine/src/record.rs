@@ -47,6 +47,12 @@ impl Tunnel {
         Tunnel(self.0 & !Tunnel::NAMED)
     }
 
+    /// How many tags, of a number without a hash.
+    #[must_use]
+    pub const fn tags(self) -> u8 {
+        (self.0 >> 16 & 0xffff != 0) as u8 + (self.0 & 0xffff != 0) as u8
+    }
+
     /// Whether the headers have a name for it that is not in this number.
     #[must_use]
     pub const fn is_named(self) -> bool {

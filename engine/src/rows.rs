@@ -54,6 +54,12 @@ impl<T: Row> Rows<T> {
         self.kept.push(row);
     }
 
+    /// Whether rows were lost, so that [`Rows::sorted`] will be an error whatever comes.
+    #[must_use]
+    pub const fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
     #[cold]
     fn write_run(&mut self) -> io::Result<()> {
         self.kept.sort_unstable_by_key(Row::key);

@@ -81,6 +81,7 @@ def analyze(
     report = report_of(options.run(captures, settings), settings)
     clock = options.clock(report.quality.first_ns, local=local, relative=relative)
     deliver(destinations, lambda name, width, colour: rendered(report, name, clock, width, colour=colour))
+    options.note_unfinished(report.summary["capture"]["files"])
     if fails(report, fail_on):
         raise typer.Exit(1)
 

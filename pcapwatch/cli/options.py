@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -10,8 +13,13 @@ import typer
 from pcapwatch.analysis import run_engine
 from pcapwatch.cli.progress import ProgressBar
 from pcapwatch.errors import UsageError
+from pcapwatch.report.escape import terminal
 from pcapwatch.report.words import Clock
 from pcapwatch.settings import Settings
+from pcapwatch.summary import FileFacts
+
+#: A file that ends within a record and was written to this recently may still be growing.
+_FRESH_S = 300
 
 Captures: TypeAlias = Annotated[
     list[str],
@@ -93,6 +101,20 @@ def run(captures: list[str], settings: Settings) -> Any:
     """The engine's analysis with a progress bar on a terminal."""
     with ProgressBar() as bar:
         return run_engine(captures, settings, bar)
+
+
+def note_unfinished(files: Iterable[FileFacts]) -> None:
+    """Says on standard error which files end within a record and were written to just now."""
+    for file in files:
+        try:
+            age_s = time.time() - Path(file["path"]).stat().st_mtime
+        except OSError:
+            continue
+        if (file["problem"] or "").startswith("cut short in") and 0 <= age_s < _FRESH_S:
+            sys.stderr.write(
+                f"pcapwatch: {terminal(file['path'])} ends within a record and was written to {age_s:.0f} s ago: it "
+                "may still be growing; run again when the capture is over (`tcpdump -U` writes whole records)\n"
+            )
 
 
 def clock(first_ns: int | None, *, local: bool, relative: bool) -> Clock:

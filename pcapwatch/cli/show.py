@@ -66,8 +66,11 @@ def show(
             f"no connection {number}: this capture holds {known}, numbered from 1; `pcapwatch connections` lists them"
         )
     drawn = ladders(analysis, [number], full_urls=full_urls)
-    if not drawn:
-        raise UsageError(f"the packets of connection {number} could not be read again: show it from a file")
+    if not drawn or not drawn[0]["rows"]:
+        raise UsageError(
+            f"the packets of connection {number} could not be read again: of a pipe only the first 32 MiB are kept; "
+            "write the capture to a file and show it from there"
+        )
     clock = options.clock(summary["capture"]["first_ns"], local=local, relative=relative)
     deliver(destinations, lambda name, width, _: _rendered(drawn[0], name, clock, width).encode())
 

@@ -40,6 +40,7 @@ def file_remarks(capture: CaptureFacts) -> Iterator[str]:
     if not dropped(capture):
         known = any(one["dropped"] is not None for one in interfaces)
         yield "no drops recorded" if known else "drops not recorded in this format"
+    yield from _first(_overlaps(capture["files"]))
     told = [file["pcapng"] for file in capture["files"] if file["pcapng"]]
     if comments := sum(facts["comments"] for facts in told):
         yield f"{counted(comments, 'comment')} in the file (the JSON report has them)"
@@ -75,15 +76,23 @@ def _interfaces(capture: CaptureFacts) -> Iterator[InterfaceFacts]:
 
 
 def _between(files: list[FileFacts]) -> Iterator[str]:
-    """Holes and overlaps between one file and the next, in the order of their first packets."""
+    """Holes between one file and the next, in the order of their first packets."""
+    for before, after, gap_ns in _pairs(files):
+        if gap_ns >= max(_GAP_NS, _GAP_INTERVALS * max(_interval_ns(before), _interval_ns(after))):
+            yield f"gap of {duration(gap_ns)} between {before['path']} and {after['path']}"
+
+
+def _overlaps(files: list[FileFacts]) -> Iterator[str]:
+    for before, after, gap_ns in _pairs(files):
+        if gap_ns < 0 and after["packets"]:
+            yield f"files overlap by {duration(-gap_ns)}, merged by time: {before['path']} and {after['path']}"
+
+
+def _pairs(files: list[FileFacts]) -> Iterator[tuple[FileFacts, FileFacts, int]]:
+    """Each file with the next, and the ns from the one's last packet to the other's first."""
     timed = [file for file in files if file["first_ns"] is not None and file["last_ns"] is not None]
     for before, after in pairwise(timed):
-        gap_ns = (after["first_ns"] or 0) - (before["last_ns"] or 0)
-        names = f"{before['path']} and {after['path']}"
-        if gap_ns < 0 and after["packets"]:
-            yield f"files overlap by {duration(-gap_ns)}: {names}, read one after the other (mergecap merges them)"
-        elif gap_ns >= max(_GAP_NS, _GAP_INTERVALS * max(_interval_ns(before), _interval_ns(after))):
-            yield f"gap of {duration(gap_ns)} between {names}"
+        yield before, after, (after["first_ns"] or 0) - (before["last_ns"] or 0)
 
 
 def _silences(files: list[FileFacts]) -> Iterator[str]:

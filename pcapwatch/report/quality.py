@@ -65,6 +65,11 @@ def _concerns(capture: CaptureFacts) -> Iterator[str]:
         (capture["overflow_connections"], "connection", "of pairs beyond --max-pairs, in the totals only"),
         (capture["reassembly_overflows"], "out-of-order byte", "given up by the limit on memory"),
         (capture["unnamed_tunnel_packets"], "packet", "in tunnels beyond the 65,536 that are told apart by name"),
+        (
+            capture["in_two_tunnels"],
+            "packet",
+            "captured in two tunnels or VLANs: such connections are counted in each",
+        ),
         (fragments["overlapping"], "fragmented datagram", "given up because its fragments overlap"),
         (fragments["incomplete"], "fragmented datagram", "of which fragments are missing"),
         (fragments["evicted"], "fragmented datagram", "given up by the limit on memory"),
@@ -101,11 +106,20 @@ def _remarks(capture: CaptureFacts) -> Iterator[str]:
     )
     if not capture["connection_quality"].get("gap"):
         yield "no gaps"
-    yield f"{counted(capture['duplicates'], 'duplicate')} removed" if capture["duplicates"] else "no duplicates"
+    yield from _duplicates(capture)
     if joined := capture["fragments"]["datagrams"]:
         yield f"{counted(joined, 'datagram')} put together from fragments"
     skipped = sum(capture["not_analysed"].values())
     yield f"{counted(skipped, 'packet')} not analysed" + (f": {_kinds(capture['not_analysed'])}" if skipped else "")
+
+
+def _duplicates(capture: CaptureFacts) -> Iterator[str]:
+    if not capture["duplicates"]:
+        yield "no duplicates"
+        return
+    inside = capture["beside_tunnels"]
+    detail = f", {count(inside)} of them packets that were captured in their tunnel or VLAN, too" if inside else ""
+    yield f"{counted(capture['duplicates'], 'duplicate')} removed{detail}"
 
 
 def _kinds(counts: dict[str, int], limit: int = 6) -> str:

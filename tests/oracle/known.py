@@ -16,6 +16,7 @@ class Known:
 # Captures that the oracle's plain decoder does not read, or not all of; the tool is held to tshark there.
 UNDECODED = {
     "vxlan": "inside VXLAN",
+    "vxlan-any": "inside VXLAN, and beside it",
     "vxlan-fragments": "inside VXLAN, in fragments",
     "nflog": "link type NFLOG",
     "bug-5437-02-input.pcap": "inside ERSPAN in GRE",

@@ -6,6 +6,7 @@
 
 use super::ahead::Ahead;
 use super::lz4::Lz4Frames;
+use super::lz4_legacy::Lz4Blocks;
 use super::source::{Counted, Stream};
 use std::io::{self, BufReader, Cursor, Read};
 use std::sync::Arc;
@@ -33,6 +34,7 @@ enum Kind {
     Gzip,
     Zstd,
     Lz4,
+    Lz4Legacy,
     Xz,
 }
 
@@ -45,6 +47,7 @@ impl Kind {
             // A skippable frame (RFC 8878 §3.1.2) may come first; lz4 has the same, and no tool writes one first.
             [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Kind::Zstd),
             [0x04, 0x22, 0x4d, 0x18, ..] => Some(Kind::Lz4),
+            [0x02, 0x21, 0x4c, 0x18, ..] => Some(Kind::Lz4Legacy),
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Kind::Xz),
             _ => None,
         }
@@ -54,7 +57,7 @@ impl Kind {
         match self {
             Kind::Gzip => "gzip",
             Kind::Zstd => "zstd",
-            Kind::Lz4 => "lz4",
+            Kind::Lz4 | Kind::Lz4Legacy => "lz4",
             Kind::Xz => "xz",
         }
     }
@@ -70,6 +73,7 @@ impl Kind {
                 Box::new(decoder)
             }
             Kind::Lz4 => Box::new(Lz4Frames::new(Box::new(input))),
+            Kind::Lz4Legacy => Box::new(Lz4Blocks::new(Box::new(input))),
             Kind::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(input, true, XZ_MEMORY_KIB)),
         };
         Ok(Box::new(Named { stream: plain, kind: self }))

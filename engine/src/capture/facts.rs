@@ -31,6 +31,25 @@ pub struct FileFacts {
     pub interfaces: Vec<InterfaceFacts>,
     /// What only pcapng tells; `null` for the other formats.
     pub pcapng: Option<PcapngFacts>,
+    /// Decryption secrets as they are, for other tools. In no report.
+    #[serde(skip)]
+    pub secrets: Vec<Secret>,
+}
+
+/// The secrets of one block.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret {
+    /// The word for their type.
+    pub kind: &'static str,
+    /// What the block holds.
+    pub bytes: Vec<u8>,
+}
+
+/// Not to be printed by accident.
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} bytes)", self.kind, self.bytes.len())
+    }
 }
 
 /// A file that was given again, and read once.
@@ -110,7 +129,7 @@ pub struct PcapngFacts {
     pub names: u64,
     /// The first 1000 names; none unless asked for.
     pub name_records: Vec<NameFacts>,
-    /// Decryption secrets by type: counted, and not used.
+    /// Decryption secrets by type: counted, and not used. [`FileFacts::secrets`] has them.
     pub secrets: BTreeMap<&'static str, SecretFacts>,
 }
 

@@ -215,14 +215,14 @@ impl CaptureFile {
     /// What is known of the file so far.
     #[must_use]
     pub fn facts(&self) -> FileFacts {
-        let (pcapng, interfaces) = match &self.format {
-            Format::Pcap(reader) => (None, vec![reader.interface.clone()]),
+        let (pcapng, interfaces, secrets) = match &self.format {
+            Format::Pcap(reader) => (None, vec![reader.interface.clone()], Vec::new()),
             Format::Pcapng(reader) => {
                 let (facts, interfaces) = reader.facts();
-                (Some(facts), interfaces)
+                (Some(facts), interfaces, reader.secrets().to_vec())
             }
         };
-        FileFacts { interfaces, pcapng, problem: self.ending.problem.clone(), ..self.facts.clone() }
+        FileFacts { interfaces, pcapng, secrets, problem: self.ending.problem.clone(), ..self.facts.clone() }
     }
 
     /// Packets read, where the next record begins in the (decompressed) stream, and the time of the last packet.
@@ -349,7 +349,7 @@ const COMPRESSED_AGAIN: &str = "it is compressed more than twice (decompress it 
 const OTHERS: &[(&[u8], &str)] = &[
     (b"snoop\0\0\0", "it is a snoop file (convert it with `editcap -F pcap`)"),
     (b"BZh", "it is compressed with bzip2 (decompress it first)"),
-    (b"\x02\x21\x4c\x18", "it is compressed in lz4's legacy format (decompress it first)"),
+    (b"\x02\x21\x4c\x18", COMPRESSED_AGAIN),
     (b"PK\x03\x04", "it is a zip archive (extract it first)"),
     (b"\x1f\x8b", COMPRESSED_AGAIN),
     (b"\x28\xb5\x2f\xfd", COMPRESSED_AGAIN),

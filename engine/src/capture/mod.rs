@@ -31,6 +31,7 @@ pub mod interface;
 #[cfg(unix)]
 pub mod interfaces;
 mod lz4;
+mod lz4_legacy;
 mod order;
 mod patience;
 mod pcap;
@@ -52,7 +53,7 @@ pub mod write;
 pub(crate) mod forge;
 
 pub use error::SourceError;
-pub use facts::{CommentFacts, FileFacts, InterfaceFacts, NameFacts, PcapngFacts, RepeatedFacts, SecretFacts};
+pub use facts::{CommentFacts, FileFacts, InterfaceFacts, NameFacts, PcapngFacts, RepeatedFacts, Secret, SecretFacts};
 pub use set::{CaptureSet, SetFacts};
 
 use crate::settings::Settings;

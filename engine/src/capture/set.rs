@@ -16,11 +16,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Several capture files read as one, ordered by the time of their first packet, ties by path.
 ///
-/// Only one file is open at a time, however many there are.
+/// Only one file is open at a time, however many there are, but where their times overlap: see [`merge`].
 pub struct CaptureSet {
     members: Vec<Member>,
-    /// The member being read.
-    current: usize,
+    /// The member being read, alone.
+    current: Option<usize>,
+    /// The first member that was not begun.
+    next: usize,
+    /// Those being read beside each other.
+    lanes: Vec<Lane>,
+    /// Not where one capture wrote the files: their order is known.
+    merges_by_time: bool,
+    is_interleaved: bool,
     filter: Filter,
     reading: Reading,
     next_ordinal: u64,
@@ -143,6 +150,7 @@ impl CaptureSet {
         }
         set.members.sort_by(|a, b| a.turn().cmp(&b.turn()));
         set.pass_over_repeated();
+        set.merges_by_time = true;
         Ok(set)
     }
 
@@ -171,14 +179,15 @@ impl CaptureSet {
         let mut set = CaptureSet::empty(settings)?;
         set.bytes_total = self.bytes_total;
         set.landmarks.clone_from(&self.landmarks);
+        (set.merges_by_time, set.is_interleaved) = (self.merges_by_time, self.is_interleaved);
         for member in &self.members {
             set.members.push(member.replay(&set.bytes_read, &set.reading)?);
         }
         Ok(set)
     }
 
-    /// Empties `batch` and fills it with the next packets: at most `max_packets` (at least one), all of one file, as many
-    /// as its buffer holds (256 KiB, or one longer packet). `false` when there are none left.
+    /// Empties `batch` and fills it with the next packets: at most `max_packets` (at least one), as many as the buffer of a
+    /// file holds, of several files only where their times overlap. `false` when there are none left.
     ///
     /// # Errors
     /// [`SourceError`] if a file that was there when the set was opened cannot be opened again.
@@ -186,9 +195,16 @@ impl CaptureSet {
         batch.packets.clear();
         batch.first_ordinal = self.next_ordinal;
         self.is_waiting = false;
-        while batch.packets.is_empty() && self.current < self.members.len() && !self.is_waiting {
-            self.note_landmark();
-            self.fill(batch, max_packets.max(1))?;
+        while batch.packets.is_empty() && !self.is_waiting {
+            if !self.lanes.is_empty() {
+                self.merge(batch, max_packets.max(1))?;
+                continue;
+            }
+            let Some(current) = self.current.or_else(|| self.begin()) else { break };
+            self.note_landmark(current);
+            let is_over = self.fill(current, batch, max_packets.max(1))?;
+            self.current = (!is_over).then_some(current);
+            self.part(current, batch, is_over);
         }
         self.next_ordinal += batch.packets.len() as u64;
         self.packets_read.store(self.next_ordinal, Ordering::Relaxed);
@@ -208,7 +224,7 @@ impl CaptureSet {
             let Some(member) = self.members.get_mut(mark.file) else { return Ok(()) };
             // At offset 0 it is opened when its turn comes.
             if mark.offset == 0 || member.open_at(&mark, &self.bytes_read, &self.reading)? {
-                self.current = mark.file;
+                (self.current, self.next) = (Some(mark.file), mark.file + 1);
                 self.next_ordinal = mark.ordinal;
                 return Ok(());
             }
@@ -217,15 +233,15 @@ impl CaptureSet {
     }
 
     /// Remembers where the next batch begins.
-    fn note_landmark(&mut self) {
-        let Some(member) = self.members.get(self.current) else { return };
-        let last = self.landmarks.last().filter(|mark| mark.file == self.current);
+    fn note_landmark(&mut self, current: usize) {
+        let Some(member) = self.members.get(current) else { return };
+        let last = self.landmarks.last().filter(|mark| mark.file == current);
         let (packets, offset, last_ns) = member.open.as_ref().map_or((0, 0, 0), |file| file.position());
         let due = last.map_or(0, |mark| mark.offset + LANDMARK_BYTES);
-        let is_new = |mark: &Landmark| (mark.file, mark.packets) < (self.current, packets);
+        let is_new = |mark: &Landmark| (mark.file, mark.packets) < (current, packets);
         let is_new = self.landmarks.last().is_none_or(is_new);
         if is_new && offset >= due {
-            let (file, ordinal) = (self.current, self.next_ordinal);
+            let (file, ordinal) = (current, self.next_ordinal);
             self.landmarks.push(Landmark { file, packets, offset, ordinal, last_ns });
         }
     }
@@ -259,7 +275,11 @@ impl CaptureSet {
         let filter = Filter::new(settings.filter.clone()).map_err(|why| SourceError::new("filter", why.to_string()))?;
         Ok(CaptureSet {
             members: Vec::new(),
-            current: 0,
+            current: None,
+            next: 0,
+            lanes: Vec::new(),
+            merges_by_time: false,
+            is_interleaved: false,
             filter,
             reading: Reading::new(settings),
             next_ordinal: 0,
@@ -314,25 +334,19 @@ impl CaptureSet {
         }
     }
 
-    /// Fills `batch` with what the current file's buffer holds, and moves on if the file ends with it.
-    fn fill(&mut self, batch: &mut Batch, max_packets: usize) -> Result<(), SourceError> {
-        let Some(member) = self.members.get_mut(self.current) else {
-            return Ok(());
-        };
-        let Some(file) = member.open(&self.bytes_read, &self.reading)? else {
-            self.current += 1;
-            return Ok(());
-        };
-        let filled = file.fill(self.current as u32, &mut batch.packets, max_packets);
+    /// Adds what the buffer of a member holds; true if the member ends with it.
+    fn fill(&mut self, at: usize, batch: &mut Batch, max_packets: usize) -> Result<bool, SourceError> {
+        let Some(member) = self.members.get_mut(at) else { return Ok(true) };
+        let Some(file) = member.open(&self.bytes_read, &self.reading)? else { return Ok(true) };
+        let filled = file.fill(at as u32, &mut batch.packets, max_packets);
         self.filtered_packets += self.filter.retain(&mut batch.packets, |packet| file.bytes(packet));
         file.hand_over(&mut batch.data);
         self.is_waiting = filled == Filled::Waiting;
         if filled == Filled::End {
             self.clock_steps_back += file.clock_steps_back();
             member.close();
-            self.current += 1;
         }
-        Ok(())
+        Ok(filled == Filled::End)
     }
 }
 
@@ -476,6 +490,8 @@ fn no_captures(folder: &Path, files: usize) -> SourceError {
 }
 
 mod live;
+mod merge;
+use merge::Lane;
 
 #[cfg(test)]
 mod properties;

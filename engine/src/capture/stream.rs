@@ -93,6 +93,11 @@ pub trait Packets {
     /// # Errors
     /// As there.
     fn skip_to(&mut self, file: u32, frame: u64) -> Result<(), SourceError>;
+
+    /// As [`CaptureSet::is_interleaved`]: what one capture took is not.
+    fn is_interleaved(&self) -> bool {
+        false
+    }
 }
 
 impl Packets for CaptureSet {
@@ -102,6 +107,10 @@ impl Packets for CaptureSet {
 
     fn skip_to(&mut self, file: u32, frame: u64) -> Result<(), SourceError> {
         CaptureSet::skip_to(self, file, frame)
+    }
+
+    fn is_interleaved(&self) -> bool {
+        CaptureSet::is_interleaved(self)
     }
 }
 

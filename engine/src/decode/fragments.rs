@@ -177,7 +177,7 @@ impl Whole {
     pub fn header(&self, packet: &Packet, ordinal: u64, start: usize) -> Result<Header, NotAnalysed> {
         let mut walk = self.walk();
         let datagram = walk.run()?;
-        let found = segment_header(packet, ordinal, &datagram, walk.layers().tunnel(), &self.bytes, start);
+        let found = segment_header(packet, ordinal, &datagram, walk.layers().around(), &self.bytes, start);
         found.map_err(|reason| walk.judge(reason))
     }
 

@@ -79,6 +79,12 @@ impl FlowKey {
         self.tunnel
     }
 
+    /// The same ends with something else around them.
+    #[must_use]
+    pub const fn within(self, tunnel: Tunnel) -> Self {
+        FlowKey { tunnel: tunnel.key(), ..self }
+    }
+
     /// Which partition it falls into: the same on every machine and in every run.
     #[inline]
     #[must_use]

@@ -160,6 +160,12 @@ impl Layers {
         Tunnel(tunnel | named)
     }
 
+    /// The flow key's part, and how many layers there are.
+    #[must_use]
+    pub fn around(&self) -> (Tunnel, u8) {
+        (self.tunnel(), self.len)
+    }
+
     /// As the `tunnel` column shows it, such as `vlan 7.12 / vxlan vni 5001`.
     #[must_use]
     pub fn text(&self) -> String {

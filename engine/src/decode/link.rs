@@ -11,6 +11,7 @@ use crate::capture::LinkType;
 use crate::record::Tunnel;
 
 const NULL: u32 = 0;
+/// Ethernet's number.
 pub const ETHERNET: u32 = 1;
 /// What most captures are of.
 pub const ETHERNET_LINK: LinkType = LinkType(ETHERNET);

@@ -64,6 +64,7 @@ use crate::record::Tunnel;
 pub use fragments::{Defragmenter, FragmentCounts, Whole};
 use ip::Datagram;
 pub use layers::{Layer, Layers};
+pub use link::ETHERNET;
 use link::parse_link;
 use span::Span;
 use walk::Walk;
@@ -114,6 +115,9 @@ fn decode_rare(
     header: &mut Header,
 ) -> Result<(), NotAnalysed> {
     *header = decode_any(packet, bytes, ordinal, most_depth)?;
+    if let Some(interface) = sll::interface_of(packet.link.0, bytes) {
+        header.interface = interface;
+    }
     Ok(())
 }
 
@@ -128,12 +132,12 @@ pub fn decode_any(packet: &Packet, bytes: &[u8], ordinal: u64, most_depth: u8) -
         Err(NotAnalysed::LinkType(_) | NotAnalysed::EtherType(_) | NotAnalysed::IpProtocol(_)) => {
             let mut walk = Walk::of_packet(packet.link.0, span, most_depth);
             let datagram = walk.run()?;
-            let found = segment_header(packet, ordinal, &datagram, walk.layers().tunnel(), bytes, packet.start);
+            let found = segment_header(packet, ordinal, &datagram, walk.layers().around(), bytes, packet.start);
             return found.map_err(|reason| walk.judge(reason));
         }
         Err(reason) => return Err(reason),
     };
-    segment_header(packet, ordinal, &datagram, tunnel, bytes, packet.start)
+    segment_header(packet, ordinal, &datagram, (tunnel, tunnel.tags()), bytes, packet.start)
 }
 
 /// One common link header, its tags, one IP header.
@@ -162,12 +166,12 @@ fn sent<'a>(packet: &Packet, bytes: &'a [u8]) -> Span<'a> {
     Span { bytes, wire_len: packet.original_len.max(bytes.len() as u32) }
 }
 
-/// What the TCP segment inside an IP packet tells; `bytes`, which it lies in, begin at `start` of the batch's.
+/// What the TCP segment inside an IP packet tells, with what is around it and how many headers; `bytes`, which it lies in, begin at `start` of the batch's.
 fn segment_header(
     packet: &Packet,
     ordinal: u64,
     datagram: &Datagram<'_>,
-    tunnel: Tunnel,
+    (tunnel, depth): (Tunnel, u8),
     bytes: &[u8],
     start: usize,
 ) -> Result<Header, NotAnalysed> {
@@ -191,6 +195,8 @@ fn segment_header(
         captured_len: tcp.payload.bytes.len() as u32,
         options_print: tcp::options_print(tcp.options),
         tunnel_name: if tunnel.is_named() { u32::MAX } else { 0 },
+        depth,
+        has_copy: false,
         ip_id: datagram.ip_id,
         flags: tcp.flags,
         window: tcp.window,

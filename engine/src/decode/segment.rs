@@ -20,7 +20,7 @@ pub struct Header {
     pub frame: u64,
     /// Index of the file.
     pub file: u32,
-    /// Interface within the file.
+    /// Interface within the file; of `-i any` the one that the packet says.
     pub interface: u32,
     /// Sequence number.
     pub seq: u32,
@@ -48,6 +48,10 @@ pub struct Header {
     pub options_len: u8,
     /// The partition of its key.
     pub partition: u8,
+    /// Headers of tunnels and tags around it.
+    pub depth: u8,
+    /// The same packet was captured with less around it, too, and that copy left out.
+    pub has_copy: bool,
     /// The sender is the key's lower end.
     pub from_low: bool,
     /// On a SYN or FIN: the checksum field holds the pseudo-header's sum, uncomplemented, as a Linux host leaves it for

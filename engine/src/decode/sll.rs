@@ -3,7 +3,7 @@
 
 use super::NotAnalysed;
 use super::ethernet::parse_tags;
-use super::link::Frame;
+use super::link::{Frame, LINUX_SLL, LINUX_SLL2};
 use super::span::{Span, u16_at};
 use super::walk::{Next, Step};
 use super::{ieee80211, prism, radiotap};
@@ -14,6 +14,7 @@ const SLL_PROTOCOL: usize = 14;
 
 const SLL2_HEADER: usize = 20;
 const SLL2_PROTOCOL: usize = 0;
+const SLL2_INTERFACE: usize = 4;
 const SLL2_HARDWARE: usize = 8;
 
 /// Hardware types whose packets are not what the protocol field says (`linux/if_arp.h`).
@@ -27,6 +28,16 @@ mod hardware {
 const PROTOCOL_LLC: u16 = 4;
 /// `LINUX_SLL_P_802_3`: Novell's frames, which have no LLC.
 const PROTOCOL_NOVELL: u16 = 1;
+
+/// What tells the interfaces of `-i any` apart: version 2 has their index, version 1 only whether a packet came in or
+/// went out, which a bridge shows one after the other.
+pub fn interface_of(link: u32, bytes: &[u8]) -> Option<u32> {
+    match link {
+        LINUX_SLL => bytes.first_chunk().map(|&kind| u32::from(u16::from_be_bytes(kind))),
+        LINUX_SLL2 => bytes.get(SLL2_INTERFACE..)?.first_chunk().map(|&index| u32::from_be_bytes(index)),
+        _ => None,
+    }
+}
 
 /// A version 1 packet.
 pub fn parse_sll(span: Span<'_>) -> Result<Frame<'_>, NotAnalysed> {

@@ -154,6 +154,11 @@ impl Collector {
         }
     }
 
+    /// Whether rows were lost.
+    pub(super) const fn has_failed(&self) -> bool {
+        self.connections.has_failed() || self.exchanges.kept.has_failed()
+    }
+
     pub(super) fn merge(&mut self, other: Collector) {
         self.ledger.merge(other.ledger);
         self.exchanges.kept.merge(other.exchanges.kept);

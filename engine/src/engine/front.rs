@@ -1,8 +1,9 @@
 //! The first half of the way, done once for each packet whoever does it: decoded, counted, and handed to the shard that
 //! owns its 4-tuple.
 
-use crate::capture::{Batch, Packet};
-use crate::decode::{Defragmenter, Header, NotAnalysed, PARTITIONS, decode, layers_around};
+use super::copies::Copies;
+use crate::capture::{Batch, LinkType, Packet};
+use crate::decode::{Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, decode, layers_around};
 use crate::ledger::summary::CaptureFacts;
 use crate::record::Address;
 use crate::settings::Settings;
@@ -16,6 +17,8 @@ pub struct Decoded {
     pub data: Vec<u8>,
     /// Those of its segments first, in capture order; what is left of an earlier batch after them.
     pub headers: Vec<Header>,
+    /// How many those are.
+    pub segments: usize,
     /// For each shard, the places of its own in `headers`.
     pub shards: Vec<Vec<u32>>,
     /// When to look for idle connections: before the header at this place, with the time of the latest packet before it.
@@ -25,6 +28,14 @@ pub struct Decoded {
 /// Packets from one look for idle connections to the next. By their number over the whole capture, so that it does not
 /// show where batches end: how the bytes of a pipe come must not change the answer.
 const LOOK_EVERY: u64 = 4096;
+
+/// Whether a packet may have been captured a second time with something else around it. One Ethernet interface shows each
+/// packet once, as far as nothing is in a tunnel.
+#[inline]
+fn may_have_copies(packet: &Packet, header: &Header) -> bool {
+    let LinkType(link) = packet.link;
+    (link ^ ETHERNET) | packet.interface | packet.file | u32::from(header.depth) != 0
+}
 
 /// Decodes batches and deals their segments out.
 pub struct Front {
@@ -38,6 +49,10 @@ pub struct Front {
     /// The names of tunnels met.
     pub names: TunnelNames,
     defragmenter: Defragmenter,
+    /// What was captured in its tunnel and beside it; none where all copies are to be kept.
+    copies: Option<Copies>,
+    /// A decoded batch that no copies are looked for in.
+    passing: Option<Decoded>,
     /// The bytes of datagrams put together in this batch.
     joined: Vec<u8>,
 }
@@ -54,14 +69,16 @@ impl Front {
             most_depth: settings.max_tunnel_depth,
             names: TunnelNames::default(),
             defragmenter: Defragmenter::new(settings),
+            copies: (!settings.keep_duplicates).then(Copies::new),
+            passing: None,
             joined: Vec::new(),
         }
     }
 
     /// Takes a batch of consecutive packets, of those the ones in `mask` if there is one. Its bytes change places with
-    /// the ones in `into`, which are reused.
-    pub fn decode(&mut self, batch: &mut Batch, mask: Option<&[bool]>, into: &mut Decoded) {
-        let Decoded { headers, shards, looks, .. } = into;
+    /// the ones in `into`, whose buffers are used. [`Front::ready`] has what can be worked on.
+    pub fn decode(&mut self, batch: &mut Batch, mask: Option<&[bool]>, mut into: Decoded) {
+        let Decoded { headers, shards, looks, .. } = &mut into;
         looks.clear();
         if headers.len() < batch.packets.len() {
             headers.resize(batch.packets.len(), Header::default());
@@ -70,6 +87,7 @@ impl Front {
         shards.iter_mut().for_each(Vec::clear);
         self.packets.count(batch);
         let mut segments = 0;
+        let mut sure_from = None;
         for (index, packet) in batch.packets.iter().enumerate() {
             let ordinal = batch.first_ordinal + index as u64;
             if ordinal.is_multiple_of(LOOK_EVERY) {
@@ -84,6 +102,9 @@ impl Front {
             match decode(packet, bytes, ordinal, self.most_depth, header) {
                 Ok(()) => {
                     segments += 1;
+                    if sure_from.is_none() && may_have_copies(packet, header) {
+                        sure_from = Some(segments - 1);
+                    }
                     if header.tunnel_name != 0 {
                         self.name(packet, bytes, header);
                     }
@@ -95,9 +116,35 @@ impl Front {
                 Err(reason) => self.packets.pass_over(reason),
             }
         }
-        self.deal(headers.get(..segments).unwrap_or_default(), shards);
         batch.data.append(&mut self.joined);
+        into.segments = segments;
         std::mem::swap(&mut batch.data, &mut into.data);
+        let end = batch.first_ordinal + batch.packets.len() as u64;
+        match &mut self.copies {
+            Some(copies) => copies.push(into, sure_from, end),
+            None => self.passing = Some(into),
+        }
+    }
+
+    /// The next batch to work on, dealt out; none until more is decoded.
+    pub fn ready(&mut self) -> Option<Decoded> {
+        let (mut decoded, copies) = match &mut self.copies {
+            Some(copies) => copies.ready()?,
+            None => (self.passing.take()?, Vec::new()),
+        };
+        let Decoded { headers, segments, shards, .. } = &mut decoded;
+        self.deal(headers.get(..*segments).unwrap_or_default(), shards);
+        if !copies.is_empty() {
+            shards.iter_mut().for_each(|list| list.retain(|at| copies.binary_search(at).is_err()));
+        }
+        Some(decoded)
+    }
+
+    /// No packet will come that belongs to those held back: all of them are ready.
+    pub fn let_go(&mut self) {
+        if let Some(copies) = &mut self.copies {
+            copies.let_go();
+        }
     }
 
     #[cold]
@@ -155,7 +202,15 @@ impl Front {
     pub fn into_facts(mut self) -> (CaptureFacts, TunnelNames) {
         let fragments = self.defragmenter.finish();
         let unnamed_tunnel_packets = self.names.unnamed_packets();
-        (CaptureFacts { unnamed_tunnel_packets, fragments, ..self.packets.into_facts() }, self.names)
+        let found = self.copies.as_ref().map(Copies::found).unwrap_or_default();
+        let facts = CaptureFacts {
+            unnamed_tunnel_packets,
+            fragments,
+            beside_tunnels: found.beside_tunnels,
+            in_two_tunnels: found.in_two_tunnels,
+            ..self.packets.into_facts()
+        };
+        (facts, self.names)
     }
 }
 

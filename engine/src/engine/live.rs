@@ -231,7 +231,8 @@ impl Taker {
         loop {
             match self.source.next(&mut self.batch, LOOK_UP) {
                 Ok(Came::Packets) => self.take(),
-                Ok(Came::Nothing) => {}
+                // Longer than a packet waits for its copy in a tunnel.
+                Ok(Came::Nothing) => self.engine.let_go_watching(&mut |_, _| ()),
                 Ok(Came::Over) => return self.wait_for_the_end(None),
                 Err(error) => return self.wait_for_the_end(Some(error)),
             }

@@ -37,9 +37,18 @@ fn told(outcome: &Outcome) -> [String; 4] {
 }
 
 /// Reused 4-tuples, both legs of a proxy, a set of rotated files, aborts, cut packets, VLAN tags, IPv6, a tunnel in
-/// fragments.
-const FIXTURES: [&str; 8] =
-    ["reuse-at-ages", "proxy-both-legs", "rotated", "abort-by-server", "snaplen-96", "vlan", "ipv6", "vxlan-fragments"];
+/// fragments, a tunnel and what is beside it.
+const FIXTURES: [&str; 9] = [
+    "reuse-at-ages",
+    "proxy-both-legs",
+    "rotated",
+    "abort-by-server",
+    "snaplen-96",
+    "vlan",
+    "ipv6",
+    "vxlan-fragments",
+    "vxlan-any",
+];
 
 #[test]
 fn neither_threads_nor_batches_change_the_answer() {

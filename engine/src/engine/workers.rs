@@ -29,11 +29,19 @@ struct Source<'s> {
 impl Source<'_> {
     /// The next batch; `None` at the end.
     fn read(&mut self, settings: &Settings) -> Result<Option<Arc<Decoded>>, SourceError> {
-        if !self.set.next_batch(&mut self.batch, settings.batch_packets)? {
-            return Ok(None);
+        let mut decoded = self.front.ready();
+        while decoded.is_none() {
+            if self.set.next_batch(&mut self.batch, settings.batch_packets)? {
+                let reused = self.reusable();
+                self.front.decode(&mut self.batch, None, reused);
+                decoded = self.front.ready();
+            } else {
+                self.front.let_go();
+                let Some(last) = self.front.ready() else { return Ok(None) };
+                decoded = Some(last);
+            }
         }
-        let mut decoded = self.reusable();
-        self.front.decode(&mut self.batch, None, &mut decoded);
+        let Some(decoded) = decoded else { return Ok(None) };
         let shared = Arc::new(decoded);
         self.under_way.push_back(Arc::clone(&shared));
         Ok(Some(shared))
@@ -136,7 +144,8 @@ impl Office<'_> {
                 Task::LookUp => {}
                 Task::Leave => return,
             }
-            if !go_on() {
+            // Once rows are lost the answer will be that error: nothing more need be read.
+            if shard.collector.has_failed() || !go_on() {
                 return self.close();
             }
         }

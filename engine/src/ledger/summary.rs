@@ -57,6 +57,10 @@ pub struct CaptureFacts {
     pub clock_steps_back: u64,
     /// The same packet captured twice.
     pub duplicates: u64,
+    /// Of those, packets captured in a tunnel (or VLAN) and beside it, of which the one in the tunnel was kept.
+    pub beside_tunnels: u64,
+    /// Packets captured in two tunnels (or VLANs): their connections are counted in each.
+    pub in_two_tunnels: u64,
     /// Connections ended early by `max_connections`.
     pub evicted_connections: u64,
     /// Pairs and hosts beyond `max_pairs`, totalled under null.

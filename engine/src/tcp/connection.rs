@@ -195,6 +195,7 @@ impl<P: Payload> Connection<P> {
             self.note_older(segment, role, mark);
             return;
         }
+        self.quality.0 |= if segment.has_copy { Quality::DUPLICATES } else { 0 };
         self.last = mark.at(mark.ts_ns.max(self.last.ts_ns));
         self.note_packet(segment, role);
         self.observe_time_wait(segment, role, mark);

@@ -47,7 +47,8 @@ struct Seen {
 const REMEMBERED: usize = 4;
 
 /// All that tells one packet of a side from the next, mixed into one word.
-fn fingerprint(header: &Header) -> u64 {
+#[must_use]
+pub fn fingerprint(header: &Header) -> u64 {
     let numbers = u64::from(header.seq) << 32 | u64::from(header.ack);
     let extent = u64::from(header.payload_len) << 32 | u64::from(header.options_print);
     let rest = u64::from(header.flags.0) << 48 | u64::from(header.window) << 32 | u64::from(header.ip_id.unwrap_or(0));
@@ -156,7 +157,8 @@ impl Endpoint {
     /// there is none to tell (IPv6, Linux's SYN-ACKs and resets), another interface or another TTL.
     #[inline]
     pub fn is_duplicate(&mut self, segment: &Header) -> bool {
-        let place = segment.interface << 8 | u32::from(segment.ttl);
+        // An interface of another file is another one, too: two taps' files are read as one.
+        let place = (segment.file << 20 ^ segment.interface) << 8 | u32::from(segment.ttl);
         let now = Seen { print: fingerprint(segment), units: (segment.ts_ns >> UNIT_BITS) as u32, place };
         let alike = |seen: &Seen| seen.print == now.print;
         let again = self.seen.iter().any(alike) && {

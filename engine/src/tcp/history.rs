@@ -171,6 +171,8 @@ mod tests {
             checksum_offloaded: false,
             payload_start: 0,
             tunnel_name: 0,
+            depth: 0,
+            has_copy: false,
             captured_len: payload.len() as u32,
             payload_len: payload.len() as u32,
         }

@@ -15,7 +15,7 @@ mod statistics;
 mod told;
 
 use super::error::Stop;
-use super::facts::{InterfaceFacts, PcapngFacts};
+use super::facts::{InterfaceFacts, PcapngFacts, Secret};
 use super::order::Order;
 use super::pcap::too_long;
 use super::window::Window;
@@ -24,10 +24,10 @@ use clock::Clock;
 use interface::Interface;
 use names::note_names;
 use packet::{PacketFields, note_obsolete_drops, note_options};
-use secrets::{SECRETS_START, note_secrets};
+use secrets::{SECRETS_START, keep_secrets, note_secrets};
 use section::{SECTION_START, note_section, parse_section};
 use statistics::{STATISTICS, note_statistics};
-use told::Told;
+use told::{MOST_SECRET_BYTES, Told};
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
@@ -132,6 +132,12 @@ impl Pcapng {
         (facts, self.told.interfaces.clone())
     }
 
+    /// The decryption secrets kept.
+    #[must_use]
+    pub fn secrets(&self) -> &[Secret] {
+        &self.told.secrets
+    }
+
     /// A block that is no packet.
     #[cold]
     fn other_block(&mut self, input: &mut Window, offset: u64, kind: u32, length: u32) -> Result<(), Stop> {
@@ -143,7 +149,7 @@ impl Pcapng {
                 note_names(self.order, take_block(self.order, input, offset, length)?, &mut self.told);
                 Ok(())
             }
-            DECRYPTION_SECRETS => self.secrets(input, offset, length),
+            DECRYPTION_SECRETS => self.take_secrets(input, offset, length),
             _ => {
                 skip_block(input, offset, length)?;
                 self.count(kind);
@@ -203,11 +209,15 @@ impl Pcapng {
         Ok(())
     }
 
-    /// The secrets themselves are skipped; the block counts once that is done.
-    fn secrets(&mut self, input: &mut Window, offset: u64, length: u32) -> Result<(), Stop> {
+    /// The secrets of a large block are skipped; the block counts once that is done.
+    fn take_secrets(&mut self, input: &mut Window, offset: u64, length: u32) -> Result<(), Stop> {
         let start = input.peek(BLOCK_START + SECRETS_START)?;
         let body = start.get(BLOCK_START..).and_then(<[u8]>::first_chunk::<SECRETS_START>).copied();
-        skip_block(input, offset, length)?;
+        if length as usize <= MOST_SECRET_BYTES {
+            keep_secrets(self.order, take_block(self.order, input, offset, length)?, &mut self.told);
+        } else {
+            skip_block(input, offset, length)?;
+        }
         let room = length.checked_sub(LEAST_BLOCK + SECRETS_START as u32);
         if let (Some(body), Some(room)) = (body, room) {
             note_secrets(self.order, body, u64::from(room), &mut self.told);

@@ -1,5 +1,5 @@
-//! The decryption secrets block (draft-ietf-opsawg-pcapng §4.7): counted by type. Nothing here decrypts, and the secrets
-//! themselves are not kept.
+//! The decryption secrets block (draft-ietf-opsawg-pcapng §4.7): counted by type, and kept as it is, within bounds, for
+//! tools that decrypt. Nothing here does.
 
 use super::told::Told;
 use crate::capture::order::Order;
@@ -18,6 +18,13 @@ fn word(kind: u32) -> &'static str {
         0x5541_4b4c => "opc_ua_key_log",
         _ => "unknown",
     }
+}
+
+/// Keeps the secrets in the body of a block.
+pub fn keep_secrets(order: Order, body: &[u8], told: &mut Told) {
+    let stated = order.u32(body, 4) as usize;
+    let rest = body.get(SECRETS_START..).unwrap_or_default();
+    told.secret(word(order.u32(body, 0)), rest.get(..stated).unwrap_or(rest));
 }
 
 /// Notes a block whose body begins so, and has `room` bytes behind that.

@@ -193,6 +193,14 @@ fn options_of_packets_are_told() {
     }
 }
 
+/// Type and bytes of the secrets that are kept.
+fn kept_secrets(file: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let mut input = Window::new(Box::new(std::io::Cursor::new(file.to_vec())));
+    let mut reader = Pcapng::open(&mut input, &Reading::default()).unwrap();
+    while reader.next(&mut input).unwrap().is_some() {}
+    reader.secrets().iter().map(|secret| (secret.kind, secret.bytes.clone())).collect()
+}
+
 #[test]
 fn every_kind_of_block_is_counted() {
     for order in [Order::Little, Order::Big] {
@@ -208,7 +216,7 @@ fn every_kind_of_block_is_counted() {
         file.extend(block(order, NAME_RESOLUTION, &options(order, &[(1, b"\x0a\0\0\x01host\0")])));
         file.extend(block(order, INTERFACE_STATISTICS, &[0; 12]));
         file.extend(enhanced(order, 0, 1, b"x", 1));
-        let (facts, _) = facts(file);
+        let (facts, _) = facts(file.clone());
         let blocks: Vec<_> = facts.blocks.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
         let expected = [
             ("custom", 1),
@@ -225,6 +233,7 @@ fn every_kind_of_block_is_counted() {
         assert_eq!(blocks, expected);
         let secret = |blocks, bytes| crate::capture::facts::SecretFacts { blocks, bytes };
         assert_eq!(facts.secrets, [("tls_key_log", secret(1, 5)), ("unknown", secret(1, 0))].into());
+        assert_eq!(kept_secrets(&file), [("tls_key_log", b"hello".to_vec()), ("unknown", Vec::new())]);
         assert_eq!(facts.broken_lists, 1, "500 bytes of secrets in a block without any");
         assert_eq!((facts.name_records[0].address.as_str(), facts.names), ("10.0.0.1", 1));
     }

@@ -1,12 +1,15 @@
 //! What the blocks of a file have told so far, bounded whatever they say.
 
 use super::options::text;
-use crate::capture::facts::{CommentFacts, InterfaceFacts, NameFacts, PcapngFacts};
+use crate::capture::facts::{CommentFacts, InterfaceFacts, NameFacts, PcapngFacts, Secret};
 
 /// Most interfaces, comments and names listed of one file; the rest is counted.
 const MOST_INTERFACES: usize = 1000;
 const MOST_COMMENTS: usize = 100;
 const MOST_NAMES: usize = 1000;
+/// Most blocks of secrets kept of a file, and most bytes of them in all.
+const MOST_SECRETS: usize = 1000;
+pub const MOST_SECRET_BYTES: usize = 1 << 20;
 /// Most kinds of unknown blocks told apart.
 const MOST_KINDS: usize = 32;
 
@@ -17,6 +20,8 @@ pub struct Told {
     pub facts: PcapngFacts,
     /// Of its interfaces, the first of them.
     pub interfaces: Vec<InterfaceFacts>,
+    /// Decryption secrets, the first of them.
+    pub secrets: Vec<Secret>,
     /// Whether names of addresses are kept.
     pub keep_names: bool,
 }
@@ -31,6 +36,14 @@ impl Told {
             blocks.insert(kind.to_owned(), 1);
         } else {
             *blocks.entry("unknown".to_owned()).or_default() += 1;
+        }
+    }
+
+    /// Keeps the secrets of a block if there is room.
+    pub fn secret(&mut self, kind: &'static str, bytes: &[u8]) {
+        let kept = self.secrets.iter().map(|secret| secret.bytes.len()).sum::<usize>();
+        if self.secrets.len() < MOST_SECRETS && kept + bytes.len() <= MOST_SECRET_BYTES {
+            self.secrets.push(Secret { kind, bytes: bytes.to_vec() });
         }
     }
 
@@ -77,6 +90,16 @@ mod tests {
         assert_eq!(facts.blocks.values().sum::<u64>(), 5000);
         assert_eq!((told.interfaces.len(), facts.comment_texts.len(), facts.name_records.len()), (1000, 100, 1000));
         assert_eq!(facts.blocks.len(), MOST_KINDS + 1);
+    }
+
+    #[test]
+    fn secrets_are_kept_within_their_room() {
+        let mut told = Told::default();
+        (0..3000).for_each(|_| told.secret("tls_key_log", &[7; 400_000]));
+        assert_eq!(told.secrets.len(), 2);
+        (0..3000).for_each(|_| told.secret("tls_key_log", b"key"));
+        assert_eq!(told.secrets.len(), MOST_SECRETS);
+        assert!(!format!("{:?}", told.secrets).contains('7'), "never printed");
     }
 
     #[test]

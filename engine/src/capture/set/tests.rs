@@ -47,8 +47,8 @@ fn files_are_ordered_by_their_first_packet_then_by_path() {
     assert_eq!(names(&set), ["b", "c", "a", "0"]);
     let expected = vec![
         (0, 1, 10, b"one".to_vec()),
-        (0, 2, 20, b"two".to_vec()),
         (1, 1, 10, b"tie".to_vec()),
+        (0, 2, 20, b"two".to_vec()),
         (2, 1, 30, b"late".to_vec()),
     ];
     assert_eq!(drain(&mut set, 1), expected);
@@ -58,6 +58,56 @@ fn files_are_ordered_by_their_first_packet_then_by_path() {
     assert_eq!((facts.files[0].first_ns, facts.files[0].last_ns), (Some(10_000_000_000), Some(20_000_000_000)));
     let (read, total) = set.progress();
     assert_eq!(read, total);
+}
+
+#[test]
+fn files_whose_times_overlap_are_merged() {
+    let folder = Folder::new("overlap");
+    let at = |times: &[u32], name: &str| {
+        let packets: Vec<(u32, &[u8])> = times.iter().map(|&time| (time, name.as_bytes())).collect();
+        folder.write(name, &pcap(&packets))
+    };
+    let names = [
+        at(&[10, 20, 30, 90, 91], "a"),
+        at(&[15, 25, 26], "b"),
+        at(&[18, 40], "c"),
+        at(&[95, 99], "d"),
+        at(&[96, 97, 98, 120], "e"),
+    ];
+    let paths: Vec<&Path> = names.iter().map(PathBuf::as_path).collect();
+    for most in [1, 2, 100] {
+        let mut set = open(&paths).unwrap();
+        let seen = drain(&mut set, most);
+        let times: Vec<i64> = seen.iter().map(|seen| seen.2).collect();
+        assert_eq!(times, [10, 15, 18, 20, 25, 26, 30, 40, 90, 91, 95, 96, 97, 98, 99, 120], "{most}");
+        assert!(seen.iter().all(|(file, _, _, bytes)| bytes == &[b'a' + *file as u8]));
+        let frames = |file| seen.iter().filter(|seen| seen.0 == file).map(|seen| seen.1).collect::<Vec<_>>();
+        assert_eq!((frames(0), frames(4)), (vec![1, 2, 3, 4, 5], vec![1, 2, 3, 4]));
+        assert!(set.is_interleaved());
+        let again = drain(&mut set.replay(&Settings::default()).unwrap(), most);
+        assert_eq!(again, seen, "a second look sees the same");
+    }
+}
+
+#[test]
+fn more_files_than_are_read_beside_each_other_lose_nothing() {
+    let folder = Folder::new("many-overlaps");
+    let paths: Vec<PathBuf> =
+        (0..30).map(|n| folder.write(&format!("{n:02}"), &pcap(&[(n, b"x"), (100 + n, b"y")]))).collect();
+    let mut set = CaptureSet::open(&paths, &Settings::default()).unwrap();
+    let seen = drain(&mut set, 7);
+    assert_eq!(seen.len(), 60);
+    assert_eq!(set.facts().files.iter().map(|file| file.packets).sum::<u64>(), 60);
+}
+
+#[test]
+fn a_packet_from_the_future_does_not_hold_its_file_back() {
+    let folder = Folder::new("future");
+    let wrong = folder.write("a", &pcap(&[(10, b"1"), (4_000_000_000, b"2"), (12, b"3"), (30, b"4")]));
+    let other = folder.write("b", &pcap(&[(11, b"5"), (20, b"6"), (40, b"7")]));
+    let seen = drain(&mut open(&[&wrong, &other]).unwrap(), 100);
+    let order: Vec<u8> = seen.iter().map(|seen| seen.3[0] - b'0').collect();
+    assert_eq!(order, [1, 5, 2, 3, 6, 4, 7]);
 }
 
 #[test]

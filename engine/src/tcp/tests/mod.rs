@@ -114,6 +114,8 @@ fn run_from(lines: &[Line], base: Base) -> Facts {
             checksum_offloaded: false,
             payload_start: 0,
             tunnel_name: 0,
+            depth: 0,
+            has_copy: false,
             captured_len: len,
             payload_len: len,
         };

@@ -1,0 +1,345 @@
+//! A packet captured in its tunnel and beside it: what `tcpdump -i any` shows on a host that ends a tunnel or a VLAN.
+//!
+//! The copy with more around it is kept, whichever was captured first: only it says whose network the packet is of, so
+//! that equal addresses of two networks stay apart. To know it, batches are held back until no packet of theirs can meet
+//! its copy any more, after [`WINDOW_NS`] or [`WINDOW_PACKETS`]. Nothing is copied for that, and captures of one Ethernet
+//! interface without tunnels pass at once after the first [`TRIAL`] packets, until a tunnel comes.
+//!
+//! Once a flow's direction is known to be in a tunnel, what is captured beside it alone goes to the same connection: a
+//! packet whose bytes the tunnel showed in pieces (segmentation is left to the network card, or done before the tunnel)
+//! is a copy, any other is taken for the tunnel's.
+//!
+//! All of it depends on the packets and their order alone, never on where batches end.
+
+use super::front::Decoded;
+use crate::decode::{Flags, FlowKey, Header};
+use crate::record::Tunnel;
+use crate::tcp::endpoint::fingerprint;
+use crate::tcp::seq;
+use foldhash::fast::RandomState;
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
+
+/// Longest time from one capture of a packet to the other. A kernel's own tunnel takes microseconds, one in user space or
+/// behind a shaper milliseconds. A retransmission is later, and is itself in the tunnel and beside it.
+const WINDOW_NS: u64 = 20_000_000;
+/// Most packets of any kind from one to the other, so that little is held back at any rate.
+const WINDOW_PACKETS: u64 = 256;
+/// Packets at the beginning of a capture that are watched in any case: where it has tunnels, one is seldom later.
+const TRIAL: u64 = 4096;
+/// Bytes held back beyond which all is let go: only packets of many megabytes come to that.
+const MOST_HELD: usize = 64 << 20;
+/// Most packets alike that are looked at: only a hostile capture has more of them in a window.
+const MOST_ALIKE: usize = 8;
+/// Directions of flows known to be in a tunnel; beyond it those not met for longest are forgotten.
+const MOST_FLOWS: usize = 32_768;
+
+/// What was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Packets left out because a tunnel has them.
+    pub beside_tunnels: u64,
+    /// Packets met in two tunnels (or VLANs), each of which keeps its own.
+    pub in_two_tunnels: u64,
+}
+
+/// A batch that waits.
+struct Held {
+    decoded: Decoded,
+    /// Number of its first header over the whole capture.
+    first: u64,
+    /// Places of the copies in it.
+    copies: Vec<u32>,
+}
+
+/// A packet that may meet its copy.
+struct Item {
+    print: u64,
+    /// The number of the packet alike before it, one more; 0 for none.
+    before: u64,
+    is_copy: bool,
+}
+
+/// One direction of a flow that is in a tunnel, and was captured beside it, too.
+#[derive(Clone, Copy)]
+struct Inside {
+    tunnel: Tunnel,
+    name: u32,
+    depth: u8,
+    /// Sequence number after the furthest byte that the tunnel showed.
+    sent: u32,
+    /// It was found in another tunnel as well: then nothing is certain of a packet beside them.
+    is_ambiguous: bool,
+}
+
+type Direction = (FlowKey, bool);
+
+/// Two generations, of which the older is dropped when the younger is full.
+#[derive(Default)]
+struct Flows {
+    young: HashMap<Direction, Inside, RandomState>,
+    old: HashMap<Direction, Inside, RandomState>,
+}
+
+impl Flows {
+    fn is_empty(&self) -> bool {
+        self.young.is_empty() && self.old.is_empty()
+    }
+
+    fn get(&mut self, direction: &Direction) -> Option<&mut Inside> {
+        if let Some(inside) = self.old.remove(direction) {
+            self.insert(*direction, inside);
+        }
+        self.young.get_mut(direction)
+    }
+
+    fn insert(&mut self, direction: Direction, inside: Inside) {
+        if self.young.len() >= MOST_FLOWS / 2 && !self.young.contains_key(&direction) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(direction, inside);
+    }
+
+    fn remove(&mut self, direction: &Direction) {
+        self.old.remove(direction);
+        self.young.remove(direction);
+    }
+}
+
+/// Holds batches back, and finds the copies in them.
+pub struct Copies {
+    /// There may be copies: what comes is watched. Before, only the first packets are.
+    is_sure: bool,
+    /// A tunnel was met: before, there is nothing to find.
+    has_tunnels: bool,
+    held: VecDeque<Held>,
+    /// Number of the next header.
+    next: u64,
+    /// Number of the first one that may still meet its copy.
+    oldest: u64,
+    /// Those from `oldest` on, once there are tunnels.
+    window: VecDeque<Item>,
+    /// The latest packet in the window by what it looks like.
+    prints: HashMap<u64, u64, RandomState>,
+    hasher: RandomState,
+    flows: Flows,
+    found: Found,
+}
+
+/// A flow's direction, whatever is around it.
+fn direction(header: &Header) -> Direction {
+    (header.key.within(Tunnel::default()), header.from_low)
+}
+
+/// The sequence number after what it occupies.
+fn end_of(header: &Header) -> u32 {
+    seq::add(header.seq, header.payload_len + u32::from(header.flags.has(Flags::FIN)))
+}
+
+fn are_alike(a: &Header, b: &Header) -> bool {
+    let says = |h: &Header| (h.seq, h.ack, h.payload_len, h.options_print, h.flags.0, h.window, h.ip_id, h.from_low);
+    says(a) == says(b) && direction(a) == direction(b)
+}
+
+impl Copies {
+    /// None found yet.
+    pub fn new() -> Self {
+        Copies {
+            is_sure: false,
+            has_tunnels: false,
+            held: VecDeque::new(),
+            next: 0,
+            oldest: 0,
+            window: VecDeque::new(),
+            prints: HashMap::default(),
+            hasher: RandomState::default(),
+            flows: Flows::default(),
+            found: Found::default(),
+        }
+    }
+
+    /// What was found so far.
+    pub fn found(&self) -> Found {
+        self.found
+    }
+
+    /// Takes a batch. From the header at `sure_from` on there may be copies; `end` is the ordinal after its last packet.
+    pub fn push(&mut self, decoded: Decoded, sure_from: Option<usize>, end: u64) {
+        let (first, segments) = (self.next, decoded.segments as u64);
+        self.next += segments;
+        self.held.push_back(Held { decoded, first, copies: Vec::new() });
+        let sure_from = if self.is_sure { first } else { sure_from.map_or(self.next, |at| first + at as u64) };
+        self.is_sure |= sure_from < self.next;
+        let mut number = first;
+        while number < self.next {
+            if number >= sure_from || self.header(number).is_some_and(|header| header.ordinal < TRIAL) {
+                self.step(number);
+                number += 1;
+            } else {
+                (self.oldest, number) = (sure_from, sure_from);
+            }
+        }
+        // Packets that are no segments end the wait, too.
+        while self.header(self.oldest).is_some_and(|header| header.ordinal + WINDOW_PACKETS < end) {
+            self.leave();
+        }
+        if self.held.iter().map(|held| held.decoded.data.len()).sum::<usize>() > MOST_HELD {
+            self.let_go();
+        }
+    }
+
+    /// The oldest batch, once none of its packets can meet a copy, with the places of the copies in it.
+    pub fn ready(&mut self) -> Option<(Decoded, Vec<u32>)> {
+        let held = self.held.front()?;
+        if held.first + held.decoded.segments as u64 > self.oldest {
+            return None;
+        }
+        let mut held = self.held.pop_front()?;
+        held.copies.sort_unstable();
+        Some((held.decoded, held.copies))
+    }
+
+    /// Nothing will come that could be a copy.
+    pub fn let_go(&mut self) {
+        while self.oldest < self.next {
+            self.leave();
+        }
+    }
+
+    fn place(&self, number: u64) -> Option<(usize, usize)> {
+        let batch = self.held.partition_point(|held| held.first <= number).checked_sub(1)?;
+        Some((batch, (number - self.held.get(batch)?.first) as usize))
+    }
+
+    fn header(&self, number: u64) -> Option<&Header> {
+        let (batch, at) = self.place(number)?;
+        self.held.get(batch)?.decoded.headers.get(at)
+    }
+
+    /// The next packet comes: what is too far from it leaves, and its copies are looked for.
+    fn step(&mut self, number: u64) {
+        let Some(&Header { ts_ns, ordinal, depth, .. }) = self.header(number) else { return };
+        let is_far = |h: &Header| h.ts_ns.abs_diff(ts_ns) > WINDOW_NS || h.ordinal + WINDOW_PACKETS <= ordinal;
+        while self.oldest < number && self.header(self.oldest).is_none_or(is_far) {
+            self.leave();
+        }
+        if !self.has_tunnels {
+            if depth == 0 {
+                return;
+            }
+            self.has_tunnels = true;
+            (self.oldest..number).for_each(|earlier| self.enter(earlier));
+        }
+        self.enter(number);
+    }
+
+    fn enter(&mut self, number: u64) {
+        let Some(&header) = self.header(number) else { return };
+        let print = self.hasher.hash_one((direction(&header), fingerprint(&header)));
+        let before = self.prints.insert(print, number).map_or(0, |before| before + 1);
+        self.window.push_back(Item { print, before, is_copy: false });
+        if !self.flows.is_empty()
+            && let Some(inside) = self.flows.get(&direction(&header))
+            && inside.depth == header.depth
+        {
+            inside.sent = seq::max(inside.sent, end_of(&header));
+        }
+        if before > 0 {
+            self.meet(number, &header, before);
+        }
+    }
+
+    /// Compares a packet with those alike before it; the deeper is kept.
+    #[cold]
+    fn meet(&mut self, number: u64, header: &Header, before: u64) {
+        let mut next = before;
+        for _ in 0..MOST_ALIKE {
+            let Some(other_number) = next.checked_sub(1).filter(|&n| n >= self.oldest) else { return };
+            let Some(item) = self.window.get((other_number - self.oldest) as usize) else { return };
+            next = item.before;
+            let Some(&other) = self.header(other_number).filter(|_| !item.is_copy) else { continue };
+            if !are_alike(&other, header) {
+                continue;
+            }
+            if other.depth == header.depth {
+                let tells = other.ip_id.is_some_and(|id| id != 0);
+                self.found.in_two_tunnels += u64::from(tells && other.key != header.key);
+            } else if other.depth > header.depth {
+                return self.leave_out(number, &other, other_number);
+            } else {
+                self.leave_out(other_number, header, number);
+            }
+        }
+    }
+
+    /// The packet is a copy of `deeper`.
+    fn leave_out(&mut self, number: u64, deeper: &Header, deeper_number: u64) {
+        self.drop_packet(number);
+        if let Some((batch, at)) = self.place(deeper_number)
+            && let Some(kept) = self.held.get_mut(batch).and_then(|held| held.decoded.headers.get_mut(at))
+        {
+            kept.has_copy = true;
+        }
+        let (tunnel, name, depth) = (deeper.tunnel(), deeper.tunnel_name, deeper.depth);
+        let sent = end_of(deeper);
+        let new = Inside { tunnel, name, depth, sent, is_ambiguous: false };
+        let direction = direction(deeper);
+        match self.flows.get(&direction) {
+            Some(known) if known.depth == depth => known.is_ambiguous |= known.tunnel != tunnel,
+            Some(known) if known.depth > depth => {}
+            _ => self.flows.insert(direction, new),
+        }
+    }
+
+    fn drop_packet(&mut self, number: u64) {
+        self.found.beside_tunnels += 1;
+        if let Some((batch, at)) = self.place(number)
+            && let Some(held) = self.held.get_mut(batch)
+        {
+            held.copies.push(at as u32);
+        }
+        if let Some(item) = number.checked_sub(self.oldest).and_then(|at| self.window.get_mut(at as usize)) {
+            item.is_copy = true;
+        }
+    }
+
+    /// The oldest packet leaves the window: it will meet no copy.
+    fn leave(&mut self) {
+        let number = self.oldest;
+        if let Some(item) = self.window.front() {
+            if self.prints.get(&item.print) == Some(&number) {
+                let print = item.print;
+                self.prints.remove(&print);
+            }
+            if !item.is_copy && !self.flows.is_empty() {
+                self.judge_alone(number);
+            }
+        }
+        self.window.pop_front();
+        self.oldest += 1;
+    }
+
+    /// A packet that met none: of a flow known to be in a tunnel it may be its bytes in other pieces, or the only capture.
+    fn judge_alone(&mut self, number: u64) {
+        let Some(&header) = self.header(number) else { return };
+        let direction = direction(&header);
+        let Some(&mut inside) = self.flows.get(&direction) else { return };
+        if header.depth >= inside.depth || inside.is_ambiguous {
+            return;
+        }
+        if header.flags.has(Flags::SYN) {
+            // Another connection, and its opening is not in the tunnel.
+            return self.flows.remove(&direction);
+        }
+        if header.payload_len > 0 && seq::leq(end_of(&header), inside.sent) {
+            return self.drop_packet(number);
+        }
+        if let Some((batch, at)) = self.place(number)
+            && let Some(own) = self.held.get_mut(batch).and_then(|held| held.decoded.headers.get_mut(at))
+        {
+            own.key = own.key.within(inside.tunnel);
+            own.partition = own.key.partition() as u8;
+            own.tunnel_name = inside.name;
+        }
+    }
+}

@@ -1,0 +1,202 @@
+"""The same traffic in its tunnel and beside it, as `-i any` shows it on a host that ends the tunnel: counted once."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crafted.talk import Crafted, Talk, write_capture
+from crafted.wrapped import ETHERNET, WRAPPINGS, Wrapping
+from places import ROOT
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import Ether
+
+import pcapwatch
+
+COOKED = 113
+#: Not those that change the packet inside (IPv6, another IP header), cut it, or leave one direction as it was.
+OTHER = {"ah", "six_in_four", "six_in_six", "teredo", "mpls_one_way", "ipip_one_way"}
+TUNNELS = [w for w in WRAPPINGS if w.link == ETHERNET and w.tunnel and "fragment" not in w.name and w.name not in OTHER]
+BOTH = pytest.mark.parametrize("link", [ETHERNET, COOKED])
+
+
+def conversation() -> Talk:
+    """A handshake, one exchange, closed by the server."""
+    talk = Talk().established()
+    talk.close("s")
+    return talk
+
+
+def cooked(frame: bytes) -> bytes:
+    """An Ethernet frame with the header of `-i any` in place of its own."""
+    return struct.pack(">HHH8s", 0, 1, 6, bytes(8)) + frame[12:]
+
+
+def both(wrapping: Wrapping, packets: list[Crafted], is_bare: Any = lambda _: True) -> list[Crafted]:
+    """Each packet of the client beside its tunnel and then in it, each of the server the other way round."""
+    out = []
+    for at, one in enumerate(packets):
+        client = Ether(one.data)[TCP].sport == 40_000
+        frames = wrapping.wrap(Ether(one.data).payload, client)
+        assert len(frames) == 1
+        bare = [one.data] if is_bare(at) else []
+        pair = [*bare, *frames] if client else [*frames, *bare]
+        out += [Crafted(one.at_s + place * 3e-6, data) for place, data in enumerate(pair)]
+    return out
+
+
+def told(path: Path, packets: list[Crafted], link: int, **settings: Any) -> pcapwatch.Report:
+    """The report of these packets."""
+    if link == COOKED:
+        packets = [Crafted(one.at_s, cooked(one.data)) for one in packets]
+    return pcapwatch.analyze(write_capture(path / "both.pcap", packets, link), **settings)
+
+
+@BOTH
+@pytest.mark.parametrize("wrapping", TUNNELS, ids=lambda w: w.name)
+def test_one_connection_with_the_tunnels_name(tmp_path: Path, wrapping: Wrapping, link: int) -> None:
+    """Whichever was captured first; and all of it with the option: two connections or ten retransmissions."""
+    packets = both(wrapping, conversation().packets)
+    report = told(tmp_path, packets, link)
+    (row,) = report.connections.to_dict("records")
+    assert (row["tunnel"], row["client_packets"], row["server_packets"]) == (wrapping.tunnel, 6, 4)
+    assert (row["client_retransmits"], row["server_retransmits"]) == (0, 0)
+    assert "duplicates" in row["quality"]
+    capture = report.summary["capture"]
+    assert (capture["duplicates"], capture["beside_tunnels"], capture["segments"]) == (10, 10, 20)
+    assert any("10 duplicates removed" in remark for remark in report.quality.remarks)
+    kept = told(tmp_path, packets, link, keep_duplicates=True)
+    assert kept.summary["capture"]["duplicates"] == 0
+    assert len(kept.connections) == 2 or kept.connections["server_retransmits"].sum() > 0
+
+
+def test_a_kernels_tunnel_on_every_interface() -> None:
+    """The lab's capture on the host that ends a VXLAN: every packet is there twice, and two connections are two."""
+    report = pcapwatch.analyze(ROOT / "fixtures" / "vxlan-any" / "capture.pcap")
+    capture = report.summary["capture"]
+    assert list(report.connections["tunnel"]) == ["vxlan vni 5001"] * 2
+    assert report.connections[["client_retransmits", "server_retransmits"]].sum().sum() == 0
+    assert (
+        capture["beside_tunnels"]
+        == capture["segments"] // 2
+        == report.connections["client_packets"].sum() + (report.connections["server_packets"].sum())
+    )
+
+
+@BOTH
+def test_two_networks_with_equal_addresses_stay_two(tmp_path: Path, link: int) -> None:
+    """Two tenants whose packets have the same 4-tuple, each captured in its network and beside it."""
+    wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
+    talk = conversation().packets
+
+    def another(one: Crafted) -> Crafted:
+        frame = Ether(one.data)
+        frame[IP].id += 7000
+        del frame[IP].chksum
+        return Crafted(one.at_s + 20e-6, bytes(frame))
+
+    first = both(wrapping, talk)
+    second = [
+        Crafted(p.at_s, p.data.replace(b"\x00\x13\x89\x00", b"\x00\x13\x8a\x00"))
+        for p in both(wrapping, [another(one) for one in talk])
+    ]
+    report = told(tmp_path, sorted(first + second, key=lambda p: p.at_s), link)
+    assert sorted(report.connections["tunnel"]) == ["vxlan vni 5001", "vxlan vni 5002"]
+    assert list(report.connections["client_packets"]) == [6, 6]
+    assert report.summary["capture"]["beside_tunnels"] == 20
+    assert report.summary["capture"]["in_two_tunnels"] == 0
+
+
+def test_a_packet_routed_from_one_vlan_to_another_is_said(tmp_path: Path) -> None:
+    """A trunk shows it in both: nothing is removed, and the report says that the connections are counted twice."""
+    wrapping = next(w for w in WRAPPINGS if w.tunnel == "vxlan vni 5001")
+    packets = []
+    for one in both(wrapping, conversation().packets, is_bare=lambda _: False):
+        other = one.data.replace(b"\x00\x13\x89\x00", b"\x00\x13\x8a\x00")
+        packets += [one, Crafted(one.at_s + 5e-6, other)]
+    report = told(tmp_path, packets, ETHERNET)
+    assert len(report.connections) == 2
+    assert report.summary["capture"]["in_two_tunnels"] == 10
+    assert any("counted in each" in concern for concern in report.quality.concerns)
+
+
+@BOTH
+def test_bytes_in_other_pieces_are_the_tunnels(tmp_path: Path, link: int) -> None:
+    """Beside the tunnel a response as one packet, in the tunnel as the network card cut it: its bytes count once."""
+    wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
+    packets = []
+    for one in conversation().packets:
+        frame = Ether(one.data)
+        client, payload = frame[TCP].sport == 40_000, bytes(frame[TCP].payload)
+        if client or len(payload) < 30:
+            packets += both(wrapping, [one])
+            continue
+        pieces = []
+        for start in range(0, len(payload), 10):
+            piece = Ether(one.data)
+            piece[TCP].remove_payload()
+            piece = piece / payload[start : start + 10]
+            piece[TCP].seq = frame[TCP].seq + start
+            piece[IP].id = frame[IP].id + start
+            for layer, name in ((piece[IP], "len"), (piece[IP], "chksum"), (piece[TCP], "chksum")):
+                delattr(layer, name)
+            pieces += wrapping.wrap(Ether(bytes(piece)).payload, client)
+        packets += [Crafted(one.at_s + n * 1e-6, data) for n, data in enumerate([one.data, *pieces])]
+    report = told(tmp_path, packets, link)
+    (row,) = report.connections.to_dict("records")
+    assert (row["server_bytes"], row["server_retransmits"], row["responses"]) == (40, 0, 1)
+    assert row["server_packets"] == 7
+
+
+@BOTH
+def test_what_the_tunnel_did_not_show_is_not_lost(tmp_path: Path, link: int) -> None:
+    """The capture dropped the request in the tunnel: the one beside it takes its place in the same connection."""
+    wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
+    talk = conversation().packets
+    request = next(at for at, one in enumerate(talk) if b"GET" in one.data)
+    packets = both(wrapping, talk)
+    (lost,) = wrapping.wrap(Ether(talk[request].data).payload, True)
+    packets = [one for one in packets if one.data != lost]
+    report = told(tmp_path, packets, link)
+    (row,) = report.connections.to_dict("records")
+    assert (row["requests"], row["client_bytes"], row["tunnel"]) == (1, 27, "vxlan vni 5001")
+
+
+@BOTH
+def test_a_retransmission_beside_and_inside_stays_one(tmp_path: Path, link: int) -> None:
+    """Sent again within a millisecond with its own IP id: once in the tunnel's connection."""
+    wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
+    talk = conversation().packets
+    request = next(at for at, one in enumerate(talk) if b"GET" in one.data)
+    again = Ether(talk[request].data)
+    again[IP].id = 999
+    del again[IP].chksum
+    packets = [*talk[: request + 1], Crafted(talk[request].at_s + 4e-4, bytes(again)), *talk[request + 1 :]]
+    (row,) = told(tmp_path, both(wrapping, packets), link).connections.to_dict("records")
+    assert (row["client_retransmits"], row["client_packets"]) == (1, 7)
+
+
+def test_neither_threads_nor_batches_change_it(tmp_path: Path) -> None:
+    """What is held back does not depend on where batches end."""
+    wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
+    packets = both(wrapping, conversation().packets)
+    texts = {
+        told(tmp_path, packets, COOKED, threads=threads, batch_packets=batch).to_json()
+        for threads in (1, 2, 5)
+        for batch in (1, 2, 3, 7, 4096)
+    }
+    assert len(texts) == 1
+
+
+def test_the_ladder_is_that_of_the_tunnel(tmp_path: Path) -> None:
+    """`show` draws each packet once, from the frames that were kept."""
+    from pcapwatch.analysis import ladders, run_engine
+    from pcapwatch.settings import Settings
+
+    wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
+    file = write_capture(tmp_path / "both.pcap", both(wrapping, conversation().packets))
+    [ladder] = ladders(run_engine([file], Settings(keep_connections=True)), [1])
+    assert len(ladder["rows"]) == 10
+    assert [row["frame"] for row in ladder["rows"]][:2] == [2, 3]
