@@ -130,7 +130,10 @@ pub fn draw(
     let order = |mark: &Mark| if is_interleaved { by_time(mark.ts_ns) } else { place(mark) };
     let mut wanted: HashMap<FlowKey, Vec<(Place, Place)>> = HashMap::new();
     for target in targets {
-        wanted.entry(target.key()).or_default().extend(target.spans().map(|[first, last]| (order(&first), order(&last))));
+        wanted
+            .entry(target.key())
+            .or_default()
+            .extend(target.spans().map(|[first, last]| (order(&first), order(&last))));
     }
     let mut spans: Vec<(Place, Place)> = wanted.values().flatten().copied().collect();
     spans.sort_unstable();

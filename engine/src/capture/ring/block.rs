@@ -1,4 +1,4 @@
-//! What is in a block of the ring (`linux/if_packet.h`, TPACKET_V3): packets, each behind a header.
+//! What is in a block of the ring (`linux/if_packet.h`, `TPACKET_V3`): packets, each behind a header.
 //!
 //! The kernel wrote it; still every offset is checked, so that a mistake costs packets, which are counted, and nothing
 //! else.

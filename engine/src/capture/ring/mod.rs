@@ -1,4 +1,4 @@
-//! Packets as they pass an interface: Linux's ring of blocks shared with the kernel (`AF_PACKET`, TPACKET_V3;
+//! Packets as they pass an interface: Linux's ring of blocks shared with the kernel (`AF_PACKET`, `TPACKET_V3`;
 //! <https://docs.kernel.org/networking/packet_mmap.html>).
 //!
 //! ```text

@@ -38,27 +38,27 @@ impl Pair {
         }
         for (name, address) in names.iter().zip(["10.99.0.1/24", "10.99.0.2/24"]) {
             // Without IPv6 no neighbour discovery mixes with what a test sends.
-            pair.within(name, || std::fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap());
+            within(name, || std::fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap());
             run(&format!("ip -n {name} link set lo up"));
             run(&format!("ip -n {name} addr add {address} dev v0"));
             run(&format!("ip -n {name} link set v0 up"));
         }
         Some(pair)
     }
+}
 
-    /// Runs something in a namespace, on a thread of its own; sockets made there stay there.
-    pub fn within<T: Send>(&self, name: &str, what: impl FnOnce() -> T + Send) -> T {
-        let path = format!("/run/netns/{name}");
-        std::thread::scope(|scope| {
-            scope
-                .spawn(|| {
-                    enter(&path).unwrap();
-                    what()
-                })
-                .join()
-                .unwrap()
-        })
-    }
+/// Runs something in a namespace, on a thread of its own; sockets made there stay there.
+pub fn within<T: Send>(name: &str, what: impl FnOnce() -> T + Send) -> T {
+    let path = format!("/run/netns/{name}");
+    std::thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                enter(&path).unwrap();
+                what()
+            })
+            .join()
+            .unwrap()
+    })
 }
 
 impl Drop for Pair {

@@ -17,7 +17,7 @@ pub fn cannot_open(name: &str, error: &Error) -> SourceError {
     SourceError::new(name, why)
 }
 
-/// Capturing needs CAP_NET_RAW, which a script gets from its interpreter's file.
+/// Capturing needs `CAP_NET_RAW`, which a script gets from its interpreter's file.
 fn no_right() -> String {
     let program = std::env::current_exe().and_then(std::fs::canonicalize);
     let program =

@@ -228,7 +228,7 @@ fn request_by_name(name: &str) -> io::Result<ifreq> {
 #[derive(Debug)]
 pub struct Blocks {
     start: NonNull<u8>,
-    blocks: usize,
+    count: usize,
     block_bytes: usize,
 }
 
@@ -248,18 +248,18 @@ impl Blocks {
             return Err(io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast()).ok_or(Errno::ENOMEM)?;
-        Ok(Blocks { start, blocks, block_bytes })
+        Ok(Blocks { start, count: blocks, block_bytes })
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.blocks
+        self.count
     }
 
     /// A block's bytes, if the kernel has handed it over; it goes back to the kernel when what this gives is dropped. As
     /// this borrows the ring for itself, a block cannot be taken twice.
     pub fn take(&mut self, number: usize) -> Option<Block<'_>> {
-        if number >= self.blocks {
+        if number >= self.count {
             return None;
         }
         // SAFETY: within the mapping, by the line above.
@@ -280,7 +280,7 @@ impl Blocks {
 impl Drop for Blocks {
     fn drop(&mut self) {
         // SAFETY: the mapping that `map` made, whole; no block of it is borrowed any more.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.blocks * self.block_bytes) };
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.count * self.block_bytes) };
     }
 }
 

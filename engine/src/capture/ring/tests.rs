@@ -1,7 +1,7 @@
 //! The ring on real interfaces, in network namespaces of the tests' own. They need root and `ip`; where that is not to be
 //! had, each says so and is passed over.
 
-use super::namespaces::{Pair, run};
+use super::namespaces::{Pair, run, within};
 use super::*;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -21,8 +21,8 @@ fn open(pair: &Pair, side: usize, interface: &str) -> Ring {
 /// Sends datagrams of 8 bytes, each with its number, to a socket that is there, so that none is refused.
 fn send(pair: &Pair, from: usize, to: &str, count: u64) {
     let listener = usize::from(to == PORT);
-    let _there = pair.within(&pair.names[listener], || UdpSocket::bind(to).unwrap());
-    let sender = pair.within(&pair.names[from], || UdpSocket::bind("0.0.0.0:0").unwrap());
+    let _there = within(&pair.names[listener], || UdpSocket::bind(to).unwrap());
+    let sender = within(&pair.names[from], || UdpSocket::bind("0.0.0.0:0").unwrap());
     for number in 0..count {
         sender.send_to(&number.to_be_bytes(), to).unwrap();
     }
@@ -51,12 +51,12 @@ fn compiled(link: &str, number: u32, expression: &str) -> BTreeMap<u32, Vec<Inst
     let done = Command::new("tcpdump").args(["-y", link, "-ddd", expression]).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let text = String::from_utf8(done.stdout).unwrap();
-    let line = |line: &str| {
+    let instruction = |line: &str| {
         let mut numbers = line.split_whitespace().map(|word| word.parse::<u32>().unwrap());
         let mut next = || numbers.next().unwrap();
         (next() as u16, next() as u8, next() as u8, next())
     };
-    BTreeMap::from([(number, text.lines().skip(1).map(line).collect())])
+    BTreeMap::from([(number, text.lines().skip(1).map(instruction).collect())])
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn any_tells_its_interfaces_apart() {
     let mut ring = open(&pair, 1, "any");
     send(&pair, 0, PORT, 3);
     send(&pair, 1, "127.0.0.1:9999", 0);
-    pair.within(&pair.names[1], || {
+    within(&pair.names[1], || {
         let socket = UdpSocket::bind("127.0.0.1:9999").unwrap();
         socket.send_to(&7u64.to_be_bytes(), "127.0.0.1:9999").unwrap();
     });
@@ -117,7 +117,7 @@ fn a_tag_that_the_kernel_took_out_is_there_again() {
     let (mut ring, mut any) = (open(&pair, 1, "v0"), open(&pair, 1, "any"));
     let filter = compiled("EN10MB", 1, "vlan 5 and udp port 9999");
     let mut here = Ring::open(&RingOptions { filter, filter_here: true, ..options(&pair, 1, "v0") }).unwrap();
-    let mut sender = pair.within(&pair.names[0], || {
+    let mut sender = within(&pair.names[0], || {
         let socket = PacketSocket::open(false).unwrap();
         socket.bind(socket.index_of("v0").unwrap()).unwrap();
         socket.into_file()
@@ -184,7 +184,7 @@ fn each_packet_is_given_or_counted_as_dropped() {
     let Some(pair) = Pair::new() else { return };
     let mut ring = Ring::open(&RingOptions { ring_bytes: 0, ..options(&pair, 1, "lo") }).unwrap();
     let sent = 20_000;
-    pair.within(&pair.names[1], || {
+    within(&pair.names[1], || {
         let socket = UdpSocket::bind("127.0.0.1:9999").unwrap();
         for number in 0..sent {
             socket.send_to(&u64::to_be_bytes(number), "127.0.0.1:9999").unwrap();
@@ -203,10 +203,10 @@ fn each_packet_is_given_or_counted_as_dropped() {
 fn a_packet_larger_than_a_frame_on_the_wire_is_whole() {
     let Some(pair) = Pair::new() else { return };
     let mut ring = open(&pair, 1, "v0");
-    let listener = pair.within(&pair.names[1], || TcpListener::bind(PORT).unwrap());
-    let mut sender = pair.within(&pair.names[0], || TcpStream::connect(PORT).unwrap());
+    let listener = within(&pair.names[1], || TcpListener::bind(PORT).unwrap());
+    let mut sender = within(&pair.names[0], || TcpStream::connect(PORT).unwrap());
     let mut receiver = listener.accept().unwrap().0;
-    let sending = std::thread::spawn(move || sender.write_all(&[b'x'; 1 << 20]).unwrap());
+    let sending = std::thread::spawn(move || sender.write_all(&vec![b'x'; 1 << 20]).unwrap());
     receiver.read_exact(&mut vec![0; 1 << 20]).unwrap();
     sending.join().unwrap();
     let packets = drain(&mut ring);

@@ -57,7 +57,6 @@ fn writer(folder: &Path, rotate_bytes: u64, keep: usize) -> Writer {
 type Row = (u32, u64, i64, u32, u32, usize, u8);
 
 /// Every packet of a folder, and the facts of its files.
-
 fn read(folder: &Path) -> (Vec<Row>, Vec<FileFacts>) {
     let mut set = CaptureSet::open(&[folder.to_owned()], &Settings::default()).unwrap();
     let (mut batch, mut rows) = (Batch::default(), Vec::new());
