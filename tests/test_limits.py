@@ -17,8 +17,8 @@ from pcapwatch.settings import Settings
 PAGE = (ROOT / "docs" / "limits.md").read_text()
 #: Fields of the engine's settings that bound nothing: what is asked for, how it is read.
 CHOICES = {
-    "threads", "keep_connections", "keep_exchanges", "keep_duplicates", "time_wait", "port_ranges", "states", "link_types",
-    "names", "filter",
+    "threads", "keep_connections", "keep_exchanges", "keep_duplicates", "time_wait", "port_ranges", "states",
+    "link_types", "names", "filter",
 }  # fmt: skip
 
 
