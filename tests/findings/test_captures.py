@@ -51,7 +51,7 @@ EXPECTED: dict[str, tuple[set[str], str]] = {
     ),
     "ports-nearly-exhausted": ({"PW103", "PW108"}, "195 of the 200 ports from 40000 to 40199 (3 used outside)"),
     "nginx-mixed-clients": (
-        {"PW101", "PW105", "PW109"},
+        {"PW101", "PW105"},
         ": 40 because 10.77.1.1 asks it to, in HTTP/1.0 without keep-alive",
     ),
     "proxy-no-pool": ({"PW103"}, "Give the proxy a pool of keep-alive connections"),
