@@ -158,10 +158,17 @@ impl KernelLedger {
     }
 
     /// What the Summary tells, in the order of the tables. `span` is the capture's first and last packet time; nothing
-    /// is unknown up to `end_ns`, which is later while a capture goes on and no packet comes.
+    /// is unknown up to `end_ns`, which is later while a capture goes on and no packet comes; where hosts are watched the
+    /// capture goes on whenever a table is read.
     #[must_use]
     pub fn finish(self, lengths: &Lengths, span: Option<(i64, i64)>, end_ns: i64) -> Vec<KernelFacts> {
-        self.beside.into_iter().map(|beside| beside.finish(lengths, span, end_ns)).collect()
+        let goes_on = !self.watched.is_empty();
+        let known_to = |beside: &Beside| if goes_on { end_ns.max(beside.table.read_ns.1) } else { end_ns };
+        let told = |beside: Beside| {
+            let known_ns = known_to(&beside);
+            beside.finish(lengths, span, known_ns)
+        };
+        self.beside.into_iter().map(told).collect()
     }
 }
 
