@@ -1,8 +1,8 @@
 """``python -m bench.live``: packets a second that are captured without a drop, and what that costs; as root, on Linux.
 
-Two network namespaces joined by a veth pair. In the one, generated short HTTP connections are sent at a rate, each packet
-once; in the other they are captured. Printed: packets that reached the interface, that were captured and that the kernel
-dropped, and the capturing process's CPU time.
+Two network namespaces joined by a veth pair. In the one, generated short HTTP connections are sent at a rate, each
+packet once; in the other they are captured. Printed: packets that reached the interface, that were captured and that
+the kernel dropped, and the capturing process's CPU time.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
 from bench.captures import Capture
 from bench.instructions import EXAMPLES, ROOT
 
@@ -39,10 +40,13 @@ class Measured:
     def __str__(self) -> str:
         """In one line."""
         rate, cpu = self.sent / self.seconds, self.cpu_s / self.seconds
-        lost = "every packet accounted for" if self.captured + self.dropped == self.arrived else "PACKETS UNACCOUNTED FOR"
+        lost = (
+            "every packet accounted for" if self.captured + self.dropped == self.arrived else "PACKETS UNACCOUNTED FOR"
+        )
         return (
             f"{rate:>9,.0f} packets/s for {self.seconds:.1f} s: sent {self.sent:,}, arrived {self.arrived:,}, "
-            f"captured {self.captured:,}, dropped {self.dropped:,} ({lost}); CPU {self.cpu_s:.2f} s = {cpu:.0%} of a core"
+            f"captured {self.captured:,}, dropped {self.dropped:,} ({lost}); "
+            f"CPU {self.cpu_s:.2f} s = {cpu:.0%} of a core"
         )
 
 
@@ -75,8 +79,8 @@ def measure(tool: str, capture: Capture, asked: argparse.Namespace) -> Measured:
         command = TOOLS[tool](Path(scratch), asked.ring << 20)
         before = _arrived()
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
+            if process.stdin is None or process.stdout is None:
+                sys.exit("bench.live: no pipes")
             process.stdout.readline()
             sent = _send(capture, asked.rate, asked.seconds, asked.senders)
             process.stdin.close()
@@ -99,8 +103,12 @@ def _write(scratch: Path, ring_bytes: int) -> list[str]:
     return [*_ring(scratch, ring_bytes), str(scratch / "packets")]
 
 
-#: Name: the command for a scratch folder and the bytes of a ring. It says a line once it captures, and counters at its end.
-TOOLS = {"ring": _ring, "write": _write}
+def _live(_scratch: Path, ring_bytes: int) -> list[str]:
+    return [sys.executable, "-m", "bench.capture", _options(ring_bytes)]
+
+
+#: Name: the command for a scratch folder and the bytes of a ring. It says a line once it captures, counters at its end.
+TOOLS = {"ring": _ring, "write": _write, "live": _live}
 
 
 def _options(ring_bytes: int) -> str:
@@ -115,7 +123,9 @@ def _send(capture: Capture, rate: int, seconds: float, senders: int) -> dict[str
         command = ["ip", "netns", "exec", _SENDER, sys.executable, "-m", "bench.sender", *arguments]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
-    told = [json.loads(process.communicate()[0].splitlines()[-1]) for process in [start(part) for part in range(senders)]]
+    told = [
+        json.loads(process.communicate()[0].splitlines()[-1]) for process in [start(part) for part in range(senders)]
+    ]
     return {"sent": sum(one["sent"] for one in told), "seconds": max(one["seconds"] for one in told)}
 
 

@@ -1,4 +1,4 @@
-"""Binds a packet socket to an interface and becomes the sender, ``engine/examples/replay.rs``, with it as standard input."""
+"""Binds a packet socket to an interface and becomes the sender, ``engine/examples/replay.rs``, the socket its input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packets by scapy's socket, where there is no AF_PACKET: macOS, the BSDs, Windows. They are fed to the engine in batches."""
+"""Packets by scapy's socket, where there is no AF_PACKET: macOS, the BSDs, Windows. They are fed to the engine."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ _MOST = 1024
 class Socket:
     """An interface that packets are taken from; a context manager that closes it.
 
-    link_type: as capture files state it. ``UsageError`` without scapy, ``CaptureError`` if the interface cannot be opened:
-    one line that says why, and what to do.
+    link_type: as capture files state it. ``UsageError`` without scapy, ``CaptureError`` if the interface cannot be
+    opened: one line that says why, and what to do.
     """
 
-    def __init__(self, interface: str, *, expression: str | None = None, promiscuous: bool = True, snaplen: int = 0) -> None:
+    def __init__(
+        self, interface: str, *, expression: str | None = None, promiscuous: bool = True, snaplen: int = 0
+    ) -> None:
         try:
             import scapy.arch  # gives `conf` its sockets, and what follows the classes that name link types
             import scapy.layers.inet6  # noqa: F401
@@ -44,7 +46,9 @@ class Socket:
         """Itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Closes the socket."""
         self.close()
 

@@ -12,11 +12,12 @@ from typing import Any, Self
 from pcapwatch import _engine
 from pcapwatch.errors import CaptureError, PcapwatchError
 from pcapwatch.live.elsewhere import Socket
-from pcapwatch.live.session import Session
+from pcapwatch.live.session import RingOptions, Session
 from pcapwatch.settings import Settings
 
 #: How often the thread looks whether it shall end.
 _SLICE_S = 0.1
+_PATIENCE_S = 2.0
 
 
 def is_elsewhere() -> bool:
@@ -29,11 +30,14 @@ class FedSession(Session):
 
     def __init__(self, engine: Any, source: Socket, name: str, settings: Settings) -> None:
         super().__init__(engine, name, settings)
-        self._socket, self._failed, self._over = source, None, threading.Event()
+        self._socket, self._over = source, threading.Event()
+        self._failed: PcapwatchError | None = None
         self._thread = threading.Thread(target=self._feed, name="pcapwatch-feed", daemon=True)
         self._thread.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Ends the thread and closes the socket."""
         self._end()
         super().__exit__(kind, error, trace)
@@ -43,11 +47,12 @@ class FedSession(Session):
         return self
 
     def advance(self, seconds: float) -> bool:
-        """As `Session.advance`; ``CaptureError`` if the socket failed."""
+        """As `Session.advance`; a socket that failed is `failure`, and what came is to be concluded."""
         goes_on = super().advance(seconds)
-        if self._failed is not None:
-            raise CaptureError(str(self._failed))
-        return goes_on
+        if self._failed is None:
+            return goes_on
+        self.failure = CaptureError(str(self._failed))
+        return False
 
     def conclude(self) -> Any:
         """As `Session.conclude`, of every packet that came until now."""
@@ -56,7 +61,8 @@ class FedSession(Session):
 
     def _end(self) -> None:
         self._over.set()
-        self._thread.join()
+        # It may be waiting to give packets that nobody takes any more; it ends with the process then.
+        self._thread.join(_PATIENCE_S)
         self._socket.close()
 
     def _feed(self) -> None:
@@ -70,23 +76,21 @@ class FedSession(Session):
             self._failed = error
 
 
-def open_fed(interface: str, settings: Settings, options: dict[str, Any], most_packets: int | None = None) -> FedSession:
-    """An interface by scapy's socket.
+def open_fed(
+    options: RingOptions, settings: Settings, write: dict[str, Any] | None = None, most_packets: int | None = None
+) -> FedSession:
+    """An interface by scapy's socket, filtered by ``settings.filter``; write: as of ``Live.open_interface``.
 
-    options: ``expression`` (a tcpdump filter), ``snaplen``, ``promiscuous``, ``write`` (as the engine's
-    ``Live.open_interface``). ``CaptureError`` if it cannot be opened, ``UsageError`` without scapy.
+    ``CaptureError`` if it cannot be opened, ``UsageError`` without scapy. Ring, fanout and namespaces are Linux's.
     """
-    socket = Socket(
-        interface,
-        expression=options.get("expression"),
-        promiscuous=options.get("promiscuous", True),
-        snaplen=options.get("snaplen", 0),
-    )
-    fed = {"interface": interface, "link_type": socket.link_type, "snaplen": options.get("snaplen") or 262_144}
-    asked = json.dumps({"fed": fed, "write": options.get("write")})
+    name, snaplen = options.interface, options.snaplen
+    socket = Socket(name, expression=settings.filter, promiscuous=options.promiscuous, snaplen=snaplen)
+    fed = {"interface": name, "link_type": socket.link_type, "snaplen": snaplen or 262_144}
+    files = {**write, "interface": name, "filter": settings.filter} if write else None
     try:
+        asked = json.dumps({"fed": fed, "write": files})
         engine = _engine.Live.open_fed(asked, settings.to_engine(), most_packets)
     except _engine.SourceError as error:
         socket.close()
         raise CaptureError(str(error)) from None
-    return FedSession(engine, socket, interface, settings)
+    return FedSession(engine, socket, name, settings)

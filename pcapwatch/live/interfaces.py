@@ -18,7 +18,15 @@ ANY = "any"
 #: What ``any`` is captured as: the link headers of different interfaces in one form.
 LINUX_SLL2 = 276
 #: The names of the commoner link types, as tcpdump has them.
-LINK_NAMES = {0: "NULL", 1: "EN10MB", 101: "RAW", 105: "IEEE802_11", 113: "LINUX_SLL", 127: "IEEE802_11_RADIO", 276: "LINUX_SLL2"}
+LINK_NAMES = {
+    0: "NULL",
+    1: "EN10MB",
+    101: "RAW",
+    105: "IEEE802_11",
+    113: "LINUX_SLL",
+    127: "IEEE802_11_RADIO",
+    276: "LINUX_SLL2",
+}
 #: An expression that speaks of VLAN tags; the kernel has taken them out before its filter runs.
 _TAGS = re.compile(r"\bvlan\b")
 
@@ -54,7 +62,9 @@ def interfaces(netns: str | None = None) -> list[Interface]:
     own = [Interface(**{**one, "addresses": tuple(one["addresses"])}) for one in found]
     if sys.platform != "linux":
         return own
-    everything = Interface(ANY, up=True, running=True, loopback=False, link_type=LINUX_SLL2, addresses=(), hardware=None)
+    everything = Interface(
+        ANY, up=True, running=True, loopback=False, link_type=LINUX_SLL2, addresses=(), hardware=None
+    )
     return [everything, *own]
 
 
@@ -70,8 +80,8 @@ def listing(known: Iterable[Interface]) -> Iterator[str]:
 def filter_options(expression: str | None, interface: str, netns: str | None = None) -> dict[str, Any]:
     """What the engine's ring is told of a tcpdump filter: its program for the interface's link type.
 
-    ``UsageError`` with libpcap's message if the expression makes no sense there; an unknown interface is left to the ring,
-    whose error names it.
+    ``UsageError`` with libpcap's message if the expression makes no sense there; an unknown interface is left to the
+    ring, whose error names it.
     """
     if not expression:
         return {}
@@ -105,5 +115,11 @@ def _by_scapy() -> Iterator[Interface]:
     for one in conf.ifaces.values():
         addresses = tuple(str(address) for family in one.ips.values() for address in family)
         yield Interface(
-            one.name, up=True, running=True, loopback=False, link_type=None, addresses=addresses, hardware=one.mac or None
+            one.name,
+            up=True,
+            running=True,
+            loopback=False,
+            link_type=None,
+            addresses=addresses,
+            hardware=one.mac or None,
         )

@@ -172,14 +172,17 @@ def open_interface(
     watch_host: bool = False,
     drop_privileges: bool = False,
 ) -> Session:
-    """An interface of this machine (Linux); ``CaptureError`` says what is missing.
+    """An interface of this machine; ``CaptureError`` says what is missing. Where there is no ring, by scapy's socket.
 
     watch_host: lay what the kernel of the host (or namespace) tells beside the wire; drop_privileges: give up every
     right of this process once all is open: for a program of its own, not for a library in another's.
     """
     from pcapwatch import _engine
+    from pcapwatch.live.fed import is_elsewhere, open_fed
     from pcapwatch.live.interfaces import filter_options
 
+    if is_elsewhere():
+        return open_fed(options, settings, asdict(write) if write else None, most_packets)
     ring = {**asdict(options), **filter_options(settings.filter, options.interface, options.netns)}
     files = {**asdict(write), "interface": options.interface, "filter": settings.filter} if write else None
     host = _watched(options.netns) if watch_host else None

@@ -15,8 +15,9 @@ import pcapwatch
 from pcapwatch.analysis import summary_of
 from pcapwatch.errors import CaptureError, PcapwatchError, UsageError
 from pcapwatch.live.elsewhere import Socket
-from pcapwatch.live.fed import open_fed
+from pcapwatch.live.fed import FedSession
 from pcapwatch.live.interfaces import Interface, filter_options, interfaces, listing
+from pcapwatch.live.session import RingOptions, WriteOptions, open_interface
 from pcapwatch.settings import Settings
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="interfaces as Linux has them")
@@ -38,7 +39,9 @@ def test_loopback_is_listed_behind_any() -> None:
 
 def test_names_of_interfaces_are_escaped() -> None:
     """A name may hold a terminal's escape sequence; the list shows it, and does not obey."""
-    hostile = Interface("e\x1b[2J", up=False, running=False, loopback=False, link_type=None, addresses=(), hardware=None)
+    hostile = Interface(
+        "e\x1b[2J", up=False, running=False, loopback=False, link_type=None, addresses=(), hardware=None
+    )
     (line,) = listing([hostile])
     assert "\x1b" not in line
     assert line.endswith("down")
@@ -47,7 +50,9 @@ def test_names_of_interfaces_are_escaped() -> None:
 @linux
 def test_a_namespace_that_is_not_there_is_one_line() -> None:
     """What, where, what to do."""
-    with pytest.raises(CaptureError, match=r"^/run/netns/no-such: no such network namespace; `ip netns` lists") as raised:
+    with pytest.raises(
+        CaptureError, match=r"^/run/netns/no-such: no such network namespace; `ip netns` lists"
+    ) as raised:
         interfaces("no-such")
     assert "\n" not in str(raised.value)
 
@@ -86,7 +91,9 @@ def test_scapys_socket_gives_packets_with_their_times() -> None:
         with Socket("lo", expression=f"udp dst port {port}") as taken:
             assert taken.link_type == 1
             before = time.time_ns()
-            sending = threading.Timer(0.1, lambda: [receiver.sendto(b"payload!", ("127.0.0.1", port)) for _ in range(5)])
+            sending = threading.Timer(
+                0.1, lambda: [receiver.sendto(b"payload!", ("127.0.0.1", port)) for _ in range(5)]
+            )
             sending.start()
             packets = [packet for batch in taken.batches(1.0) for packet in batch]
             sending.join()
@@ -108,13 +115,14 @@ def test_what_scapy_cannot_open_is_one_line(interface: str, expression: str | No
 
 @linux
 @root
-def test_what_is_fed_is_analysed_and_written(tmp_path: Path) -> None:
+def test_what_is_fed_is_analysed_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole connection over loopback by scapy's socket: the report is of it, and of the file that was written."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        written = {"folder": str(tmp_path / "packets"), "interface": "lo"}
-        options = {"expression": f"tcp port {port}", "write": written}
-        with open_fed("lo", Settings(), options) as session:
+        write = WriteOptions(str(tmp_path / "packets"))
+        monkeypatch.setenv("PCAPWATCH_CAPTURE", "scapy")
+        with open_interface(RingOptions("lo"), Settings(filter=f"tcp port {port}"), write=write) as session:
+            assert isinstance(session, FedSession)
             time.sleep(0.2)
             client = socket.create_connection(server.getsockname())
             accepted, _ = server.accept()

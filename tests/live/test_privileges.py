@@ -52,7 +52,7 @@ def no_capabilities(status: dict[str, object]) -> bool:
 
 
 def test_under_sudo_the_caller_is_left(tmp_path: Path) -> None:
-    """All ids are the caller's, no capability is left, nothing brings one back; files are the caller's; the socket stays."""
+    """All ids and new files are the caller's, no capability is left, nothing brings one back; the socket stays."""
     os.chown(tmp_path, NOBODY, NOBODY)
     for folder in tmp_path.parents:
         if folder.owner() == "root" and folder != Path("/") and not folder.stat().st_mode & 0o001:
