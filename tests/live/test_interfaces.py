@@ -38,7 +38,9 @@ def test_loopback_is_listed_behind_any() -> None:
 
 def test_names_of_interfaces_are_escaped() -> None:
     """A name may hold a terminal's escape sequence; the list shows it, and does not obey."""
-    hostile = Interface("e\x1b[2J", up=False, running=False, loopback=False, link_type=None, addresses=(), hardware=None)
+    hostile = Interface(
+        "e\x1b[2J", up=False, running=False, loopback=False, link_type=None, addresses=(), hardware=None
+    )
     (line,) = listing([hostile])
     assert "\x1b" not in line
     assert line.endswith("down")
@@ -47,7 +49,9 @@ def test_names_of_interfaces_are_escaped() -> None:
 @linux
 def test_a_namespace_that_is_not_there_is_one_line() -> None:
     """What, where, what to do."""
-    with pytest.raises(CaptureError, match=r"^/run/netns/no-such: no such network namespace; `ip netns` lists") as raised:
+    with pytest.raises(
+        CaptureError, match=r"^/run/netns/no-such: no such network namespace; `ip netns` lists"
+    ) as raised:
         interfaces("no-such")
     assert "\n" not in str(raised.value)
 
@@ -86,7 +90,9 @@ def test_scapys_socket_gives_packets_with_their_times() -> None:
         with Socket("lo", expression=f"udp dst port {port}") as taken:
             assert taken.link_type == 1
             before = time.time_ns()
-            sending = threading.Timer(0.1, lambda: [receiver.sendto(b"payload!", ("127.0.0.1", port)) for _ in range(5)])
+            sending = threading.Timer(
+                0.1, lambda: [receiver.sendto(b"payload!", ("127.0.0.1", port)) for _ in range(5)]
+            )
             sending.start()
             packets = [packet for batch in taken.batches(1.0) for packet in batch]
             sending.join()
