@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -150,6 +151,31 @@ def test_the_terminal_is_given_back(terminal: Tmux, tmp_path: Path, ending: str)
     back_in_the_shell(terminal)
 
 
+def test_a_terminal_that_goes_away_leaves_the_report(terminal: Tmux, tmp_path: Path) -> None:
+    """Where the window is closed or ssh ends the capture concludes, and the report is in its file, whole."""
+    started(terminal, "--report out.json")
+    process = child_of(tmp_path, "live")
+    terminal.hang_up()
+    deadline = time.monotonic() + 40
+    while Path(f"/proc/{process}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert json.loads((tmp_path / "out.json").read_text())["totals"]["connections"] == 80
+
+
+def test_a_report_on_a_signal(terminal: Tmux, tmp_path: Path) -> None:
+    """SIGUSR1 writes the report so far, and the screen goes on."""
+    started(terminal, "--report out.json")
+    os.kill(child_of(tmp_path, "live"), signal.SIGUSR1)
+    deadline = time.monotonic() + 40
+    while not (tmp_path / "out.json").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert json.loads((tmp_path / "out.json").read_text())["totals"]["connections"] == 80
+    terminal.type("1")
+    terminal.shows("Clients of")
+
+
 #: The command with a bug that shows at its fourth screen.
 CRASHING = """
 import itertools
@@ -205,10 +231,8 @@ def test_resize(terminal: Tmux, width: int, height: int) -> None:
     """After a change of size the whole screen is drawn anew for it, and nothing of the old one is left."""
     started(terminal)
     terminal.resize(width, height)
-    wanted = FOOTER if height > 4 else "800 packet"
-    shown = terminal.until(
-        lambda screen: len(screen) <= height and wanted[: width - 2] in screen[-1 if height > 4 else 0]
-    )
+    at, wanted = (-1, FOOTER) if height > 4 else (0, "standard in")
+    shown = terminal.until(lambda screen: len(screen) <= height and wanted in screen[at])
     assert max(map(len, shown)) <= width
     terminal.resize(80, 24)
     terminal.until(lambda screen: "l ladder  w report" in screen[-1])
