@@ -18,8 +18,8 @@ from pcapwatch import _engine
 from pcapwatch.live.session import IDLE_EXPIRY
 from pcapwatch.settings import Settings
 
-#: Connections in memory, and the clients that make them: a client has 28,232 ports.
-SIZES = ((10_000, 1), (100_000, 8), (250_000, 20))
+#: Connections in memory, and the clients that make them: the generator gives each 3,529 ports or more.
+SIZES = ((10_000, 1), (100_000, 29), (250_000, 71))
 _SHARE = 0.05
 
 
