@@ -260,8 +260,8 @@ def drop_privileges_json() -> str:
     To be called with the sockets open, before threads are started and files made. Only on Linux; elsewhere `null`.
 
     Returns:
-        What is left, as one JSON object: `uid`, `gid`, `changed_user`, `privileged_threads` (threads that ran before and
-        keep a capability; 0 unless there were some).
+        What is left, as one JSON object: `uid`, `gid`, `changed_user`, `privileged_threads` (threads that ran before,
+        and keep a capability; 0 unless there were some).
 
     Raises:
         SourceError: The system refuses.

@@ -39,7 +39,10 @@ class Stops:
 
 
 class Signals:
-    """SIGINT and SIGTERM stop, SIGUSR1 asks for a report; while this is entered. A second SIGINT ends at once."""
+    """SIGINT, SIGTERM and SIGHUP stop, SIGUSR1 asks for a report; while this is entered. A second SIGINT ends at once.
+
+    SIGHUP, a terminal that went away, still leaves the report in its file; where it is ignored (nohup) it stays so.
+    """
 
     def __init__(self) -> None:
         """Nothing asked for."""
@@ -50,8 +53,10 @@ class Signals:
     def __enter__(self) -> Self:
         """From here on."""
         if threading.current_thread() is threading.main_thread():
-            for name, handler in (("SIGINT", self._end), ("SIGTERM", self._end), ("SIGUSR1", self._ask)):
-                if number := getattr(signal, name, None):
+            wanted = {"SIGINT": self._end, "SIGTERM": self._end, "SIGHUP": self._end, "SIGUSR1": self._ask}
+            for name, handler in wanted.items():
+                number = getattr(signal, name, None)
+                if number and not (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
                     self._before[number] = signal.signal(number, handler)
         return self
 

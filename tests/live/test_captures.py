@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -96,37 +97,33 @@ def test_the_wires_band_holds_the_kernels_count_at_every_second(lab: Lab) -> Non
         while not stop.is_set():
             ab(lab, 300)
 
-    settings = Settings(idle_expiry="300s")
-    sessions = [
-        open_interface(RingOptions("eth0", netns=host.namespace), settings, watch_host=True)
-        for host in (lab.server, lab.client)
-    ]
+    settings, seen = Settings(idle_expiry="300s"), []
     loaded = threading.Thread(target=load)
-    loaded.start()
-    seen = []
-    try:
-        for second in range(12):
-            for session in sessions:
-                assert session.advance(0.5)
-                moment = session.moment(None)
-                assert moment.host is not None
-                seen.append((moment.host.time_waits, moment.host.wire, moment.counters.kernel_drops))
-            if second == 6:
-                stop.set()
-    finally:
-        stop.set()
-        loaded.join()
-    counts = [count for count, _, _ in seen]
-    assert max(counts) > 300
+    with ExitStack() as stack:
+        rings = [RingOptions("eth0", netns=host.namespace) for host in (lab.server, lab.client)]
+        sessions = [stack.enter_context(open_interface(ring, settings, watch_host=True)) for ring in rings]
+        loaded.start()
+        try:
+            for second in range(12):
+                for session in sessions:
+                    assert session.advance(0.5)
+                    moment = session.moment(None)
+                    assert moment.host is not None
+                    seen.append((moment.host.time_waits, moment.host.wire, moment.counters.kernel_drops))
+                if second == 6:
+                    stop.set()
+        finally:
+            stop.set()
+            loaded.join()
+        closers = [session.conclude().totals for session in sessions]
+    assert max(count for count, _, _ in seen) > 300
     assert not any(drops for _, _, drops in seen)
     # A packet that is on its way to the capture while the kernel is read is worth one socket for each of ab's four.
     for count, wire, _ in seen:
         least, most = wire or (0, 0)
         assert least - 4 <= count <= most + 4, seen
-    for session in sessions:
-        report = session.conclude()
-        closers = report.totals["active_closer"]
-        assert closers["server"] >= 0.98 * report.totals["connections"], closers
+    for totals in closers:
+        assert totals["active_closer"]["server"] >= 0.98 * totals["connections"], totals
 
 
 def test_an_interface_that_goes_away_leaves_its_report(lab: Lab, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -148,6 +149,31 @@ def test_the_terminal_is_given_back(terminal: Tmux, tmp_path: Path, ending: str)
         os.kill(child_of(tmp_path, "120"), signal.SIGTERM)
     terminal.shows("Do not")
     back_in_the_shell(terminal)
+
+
+def test_a_terminal_that_goes_away_leaves_the_report(terminal: Tmux, tmp_path: Path) -> None:
+    """Where the window is closed or ssh ends the capture concludes, and the report is in its file, whole."""
+    started(terminal, "--report out.json")
+    process = child_of(tmp_path, "live")
+    terminal.hang_up()
+    deadline = time.monotonic() + 40
+    while Path(f"/proc/{process}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert json.loads((tmp_path / "out.json").read_text())["totals"]["connections"] == 80
+
+
+def test_a_report_on_a_signal(terminal: Tmux, tmp_path: Path) -> None:
+    """SIGUSR1 writes the report so far, and the screen goes on."""
+    started(terminal, "--report out.json")
+    os.kill(child_of(tmp_path, "live"), signal.SIGUSR1)
+    deadline = time.monotonic() + 40
+    while not (tmp_path / "out.json").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert json.loads((tmp_path / "out.json").read_text())["totals"]["connections"] == 80
+    terminal.type("1")
+    terminal.shows("Clients of")
 
 
 #: The command with a bug that shows at its fourth screen.

@@ -22,7 +22,7 @@ class Tmux:
     def __init__(self, folder: Path, environment: dict[str, str] | None = None) -> None:
         if shutil.which("tmux") is None:
             pytest.skip("no tmux: apt-get install tmux")
-        self._socket = folder / "tmux"
+        self._socket, self._gone = folder / "tmux", False
         size = ("-x", "80", "-y", "24")
         named = (f"{name}={value}" for name, value in {"PS1": PROMPT, **(environment or {})}.items())
         shell = ("env", *named, "bash", "--norc")
@@ -35,7 +35,8 @@ class Tmux:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ask("kill-server")
+        if not self._gone:
+            self._ask("kill-server")
 
     def _ask(self, *words: str) -> str:
         command = ["tmux", "-S", str(self._socket), "-f", "/dev/null", *words]
@@ -81,3 +82,8 @@ class Tmux:
     def record(self, file: Path) -> None:
         """Every byte that is sent to the terminal from now on."""
         self._ask("pipe-pane", "-o", f"exec cat > {shlex.quote(str(file))}")
+
+    def hang_up(self) -> None:
+        """Close the window, as when ssh ends."""
+        self._ask("kill-server")
+        self._gone = True

@@ -71,3 +71,49 @@ fn a_silent_pipe_can_be_asked_and_left() {
     drop(gate);
     assert!(live.wait(Duration::from_secs(9)).unwrap_err().to_string().contains("over"));
 }
+
+/// A capture of so many packets as a set: connections that are refused at once, one a second, after `open` that never end.
+fn refusals(open: u16, refused: u32) -> crate::capture::CaptureSet {
+    let frame = crate::engine::tests::frame;
+    let begun = (0..open).map(|port| (0, frame(10_000 + port, true, 0x02, 7)));
+    let ended = (1..=refused).flat_map(|second| {
+        let port = 20_000 + (second % 40_000) as u16;
+        [(second, frame(port, true, 0x02, 7)), (second, frame(port, false, 0x14, 0))]
+    });
+    let packets: Vec<(u32, Vec<u8>)> = begun.chain(ended).collect();
+    let packets: Vec<(u32, &[u8])> = packets.iter().map(|(second, bytes)| (*second, &bytes[..])).collect();
+    let file = std::io::Cursor::new(crate::capture::forge::pcap(&packets));
+    crate::capture::CaptureSet::from_reader("x", file, &Settings::default()).unwrap()
+}
+
+/// Connections that stay open and silent (keep-alive, ssh) do not keep those in memory that are over.
+#[test]
+fn what_is_over_is_forgotten_though_older_ones_stay_open() {
+    let settings = Settings { idle_expiry_ns: 300 * crate::settings::SECOND, ..Settings::default() };
+    let (mut set, mut engine, mut batch) = (refusals(500, 20_000), Engine::new(&settings), Batch::default());
+    while set.next_batch(&mut batch, 1000).unwrap() {
+        engine.feed_watching(&mut batch, None, &mut |_, _| ());
+    }
+    let (all, tracked, evicted) = engine.connections();
+    assert_eq!((all, evicted), (20_500, 0));
+    // Those of the last 300 s, those since the last look (every 4,096 packets), and the 500.
+    assert!((800..=800 + 2048).contains(&tracked), "{tracked}");
+    assert_eq!(engine.finish(set.facts()).unwrap().summary.totals.connections, 20_500);
+}
+
+/// Numbers that nobody asks for can be forgotten again and again; the answer is the same.
+#[test]
+fn forgotten_numbers_do_not_show() {
+    let answer = |forgets: bool| {
+        let settings = Settings::default();
+        let (mut set, mut engine, mut batch) = (refusals(50, 3_000), Engine::new(&settings), Batch::default());
+        while set.next_batch(&mut batch, 500).unwrap() {
+            engine.feed_watching(&mut batch, None, &mut |_, _| ());
+            if forgets {
+                engine.shards.iter_mut().for_each(crate::engine::shard::Shard::forget_numbers);
+            }
+        }
+        told(&engine.finish(set.facts()).unwrap())
+    };
+    assert_eq!(answer(true), answer(false));
+}

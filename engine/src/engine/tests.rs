@@ -134,7 +134,7 @@ fn a_missing_file_is_an_error_that_names_it() {
 }
 
 /// A bare segment from or to port 80.
-fn frame(port: u16, from_client: bool, flags: u8, seq: u32) -> Vec<u8> {
+pub(super) fn frame(port: u16, from_client: bool, flags: u8, seq: u32) -> Vec<u8> {
     let (source, target) = if from_client { (port, 80) } else { (80, port) };
     let mut out = vec![2; 12];
     out.extend([8, 0, 0x45, 0, 0, 40, 0, 1, 0, 0, 64, 6, 0, 0]);
