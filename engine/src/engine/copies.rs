@@ -17,6 +17,7 @@ use crate::record::Tunnel;
 use crate::tcp::endpoint::fingerprint;
 use crate::tcp::seq;
 use foldhash::fast::RandomState;
+use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
 
@@ -261,13 +262,13 @@ impl Copies {
             if !are_alike(&other, header) {
                 continue;
             }
-            if other.depth == header.depth {
-                let tells = other.ip_id.is_some_and(|id| id != 0);
-                self.found.in_two_tunnels += u64::from(tells && other.key != header.key);
-            } else if other.depth > header.depth {
-                return self.leave_out(number, &other, other_number);
-            } else {
-                self.leave_out(other_number, header, number);
+            match other.depth.cmp(&header.depth) {
+                Ordering::Equal => {
+                    let tells = other.ip_id.is_some_and(|id| id != 0);
+                    self.found.in_two_tunnels += u64::from(tells && other.key != header.key);
+                }
+                Ordering::Greater => return self.leave_out(number, &other, other_number),
+                Ordering::Less => self.leave_out(other_number, header, number),
             }
         }
     }
