@@ -96,7 +96,7 @@ def test_progress_comes_at_a_steady_pace() -> None:
     _engine.analyze([CAPTURE], '{"batch_packets": 1}', lambda *now: calls.append(now))
     most = 1 + 10 * (time.monotonic() - begun)
     assert 1 <= len(calls) <= most
-    assert calls[0][2] == 1  # the first batch's packet
+    assert 1 <= calls[0][2] <= 257  # the first batch's packet, and what is held back to look for its copy
     assert 0 < calls[0][0] <= calls[0][1] == Path(CAPTURE).stat().st_size
 
 

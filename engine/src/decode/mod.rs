@@ -115,9 +115,6 @@ fn decode_rare(
     header: &mut Header,
 ) -> Result<(), NotAnalysed> {
     *header = decode_any(packet, bytes, ordinal, most_depth)?;
-    if let Some(interface) = sll::interface_of(packet.link.0, bytes) {
-        header.interface = interface;
-    }
     Ok(())
 }
 
@@ -126,6 +123,14 @@ fn decode_rare(
 /// # Errors
 /// As [`decode`].
 pub fn decode_any(packet: &Packet, bytes: &[u8], ordinal: u64, most_depth: u8) -> Result<Header, NotAnalysed> {
+    let mut header = decode_layers(packet, bytes, ordinal, most_depth)?;
+    if let Some(interface) = sll::interface_of(packet.link.0, bytes) {
+        header.interface = interface;
+    }
+    Ok(header)
+}
+
+fn decode_layers(packet: &Packet, bytes: &[u8], ordinal: u64, most_depth: u8) -> Result<Header, NotAnalysed> {
     let span = sent(packet, bytes);
     let (datagram, tunnel) = match parse_common(packet, span) {
         Ok(found) => found,

@@ -17,6 +17,7 @@ use crate::record::Tunnel;
 use crate::tcp::endpoint::fingerprint;
 use crate::tcp::seq;
 use foldhash::fast::RandomState;
+use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
 
@@ -66,10 +67,27 @@ struct Inside {
     tunnel: Tunnel,
     name: u32,
     depth: u8,
-    /// Sequence number after the furthest byte that the tunnel showed.
+    /// What the tunnel showed last without a hole: from this sequence number on …
+    from: u32,
+    /// … to this one.
     sent: u32,
     /// It was found in another tunnel as well: then nothing is certain of a packet beside them.
     is_ambiguous: bool,
+}
+
+impl Inside {
+    /// A packet of the tunnel.
+    fn extend(&mut self, header: &Header) {
+        if seq::lt(self.sent, header.seq) {
+            (self.from, self.sent) = (header.seq, header.seq);
+        }
+        self.sent = seq::max(self.sent, end_of(header));
+    }
+
+    /// Whether the tunnel showed all that a packet occupies.
+    fn has_shown(&self, header: &Header) -> bool {
+        seq::leq(self.from, header.seq) && seq::leq(end_of(header), self.sent)
+    }
 }
 
 type Direction = (FlowKey, bool);
@@ -242,7 +260,7 @@ impl Copies {
             && let Some(inside) = self.flows.get(&direction(&header))
             && inside.depth == header.depth
         {
-            inside.sent = seq::max(inside.sent, end_of(&header));
+            inside.extend(&header);
         }
         if before > 0 {
             self.meet(number, &header, before);
@@ -261,13 +279,13 @@ impl Copies {
             if !are_alike(&other, header) {
                 continue;
             }
-            if other.depth == header.depth {
-                let tells = other.ip_id.is_some_and(|id| id != 0);
-                self.found.in_two_tunnels += u64::from(tells && other.key != header.key);
-            } else if other.depth > header.depth {
-                return self.leave_out(number, &other, other_number);
-            } else {
-                self.leave_out(other_number, header, number);
+            match other.depth.cmp(&header.depth) {
+                Ordering::Equal => {
+                    let tells = other.ip_id.is_some_and(|id| id != 0);
+                    self.found.in_two_tunnels += u64::from(tells && other.key != header.key);
+                }
+                Ordering::Greater => return self.leave_out(number, &other, other_number),
+                Ordering::Less => self.leave_out(other_number, header, number),
             }
         }
     }
@@ -282,7 +300,7 @@ impl Copies {
         }
         let (tunnel, name, depth) = (deeper.tunnel(), deeper.tunnel_name, deeper.depth);
         let sent = end_of(deeper);
-        let new = Inside { tunnel, name, depth, sent, is_ambiguous: false };
+        let new = Inside { tunnel, name, depth, from: deeper.seq, sent, is_ambiguous: false };
         let direction = direction(deeper);
         match self.flows.get(&direction) {
             Some(known) if known.depth == depth => known.is_ambiguous |= known.tunnel != tunnel,
@@ -331,7 +349,7 @@ impl Copies {
             // Another connection, and its opening is not in the tunnel.
             return self.flows.remove(&direction);
         }
-        if header.payload_len > 0 && seq::leq(end_of(&header), inside.sent) {
+        if header.payload_len > 0 && inside.has_shown(&header) {
             return self.drop_packet(number);
         }
         if let Some((batch, at)) = self.place(number)

@@ -23,7 +23,7 @@ fn word(kind: u32) -> &'static str {
 /// Keeps the secrets in the body of a block.
 pub fn keep_secrets(order: Order, body: &[u8], told: &mut Told) {
     let stated = order.u32(body, 4) as usize;
-    let rest = body.get(SECRETS_START..).unwrap_or_default();
+    let Some(rest) = body.get(SECRETS_START..).filter(|rest| !rest.is_empty()) else { return };
     told.secret(word(order.u32(body, 0)), rest.get(..stated).unwrap_or(rest));
 }
 

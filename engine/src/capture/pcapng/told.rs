@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn secrets_are_kept_within_their_room() {
         let mut told = Told::default();
-        (0..3000).for_each(|_| told.secret("tls_key_log", &[7; 400_000]));
+        (0..3000).for_each(|_| told.secret("tls_key_log", &vec![7; 400_000]));
         assert_eq!(told.secrets.len(), 2);
         (0..3000).for_each(|_| told.secret("tls_key_log", b"key"));
         assert_eq!(told.secrets.len(), MOST_SECRETS);
