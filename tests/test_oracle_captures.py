@@ -28,9 +28,11 @@ def test_tool_equals_oracle(paths: tuple[Path, ...]) -> None:
 
 
 def test_what_the_oracle_leaves_out_is_there_and_left_out() -> None:
-    """A capture listed as undecoded exists, and the oracle really finds less than the tool in it."""
+    """A capture listed as undecoded exists, and the oracle finds less in it, or only what is beside a tunnel."""
     captures = {capture_name(paths): paths for paths in CAPTURES}
     if "shared-captures-absent" in captures:
         pytest.skip("the shared captures are not on this machine")
     for name in UNDECODED:
-        assert len(read_connections(*captures[name])) < len(tool_rows(*captures[name])), name
+        theirs, ours = read_connections(*captures[name]), tool_rows(*captures[name])
+        frames = [{row["first_frame"] for row in found} for found in (theirs, ours)]
+        assert len(theirs) < len(ours) or frames[0].isdisjoint(frames[1]), name
