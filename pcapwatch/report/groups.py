@@ -38,7 +38,7 @@ class Group(NamedTuple):
 def _at(pair: PairFacts, path: Iterable[str]) -> int:
     value: Any = pair
     for key in path:
-        value = value.get(key, 0) if isinstance(value, Mapping) else 0
+        value = value.get(key, 0) if isinstance(value, dict) else 0
     return int(value or 0)
 
 

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! [`CaptureSet`] is the way in. It fills a [`Batch`] that the caller owns and hands back, so that reading allocates
-//! nothing per packet. Plain `read()` fills the window: a file that shrinks meanwhile is cut short, never a fault as
-//! with a memory mapping, and a pipe takes the same path.
+//! nothing per packet. Plain `read()` fills the window, but of a plain file of long packets: that is looked at where the page
+//! cache has it, in views of a mapping (`mapping.rs` says what happens when it shrinks meanwhile).
 //!
 //! Files are hostile: every length is checked before anything is allocated for it. The first record that contradicts
 //! itself stops its file, says at which offset, and keeps what came before.
@@ -27,12 +27,15 @@ mod facts;
 mod file;
 pub mod filter;
 mod lz4;
+#[cfg(target_os = "linux")]
+mod mapping;
 mod order;
 mod pcap;
 mod pcapng;
 mod repeated;
 mod set;
 mod source;
+mod view;
 mod window;
 
 #[cfg(test)]
@@ -41,9 +44,11 @@ pub(crate) mod forge;
 pub use error::SourceError;
 pub use facts::{CommentFacts, FileFacts, InterfaceFacts, NameFacts, PcapngFacts, RepeatedFacts, SecretFacts};
 pub use set::{CaptureSet, SetFacts};
+pub use view::View;
 
 use crate::settings::Settings;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A data-link type as the capture file states it (<https://www.tcpdump.org/linktypes.html>).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,7 +61,7 @@ pub struct Packet {
     pub ts_ns: i64,
     /// Frame number within its file, from 1, as Wireshark counts.
     pub frame: u64,
-    /// Offset of the packet's bytes in [`Batch::data`].
+    /// Offset of the packet's bytes in those of the batch.
     pub start: usize,
     /// Bytes captured.
     pub captured_len: u32,
@@ -77,8 +82,10 @@ pub struct Batch {
     pub first_ordinal: u64,
     /// The packets, in capture order.
     pub packets: Vec<Packet>,
-    /// The bytes the packets point into.
+    /// The bytes the packets point into, unless there is a view.
     pub data: Vec<u8>,
+    /// Instead of `data`, where the file is mapped.
+    pub view: Option<Arc<View>>,
 }
 
 impl Batch {
@@ -86,7 +93,8 @@ impl Batch {
     #[inline]
     #[must_use]
     pub fn bytes(&self, packet: &Packet) -> &[u8] {
-        self.data.get(packet.start..).and_then(|rest| rest.get(..packet.captured_len as usize)).unwrap_or_default()
+        let held = self.view.as_deref().map_or(&self.data[..], View::bytes);
+        held.get(packet.start..).and_then(|rest| rest.get(..packet.captured_len as usize)).unwrap_or_default()
     }
 }
 

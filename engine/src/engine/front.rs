@@ -1,25 +1,41 @@
 //! The first half of the way, done once for each packet whoever does it: decoded, counted, and handed to the shard that
 //! owns its 4-tuple.
 
-use crate::capture::{Batch, Packet};
-use crate::decode::{Defragmenter, Header, NotAnalysed, PARTITIONS, decode, layers_around};
+use crate::capture::{Batch, Packet, View};
+use crate::decode::{Defragmenter, Header, NotAnalysed, PARTITIONS, Segment, decode, layers_around};
 use crate::ledger::summary::CaptureFacts;
 use crate::record::Address;
 use crate::settings::Settings;
 use crate::tunnels::TunnelNames;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The segments of one batch, the bytes that they point into, and whose they are.
 #[derive(Default)]
 pub struct Decoded {
-    /// The batch's bytes.
+    /// The batch's bytes: those of its view, if it has one, and these behind them.
     pub data: Vec<u8>,
+    /// Dropped as soon as nobody needs it: what is mapped counts as the process's memory.
+    pub view: Option<Arc<View>>,
     /// Those of its segments first, in capture order; what is left of an earlier batch after them.
     pub headers: Vec<Header>,
     /// For each shard, the places of its own in `headers`.
     pub shards: Vec<Vec<u32>>,
     /// When to look for idle connections: before the header at this place, with the time of the latest packet before it.
     pub looks: Vec<(u32, i64)>,
+}
+
+impl Decoded {
+    /// The segment of one of the headers.
+    #[inline]
+    pub fn segment<'a>(&'a self, header: &'a Header) -> Segment<'a> {
+        let Some(view) = self.view.as_deref() else { return Segment::new(header, &self.data) };
+        // What was put together has headers before its payload, so that this does not begin where the view ends.
+        match (header.payload_start as usize).checked_sub(view.length()) {
+            None | Some(0) => Segment::new(header, view.bytes()),
+            Some(behind) => Segment::at(header, &self.data, behind),
+        }
+    }
 }
 
 /// Packets from one look for idle connections to the next. By their number over the whole capture, so that it does not
@@ -70,6 +86,7 @@ impl Front {
         shards.iter_mut().for_each(Vec::clear);
         self.packets.count(batch);
         let mut segments = 0;
+        let held = batch.view.as_ref().map_or(batch.data.len(), |view| view.length());
         for (index, packet) in batch.packets.iter().enumerate() {
             let ordinal = batch.first_ordinal + index as u64;
             if ordinal.is_multiple_of(LOOK_EVERY) {
@@ -89,7 +106,7 @@ impl Front {
                     }
                 }
                 Err(NotAnalysed::Fragment) => {
-                    let start = batch.data.len() + self.joined.len();
+                    let start = held + self.joined.len();
                     segments += usize::from(self.join(packet, bytes, ordinal, start, header));
                 }
                 Err(reason) => self.packets.pass_over(reason),
@@ -98,6 +115,7 @@ impl Front {
         self.deal(headers.get(..segments).unwrap_or_default(), shards);
         batch.data.append(&mut self.joined);
         std::mem::swap(&mut batch.data, &mut into.data);
+        into.view = batch.view.take();
     }
 
     #[cold]
