@@ -18,7 +18,7 @@ TABLES = {"engine/src/record.rs"}
 MACHINE_PATHS = ["/" + "tmp/", "/" + "work/", "/" + "root/", "/" + "home/"]
 REGISTRY_HOSTS = ["pypi" + ".org", "pythonhosted" + ".org", "crates" + ".io"]
 # The files that may hold `unsafe`: system calls that no safe crate wraps, and memory shared with the kernel.
-UNSAFE = {"engine/src/capture/ring/sys.rs"}
+UNSAFE = {"engine/src/capture/mapping.rs", "engine/src/capture/ring/sys.rs"}
 GENERATED = {"Cargo.lock", "requirements.lock", "requirements-dev.lock"}
 
 

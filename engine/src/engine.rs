@@ -248,6 +248,7 @@ pub fn read_all(
     let mut go_on = |done, total, packets| progress.as_mut().is_none_or(|report| report(done, total, packets));
     let Engine { front, shards, .. } = &mut engine;
     let wanted = workers::run(set, front, shards, settings, &mut go_on)?;
+    set.check()?;
     wanted.then(|| engine.finish(set.facts())).transpose()
 }
 

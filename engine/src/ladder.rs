@@ -5,7 +5,7 @@
 
 use crate::capture::stream::Packets;
 use crate::capture::{Batch, SourceError};
-use crate::decode::{Flags, FlowKey, Header, NotAnalysed, Segment, decode_any};
+use crate::decode::{Flags, FlowKey, Header, NotAnalysed, Segment, decode};
 use crate::engine::{Engine, Outcome, Reader};
 use crate::http::{Sniff, sniff};
 use crate::ledger::estimate;
@@ -161,9 +161,9 @@ pub fn draw(
         while set.next_batch(&mut batch, settings.batch_packets)? {
             let Some(last) = batch.packets.last().map(|packet| (packet.file, packet.frame)) else { break };
             if from <= last {
-                let decoded = |packet: &_| decode_any(packet, batch.bytes(packet), 0, settings.max_tunnel_depth);
-                let wanted = |packet: &_| match decoded(packet) {
-                    Ok(header) => is_wanted(&header),
+                let (mut header, depth) = (Header::default(), settings.max_tunnel_depth);
+                let wanted = |packet: &_| match decode(packet, batch.bytes(packet), 0, depth, &mut header) {
+                    Ok(()) => is_wanted(&header),
                     // Whose it is, and with which others, is known when the datagram is whole.
                     Err(reason) => reason == NotAnalysed::Fragment,
                 };
@@ -185,6 +185,8 @@ pub fn draw(
             drawing.add(segment, connection);
         }
     });
+    drop((batch, engine));
+    set.check()?;
     let drawn = targets.iter().map(|target| {
         let drawing = drawings.remove(&place(&target.sight.first)).unwrap_or_default();
         drawing.finish(target, outcome)

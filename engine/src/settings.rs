@@ -116,7 +116,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             threads: 1,
-            batch_packets: 4096,
+            batch_packets: 2048,
             max_connections: 250_000,
             idle_expiry_ns: 3600 * SECOND,
             max_reassembly_bytes: 1 << 20,

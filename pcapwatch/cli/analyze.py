@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Annotated
 
 import typer
@@ -78,6 +79,8 @@ def analyze(
         max_pairs=max_pairs,
     ).with_hosts_read()
     settings.ports()  # a wrong range is said before the capture is read
+    # One report and the process ends. The collector would look through the facts of thousands of pairs again and again.
+    gc.disable()
     report = report_of(options.run(captures, settings), settings)
     clock = options.clock(report.quality.first_ns, local=local, relative=relative)
     deliver(destinations, lambda name, width, colour: rendered(report, name, clock, width, colour=colour))

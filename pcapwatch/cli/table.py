@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -42,7 +43,11 @@ def print_table(
 
 
 def _import_ahead() -> None:
-    """Load pyarrow while the engine, which does not hold the interpreter's lock, reads the capture."""
+    """Load pyarrow while the engine, which does not hold the interpreter's lock, reads the capture.
+
+    With it comes numpy, whose linear algebra starts threads that spin for a while: a core of work for nothing.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with suppress(ImportError):  # what uses it says so
         import pyarrow.csv
         import pyarrow.parquet  # noqa: F401

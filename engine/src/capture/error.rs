@@ -67,6 +67,11 @@ pub enum Stop {
         /// What contradicts what.
         why: String,
     },
+    /// The file was cut while it was read.
+    CutMeanwhile {
+        /// Where what is left of it ends.
+        offset: u64,
+    },
     /// Not an end: the window is pinned and must be handed over before more is read.
     Refill,
     /// The file (or its decompressor) could not give more bytes.
@@ -88,7 +93,10 @@ impl Stop {
     #[must_use]
     pub fn offset(&self) -> u64 {
         match self {
-            Stop::CutShort { offset } | Stop::Corrupt { offset, .. } | Stop::Unreadable { offset, .. } => *offset,
+            Stop::CutShort { offset }
+            | Stop::CutMeanwhile { offset }
+            | Stop::Corrupt { offset, .. }
+            | Stop::Unreadable { offset, .. } => *offset,
             Stop::Refill => 0,
         }
     }
@@ -98,6 +106,7 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Stop::CutShort { offset } => write!(f, "cut short in the record at offset {offset}"),
+            Stop::CutMeanwhile { offset } => write!(f, "cut at offset {offset} while it was read"),
             Stop::Corrupt { offset, why } => write!(f, "corrupt record at offset {offset}: {why}"),
             Stop::Refill => f.write_str("more is to be read"),
             Stop::Unreadable { offset, error } => {

@@ -6,6 +6,7 @@ use super::patience::Patient;
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, Pcapng};
 use super::source::{Counted, Keeping, Kept, Stream};
+use super::view::{Mapping, View};
 use super::window::Window;
 use super::{Packet, Reading, Record};
 use crate::capture::facts::FileFacts;
@@ -17,6 +18,10 @@ const HEAD: usize = 512;
 
 /// A file without packets for longer than this says so: the capture may have stood still.
 const LONG_SILENCE_NS: u64 = 3600 * 1_000_000_000;
+
+/// Bytes of a record, on average, from which on mapping a file costs less than copying it: most of it is not looked at. Of
+/// short records every line is, and a copy brings it into the cache in less time than faults and misses do.
+const SPARSE: u64 = 512;
 
 /// Why a file was not opened. In a folder the first is passed over, the second is reported.
 #[derive(Debug)]
@@ -44,6 +49,10 @@ pub struct CaptureFile {
     clock_steps_back: u64,
     /// Time of the last packet that had one.
     last_ns: i64,
+    /// What it may be mapped by, and where the bytes are counted.
+    mappable: Option<(Mapping, Arc<AtomicU64>)>,
+    /// The latest records were long.
+    is_sparse: bool,
 }
 
 /// Why no more packets were added to a batch.
@@ -57,6 +66,18 @@ pub enum Filled {
     Waiting,
     /// There are no more.
     End,
+}
+
+/// What a file's facts say of its packets so far.
+#[derive(Clone, Copy)]
+struct Noted {
+    packets: u64,
+    first_ns: Option<i64>,
+    last_ns: Option<i64>,
+    long_silences: u64,
+    longest_silence_ns: i64,
+    clock_steps_back: u64,
+    latest_ns: i64,
 }
 
 enum Step {
@@ -119,7 +140,16 @@ impl CaptureFile {
             Format::Pcapng(_) => "pcapng",
         };
         let facts = FileFacts { path: path.to_owned(), format: word, compression, ..FileFacts::default() };
-        Ok(CaptureFile { input, format, ending: Ending::default(), facts, clock_steps_back: 0, last_ns: 0 })
+        let ending = Ending::default();
+        let (mappable, is_sparse) = (None, false);
+        Ok(CaptureFile { input, format, ending, facts, clock_steps_back: 0, last_ns: 0, mappable, is_sparse })
+    }
+
+    /// Goes over to `mapping`, of the file that the stream is, when its packets turn out to be long.
+    pub fn may_map(&mut self, mapping: Mapping, count: &Arc<AtomicU64>) {
+        if self.facts.compression == "none" {
+            self.mappable = Some((mapping, Arc::clone(count)));
+        }
     }
 
     /// Time of the first packet, which is left to be read; `None` if there is none, or it has no time.
@@ -140,6 +170,18 @@ impl CaptureFile {
     ///
     /// A packet without a time (pcapng's simple packets) takes that of the packet before it.
     pub fn fill(&mut self, file: u32, packets: &mut Vec<Packet>, most: usize) -> Filled {
+        let (before, offset) = (self.noted(), self.input.offset());
+        let filled = self.fill_unsure(file, packets, most);
+        let length = (self.input.offset() - offset) / (packets.len() as u64).max(1);
+        self.is_sparse = length > SPARSE;
+        match self.input.cut_at(offset) {
+            None => filled,
+            Some(end) => self.take_back(packets, end, before),
+        }
+    }
+
+    /// The same, of a file that may have been cut under it.
+    fn fill_unsure(&mut self, file: u32, packets: &mut Vec<Packet>, most: usize) -> Filled {
         while packets.len() < most {
             if let Format::Pcap(reader) = &self.format
                 && !self.ending.reached
@@ -166,6 +208,18 @@ impl CaptureFile {
             }
         }
         Filled::Most
+    }
+
+    /// Takes packets out again that lie behind the end of a file that was cut, and ends it.
+    #[cold]
+    fn take_back(&mut self, packets: &mut Vec<Packet>, end: u64, before: Noted) -> Filled {
+        let is_lost = |packet: &Packet| self.input.offset_of(packet.start) + u64::from(packet.captured_len) > end;
+        packets.truncate(packets.iter().position(is_lost).unwrap_or(packets.len()));
+        self.note_again(before);
+        self.facts.packets += packets.len() as u64;
+        packets.iter().for_each(|packet| self.note_time(packet.ts_ns));
+        self.ending = Ending { reached: true, problem: Some(Stop::CutMeanwhile { offset: end }.to_string()) };
+        Filled::End
     }
 
     /// The next packet, one by one.
@@ -200,6 +254,23 @@ impl CaptureFile {
         self.clock_steps_back += note_time(&mut self.facts, &mut self.last_ns, ts_ns);
     }
 
+    fn noted(&self) -> Noted {
+        let FileFacts { packets, first_ns, last_ns, long_silences, longest_silence_ns, .. } = self.facts;
+        let (clock_steps_back, latest_ns) = (self.clock_steps_back, self.last_ns);
+        Noted { packets, first_ns, last_ns, long_silences, longest_silence_ns, clock_steps_back, latest_ns }
+    }
+
+    fn note_again(&mut self, noted: Noted) {
+        let Noted { packets, first_ns, last_ns, long_silences, longest_silence_ns, clock_steps_back, latest_ns } =
+            noted;
+        // The rest of the facts is put in when they are asked for.
+        let (path, compression) = (std::mem::take(&mut self.facts.path), std::mem::take(&mut self.facts.compression));
+        let format = self.facts.format;
+        let rest = FileFacts { path, format, compression, ..FileFacts::default() };
+        self.facts = FileFacts { packets, first_ns, last_ns, long_silences, longest_silence_ns, ..rest };
+        (self.clock_steps_back, self.last_ns) = (clock_steps_back, latest_ns);
+    }
+
     /// The bytes of a packet that was just read.
     #[inline]
     #[must_use]
@@ -207,9 +278,19 @@ impl CaptureFile {
         self.input.run(packet.start, packet.captured_len as usize)
     }
 
-    /// Gives the bytes of the packets away in `data`, whose buffer is used for the next ones.
-    pub fn hand_over(&mut self, data: &mut Vec<u8>) {
-        self.input.hand_over(data);
+    /// Gives the bytes of the packets away in `data`, whose buffer is used for the next ones, or in a view.
+    pub fn hand_over(&mut self, data: &mut Vec<u8>) -> Option<Arc<View>> {
+        let view = self.input.hand_over(data);
+        if let Some((mapping, count)) = self.mappable.take_if(|_| self.is_sparse) {
+            self.input.map(mapping, count);
+        }
+        view
+    }
+
+    /// Whether bytes were lost under packets of the latest batches.
+    #[must_use]
+    pub fn is_torn(&self) -> bool {
+        self.input.is_torn()
     }
 
     /// What is known of the file so far.
@@ -240,6 +321,7 @@ impl CaptureFile {
     /// Goes on with a stream of the same file that stands at `offset`, after so many packets.
     pub fn go_on_with(&mut self, stream: Stream, packets: u64, offset: u64, last_ns: i64) {
         self.input = Window::at(stream, offset);
+        self.mappable = None;
         self.facts.packets = packets;
         self.last_ns = last_ns;
     }
@@ -319,7 +401,9 @@ fn open_format(path: &str, input: &mut Window, compression: &str, reading: &Read
 
 fn header_error(path: &str, stop: &Stop) -> SourceError {
     let message = match stop {
-        Stop::CutShort { .. } => "the file header is cut short; copy the capture again".to_owned(),
+        Stop::CutShort { .. } | Stop::CutMeanwhile { .. } => {
+            "the file header is cut short; copy the capture again".to_owned()
+        }
         Stop::Corrupt { why, .. } => {
             format!("the file header is corrupt: {why}; copy the capture again")
         }

@@ -226,4 +226,8 @@ impl Packets for Renumbered {
     fn skip_to(&mut self, file: u32, frame: u64) -> Result<(), SourceError> {
         self.set.skip_to(file.saturating_sub(self.first), frame)
     }
+
+    fn check(&self) -> Result<(), SourceError> {
+        self.set.check()
+    }
 }

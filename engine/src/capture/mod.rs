@@ -7,8 +7,8 @@
 //! ```
 //!
 //! [`CaptureSet`] is the way in. It fills a [`Batch`] that the caller owns and hands back, so that reading allocates
-//! nothing per packet. Plain `read()` fills the window: a file that shrinks meanwhile is cut short, never a fault as
-//! with a memory mapping, and a pipe takes the same path.
+//! nothing per packet. Plain `read()` fills the window, but of a plain file of long packets: that is looked at where the page
+//! cache has it, in views of a mapping (`mapping.rs` says what happens when it shrinks meanwhile).
 //!
 //! Files are hostile: every length is checked before anything is allocated for it. The first record that contradicts
 //! itself stops its file, says at which offset, and keeps what came before.
@@ -32,6 +32,8 @@ pub mod interface;
 pub mod interfaces;
 mod lz4;
 mod lz4_legacy;
+#[cfg(target_os = "linux")]
+mod mapping;
 mod order;
 mod patience;
 mod pcap;
@@ -46,6 +48,7 @@ mod set;
 mod source;
 pub mod stream;
 pub mod tap;
+mod view;
 mod window;
 pub mod write;
 
@@ -55,10 +58,12 @@ pub(crate) mod forge;
 pub use error::SourceError;
 pub use facts::{CommentFacts, FileFacts, InterfaceFacts, NameFacts, PcapngFacts, RepeatedFacts, Secret, SecretFacts};
 pub use set::{CaptureSet, SetFacts};
+pub use view::View;
 
 use crate::settings::Settings;
 use patience::Patience;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A data-link type as the capture file states it (<https://www.tcpdump.org/linktypes.html>).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,7 +76,7 @@ pub struct Packet {
     pub ts_ns: i64,
     /// Frame number within its file, from 1, as Wireshark counts.
     pub frame: u64,
-    /// Offset of the packet's bytes in [`Batch::data`].
+    /// Offset of the packet's bytes in those of the batch.
     pub start: usize,
     /// Bytes captured.
     pub captured_len: u32,
@@ -92,8 +97,10 @@ pub struct Batch {
     pub first_ordinal: u64,
     /// The packets, in capture order.
     pub packets: Vec<Packet>,
-    /// The bytes the packets point into.
+    /// The bytes the packets point into, unless there is a view.
     pub data: Vec<u8>,
+    /// Instead of `data`, where the file is mapped.
+    pub view: Option<Arc<View>>,
 }
 
 impl Batch {
@@ -101,7 +108,8 @@ impl Batch {
     #[inline]
     #[must_use]
     pub fn bytes(&self, packet: &Packet) -> &[u8] {
-        self.data.get(packet.start..).and_then(|rest| rest.get(..packet.captured_len as usize)).unwrap_or_default()
+        let held = self.view.as_deref().map_or(&self.data[..], View::bytes);
+        held.get(packet.start..).and_then(|rest| rest.get(..packet.captured_len as usize)).unwrap_or_default()
     }
 }
 

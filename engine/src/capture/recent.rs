@@ -66,6 +66,7 @@ impl Recent {
             first_ordinal: self.open.first_ordinal,
             packets: self.open.packets.clone(),
             data: self.open.data.clone(),
+            view: None,
         };
         Kept { chunks: self.full.iter().cloned().chain([Arc::new(open)]).collect() }
     }
@@ -122,7 +123,7 @@ mod tests {
             ..Packet::default()
         };
         let data = (0..packets).flat_map(|n| vec![(first as usize + n) as u8; length]).collect();
-        Batch { first_ordinal: first, packets: (0..packets).map(packet).collect(), data }
+        Batch { first_ordinal: first, packets: (0..packets).map(packet).collect(), data, view: None }
     }
 
     #[test]

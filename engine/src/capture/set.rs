@@ -5,6 +5,7 @@ use super::file::{CaptureFile, Filled, Refusal};
 use super::filter::Filter;
 use super::repeated::Identity;
 use super::source::{Again, Kept, Stream, cannot_open, open_path};
+use super::view::Mapping;
 use super::{Batch, Reading};
 use crate::capture::facts::{FileFacts, RepeatedFacts};
 use crate::settings::Settings;
@@ -12,7 +13,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Several capture files read as one, ordered by the time of their first packet, ties by path.
 ///
@@ -95,6 +96,8 @@ struct Member {
     /// As far as known; the open file knows better.
     facts: FileFacts,
     open: Option<Box<CaptureFile>>,
+    /// Of a file that may be mapped: whether bytes were lost under a packet.
+    torn: Option<Arc<AtomicBool>>,
 }
 
 /// How to read a member again.
@@ -340,7 +343,7 @@ impl CaptureSet {
         let Some(file) = member.open(&self.bytes_read, &self.reading)? else { return Ok(true) };
         let filled = file.fill(at as u32, &mut batch.packets, max_packets);
         self.filtered_packets += self.filter.retain(&mut batch.packets, |packet| file.bytes(packet));
-        file.hand_over(&mut batch.data);
+        batch.view = file.hand_over(&mut batch.data);
         self.is_waiting = filled == Filled::Waiting;
         if filled == Filled::End {
             self.clock_steps_back += file.clock_steps_back();
@@ -360,14 +363,20 @@ impl Member {
         stay_open: bool,
     ) -> Result<Member, Refusal> {
         let name = path.to_string_lossy().into_owned();
-        let stream = open_path(path).map_err(Refusal::Unreadable)?;
-        let mut file = Box::new(CaptureFile::open(&name, stream, count, None, reading)?);
+        let stream = File::open(path).map_err(|error| Refusal::Unreadable(cannot_open(path, &error)))?;
+        let mappable = stream.try_clone().ok().filter(|_| stay_open);
+        let mut file = Box::new(CaptureFile::open(&name, Box::new(stream), count, None, reading)?);
+        let mapping = mappable.map(Mapping::new);
+        let torn = mapping.as_ref().map(Mapping::torn);
+        if let Some(mapping) = mapping {
+            file.may_map(mapping, count);
+        }
         let mut facts = file.facts();
         if !stay_open {
             facts.first_ns = file.first_ns();
         }
         let open = stay_open.then_some(file);
-        Ok(Member { path: name, origin: Origin::Path(path.to_owned()), in_folder, identity: None, facts, open })
+        Ok(Member { path: name, origin: Origin::Path(path.to_owned()), in_folder, identity: None, facts, open, torn })
     }
 
     /// A stream that comes once. Its first packet is waited for only if it must be put in `order`.
@@ -392,13 +401,15 @@ impl Member {
             identity: None,
             facts,
             open: Some(file),
+            torn: None,
         })
     }
 
     /// A file of a folder that may be a capture and cannot be read.
     fn unreadable(name: &str, error: SourceError) -> Member {
         let facts = FileFacts { path: name.to_owned(), problem: Some(error.message), ..FileFacts::default() };
-        Member { path: name.to_owned(), origin: Origin::Nothing, in_folder: true, identity: None, facts, open: None }
+        let (path, origin, in_folder, identity) = (name.to_owned(), Origin::Nothing, true, None);
+        Member { path, origin, in_folder, identity, facts, open: None, torn: None }
     }
 
     fn replay(&self, count: &Arc<AtomicU64>, reading: &Reading) -> Result<Member, SourceError> {
@@ -411,7 +422,7 @@ impl Member {
         };
         let facts = self.facts();
         let (path, origin, in_folder) = (self.path.clone(), self.origin.clone(), self.in_folder);
-        Ok(Member { path, origin, in_folder, identity: None, facts, open })
+        Ok(Member { path, origin, in_folder, identity: None, facts, open, torn: None })
     }
 
     /// Whether this is a file with packets that `before` is, too.
@@ -433,7 +444,7 @@ impl Member {
     fn open(&mut self, count: &Arc<AtomicU64>, reading: &Reading) -> Result<Option<&mut CaptureFile>, SourceError> {
         if let (None, Origin::Path(path)) = (&self.open, &self.origin) {
             match Member::from_path(path, count, reading, self.in_folder, true) {
-                Ok(again) => self.open = again.open,
+                Ok(again) => (self.open, self.torn) = (again.open, again.torn),
                 Err(refusal) => self.vanished(refusal.into())?,
             }
         }
@@ -489,6 +500,7 @@ fn no_captures(folder: &Path, files: usize) -> SourceError {
     SourceError::new(folder.to_string_lossy(), message)
 }
 
+mod check;
 mod live;
 mod merge;
 use merge::Lane;

@@ -94,6 +94,14 @@ pub trait Packets {
     /// As there.
     fn skip_to(&mut self, file: u32, frame: u64) -> Result<(), SourceError>;
 
+    /// As [`CaptureSet::check`].
+    ///
+    /// # Errors
+    /// As there.
+    fn check(&self) -> Result<(), SourceError> {
+        Ok(())
+    }
+
     /// As [`CaptureSet::is_interleaved`]: what one capture took is not.
     fn is_interleaved(&self) -> bool {
         false
@@ -107,6 +115,10 @@ impl Packets for CaptureSet {
 
     fn skip_to(&mut self, file: u32, frame: u64) -> Result<(), SourceError> {
         CaptureSet::skip_to(self, file, frame)
+    }
+
+    fn check(&self) -> Result<(), SourceError> {
+        CaptureSet::check(self)
     }
 
     fn is_interleaved(&self) -> bool {

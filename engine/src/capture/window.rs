@@ -1,7 +1,11 @@
-//! A window that slides over a stream: the bytes of one record, contiguous, whatever pieces the stream comes in.
+//! A window that slides over a stream or a mapped file: the bytes of one record, contiguous, whatever pieces they come in.
 
 use super::error::Stop;
-use std::io::{ErrorKind, Read};
+use super::source::Counted;
+use super::view::{Mapping, View};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes asked of the stream at a time: large enough that the system call does not matter, small enough for the cache.
 const CHUNK: usize = 128 << 10;
@@ -13,10 +17,13 @@ const LARGEST_KEPT: usize = 4 * CHUNK;
 /// It grows to the longest run asked for, so callers bound a length before they ask. Once it is pinned, what it handed out
 /// stays in its place: what would need more of the stream gives [`Stop::Refill`], having taken nothing, until the whole
 /// buffer is handed over. So no byte is copied on its way to the stage that reads it, but a record cut by the buffer's end.
+/// Of a mapped file it holds a view instead of a buffer, and hands over a share in that.
 pub struct Window {
-    stream: Box<dyn Read + Send>,
+    source: Source,
     buffer: Vec<u8>,
-    /// The unread bytes are `buffer[start..end]`.
+    /// Held instead of the buffer.
+    view: Option<Arc<View>>,
+    /// The unread bytes are `start..end` of the buffer, or of the view.
     start: usize,
     end: usize,
     /// Offset in the stream of `buffer[start]`.
@@ -30,13 +37,43 @@ pub struct Window {
     to_skip: u64,
 }
 
+/// Where a window's bytes come from.
+enum Source {
+    Stream(Box<dyn Read + Send>),
+    Mapped {
+        mapping: Mapping,
+        /// Gets the bytes that were mapped, as they are for the first time.
+        count: Arc<AtomicU64>,
+        /// They reach up to here.
+        counted: u64,
+    },
+}
+
 impl Window {
     /// A window at the start of `stream`.
     #[must_use]
     pub fn new(stream: Box<dyn Read + Send>) -> Self {
+        Window::of(Source::Stream(stream))
+    }
+
+    /// Goes on in a mapping of the file that the stream is; nothing changes where that is not possible, nor where the
+    /// rest of the file is in the buffer. `count` gets the bytes that it comes to.
+    pub fn map(&mut self, mapping: Mapping, count: Arc<AtomicU64>) {
+        let counted = self.offset + (self.end - self.start) as u64;
+        if mapping.size().is_ok_and(|size| size <= counted) {
+            return;
+        }
+        let mut mapped = Window { offset: self.offset, ..Window::of(Source::Mapped { mapping, count, counted }) };
+        if mapped.peek(1).is_ok_and(|byte| !byte.is_empty()) {
+            *self = mapped;
+        }
+    }
+
+    fn of(source: Source) -> Self {
         Window {
-            stream,
+            source,
             buffer: Vec::new(),
+            view: None,
             start: 0,
             end: 0,
             offset: 0,
@@ -69,21 +106,26 @@ impl Window {
     #[inline]
     #[must_use]
     pub fn base(&self) -> usize {
-        self.buffer.as_ptr().addr()
+        self.held().as_ptr().addr()
+    }
+
+    #[inline]
+    fn held(&self) -> &[u8] {
+        self.view.as_deref().map_or(&self.buffer, View::bytes)
     }
 
     /// A run of the buffer by its place.
     #[inline]
     #[must_use]
     pub fn run(&self, place: usize, length: usize) -> &[u8] {
-        self.buffer.get(place..).and_then(|rest| rest.get(..length)).unwrap_or_default()
+        self.held().get(place..).and_then(|rest| rest.get(..length)).unwrap_or_default()
     }
 
     /// What is in the buffer and was not taken yet, and its place.
     #[inline]
     #[must_use]
     pub fn unread(&self) -> (&[u8], usize) {
-        (self.buffer.get(self.start..self.end).unwrap_or_default(), self.start)
+        (self.held().get(self.start..self.end).unwrap_or_default(), self.start)
     }
 
     /// Takes so many bytes of what is [`Window::unread`].
@@ -98,8 +140,15 @@ impl Window {
         self.is_pinned = true;
     }
 
-    /// Gives the buffer away for `other`, which takes its place with the bytes that were not taken yet.
-    pub fn hand_over(&mut self, other: &mut Vec<u8>) {
+    /// Gives the buffer away for `other`, which takes its place with the bytes that were not taken yet; or a share in the
+    /// view, and an empty buffer.
+    pub fn hand_over(&mut self, other: &mut Vec<u8>) -> Option<Arc<View>> {
+        if let Some(view) = &self.view {
+            (self.last, self.is_pinned) = (0, false);
+            view.passed(self.start);
+            other.clear();
+            return Some(Arc::clone(view));
+        }
         if other.len() > LARGEST_KEPT {
             *other = Vec::new();
         }
@@ -112,6 +161,32 @@ impl Window {
         }
         std::mem::swap(&mut self.buffer, other);
         (self.start, self.end, self.last, self.is_pinned) = (0, self.end - self.start, 0, false);
+        None
+    }
+
+    /// Where what was taken ends, if there is less of it now because the file was cut meanwhile: what was read behind that
+    /// may have been zeros, and is not given out. `since` is where the last look began.
+    #[must_use]
+    pub fn cut_at(&self, since: u64) -> Option<u64> {
+        let (Source::Mapped { mapping, .. }, Some(view)) = (&self.source, &self.view) else { return None };
+        let end = mapping.size().unwrap_or_default().min(view.lost_from().unwrap_or(u64::MAX));
+        if end >= self.offset {
+            return None;
+        }
+        view.notice_loss(end.max(since));
+        Some(end)
+    }
+
+    /// Whether bytes were lost under what was given out last.
+    #[must_use]
+    pub fn is_torn(&self) -> bool {
+        self.view.as_ref().is_some_and(|view| view.is_torn())
+    }
+
+    /// Place in the file of what was handed out at `place` of the buffer.
+    #[must_use]
+    pub fn offset_of(&self, place: usize) -> u64 {
+        (self.offset + place as u64).saturating_sub(self.start as u64)
     }
 
     /// The next `length` bytes without taking them; fewer only where the stream ends.
@@ -124,7 +199,7 @@ impl Window {
             self.fill(length)?;
         }
         let end = self.end.min(self.start.saturating_add(length));
-        Ok(self.buffer.get(self.start..end).unwrap_or_default())
+        Ok(self.held().get(self.start..end).unwrap_or_default())
     }
 
     /// Takes `length` bytes, all or none: `None` where the stream ends before.
@@ -139,7 +214,7 @@ impl Window {
         let begin = self.start;
         self.advance(length);
         self.last = length;
-        Ok(self.buffer.get(begin..begin + length))
+        Ok(self.held().get(begin..begin + length))
     }
 
     /// Puts the run back that was taken last; nothing may have been read since.
@@ -196,6 +271,9 @@ impl Window {
         if self.is_pinned {
             return Err(Stop::Refill);
         }
+        if let Source::Mapped { .. } = self.source {
+            return self.look_on(length);
+        }
         if self.to_skip > 0 {
             self.skip_on()?;
         }
@@ -208,10 +286,42 @@ impl Window {
         Ok(())
     }
 
+    /// Maps the file from the next byte on.
+    fn look_on(&mut self, length: usize) -> Result<(), Stop> {
+        let Source::Mapped { mapping, count, counted } = &mut self.source else { return Ok(()) };
+        let Ok(view) = mapping.view(self.offset, length) else { return self.read_on(length) };
+        (self.start, self.end, self.last) = (0, 0, 0);
+        if let Some(view) = &view {
+            self.start = (self.offset - view.base()) as usize;
+            self.end = view.length();
+            let reached = view.base() + view.length() as u64;
+            count.fetch_add(reached.saturating_sub(*counted), Ordering::Relaxed);
+            *counted = reached.max(*counted);
+        }
+        self.view = view.map(Arc::new);
+        Ok(())
+    }
+
+    /// Reads the file from the next byte on, where it cannot be mapped any more.
+    #[cold]
+    fn read_on(&mut self, length: usize) -> Result<(), Stop> {
+        let before = std::mem::replace(&mut self.source, Source::Stream(Box::new(std::io::empty())));
+        if let Source::Mapped { mapping, count, counted } = before {
+            let mut stream = mapping.into_file();
+            let place = stream.seek(SeekFrom::Start(self.offset));
+            place.map_err(|error| Stop::Unreadable { offset: self.offset, error })?;
+            count.fetch_sub(counted.saturating_sub(self.offset), Ordering::Relaxed);
+            self.source = Source::Stream(Box::new(Counted { stream: Box::new(stream), count }));
+        }
+        (self.view, self.start, self.end) = (None, 0, 0);
+        self.fill(length)
+    }
+
     fn read_some(&mut self) -> Result<usize, Stop> {
+        let Source::Stream(stream) = &mut self.source else { return Ok(0) };
         loop {
             let free = self.buffer.get_mut(self.end..).unwrap_or_default();
-            match self.stream.read(free) {
+            match stream.read(free) {
                 Ok(count) => {
                     self.end += count;
                     self.is_waiting = false;

@@ -104,7 +104,13 @@ impl<'a> Segment<'a> {
     #[inline]
     #[must_use]
     pub fn new(header: &'a Header, data: &'a [u8]) -> Self {
-        let from = header.payload_start as usize;
+        Segment::at(header, data, header.payload_start as usize)
+    }
+
+    /// The same, of a payload that begins at `from` of `data`.
+    #[inline]
+    #[must_use]
+    pub fn at(header: &'a Header, data: &'a [u8], from: usize) -> Self {
         let payload = if header.captured_len == 0 { &[] } else { slice(data, from, header.captured_len as usize) };
         let before = usize::from(header.options_len);
         Segment { header, options: slice(data, from.wrapping_sub(before), before), payload }

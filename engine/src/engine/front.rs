@@ -2,19 +2,22 @@
 //! owns its 4-tuple.
 
 use super::copies::Copies;
-use crate::capture::{Batch, LinkType, Packet};
-use crate::decode::{Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, decode, layers_around};
+use crate::capture::{Batch, LinkType, Packet, View};
+use crate::decode::{Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, Segment, decode, layers_around};
 use crate::ledger::summary::CaptureFacts;
 use crate::record::Address;
 use crate::settings::Settings;
 use crate::tunnels::TunnelNames;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The segments of one batch, the bytes that they point into, and whose they are.
 #[derive(Default)]
 pub struct Decoded {
-    /// The batch's bytes.
+    /// The batch's bytes: those of its view, if it has one, and these behind them.
     pub data: Vec<u8>,
+    /// Dropped as soon as nobody needs it: what is mapped counts as the process's memory.
+    pub view: Option<Arc<View>>,
     /// Those of its segments first, in capture order; what is left of an earlier batch after them.
     pub headers: Vec<Header>,
     /// How many those are.
@@ -23,6 +26,19 @@ pub struct Decoded {
     pub shards: Vec<Vec<u32>>,
     /// When to look for idle connections: before the header at this place, with the time of the latest packet before it.
     pub looks: Vec<(u32, i64)>,
+}
+
+impl Decoded {
+    /// The segment of one of the headers.
+    #[inline]
+    pub fn segment<'a>(&'a self, header: &'a Header) -> Segment<'a> {
+        let Some(view) = self.view.as_deref() else { return Segment::new(header, &self.data) };
+        // What was put together has headers before its payload, so that this does not begin where the view ends.
+        match (header.payload_start as usize).checked_sub(view.length()) {
+            None | Some(0) => Segment::new(header, view.bytes()),
+            Some(behind) => Segment::at(header, &self.data, behind),
+        }
+    }
 }
 
 /// Packets from one look for idle connections to the next. By their number over the whole capture, so that it does not
@@ -88,6 +104,7 @@ impl Front {
         self.packets.count(batch);
         let mut segments = 0;
         let mut sure_from = None;
+        let held = batch.view.as_ref().map_or(batch.data.len(), |view| view.length());
         for (index, packet) in batch.packets.iter().enumerate() {
             let ordinal = batch.first_ordinal + index as u64;
             if ordinal.is_multiple_of(LOOK_EVERY) {
@@ -110,7 +127,7 @@ impl Front {
                     }
                 }
                 Err(NotAnalysed::Fragment) => {
-                    let start = batch.data.len() + self.joined.len();
+                    let start = held + self.joined.len();
                     segments += usize::from(self.join(packet, bytes, ordinal, start, header));
                 }
                 Err(reason) => self.packets.pass_over(reason),
@@ -119,6 +136,7 @@ impl Front {
         batch.data.append(&mut self.joined);
         into.segments = segments;
         std::mem::swap(&mut batch.data, &mut into.data);
+        into.view = batch.view.take();
         let end = batch.first_ordinal + batch.packets.len() as u64;
         match &mut self.copies {
             Some(copies) => copies.push(into, sure_from, end),

@@ -42,7 +42,7 @@ impl Shard {
                 self.expire(*latest_ns, settings);
             }
             let Some(header) = decoded.headers.get(at as usize) else { continue };
-            let segment = Segment::new(header, &decoded.data);
+            let segment = decoded.segment(header);
             self.take(&segment, settings, &mut |connection| watch(&segment, connection));
         }
         looks.for_each(|(_, latest_ns)| self.expire(*latest_ns, settings));
@@ -91,7 +91,7 @@ impl Shard {
         collector
     }
 
-    /// Nothing more will come.
+    /// Nothing more will come. Once it has been told, it does nothing.
     pub fn finish(&mut self) {
         for table in &mut self.tables {
             table.finish(&mut self.collector);

@@ -6,7 +6,7 @@
 
 use super::front::{Decoded, Front};
 use super::shard::Shard;
-use crate::capture::{Batch, CaptureSet, SourceError};
+use crate::capture::{Batch, CaptureSet, SourceError, View};
 use crate::settings::Settings;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -49,6 +49,9 @@ impl Source<'_> {
 
     /// The latest batch that every worker is through with (its buffers may still be in the cache), else a new one.
     fn reusable(&mut self) -> Decoded {
+        for batch in self.under_way.iter_mut().filter_map(Arc::get_mut) {
+            batch.view = None;
+        }
         let free = self.under_way.iter().rposition(|batch| Arc::strong_count(batch) == 1);
         free.and_then(|at| self.under_way.remove(at)).and_then(Arc::into_inner).unwrap_or_default()
     }
@@ -60,6 +63,10 @@ struct Desk {
     is_reading: bool,
     /// No more batches will be read.
     is_over: bool,
+    /// Of a mapped file, what is being read.
+    view: Option<Arc<View>>,
+    /// Workers that wait: without any, nobody is told of changes (a call of the system each).
+    waiting: usize,
     outcome: Result<(), SourceError>,
 }
 
@@ -75,6 +82,8 @@ enum Task {
     LookUp,
     Read,
     Work(Arc<Decoded>),
+    /// Nothing of its own: make the reader's way easier meanwhile.
+    Prepare(Arc<View>),
     Leave,
 }
 
@@ -95,17 +104,22 @@ impl Office<'_> {
             }
             if let Some(batch) = desk.inboxes.get_mut(index).and_then(VecDeque::pop_front) {
                 // The reader may have been waiting for room.
-                self.changed.notify_all();
+                self.tell(desk);
                 return Task::Work(batch);
             }
             if desk.is_over && !desk.is_reading {
                 return Task::Leave;
             }
+            if let Some(view) = desk.view.take() {
+                return Task::Prepare(view);
+            }
+            desk.waiting += 1;
             let waited = self.changed.wait_timeout(desk, LOOK_UP).unwrap_or_else(PoisonError::into_inner);
+            desk = waited.0;
+            desk.waiting -= 1;
             if waited.1.timed_out() {
                 return Task::LookUp;
             }
-            desk = waited.0;
         }
     }
 
@@ -115,13 +129,29 @@ impl Office<'_> {
         desk.is_reading = false;
         match read {
             Ok(Some(batch)) if !desk.is_over => {
+                desk.view.clone_from(&batch.view);
                 desk.inboxes.iter_mut().for_each(|inbox| inbox.push_back(Arc::clone(&batch)));
             }
             Ok(_) => desk.is_over = true,
             Err(error) => (desk.is_over, desk.outcome) = (true, Err(error)),
         }
+        self.tell(desk);
+    }
+
+    /// Brings in a piece of what will be read, and puts the view back for more, unless there is a newer one.
+    fn prepare(&self, view: Arc<View>) {
+        if view.prepare() {
+            self.desk().view.get_or_insert(view);
+        }
+    }
+
+    /// Tells those who wait that something changed.
+    fn tell(&self, desk: MutexGuard<'_, Desk>) {
+        let is_anybody_waiting = desk.waiting > 0;
         drop(desk);
-        self.changed.notify_all();
+        if is_anybody_waiting {
+            self.changed.notify_all();
+        }
     }
 
     /// Nothing more is wanted.
@@ -130,8 +160,7 @@ impl Office<'_> {
         desk.is_over = true;
         desk.is_reading = false;
         desk.inboxes.iter_mut().for_each(VecDeque::clear);
-        drop(desk);
-        self.changed.notify_all();
+        self.tell(desk);
     }
 
     /// Works until there is no more; `go_on` is asked after each step.
@@ -141,8 +170,10 @@ impl Office<'_> {
             match self.next_task(index) {
                 Task::Read => self.read(settings),
                 Task::Work(batch) => shard.feed(&batch, settings, &mut |_, _| ()),
+                Task::Prepare(view) => self.prepare(view),
                 Task::LookUp => {}
-                Task::Leave => return,
+                // Here and not by whoever puts the answers together: of many clients there are many connections left.
+                Task::Leave => return shard.finish(),
             }
             // Once rows are lost the answer will be that error: nothing more need be read.
             if shard.collector.has_failed() || !go_on() {
@@ -163,7 +194,7 @@ impl Drop for CloseOnPanic<'_, '_> {
     }
 }
 
-/// Reads a set to its end into the shards, one thread for each, this one among them. `progress` is asked in this thread
+/// Reads a set to its end into the shards, and finishes those, one thread for each, this one among them. `progress` is asked in this thread
 /// now and then whether to go on, with bytes read, bytes in all and packets read.
 ///
 /// # Errors
@@ -179,7 +210,7 @@ pub fn run(
     let inboxes = shards.iter().map(|_| VecDeque::new()).collect();
     let office = Office {
         source: Mutex::new(Source { set, front, batch: Batch::default(), under_way: VecDeque::new() }),
-        desk: Mutex::new(Desk { inboxes, is_reading: false, is_over: false, outcome: Ok(()) }),
+        desk: Mutex::new(Desk { inboxes, is_reading: false, is_over: false, view: None, waiting: 0, outcome: Ok(()) }),
         changed: Condvar::new(),
     };
     let mut wanted = true;

@@ -43,6 +43,7 @@ impl CaptureSet {
                 identity: None,
                 facts,
                 open: Some(Box::new(file)),
+                torn: None,
             });
         }
         Ok(set)

@@ -98,7 +98,8 @@ impl CaptureSet {
         if rest >= batch.packets.len() {
             return;
         }
-        let left = Batch { packets: batch.packets.split_off(rest), data: batch.data.clone(), ..Batch::default() };
+        let packets = batch.packets.split_off(rest);
+        let left = Batch { packets, data: batch.data.clone(), view: batch.view.clone(), ..Batch::default() };
         self.lanes.push(Lane::new(member, left, is_over));
         self.current = None;
         self.is_interleaved = true;
@@ -107,6 +108,7 @@ impl CaptureSet {
     /// Fills `batch` with the next packets of the lanes.
     pub(super) fn merge(&mut self, batch: &mut Batch, max_packets: usize) -> Result<(), SourceError> {
         batch.data.clear();
+        batch.view = None;
         while has_room(batch, max_packets) {
             self.refill()?;
             if let [_] = self.lanes.as_slice()
