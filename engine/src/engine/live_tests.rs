@@ -117,3 +117,41 @@ fn forgotten_numbers_do_not_show() {
     };
     assert_eq!(answer(true), answer(false));
 }
+
+/// A source that never ends, and says when it is let go.
+struct Endless(std::sync::Arc<()>);
+
+impl Source for Endless {
+    fn next(&mut self, _: &mut Batch, wait: Duration) -> Result<Came, SourceError> {
+        std::thread::sleep(wait);
+        Ok(Came::Nothing)
+    }
+    fn facts(&self) -> SetFacts {
+        SetFacts::default()
+    }
+    fn counters(&self) -> SourceCounters {
+        SourceCounters::default()
+    }
+    fn has_replay(&self) -> bool {
+        false
+    }
+    fn replay(&mut self) -> Result<Box<dyn Replay>, SourceError> {
+        Err(SourceError::new("endless", "nothing"))
+    }
+    fn close(&mut self) {}
+}
+
+/// A capture that is forgotten without being finished lets its source go.
+#[test]
+fn a_capture_that_is_dropped_ends() {
+    let held = std::sync::Arc::new(());
+    let source = Endless(std::sync::Arc::clone(&held));
+    let live = Live::start(Box::new(move || Ok(Box::new(source) as Box<dyn Source>)), &Settings::default()).unwrap();
+    assert!(live.wait(Duration::from_millis(20)).unwrap());
+    drop(live);
+    let begun = Instant::now();
+    while std::sync::Arc::strong_count(&held) > 1 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the thread goes on");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
