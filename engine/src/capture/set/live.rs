@@ -27,9 +27,10 @@ impl CaptureSet {
         set.reading.patience = Some(patience.clone());
         for (path, left) in paths.iter().zip((0..paths.len()).rev()) {
             let stream = open_path(path)?;
-            let stream = match follow && left == 0 {
-                true => Box::new(Following { stream, patience: patience.clone() }),
-                false => stream,
+            let stream = if follow && left == 0 {
+                Box::new(Following { stream, patience: patience.clone() })
+            } else {
+                stream
             };
             let name = path.to_string_lossy();
             let file = CaptureFile::open(&name, stream, &set.bytes_read, None, &set.reading)?;
