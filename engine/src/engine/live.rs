@@ -15,7 +15,7 @@ use crate::capture::{Batch, SetFacts, SourceError};
 
 use crate::settings::{HostTable, Settings};
 use serde::Serialize;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -237,11 +237,14 @@ impl Taker {
                 Err(error) => return self.wait_for_the_end(Some(error)),
             }
             self.note();
-            while let Ok(request) = self.inbox.try_recv() {
-                match request {
-                    Request::Hold(tables) => self.engine.hold_against(&tables),
-                    Request::Snapshot(asker) => self.tell(&asker),
-                    Request::Finish(asker) => return self.conclude(&asker),
+            loop {
+                match self.inbox.try_recv() {
+                    Ok(Request::Hold(tables)) => self.engine.hold_against(&tables),
+                    Ok(Request::Snapshot(asker)) => self.tell(&asker),
+                    Ok(Request::Finish(asker)) => return self.conclude(&asker),
+                    Err(TryRecvError::Empty) => break,
+                    // Nobody will ask any more.
+                    Err(TryRecvError::Disconnected) => return self.source.close(),
                 }
             }
         }

@@ -78,7 +78,7 @@ fn refusals(open: u16, refused: u32) -> crate::capture::CaptureSet {
     let begun = (0..open).map(|port| (0, frame(10_000 + port, true, 0x02, 7)));
     let ended = (1..=refused).flat_map(|second| {
         let port = 20_000 + (second % 40_000) as u16;
-        [(second, frame(port, true, 0x02, 7)), (second, frame(port, false, 0x14, 0))]
+        [(second, frame(port, true, 0x02, 0)), (second, frame(port, false, 0x14, 0))]
     });
     let packets: Vec<(u32, Vec<u8>)> = begun.chain(ended).collect();
     let packets: Vec<(u32, &[u8])> = packets.iter().map(|(second, bytes)| (*second, &bytes[..])).collect();
@@ -116,4 +116,43 @@ fn forgotten_numbers_do_not_show() {
         told(&engine.finish(set.facts()).unwrap())
     };
     assert_eq!(answer(true), answer(false));
+}
+
+/// A source that never ends; the count of its `Arc` says when it is let go.
+#[allow(dead_code, reason = "held, not read")]
+struct Endless(std::sync::Arc<()>);
+
+impl Source for Endless {
+    fn next(&mut self, _: &mut Batch, wait: Duration) -> Result<Came, SourceError> {
+        std::thread::sleep(wait);
+        Ok(Came::Nothing)
+    }
+    fn facts(&self) -> SetFacts {
+        SetFacts::default()
+    }
+    fn counters(&self) -> SourceCounters {
+        SourceCounters::default()
+    }
+    fn has_replay(&self) -> bool {
+        false
+    }
+    fn replay(&mut self) -> Result<Box<dyn Replay>, SourceError> {
+        Err(SourceError::new("endless", "nothing"))
+    }
+    fn close(&mut self) {}
+}
+
+/// A capture that is forgotten without being finished lets its source go.
+#[test]
+fn a_capture_that_is_dropped_ends() {
+    let held = std::sync::Arc::new(());
+    let source = Endless(std::sync::Arc::clone(&held));
+    let live = Live::start(Box::new(move || Ok(Box::new(source) as Box<dyn Source>)), &Settings::default()).unwrap();
+    assert!(live.wait(Duration::from_millis(20)).unwrap());
+    drop(live);
+    let begun = Instant::now();
+    while std::sync::Arc::strong_count(&held) > 1 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the thread goes on");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -72,7 +72,7 @@ impl Shard {
         self.tables.iter().for_each(|table| {
             table.ordinals(&mut |ordinal| {
                 known.insert(ordinal);
-            })
+            });
         });
         self.opened.forget(&known);
     }
