@@ -3,22 +3,31 @@
 //! The table is split into [`PARTITIONS`] by a fixed hash of the 4-tuple. A thread owns whole partitions, and limits are
 //! kept per partition, so what is evicted does not depend on the number of threads. Within a partition connections lie
 //! in a slab, found by a keyed hash (hostile tuples cannot make it slow) and chained by last packet: the longest idle is
-//! the first to go.
+//! the first to go. One that is over, or has been silent for long, rests in little room ([`Packed`]) until a segment comes
+//! for it.
 
 use super::connection::Connection;
+use super::connection::packed::{Packed, Shapes};
 use super::incarnation::{self, Belongs, Fate};
 use super::payload::Payload;
 use crate::decode::{Flags, FlowKey, PARTITIONS, Segment};
 use crate::record::Quality;
-use crate::settings::Settings;
+use crate::settings::{SECOND, Settings};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
 const NONE: u32 = u32::MAX;
 
+/// Silence after which a connection that is over rests: longer than a second capture of a packet may come late.
+const OVER_REST_NS: i64 = 2_000_000;
+/// The same for any other that can.
+const OPEN_REST_NS: i64 = SECOND;
+
+/// One cache line.
 struct Slot<P> {
     key: FlowKey,
+    /// None while it rests, at the same place of [`FlowTable::resting`].
     connection: Option<Box<Connection<P>>>,
     newer: u32,
     older: u32,
@@ -44,12 +53,17 @@ pub struct FlowTable<P> {
     index: HashTable<u32>,
     hasher: RandomState,
     slots: Vec<Slot<P>>,
+    resting: Vec<Packed>,
+    shapes: Shapes,
     free: Vec<u32>,
     newest: u32,
     oldest: u32,
+    /// The next ones to be looked at whether they may rest, in order of last packet: of those that are over, and of all.
+    tired: [u32; 2],
     /// Ended connections whose room the next ones take.
     spare: Vec<Box<Connection<P>>>,
     limit: usize,
+    max_reassembly_bytes: usize,
     /// Connections ended because the table was full.
     pub evicted: u64,
 }
@@ -62,11 +76,15 @@ impl<P: Payload> FlowTable<P> {
             index: HashTable::new(),
             hasher: RandomState::default(),
             slots: Vec::new(),
+            resting: Vec::new(),
+            shapes: Shapes::default(),
             free: Vec::new(),
             newest: NONE,
             oldest: NONE,
+            tired: [NONE; 2],
             spare: Vec::new(),
             limit: settings.max_connections.div_ceil(PARTITIONS).max(1),
+            max_reassembly_bytes: settings.max_reassembly_bytes,
             evicted: 0,
         }
     }
@@ -83,10 +101,30 @@ impl<P: Payload> FlowTable<P> {
         let hash = self.hasher.hash_one(key);
         let found = self.index.find(hash, |&at| self.slots[at as usize].key == key).copied();
         let (at, opened) = match found {
-            Some(at) => (at, self.place(at, segment, settings, sink)),
+            Some(at) => {
+                self.wake(at);
+                (at, self.place(at, segment, settings, sink))
+            }
             None => (self.insert(key, hash, segment, settings, sink), true),
         };
         self.touch(at);
+        let opened = self.hand_over(at, opened, segment, settings, sink, watch);
+        if opened {
+            self.lay_to_rest(segment.ts_ns);
+        }
+        opened
+    }
+
+    /// Gives a segment to the connection in slot `at`, or to the one before it.
+    fn hand_over(
+        &mut self,
+        at: u32,
+        opened: bool,
+        segment: &Segment<'_>,
+        settings: &Settings,
+        sink: &mut P::Sink,
+        watch: &mut impl FnMut(&Connection<P>),
+    ) -> bool {
         if let Some(connection) = &mut self.slots[at as usize].connection {
             if connection.predecessor.is_some() {
                 if incarnation::belongs(connection, segment) == Belongs::Before {
@@ -158,6 +196,7 @@ impl<P: Payload> FlowTable<P> {
             at
         } else {
             self.slots.push(slot);
+            self.resting.push(Packed::default());
             (self.slots.len() - 1) as u32
         };
         let (slots, hasher) = (&self.slots, &self.hasher);
@@ -181,6 +220,7 @@ impl<P: Payload> FlowTable<P> {
     }
 
     fn remove(&mut self, at: u32) -> Option<Box<Connection<P>>> {
+        self.wake(at);
         self.unlink(at);
         let slot = &mut self.slots[at as usize];
         let connection = slot.connection.take();
@@ -196,14 +236,87 @@ impl<P: Payload> FlowTable<P> {
     pub fn expire(&mut self, before_ns: i64, sink: &mut P::Sink) {
         while self.oldest != NONE {
             let at = self.oldest;
-            let done = |c: &Connection<P>| c.last.ts_ns < before_ns && (c.is_over() || before_ns == i64::MAX);
-            let idle = self.slots[at as usize].connection.as_deref().is_none_or(done);
-            if !idle {
+            let (last_ns, is_over) = match &self.slots[at as usize].connection {
+                Some(connection) => (connection.last.ts_ns, connection.is_over()),
+                None => (self.resting[at as usize].last_ns(), self.resting[at as usize].is_over()),
+            };
+            if last_ns >= before_ns || !(is_over || before_ns == i64::MAX) {
                 return;
             }
             if let Some(mut connection) = self.remove(at) {
                 connection.finish(sink);
+                self.spare.push(connection);
             }
+        }
+    }
+
+    /// Makes sure that the connection in slot `at` is awake.
+    #[inline]
+    fn wake(&mut self, at: u32) {
+        if self.slots[at as usize].connection.is_none() {
+            self.wake_from_rest(at);
+        }
+    }
+
+    #[inline(never)]
+    fn wake_from_rest(&mut self, at: u32) {
+        let (slot, packed) = (&mut self.slots[at as usize], &mut self.resting[at as usize]);
+        let limit = self.max_reassembly_bytes;
+        slot.connection = Some(match self.spare.pop() {
+            Some(mut room) => {
+                packed.wake(&slot.key, limit, &mut room);
+                room
+            }
+            None => packed.woken(&slot.key, limit),
+        });
+    }
+
+    /// Lets connections rest that have been silent for long enough at `now_ns`, whenever another has opened: so there are
+    /// never many awake. What is looked at in vain is looked at again after its next packet.
+    fn lay_to_rest(&mut self, now_ns: i64) {
+        for (of_all, rest_ns) in [OVER_REST_NS, OPEN_REST_NS].into_iter().enumerate() {
+            while let Some(slot) = self.slots.get_mut(self.tired[of_all] as usize) {
+                if let Some(connection) = &mut slot.connection
+                    && (of_all == 1 || connection.is_over())
+                {
+                    if now_ns.abs_diff(connection.last.ts_ns) <= rest_ns as u64 {
+                        break;
+                    }
+                    if connection.may_rest() {
+                        self.resting[self.tired[of_all] as usize].take(connection, &mut self.shapes);
+                        self.spare.extend(slot.connection.take());
+                    }
+                }
+                self.tired[of_all] = slot.newer;
+            }
+        }
+    }
+
+    /// Connections in it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// What [`FlowTable::finish`] would say now, without ending anything.
+    pub fn provisional(&self, sink: &mut P::Sink)
+    where
+        P: Clone,
+    {
+        let mut at = self.oldest;
+        while let (Some(slot), Some(packed)) = (self.slots.get(at as usize), self.resting.get(at as usize)) {
+            let mut connection = match &slot.connection {
+                Some(connection) => connection.clone(),
+                None => packed.clone().woken(&slot.key, self.max_reassembly_bytes),
+            };
+            connection.finish(sink);
+            at = slot.newer;
         }
     }
 
@@ -216,6 +329,11 @@ impl<P: Payload> FlowTable<P> {
         if self.newest != at {
             self.unlink(at);
             self.link(at);
+        }
+        for next in &mut self.tired {
+            if *next == NONE {
+                *next = at;
+            }
         }
     }
 
@@ -230,6 +348,11 @@ impl<P: Payload> FlowTable<P> {
 
     fn unlink(&mut self, at: u32) {
         let (newer, older) = (self.slots[at as usize].newer, self.slots[at as usize].older);
+        for next in &mut self.tired {
+            if *next == at {
+                *next = newer;
+            }
+        }
         match self.slots.get_mut(newer as usize) {
             Some(slot) => slot.older = older,
             None => self.newest = older,

@@ -54,7 +54,7 @@ pub struct Pushed {
 }
 
 /// A run of bytes beyond a hole.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Kept {
     seq: u32,
     /// Length on the wire; `bytes` may be shorter.
@@ -65,7 +65,7 @@ struct Kept {
 }
 
 /// Runs beyond the first hole: disjoint, ascending.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Held {
     runs: VecDeque<Kept>,
     bytes: usize,
@@ -109,13 +109,13 @@ impl<'a> Run<'a> {
 }
 
 /// Reassembly of one direction. 32 bytes while there is no hole.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Stream {
-    next: u32,
-    acked: u32,
+    pub(super) next: u32,
+    pub(super) acked: u32,
     max_bytes: u32,
-    started: bool,
-    has_acked: bool,
+    pub(super) started: bool,
+    pub(super) has_acked: bool,
     held: Option<Box<Held>>,
 }
 
