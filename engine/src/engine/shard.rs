@@ -61,7 +61,10 @@ impl Shard {
         let table_at = self.table_of[usize::from(segment.partition) % PARTITIONS];
         let table = self.tables.get_mut(usize::from(table_at));
         if table.is_some_and(|table| table.accept(segment, settings, &mut self.collector, watch)) {
-            self.opened.insert(segment.ordinal);
+            // In the order of the capture, so it goes to the end.
+            if self.opened.try_push(segment.ordinal).is_err() {
+                self.opened.insert(segment.ordinal);
+            }
             if segment.tunnel_name != 0 {
                 self.collector.name_tunnel(segment.ordinal, segment.tunnel_name);
             }

@@ -97,18 +97,29 @@ impl<P: Payload> FlowTable<P> {
         sink: &mut P::Sink,
         watch: &mut impl FnMut(&Connection<P>),
     ) -> bool {
-        let key = segment.key;
-        let hash = self.hasher.hash_one(key);
-        let found = self.index.find(hash, |&at| self.slots[at as usize].key == key).copied();
+        let hash = self.hasher.hash_one(segment.key);
+        let found = self.index.find(hash, |&at| self.slots[at as usize].key == segment.key).copied();
+        // Nearly every segment: of a connection that goes on.
+        if let Some(at) = found
+            && let Some(connection) = &mut self.slots[at as usize].connection
+            && segment.flags.0 & Flags::SYN.0 == 0
+            && connection.predecessor.is_none()
+            && !connection.is_over()
+        {
+            connection.accept(segment, settings, sink);
+            watch(connection);
+            self.touch(at);
+            return false;
+        }
         let (at, opened) = match found {
             Some(at) => {
                 self.wake(at);
                 (at, self.place(at, segment, settings, sink))
             }
-            None => (self.insert(key, hash, segment, settings, sink), true),
+            None => (self.insert(segment.key, hash, segment, settings, sink), true),
         };
         self.touch(at);
-        let opened = self.hand_over(at, opened, segment, settings, sink, watch);
+        self.hand_over(at, segment, settings, sink, watch);
         if opened {
             self.lay_to_rest(segment.ts_ns);
         }
@@ -119,12 +130,11 @@ impl<P: Payload> FlowTable<P> {
     fn hand_over(
         &mut self,
         at: u32,
-        opened: bool,
         segment: &Segment<'_>,
         settings: &Settings,
         sink: &mut P::Sink,
         watch: &mut impl FnMut(&Connection<P>),
-    ) -> bool {
+    ) {
         if let Some(connection) = &mut self.slots[at as usize].connection {
             if connection.predecessor.is_some() {
                 if incarnation::belongs(connection, segment) == Belongs::Before {
@@ -132,7 +142,7 @@ impl<P: Payload> FlowTable<P> {
                         old.accept(segment, settings, sink);
                         watch(old);
                     }
-                    return opened;
+                    return;
                 }
                 match connection.settle_predecessor(segment, sink) {
                     Fate::Open | Fate::OfOld => connection.accept(segment, settings, sink),
@@ -149,20 +159,11 @@ impl<P: Payload> FlowTable<P> {
             }
             watch(connection);
         }
-        opened
     }
 
     /// Makes sure that slot `at` holds the incarnation that the segment belongs to; true if that is a new one.
     fn place(&mut self, at: u32, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) -> bool {
         let slot = &mut self.slots[at as usize];
-        // Nearly every segment: of a connection that goes on.
-        if let Some(connection) = &slot.connection
-            && segment.flags.0 & Flags::SYN.0 == 0
-            && connection.predecessor.is_none()
-            && !connection.is_over()
-        {
-            return false;
-        }
         let Some(connection) = &mut slot.connection else { return false };
         if connection.is_over() && segment.ts_ns.saturating_sub(connection.last.ts_ns) > settings.idle_expiry_ns {
             connection.finish(sink);

@@ -57,10 +57,15 @@ pub(super) fn walk<P: Payload, T: Tape>(connection: &mut Connection<P>, http: &m
     for role in [Role::Client, Role::Server] {
         let last_ns = connection.last.ts_ns;
         let (end, peer) = pair(&mut connection.ends, role);
+        walk_acked(end, peer, last_ns, tape);
+    }
+    for role in [Role::Client, Role::Server] {
+        let last_ns = connection.last.ts_ns;
+        let (end, peer) = pair(&mut connection.ends, role);
         walk_sequence(end, peer, last_ns, tape);
         walk_said(&mut connection.said[role as usize], end, tape);
         let past = &mut connection.history.past[role as usize];
-        let first_fin = end.fin.map_or(0, |fin| fin.seq);
+        let first_fin = end.fin.as_ref().map_or(0, |fin| fin.seq);
         let expected = [end.isn.unwrap_or(0), first_fin, end.next.unwrap_or(0)];
         for (bit, (last, expected)) in past.last.iter_mut().zip(expected).enumerate() {
             odd(tape, last, if past.seen >> bit & 1 == 1 { expected } else { 0 });
@@ -130,7 +135,8 @@ fn walk_marks<P: Payload, T: Tape>(c: &mut Connection<P>, http: &mut HttpMarks, 
     mark(tape, &mut c.established, first);
     mark(tape, &mut c.ends[1].syn, first);
     for end in &mut c.ends {
-        let (mut sent, mut acked) = (end.fin.map(|fin| fin.mark), end.fin.and_then(|fin| fin.acked));
+        let fin = end.fin.as_ref();
+        let (mut sent, mut acked) = (fin.map(|fin| fin.mark), fin.and_then(|fin| fin.acked));
         mark(tape, &mut sent, first);
         mark(tape, &mut acked, first);
         if T::READS {
@@ -208,12 +214,16 @@ fn walk_reset<P: Payload, T: Tape>(c: &mut Connection<P>, tape: &mut T) {
 /// The last packet, and the silence before the first that closed.
 fn walk_closing<P: Payload, T: Tape>(c: &mut Connection<P>, tape: &mut T) {
     let [client, server] = &c.ends;
-    let fins = [client.fin, server.fin];
-    let latest = fins.iter().flatten().filter_map(|fin| fin.acked).max();
+    let fins = [&client.fin, &server.fin];
+    let acked = |fin: &Option<Fin>| fin.as_ref().and_then(|fin| fin.acked);
+    let latest = acked(fins[0]).max(acked(fins[1]));
     let mut last = Some(c.last);
     odd_mark(tape, &mut last, latest.or(Some(c.first)));
     c.last = last.unwrap_or(c.last);
-    let closing = fins.iter().flatten().map(|fin| fin.mark).min().or(c.reset.map(|reset| reset.mark));
+    let closing = match fins.map(|fin| fin.as_ref().map(|fin| fin.mark)) {
+        [Some(one), Some(other)] => Some(one.min(other)),
+        [one, other] => one.or(other).or(c.reset.map(|reset| reset.mark)),
+    };
     let silence_ns = closing.zip(c.last_payload_ns).map(|(mark, last_ns)| mark.ts_ns.wrapping_sub(last_ns));
     odd_length(tape, &mut c.idle_before_close_ns, silence_ns);
     let mut syn = c.ends[0].syn;
@@ -227,17 +237,25 @@ fn walk_closing<P: Payload, T: Tape>(c: &mut Connection<P>, tape: &mut T) {
     odd_ns(tape, &mut server.rtt_ns, way(server.syn, client.syn));
 }
 
-/// Sequence space, and what follows from it.
-fn walk_sequence<T: Tape>(end: &mut Endpoint, peer: &Endpoint, last_ns: i64, tape: &mut T) {
-    let acked_ns = |end: &Endpoint| end.fin.and_then(|fin| fin.acked).map_or(last_ns, |mark| mark.ts_ns);
+/// When a side's FIN was acknowledged; without one, the last packet.
+fn fin_acked_ns(end: &Endpoint, last_ns: i64) -> i64 {
+    end.fin.as_ref().and_then(|fin| fin.acked).map_or(last_ns, |mark| mark.ts_ns)
+}
+
+/// What a side acknowledged, and when.
+fn walk_acked<T: Tape>(end: &mut Endpoint, peer: &Endpoint, last_ns: i64, tape: &mut T) {
     if let (Some(acked), Some(at_ns)) = (&mut end.acked, &mut end.acked_at_ns) {
         odd(tape, acked, peer.next.unwrap_or(0));
-        odd_ns(tape, at_ns, acked_ns(peer));
+        odd_ns(tape, at_ns, fin_acked_ns(peer, last_ns));
     }
+}
+
+/// Sequence space, and what follows from it.
+fn walk_sequence<T: Tape>(end: &mut Endpoint, peer: &Endpoint, last_ns: i64, tape: &mut T) {
     let since_ns = match end.state {
         State::Listen => 0,
-        State::TimeWait => peer.fin.map_or(last_ns, |fin| fin.mark.ts_ns),
-        _ => acked_ns(end),
+        State::TimeWait => peer.fin.as_ref().map_or(last_ns, |fin| fin.mark.ts_ns),
+        _ => fin_acked_ns(end, last_ns),
     };
     odd_ns(tape, &mut end.since_ns, since_ns);
     let (next, base) = (end.next.unwrap_or(0), end.isn.unwrap_or(end.first_seq));
@@ -247,7 +265,7 @@ fn walk_sequence<T: Tape>(end: &mut Endpoint, peer: &Endpoint, last_ns: i64, tap
     if T::READS {
         end.bytes = bytes.wrapping_add(more);
     }
-    odd(tape, &mut end.stream.next, end.fin.map_or(next, |fin| fin.seq));
+    odd(tape, &mut end.stream.next, end.fin.as_ref().map_or(next, |fin| fin.seq));
     let stream_acked = if end.stream.has_acked { peer.acked.unwrap_or(next) } else { 0 };
     odd(tape, &mut end.stream.acked, stream_acked);
     odd(tape, &mut end.syn_count, u32::from(end.isn.is_some()));
@@ -271,13 +289,13 @@ fn walk_said<T: Tape>(said: &mut Option<Provocation>, end: &Endpoint, tape: &mut
 /// A TIME_WAIT begins with the acknowledgment of the peer's FIN.
 fn walk_time_wait<T: Tape>(end: &mut Endpoint, peer: &Endpoint, tape: &mut T) {
     let mut start = end.time_wait.as_ref().map(|wait| wait.facts.start);
-    let expected = if end.state == State::TimeWait { peer.fin.and_then(|fin| fin.acked) } else { None };
+    let expected = if end.state == State::TimeWait { peer.fin.as_ref().and_then(|fin| fin.acked) } else { None };
     odd_mark(tape, &mut start, expected);
     let Some(start) = start else { return };
     let wait = end.time_wait.get_or_insert_with(|| TimeWait::new(start, 0, 0, 0));
-    let of_fin = |fin: Option<Fin>| fin.map_or(0, |fin| seq::add(fin.seq, 1));
-    odd(tape, &mut wait.facts.snd_nxt, of_fin(end.fin));
-    odd(tape, &mut wait.rcv_nxt, of_fin(peer.fin));
+    let after = |fin: &Option<Fin>| fin.as_ref().map_or(0, Fin::end);
+    odd(tape, &mut wait.facts.snd_nxt, after(&end.fin));
+    odd(tape, &mut wait.rcv_nxt, after(&peer.fin));
     let facts = &mut wait.facts;
     odd_ns(tape, &mut facts.start_uncertainty_ns, 0);
     odd(tape, &mut facts.restarts, 0);
