@@ -29,6 +29,7 @@ pub struct Conversation {
 
 /// Room of conversations that are over, for the next ones.
 #[derive(Debug, Default)]
+#[allow(clippy::vec_box, reason = "a flow takes the box itself")]
 pub struct SpareRoom(Vec<Box<Conversation>>);
 
 /// Kept of them.

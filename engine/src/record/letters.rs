@@ -73,3 +73,20 @@ impl fmt::Debug for Letters {
         write!(f, "\"{self}\"")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Eight words hold it all, up to a full string and who spoke first.
+    #[test]
+    fn words_give_the_same_letters_again() {
+        let mut letters = Letters::begun_by(Role::Server);
+        for count in 0..40_u8 {
+            assert_eq!(Letters::of_words(letters.words()), letters);
+            letters.push(if count % 3 == 0 { Role::Client } else { Role::Server }, b'a' + count % 26);
+        }
+        letters.flip();
+        assert_eq!(Letters::of_words(letters.words()).to_string(), letters.to_string());
+    }
+}

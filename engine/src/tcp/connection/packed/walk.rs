@@ -85,16 +85,17 @@ fn walk_kept<P: Payload, T: Tape>(c: &mut Connection<P>, tape: &mut T) {
     let seen = c.history.past.each_ref().map(|past| u64::from(past.seen));
     let seen = tape.short(seen[0] | seen[1] << 8);
     let basis = tape.short(u64::from(c.quality.0) | (c.role_basis as u64) << 8);
-    let words = c.history.letters.words();
-    let [a, b, c4, d, e, f, g, h] = words;
-    let kept = [a, b, c4, d, h].map(|word| tape.word(word));
-    let rare = [e, f, g].map(|word| tape.odd(u64::from(word)) as u32);
+    let mut words = c.history.letters.words();
+    for (at, word) in words.iter_mut().enumerate() {
+        // The first sixteen letters and how many there are; more are rare.
+        let is_kept = at < 4 || at == 7;
+        *word = if is_kept { tape.word(*word) } else { tape.odd(u64::from(*word)) as u32 };
+    }
     if T::READS {
         (c.history.past[0].seen, c.history.past[1].seen) = (seen as u8, (seen >> 8) as u8);
         c.quality.0 = basis as u8;
         c.role_basis = of(RoleBasis::ALL, basis >> 8).unwrap_or(c.role_basis);
-        let ([a, b, c4, d, h], [e, f, g]) = (kept, rare);
-        c.history.letters = Letters::of_words([a, b, c4, d, e, f, g, h]);
+        c.history.letters = Letters::of_words(words);
     }
 }
 
