@@ -16,28 +16,32 @@ use crate::tcp::seq;
 use crate::tcp::state::Event;
 use crate::tcp::time_wait::{Probe, TimeWait};
 
-/// The HTTP facts that differ between connections that are otherwise alike.
+/// The HTTP facts that differ between connections that are otherwise alike: where the last request and response are.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct HttpMarks {
-    last_request: Option<Mark>,
-    last_request_ack: u32,
-    last_response_end: Option<Mark>,
+    request: Option<Mark>,
+    request_ack: u32,
+    response_end: Option<Mark>,
 }
 
 impl HttpMarks {
     /// Takes them out of the facts.
     pub(super) fn take(facts: &mut HttpFacts) -> Self {
         HttpMarks {
-            last_request: facts.last_request.take(),
-            last_request_ack: std::mem::take(&mut facts.last_request_ack),
-            last_response_end: facts.last_response_end.take(),
+            request: facts.last_request.take(),
+            request_ack: std::mem::take(&mut facts.last_request_ack),
+            response_end: facts.last_response_end.take(),
         }
     }
 
     /// Puts them in again.
     pub(super) fn give(self, facts: HttpFacts) -> HttpFacts {
-        let HttpMarks { last_request, last_request_ack, last_response_end } = self;
-        HttpFacts { last_request, last_request_ack, last_response_end, ..facts }
+        HttpFacts {
+            last_request: self.request,
+            last_request_ack: self.request_ack,
+            last_response_end: self.response_end,
+            ..facts
+        }
     }
 }
 
@@ -144,12 +148,12 @@ fn walk_marks<P: Payload, T: Tape>(c: &mut Connection<P>, http: &mut HttpMarks, 
             end.fin = sent.map(|mark| Fin { acked, ..Fin::of(mark) });
         }
     }
-    mark(tape, &mut http.last_request, first);
-    http.last_request_ack = tape.word(http.last_request_ack);
+    mark(tape, &mut http.request, first);
+    http.request_ack = tape.word(http.request_ack);
     let has_payload = tape.bit(c.last_payload_ns.is_some());
     let payload_ns = c.last_payload_ns.unwrap_or(first.ts_ns).wrapping_sub(first.ts_ns);
     let payload_ns = first.ts_ns.wrapping_add(tape.time(payload_ns as u64) as i64);
-    let mut answer = http.last_response_end;
+    let mut answer = http.response_end;
     let place = tape.place(answer.map_or(0, |mark| mark.place().wrapping_sub(first.place()).wrapping_add(1)));
     let answer_ns = tape.odd(answer.map_or(0, |mark| mark.ts_ns.wrapping_sub(payload_ns)) as u64) as i64;
     let reuse = tape.place(c.reuse_of.map_or(0, |(ordinal, _)| c.ordinal.wrapping_sub(ordinal)));
@@ -158,7 +162,7 @@ fn walk_marks<P: Payload, T: Tape>(c: &mut Connection<P>, http: &mut HttpMarks, 
         c.last_payload_ns = has_payload.then_some(payload_ns);
         let place = (place > 0).then(|| first.place().wrapping_add(place - 1));
         answer = place.and_then(|place| Mark::at_place(payload_ns.wrapping_add(answer_ns), place));
-        http.last_response_end = answer;
+        http.response_end = answer;
         c.reuse_of = (reuse > 0).then(|| (c.ordinal.wrapping_sub(reuse), gap_ns));
     }
 }
