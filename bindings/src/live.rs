@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// A capture that goes on, in a thread of its own, until it is finished or dropped.
 #[pyclass(frozen, module = "pcapwatch._engine")]
 pub struct Live {
-    live: live::Live,
+    engine: live::Live,
     settings: Settings,
     /// Where packets are fed, if they are.
     feeder: Option<Feeder>,
@@ -37,8 +37,8 @@ struct FedAndWritten {
 
 impl Live {
     fn start(open: Open, settings: Settings) -> PyResult<Live> {
-        let live = live::Live::start(open, &settings).map_err(source_error)?;
-        Ok(Live { live, settings, feeder: None })
+        let engine = live::Live::start(open, &settings).map_err(source_error)?;
+        Ok(Live { engine, settings, feeder: None })
     }
 
     fn analysis(&self, concluded: Concluded) -> Analysis {
@@ -106,7 +106,7 @@ impl Live {
         let begun = Instant::now();
         loop {
             let left = wait.saturating_sub(begun.elapsed());
-            let goes_on = py.detach(|| self.live.wait(left.min(LOOK_EVERY))).map_err(source_error)?;
+            let goes_on = py.detach(|| self.engine.wait(left.min(LOOK_EVERY))).map_err(source_error)?;
             py.check_signals()?;
             if !goes_on || begun.elapsed() >= wait {
                 return Ok(goes_on);
@@ -116,24 +116,24 @@ impl Live {
 
     /// How far it is, as JSON text.
     fn counters_json(&self) -> PyResult<String> {
-        serde_json::to_string(&self.live.counters()).map_err(|e| PyValueError::new_err(e.to_string()))
+        serde_json::to_string(&self.engine.counters()).map_err(|e| PyValueError::new_err(e.to_string()))
     }
 
     /// What the analysis would be if nothing more came.
     fn snapshot(&self, py: Python<'_>) -> PyResult<Analysis> {
-        py.detach(|| self.live.snapshot()).map(|concluded| self.analysis(concluded)).map_err(source_error)
+        py.detach(|| self.engine.snapshot()).map(|concluded| self.analysis(concluded)).map_err(source_error)
     }
 
     /// Lays what hosts' kernels say beside what the wire does, in the next answers.
     fn hold_against(&self, tables_json: &str) -> PyResult<()> {
         let tables: Vec<HostTable> =
             serde_json::from_str(tables_json).map_err(|e| PyValueError::new_err(format!("tables: {e}")))?;
-        self.live.hold_against(tables);
+        self.engine.hold_against(tables);
         Ok(())
     }
 
     /// Ends the capture.
     fn finish(&self, py: Python<'_>) -> PyResult<Analysis> {
-        py.detach(|| self.live.finish()).map(|concluded| self.analysis(concluded)).map_err(source_error)
+        py.detach(|| self.engine.finish()).map(|concluded| self.analysis(concluded)).map_err(source_error)
     }
 }

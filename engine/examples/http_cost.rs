@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p pcapwatch-engine --example http_cost`
 
-use pcapwatch_engine::http::{ExchangeSink, HttpFlow, HttpLimits, NoExchanges, RecentHeads};
+use pcapwatch_engine::http::{ExchangeSink, HttpFlow, HttpLimits, NoExchanges, RecentHeads, SpareRoom};
 use pcapwatch_engine::record::{Exchange, Mark, Role};
 use pcapwatch_engine::settings::Settings;
 use pcapwatch_engine::tcp::stream::Stream;
@@ -17,9 +17,12 @@ const EXCHANGES: u32 = 400_000;
 
 /// Wants every exchange and drops it.
 #[derive(Default)]
-struct Discard(RecentHeads);
+struct Discard(RecentHeads, SpareRoom);
 
 impl ExchangeSink for Discard {
+    fn spare(&mut self) -> &mut SpareRoom {
+        &mut self.1
+    }
     fn wanted(&self) -> bool {
         true
     }

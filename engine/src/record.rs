@@ -431,7 +431,7 @@ pub struct TlsNames {
 
 /// What HTTP added to a connection.
 #[allow(clippy::struct_excessive_bools, reason = "independent facts that are columns, not the states of one thing")]
-#[derive(Clone, Debug, Default, Encode, Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct HttpFacts {
     /// What the payload is; `None` until payload was seen.
     pub protocol: Option<Protocol>,

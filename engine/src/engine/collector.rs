@@ -1,6 +1,6 @@
 //! What one shard makes of its segments: the payload reader it hands to `tcp`, and the sink that takes the facts.
 
-use crate::http::{ExchangeSink, HttpFlow, HttpLimits, RecentHeads, Sniff, sniff};
+use crate::http::{ExchangeSink, HttpFlow, HttpLimits, RecentHeads, Sniff, SpareRoom, sniff};
 use crate::ledger::kernel::KernelLedger;
 use crate::ledger::{Ledger, StateSpans};
 use crate::record::{Address, ConnectionRecord, Exchange, HttpFacts, Quality, Role, RoleBasis, State, TimeWaitFacts};
@@ -53,6 +53,7 @@ pub(super) struct Exchanges {
     pub(super) kept: Rows<Exchange>,
     texts: Texts,
     recent: RecentHeads,
+    spare: SpareRoom,
 }
 
 /// Texts kept for when they come again: a capture has few different User-Agent and Server headers.
@@ -88,6 +89,9 @@ impl ExchangeSink for Exchanges {
     fn recent(&mut self) -> &mut RecentHeads {
         &mut self.recent
     }
+    fn spare(&mut self) -> &mut SpareRoom {
+        &mut self.spare
+    }
     fn text(&mut self, value: &[u8]) -> Arc<str> {
         self.texts.get(value)
     }
@@ -118,6 +122,7 @@ impl Collector {
                 kept: Rows::new(settings.rows_in_memory),
                 texts: Texts([const { None }; TEXTS]),
                 recent: RecentHeads::default(),
+                spare: SpareRoom::default(),
             },
             keep_connections: settings.keep_connections,
             connections: Rows::new(settings.rows_in_memory),

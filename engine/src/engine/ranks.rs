@@ -20,7 +20,10 @@ pub struct Opened {
 impl Opened {
     /// One more.
     pub fn insert(&mut self, ordinal: u64) {
-        self.recent.insert(ordinal);
+        // In the order of the capture, so it goes to the end.
+        if self.recent.try_push(ordinal).is_err() {
+            self.recent.insert(ordinal);
+        }
     }
 
     /// How many there were.

@@ -12,8 +12,9 @@ use roaring::RoaringTreemap;
 /// The partitions of one thread.
 pub struct Shard {
     index: usize,
-    shards: usize,
     tables: Vec<FlowTable<Reader>>,
+    /// Which of `tables` is a partition's: a division for each packet would be slow.
+    table_of: [u8; PARTITIONS],
     /// Where the facts go.
     pub collector: Collector,
     /// Ordinals of the packets that opened a connection.
@@ -25,7 +26,8 @@ impl Shard {
     pub fn new(index: usize, shards: usize, settings: &Settings) -> Self {
         let own = (index..PARTITIONS).step_by(shards);
         let tables = own.map(|_| FlowTable::new(settings)).collect();
-        Shard { index, shards, tables, collector: Collector::new(settings), opened: Opened::default() }
+        let table_of = std::array::from_fn(|partition| (partition / shards) as u8);
+        Shard { index, tables, table_of, collector: Collector::new(settings), opened: Opened::default() }
     }
 
     /// Takes the segments of a batch that are its own.
@@ -57,7 +59,8 @@ impl Shard {
     }
 
     fn take(&mut self, segment: &Segment<'_>, settings: &Settings, watch: &mut impl FnMut(&Connection<Reader>)) {
-        let table = self.tables.get_mut(usize::from(segment.partition) / self.shards);
+        let table_at = self.table_of[usize::from(segment.partition) % PARTITIONS];
+        let table = self.tables.get_mut(usize::from(table_at));
         if table.is_some_and(|table| table.accept(segment, settings, &mut self.collector, watch)) {
             self.opened.insert(segment.ordinal);
             if segment.tunnel_name != 0 {

@@ -27,6 +27,34 @@ pub struct Conversation {
     is_tunnel: bool,
 }
 
+/// Room of conversations that are over, for the next ones.
+#[derive(Debug, Default)]
+#[allow(clippy::vec_box, reason = "a flow takes the box itself")]
+pub struct SpareRoom(Vec<Box<Conversation>>);
+
+/// Kept of them.
+const MOST_SPARE: usize = 16;
+
+impl SpareRoom {
+    /// Room for a conversation.
+    pub fn begin(&mut self, connection: u64, max_head_bytes: usize) -> Box<Conversation> {
+        match self.0.pop() {
+            Some(mut room) => {
+                room.begin_again(connection, max_head_bytes);
+                room
+            }
+            None => Box::new(Conversation::new(connection, max_head_bytes)),
+        }
+    }
+
+    /// Takes the room of one that is over.
+    pub fn give_back(&mut self, room: Box<Conversation>) {
+        if self.0.len() < MOST_SPARE {
+            self.0.push(room);
+        }
+    }
+}
+
 /// A message head of either kind.
 enum AnyHead<'a> {
     Request(RequestHead<'a>),
@@ -60,6 +88,12 @@ impl Conversation {
             last_persistent: None,
             is_tunnel: false,
         }
+    }
+
+    /// The same in used room, as far as that is small; a queue that grew is not kept.
+    fn begin_again(&mut self, connection: u64, max_head_bytes: usize) {
+        let pairing = std::mem::take(&mut self.pairing).emptied();
+        *self = Conversation { pairing, ..Conversation::new(connection, max_head_bytes) };
     }
 
     fn direction(&mut self, role: Role) -> &mut Direction {
@@ -376,7 +410,7 @@ impl Conversation {
     }
 
     /// The connection is over: gives out what is unfinished and the facts.
-    pub fn finish(mut self, sink: &mut impl ExchangeSink) -> HttpFacts {
+    pub fn finish(&mut self, sink: &mut impl ExchangeSink) -> HttpFacts {
         self.facts.unprocessed = self.pairing.unprocessed();
         let outstanding = self.pairing.outstanding() > 0;
         self.settle_bodies();
@@ -391,7 +425,7 @@ impl Conversation {
             _ if outstanding || self.is_tunnel => Some(false),
             _ => self.last_persistent,
         };
-        self.facts
+        std::mem::take(&mut self.facts)
     }
 
     /// Bodies that were under way are counted as far as they came.

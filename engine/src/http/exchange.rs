@@ -12,6 +12,8 @@ use std::collections::VecDeque;
 /// Most exchanges waiting for their response; beyond it the oldest is given up, so that a client that is alone in the
 /// capture, or floods, costs bounded memory.
 const MAX_WAITING: usize = 1024;
+/// Exchanges whose room is worth keeping for the next connection.
+const FEW_WAITING: usize = 4;
 /// Longest request target kept, bytes.
 const MAX_TARGET_BYTES: usize = 2048;
 
@@ -172,6 +174,15 @@ pub struct Pairing {
 }
 
 impl Pairing {
+    /// None, with the room for one if there was no more.
+    pub fn emptied(mut self) -> Self {
+        if self.entries.capacity() > FEW_WAITING {
+            return Pairing::default();
+        }
+        self.entries.clear();
+        Pairing { entries: self.entries, ..Pairing::default() }
+    }
+
     /// Requests without a final response so far, given up ones included; a response under way has answered.
     pub fn unprocessed(&self) -> u32 {
         let without = self.entries.iter().skip(self.answered).filter(|e| e.response.is_none());

@@ -1,6 +1,6 @@
 //! What a connection's payload is, and its HTTP if it is that.
 
-use super::conversation::Conversation;
+use super::conversation::{Conversation, SpareRoom};
 use super::direction::Origin;
 use super::hello::HelloReader;
 use super::recent::RecentHeads;
@@ -21,6 +21,8 @@ pub trait ExchangeSink {
     fn exchange(&mut self, exchange: Exchange);
     /// The heads seen lately.
     fn recent(&mut self) -> &mut RecentHeads;
+    /// Room of conversations that are over.
+    fn spare(&mut self) -> &mut SpareRoom;
     /// A short text from the wire, as [`super::text`] makes it; a sink that has seen it lately need not make it again.
     fn text(&mut self, value: &[u8]) -> Arc<str> {
         super::text(value).into()
@@ -29,7 +31,7 @@ pub trait ExchangeSink {
 
 /// A sink for when only the connection's facts are wanted.
 #[derive(Debug, Default)]
-pub struct NoExchanges(RecentHeads);
+pub struct NoExchanges(RecentHeads, SpareRoom);
 
 impl ExchangeSink for NoExchanges {
     fn wanted(&self) -> bool {
@@ -39,6 +41,9 @@ impl ExchangeSink for NoExchanges {
     fn recent(&mut self) -> &mut RecentHeads {
         &mut self.0
     }
+    fn spare(&mut self) -> &mut SpareRoom {
+        &mut self.1
+    }
 }
 
 /// A sink that keeps them all.
@@ -47,6 +52,7 @@ pub struct AllExchanges {
     /// In the order in which they ended.
     pub kept: Vec<Exchange>,
     recent: RecentHeads,
+    spare: SpareRoom,
 }
 
 impl ExchangeSink for AllExchanges {
@@ -58,6 +64,9 @@ impl ExchangeSink for AllExchanges {
     }
     fn recent(&mut self) -> &mut RecentHeads {
         &mut self.recent
+    }
+    fn spare(&mut self) -> &mut SpareRoom {
+        &mut self.spare
     }
 }
 
@@ -175,14 +184,18 @@ impl HttpFlow {
         match std::mem::replace(&mut self.stage, Stage::Unseen) {
             Stage::Unseen => facts,
             Stage::Opening(opening) => HttpFacts { protocol: opening.protocol(), ..facts },
-            Stage::Http(http) => http.finish(sink),
+            Stage::Http(mut http) => {
+                let facts = http.finish(sink);
+                sink.spare().give_back(http);
+                facts
+            }
             Stage::Hello(_) => HttpFacts { protocol: Some(Protocol::Tls), ..facts },
             Stage::Settled(protocol, names) => HttpFacts { protocol: Some(protocol), tls: names, ..facts },
         }
     }
 
-    fn conversation(&self) -> Box<Conversation> {
-        Box::new(Conversation::new(self.connection, self.limits.max_head_bytes as usize))
+    fn conversation(&self, sink: &mut impl ExchangeSink) -> Box<Conversation> {
+        sink.spare().begin(self.connection, self.limits.max_head_bytes as usize)
     }
 
     fn settle(&mut self, protocol: Protocol) {
@@ -210,7 +223,7 @@ impl HttpFlow {
     /// Payload while it is not known what it is.
     fn open(&mut self, role: Role, bytes: &[u8], origin: Origin, sink: &mut impl ExchangeSink) {
         if matches!(self.stage, Stage::Unseen) && may_start_http(role, bytes) {
-            let mut http = self.conversation();
+            let mut http = self.conversation(sink);
             if http.open(role, bytes, origin, sink) {
                 self.stage = Stage::Http(http);
                 return;
@@ -235,7 +248,7 @@ impl HttpFlow {
 
     /// Both sides' bytes so far go to the conversation, the client's first.
     fn open_http(&mut self, role: Role, opening: Opening, bytes: &[u8], at: Origin, sink: &mut impl ExchangeSink) {
-        let mut http = self.conversation();
+        let mut http = self.conversation(sink);
         for (side_role, side) in [Role::Client, Role::Server].into_iter().zip(opening.sides) {
             if side.is_other || side.is_cut {
                 http.lose(side_role, side.origin.seq, u32::from(side.is_other));

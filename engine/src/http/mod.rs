@@ -16,6 +16,7 @@ pub mod persistence;
 mod recent;
 pub mod sniff;
 
+pub use conversation::SpareRoom;
 pub use flow::{AllExchanges, ExchangeSink, HttpFlow, HttpLimits, NoExchanges};
 pub use recent::RecentHeads;
 pub use sniff::{Sniff, sniff};

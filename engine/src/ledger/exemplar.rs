@@ -42,8 +42,8 @@ const MOST: usize = 3;
 /// Packets up to which a ladder fits a page.
 const SHORT_PACKETS: u64 = 40;
 
-/// The kinds that a connection is an example of.
-fn kinds(record: &ConnectionRecord) -> [(&'static str, bool); 21] {
+/// Which of [`KINDS`] a connection is an example of, in their order.
+fn kinds(record: &ConnectionRecord) -> [bool; KINDS.len()] {
     let http = &record.http;
     let by = |closer| record.active_closer == closer;
     let reset = record.reset.filter(|reset| reset.effect != ResetEffect::Ineffective);
@@ -52,27 +52,27 @@ fn kinds(record: &ConnectionRecord) -> [(&'static str, bool); 21] {
     let waits = || record.sides.iter().filter_map(|side| side.time_wait.as_ref());
     let ended = |wanted| waits().any(|w| w.ended.is_some_and(|(_, end)| end == wanted));
     [
-        ("closed_by_server", by(ActiveCloser::Server)),
-        ("closed_by_client", by(ActiveCloser::Client)),
-        ("simultaneous", by(ActiveCloser::Both)),
-        ("reset_client", reset_by(Role::Client)),
-        ("reset_server", reset_by(Role::Server)),
-        ("refused", record.close == Close::Refused),
-        ("unanswered", record.close == Close::Unanswered),
-        ("half_open", record.close == Close::HalfOpen),
-        ("half_closed", record.close == Close::HalfClosed),
-        ("announced_close", by(ActiveCloser::Server) && announced),
-        ("http10", http.request_version == Some(0)),
-        ("single_request_client_close", super::persistence::is_single_request_client_close(record)),
-        ("idle_close", super::idle::sample(record).is_some()),
-        (MAX_REQUESTS, super::idle::ends_with_close(record) && http.responses > 1),
-        ("keepalive_race", record.race == Some(Race::KeepaliveRace)),
-        ("stale_reuse", record.race == Some(Race::StaleReuse)),
-        ("abort", reset.is_some_and(|r| r.kind == ResetKind::Abort)),
-        ("time_wait_exact", ended(TimeWaitEnd::Reused)),
-        ("time_wait_interval", waits().any(|w| w.alive.is_some() || w.gone.is_some())),
-        ("time_wait_killed", ended(TimeWaitEnd::Killed) || waits().any(|w| w.possibly_killed.is_some())),
-        ("open", record.close == Close::Open),
+        by(ActiveCloser::Server),                                                   // closed_by_server
+        by(ActiveCloser::Client),                                                   // closed_by_client
+        by(ActiveCloser::Both),                                                     // simultaneous
+        reset_by(Role::Client),                                                     // reset_client
+        reset_by(Role::Server),                                                     // reset_server
+        record.close == Close::Refused,                                             // refused
+        record.close == Close::Unanswered,                                          // unanswered
+        record.close == Close::HalfOpen,                                            // half_open
+        record.close == Close::HalfClosed,                                          // half_closed
+        by(ActiveCloser::Server) && announced,                                      // announced_close
+        http.request_version == Some(0),                                            // http10
+        super::persistence::is_single_request_client_close(record),                 // single_request_client_close
+        super::idle::sample(record).is_some(),                                      // idle_close
+        super::idle::ends_with_close(record) && http.responses > 1,                 // max_requests
+        record.race == Some(Race::KeepaliveRace),                                   // keepalive_race
+        record.race == Some(Race::StaleReuse),                                      // stale_reuse
+        reset.is_some_and(|r| r.kind == ResetKind::Abort),                          // abort
+        ended(TimeWaitEnd::Reused),                                                 // time_wait_exact
+        waits().any(|w| w.alive.is_some() || w.gone.is_some()),                     // time_wait_interval
+        ended(TimeWaitEnd::Killed) || waits().any(|w| w.possibly_killed.is_some()), // time_wait_killed
+        record.close == Close::Open,                                                // open
     ]
 }
 
@@ -96,20 +96,20 @@ pub struct Exemplars {
 }
 
 /// The kinds of a connection, a bit each.
-fn bits(kinds: &[(&'static str, bool); KINDS.len()]) -> u32 {
-    kinds.iter().rev().fold(0, |bits, (_, applies)| bits << 1 | u32::from(*applies))
+fn bits(kinds: [bool; KINDS.len()]) -> u32 {
+    kinds.into_iter().rev().fold(0, |bits, applies| bits << 1 | u32::from(applies))
 }
 
 impl Exemplars {
     /// One more connection; costs nothing once better ones are kept.
     pub fn add(&mut self, record: &ConnectionRecord) {
         let kinds = kinds(record);
-        if bits(&kinds) & !self.settled == 0 && record.ordinal > self.settled_by {
+        if bits(kinds) & !self.settled == 0 && record.ordinal > self.settled_by {
             return;
         }
         let common = rank(record);
         let mut made: Option<Arc<Exemplar>> = None;
-        for (list, (kind, applies)) in self.best.iter_mut().zip(kinds) {
+        for ((list, &kind), applies) in self.best.iter_mut().zip(KINDS).zip(kinds) {
             if !applies {
                 continue;
             }
@@ -198,10 +198,26 @@ fn exemplar(record: &ConnectionRecord) -> Exemplar {
 mod tests {
     use super::*;
 
+    /// Each word stands where its condition does.
     #[test]
     fn the_kinds_of_a_connection_are_the_listed_ones() {
-        let record = super::super::law_tests::plain(0);
-        assert_eq!(kinds(&record).map(|(kind, _)| kind).as_slice(), KINDS);
+        let told = |change: &dyn Fn(&mut ConnectionRecord)| {
+            let mut record = super::super::law_tests::plain(0);
+            change(&mut record);
+            let listed = KINDS.iter().zip(kinds(&record)).filter(|(_, applies)| *applies);
+            listed.map(|(kind, _)| *kind).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&|_| ()), ["open"]);
+        let closed = |record: &mut ConnectionRecord| {
+            (record.close, record.active_closer) = (Close::HalfClosed, ActiveCloser::Server);
+            (record.http.announced_server, record.http.request_version) = (true, Some(0));
+        };
+        assert_eq!(told(&closed), ["closed_by_server", "half_closed", "announced_close", "http10"]);
+        let crossed = |record: &mut ConnectionRecord| {
+            (record.close, record.active_closer) = (Close::Refused, ActiveCloser::Both);
+            record.race = Some(Race::StaleReuse);
+        };
+        assert_eq!(told(&crossed), ["simultaneous", "refused", "stale_reuse"]);
     }
 
     #[test]

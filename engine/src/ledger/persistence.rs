@@ -98,10 +98,10 @@ impl Persistence {
         if http.requests > 0 {
             self.per_connection.add(http.requests);
         }
-        for (role, version, option, all, lasting) in http.messages.iter() {
+        http.messages.each(|role, version, option, all, lasting| {
             let slot = &mut self.messages[role as usize][usize::from(version & 1)][option as usize];
             *slot = (slot.0 + u64::from(all), slot.1 + u64::from(lasting));
-        }
+        });
         // A side whose heads were cut or not captured may have announced what it liked.
         if !is_partly_unseen(record) || (http.requests > 0 && http.responses > 0) {
             self.closed_after[announced(record) as usize][record.active_closer as usize] += 1;

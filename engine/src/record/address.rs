@@ -2,11 +2,19 @@
 
 use bitcode::{Decode, Encode};
 use serde::Serialize;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// An IPv4 (as v4-mapped) or IPv6 address, 16 bytes, ordered and hashed as such.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Address(pub [u8; 16]);
+
+/// As one number, not byte by byte: every connection is looked up by its addresses.
+impl Hash for Address {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from_ne_bytes(self.0));
+    }
+}
 
 /// By the bytes in order, compared as one number: every packet compares its two addresses.
 impl Ord for Address {

@@ -37,6 +37,20 @@ impl Mark {
         Mark { ts_ns, ..self }
     }
 
+    /// File and frame in one number that is never 0, greater for what comes later.
+    #[inline]
+    #[must_use]
+    pub const fn place(&self) -> u64 {
+        self.place.get()
+    }
+
+    /// The packet at a time, at a place as [`Mark::place`] gives it; none at 0.
+    #[inline]
+    #[must_use]
+    pub fn at_place(ts_ns: i64, place: u64) -> Option<Self> {
+        NonZeroU64::new(place).map(|place| Mark { ts_ns, place })
+    }
+
     /// Frame number in its file, from 1, as Wireshark counts.
     #[must_use]
     pub const fn frame(&self) -> u64 {

@@ -10,7 +10,7 @@ type Count = (u32, u32);
 
 /// Messages of one connection by sender, minor version and effective option. Nearly always a side's are all alike, so
 /// those like its first are counted in place and only others have a table.
-#[derive(Clone, Debug, Default, bitcode::Encode, bitcode::Decode)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, bitcode::Encode, bitcode::Decode)]
 pub struct MessageTally {
     first: [(u8, Count); 2],
     others: Option<Box<[[Count; KINDS]; 2]>>,
@@ -32,6 +32,19 @@ impl MessageTally {
             &mut table[sender as usize][usize::from(kind) % KINDS]
         };
         *count = (count.0.saturating_add(1), count.1.saturating_add(u32::from(persistent)));
+    }
+
+    /// The same as [`MessageTally::iter`] in any order.
+    pub fn each(&self, mut show: impl FnMut(Role, u8, ConnectionOption, u32, u32)) {
+        if self.others.is_some() {
+            self.iter().for_each(|(role, version, option, all, lasting)| show(role, version, option, all, lasting));
+            return;
+        }
+        for (role, (kind, (all, lasting))) in [Role::Client, Role::Server].into_iter().zip(self.first) {
+            if all > 0 {
+                show(role, kind >> 2, ConnectionOption::ALL[usize::from(kind & 3)], all, lasting);
+            }
+        }
     }
 
     /// Sender, minor version, option, how many messages, and how many of those let the connection persist; only
@@ -70,6 +83,15 @@ mod tests {
             let found: Vec<_> = tally.iter().collect();
             let expected = [(Client, 0, KeepAlive, 2, 2), (Client, 1, Absent, 2, 2), (Server, 1, Close, 2, 0)];
             assert_eq!(found, expected);
+            let mut each = Vec::new();
+            tally.each(|role, version, option, all, lasting| each.push((role, version, option, all, lasting)));
+            assert_eq!(each, expected);
         }
+        let mut alike = MessageTally::default();
+        (0..3).for_each(|_| alike.add(Server, 1, Close, false));
+        alike.each(|role, version, option, all, lasting| {
+            assert_eq!((role, version, option, all, lasting), (Server, 1, Close, 3, 0));
+        });
+        {}
     }
 }

@@ -72,6 +72,33 @@ fn proves_ack_of_fin(me: &Endpoint, mine: &Fin, received: Option<&Fin>) -> bool 
     by_fin || (by_data && mine.peer_next_when_acked != mine.end())
 }
 
+/// The states of an endpoint that both views take for open before the FINs: what [`run`] makes of [`events`], at once.
+fn states_from_open(me: &Endpoint, peer: &Endpoint) -> (State, State) {
+    let theirs = peer.fin.as_ref();
+    let certain = theirs.filter(|fin| me.has_acked(fin.end()));
+    let Some(mine) = &me.fin else {
+        let after = |fin: Option<&Fin>| if fin.is_some() { State::CloseWait } else { State::Established };
+        return (after(theirs), after(certain));
+    };
+    let order = theirs.map(|theirs| order(mine, theirs));
+    let is_acked = mine.acked.is_some();
+    let is_proved = is_acked && proves_ack_of_fin(me, mine, certain);
+    (after_fin(order, is_acked), after_fin(order.filter(|_| certain.is_some()), is_proved))
+}
+
+/// The state of an endpoint that sent its FIN while open: in what order the peer's came, if it did, and whether its own is
+/// acknowledged.
+const fn after_fin(order: Option<Order>, is_acked: bool) -> State {
+    match (order, is_acked) {
+        (None, false) => State::FinWait1,
+        (None, true) => State::FinWait2,
+        (Some(Order::Mine | Order::Crossed), false) => State::Closing,
+        (Some(Order::Mine | Order::Crossed), true) => State::TimeWait,
+        (Some(Order::Theirs | Order::Undecided), false) => State::LastAck,
+        (Some(Order::Theirs | Order::Undecided), true) => State::Closed,
+    }
+}
+
 fn run(from: State, events: [Option<Event>; 4]) -> (State, Option<Anomaly>) {
     let mut state = from;
     let mut anomaly = None;
@@ -91,6 +118,10 @@ pub fn states(me: &Endpoint, peer: &Endpoint) -> (State, State, Option<Anomaly>)
     let (open, open_proved) = me.opened();
     if me.fin.is_none() && peer.fin.is_none() && me.reset.is_none() {
         return (open, open_proved, None); // no close event: almost every segment
+    }
+    if me.opened() == (State::Established, State::Established) && me.reset.is_none() {
+        let (assumed, proved) = states_from_open(me, peer);
+        return (assumed, proved, None);
     }
     let (known, certain) = (events(me, peer, View::Assumed), events(me, peer, View::Proved));
     let (assumed, anomaly) = run(open, known);
@@ -123,5 +154,30 @@ pub const fn active(role: Role) -> ActiveCloser {
     match role {
         Role::Client => ActiveCloser::Client,
         Role::Server => ActiveCloser::Server,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Event::{RecvAckOfFin, RecvFin, SendFin};
+
+    /// The short way from an open connection ends where the table does, for every order of events.
+    #[test]
+    fn states_after_a_fin_are_the_tables() {
+        for is_acked in [false, true] {
+            let acked = is_acked.then_some(RecvAckOfFin);
+            let orders = [
+                (None, [Some(SendFin), acked, None, None]),
+                (Some(Order::Mine), [Some(SendFin), acked, Some(RecvFin), None]),
+                (Some(Order::Crossed), [Some(SendFin), Some(RecvFin), acked, None]),
+                (Some(Order::Theirs), [Some(RecvFin), Some(SendFin), acked, None]),
+                (Some(Order::Undecided), [Some(RecvFin), Some(SendFin), acked, None]),
+            ];
+            for (order, events) in orders {
+                let expected = (after_fin(order, is_acked), None);
+                assert_eq!(run(State::Established, events), expected, "{order:?} {is_acked}");
+            }
+        }
     }
 }

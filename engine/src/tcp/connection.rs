@@ -2,6 +2,7 @@
 
 mod ending;
 mod opening;
+pub mod packed;
 
 use self::ending::{begin_time_wait, take_fin};
 use self::opening::{acknowledge_syn, sender_role};
@@ -13,7 +14,7 @@ use super::reset::Provocation;
 use super::seq;
 use super::state::{Anomaly, Event};
 use super::stream::Piece;
-use crate::decode::{Flags, Header, Segment};
+use crate::decode::{Flags, FlowKey, Header, Segment};
 use crate::record::{
     Address, HttpFacts, Mark, Quality, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, RoleBasis, State, Tunnel,
 };
@@ -65,7 +66,7 @@ pub struct Connection<P> {
     /// The next stage's reader, once there was payload and until it is over.
     pub payload: Option<P>,
     /// What the reader found, once it is over.
-    pub(super) http: Option<Box<HttpFacts>>,
+    pub(super) http: Option<HttpFacts>,
     /// Acknowledgment number of a challenge that answered the SYN with the numbers of an older incarnation.
     challenge_ack: Option<u32>,
     /// How far the reset's sender had sent before it.
@@ -84,38 +85,17 @@ impl<P: Payload> Connection<P> {
         let (sender, role_basis) = sender_role::<P>(segment);
         let (source, target) = (segment.source(), segment.target());
         let opening = segment.flags.has(Flags::SYN);
-        let start = |role| match (opening, role) {
-            (true, Role::Server) => State::Listen,
-            _ => State::Closed,
-        };
-        let limit = settings.max_reassembly_bytes;
-        let mut connection = Connection {
-            ordinal: segment.ordinal,
-            names: if sender == Role::Client { [source, target] } else { [target, source] },
-            tunnel: segment.tunnel(),
-            client_is_low: segment.from_low == (sender == Role::Client),
-            role_basis,
-            ends: [Endpoint::new(start(Role::Client), limit), Endpoint::new(start(Role::Server), limit)],
-            first: mark(segment),
-            last: mark(segment),
-            established: None,
-            reset: None,
-            ineffective_resets: 0,
-            history: History::begun_by(sender),
-            last_payload_ns: None,
-            idle_before_close_ns: None,
-            has_close: false,
-            is_steady: false,
-            challenge_ack: None,
-            reuse_of: None,
-            follows: None,
-            predecessor: None,
-            quality: Quality(if opening { 0 } else { Quality::MIDSTREAM }),
-            payload: None,
-            http: None,
-            sent_before_reset: 0,
-            said: [None; 2],
-        };
+        let mut connection =
+            Connection::blank(&segment.key, segment.ordinal, mark(segment), settings.max_reassembly_bytes);
+        connection.names = if sender == Role::Client { [source, target] } else { [target, source] };
+        connection.client_is_low = segment.from_low == (sender == Role::Client);
+        connection.role_basis = role_basis;
+        connection.history = History::begun_by(sender);
+        if opening {
+            connection.ends[1].begin(State::Listen);
+        } else {
+            connection.quality = Quality(Quality::MIDSTREAM);
+        }
         if !opening && !segment.flags.has(Flags::RST) {
             for end in &mut connection.ends {
                 let _ = end.open_event(Event::Found);
@@ -129,6 +109,38 @@ impl<P: Payload> Connection<P> {
         connection
     }
 
+    /// A connection of a flow of which nothing is known but its first packet.
+    fn blank(key: &FlowKey, ordinal: u64, first: Mark, max_reassembly_bytes: usize) -> Self {
+        let end = || Endpoint::new(State::Closed, max_reassembly_bytes);
+        Connection {
+            ordinal,
+            names: [key.low(), key.high()],
+            tunnel: key.tunnel(),
+            client_is_low: true,
+            role_basis: RoleBasis::FirstPacket,
+            ends: [end(), end()],
+            first,
+            last: first,
+            established: None,
+            reset: None,
+            ineffective_resets: 0,
+            history: History::default(),
+            last_payload_ns: None,
+            idle_before_close_ns: None,
+            has_close: false,
+            is_steady: false,
+            challenge_ack: None,
+            reuse_of: None,
+            follows: None,
+            predecessor: None,
+            quality: Quality(0),
+            payload: None,
+            http: None,
+            sent_before_reset: 0,
+            said: [None; 2],
+        }
+    }
+
     /// Which role sent a segment of this 4-tuple.
     #[inline]
     #[must_use]
@@ -138,11 +150,37 @@ impl<P: Payload> Connection<P> {
 
     /// Takes one segment of this connection.
     pub fn accept(&mut self, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) {
+        let mut role = self.sender(segment);
+        if !settings.keep_duplicates && self.ends[role as usize].is_duplicate(segment) {
+            return self.note_duplicate(sink);
+        }
+        let mark = mark(segment);
         let marked = segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0 | Flags::ACK.0);
-        if self.is_steady && marked == Flags::ACK.0 {
-            self.accept_steady(segment, settings, sink);
-        } else {
-            self.accept_any(segment, settings, sink);
+        // What is not steady goes through every step; what is, only through those that can concern it.
+        let is_plain = self.is_steady && marked == Flags::ACK.0;
+        if !is_plain && self.is_of_older(segment, role) {
+            return self.note_older(segment, role, mark);
+        }
+        self.quality.0 |= if segment.has_copy { Quality::DUPLICATES } else { 0 };
+        self.last = mark.at(mark.ts_ns.max(self.last.ts_ns));
+        self.note_packet(segment, role);
+        if !is_plain {
+            self.take_mark(segment, role, mark, sink);
+        }
+        if !segment.flags.has(Flags::RST) {
+            self.take_sequence(segment, role, mark, settings, sink);
+            if is_plain {
+                self.take_plain_ack(segment, role);
+            } else {
+                role = self.sender(segment); // the payload may have turned the roles round
+                if segment.flags.has(Flags::ACK) {
+                    self.take_ack(segment, role, mark, sink);
+                }
+            }
+        }
+        self.said[role as usize] = Some(Provocation { ack: segment.ack, flags: segment.flags });
+        if !is_plain {
+            self.settle(mark, role, sink);
             self.is_steady = self.found_steady();
         }
     }
@@ -161,22 +199,13 @@ impl<P: Payload> Connection<P> {
         self.established.is_some() && self.reset.is_none() && self.ends.iter().all(is_open)
     }
 
-    /// The part of [`Connection::accept_any`] that can concern such a connection.
-    fn accept_steady(&mut self, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) {
-        let role = self.sender(segment);
-        if !settings.keep_duplicates && self.ends[role as usize].is_duplicate(segment) {
-            return self.note_duplicate(sink);
-        }
-        let mark = mark(segment);
-        self.last = mark.at(mark.ts_ns.max(self.last.ts_ns));
-        self.note_packet(segment, role);
-        self.take_sequence(segment, role, mark, settings, sink);
+    /// The part of [`Connection::take_ack`] that can concern such a connection.
+    fn take_plain_ack(&mut self, segment: &Segment<'_>, role: Role) {
         let (end, peer) = pair(&mut self.ends, role);
         if end.is_near_ack(segment.ack, peer) {
             end.acknowledge(segment.ack, segment.ts_ns);
             peer.stream.acked(segment.ack);
         }
-        self.said[role as usize] = Some(Provocation { ack: segment.ack, flags: segment.flags });
     }
 
     fn note_duplicate(&mut self, sink: &mut P::Sink) {
@@ -184,20 +213,8 @@ impl<P: Payload> Connection<P> {
         sink.duplicate();
     }
 
-    /// Any segment.
-    fn accept_any(&mut self, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) {
-        let mut role = self.sender(segment);
-        if !settings.keep_duplicates && self.ends[role as usize].is_duplicate(segment) {
-            return self.note_duplicate(sink);
-        }
-        let mark = mark(segment);
-        if self.is_of_older(segment, role) {
-            self.note_older(segment, role, mark);
-            return;
-        }
-        self.quality.0 |= if segment.has_copy { Quality::DUPLICATES } else { 0 };
-        self.last = mark.at(mark.ts_ns.max(self.last.ts_ns));
-        self.note_packet(segment, role);
+    /// What a segment says before its sequence space is looked at: of a TIME_WAIT, as a reset, as a SYN.
+    fn take_mark(&mut self, segment: &Segment<'_>, role: Role, mark: Mark, sink: &mut P::Sink) {
         self.observe_time_wait(segment, role, mark);
         if segment.flags.has(Flags::RST) {
             self.take_reset(segment, role, mark);
@@ -206,14 +223,7 @@ impl<P: Payload> Connection<P> {
             if segment.flags.has(Flags::SYN) {
                 self.take_syn(segment, role, mark, sink);
             }
-            self.take_sequence(segment, role, mark, settings, sink);
-            role = self.sender(segment); // the payload may have turned the roles round
-            if segment.flags.has(Flags::ACK) {
-                self.take_ack(segment, role, mark, sink);
-            }
         }
-        self.said[role as usize] = Some(Provocation { ack: segment.ack, flags: segment.flags });
-        self.settle(mark, role, sink);
     }
 
     /// Whether a segment carries the numbers of an older incarnation (semantics A2, last row): an ACK that does not
@@ -234,7 +244,9 @@ impl<P: Payload> Connection<P> {
     }
 
     /// Counts such a segment: it is part of this attempt and says nothing of its sequence space.
+    #[cold]
     fn note_older(&mut self, segment: &Segment<'_>, role: Role, mark: Mark) {
+        self.is_steady = false; // the server's SYN was not captured
         self.last = mark;
         self.note_packet(segment, role);
         if role == Role::Server {
@@ -364,7 +376,7 @@ impl<P: Payload> Connection<P> {
             payload.fin(role, sink);
             if payload.is_over() && self.ends.iter().all(|end| end.fin.is_some()) {
                 // What waits out a TIME_WAIT need not keep its reader.
-                self.http = self.payload.take().map(|payload| Box::new(payload.finish(sink)));
+                self.http = self.payload.take().map(|payload| payload.finish(sink));
             }
         }
     }

@@ -27,6 +27,13 @@ pub struct Fin {
 }
 
 impl Fin {
+    /// Of which nothing is known but its packet.
+    #[must_use]
+    pub const fn of(mark: Mark) -> Self {
+        let (acked, acked_before_seen) = (None, false);
+        Fin { mark, seq: 0, ack: 0, acked, peer_next_when_acked: 0, acked_before_seen, repeats: 0 }
+    }
+
     /// Sequence number after the FIN: `seq + 1`.
     #[must_use]
     pub const fn end(&self) -> u32 {
@@ -74,7 +81,7 @@ pub struct Endpoint {
     /// Proved state.
     pub proved: State,
     /// Assumed and proved state before any close event.
-    open: (State, State),
+    pub(super) open: (State, State),
     /// Since when the assumed state holds, ns.
     pub since_ns: i64,
     /// Initial sequence number, if its SYN was captured.
@@ -114,7 +121,7 @@ pub struct Endpoint {
     /// Round trip between tap and endpoint, ns, from the handshake; 0 if unknown.
     pub rtt_ns: i64,
     /// Its TIME_WAIT.
-    pub time_wait: Option<Box<TimeWait>>,
+    pub time_wait: Option<TimeWait>,
     seen: [Seen; REMEMBERED],
     seen_at: u8,
 }
@@ -151,6 +158,11 @@ impl Endpoint {
             seen: [Seen::default(); REMEMBERED],
             seen_at: 0,
         }
+    }
+
+    /// It is in this state, and was in no other.
+    pub(super) fn begin(&mut self, start: State) {
+        (self.state, self.proved, self.open) = (start, start, (start, start));
     }
 
     /// Whether this is one of the last packets of this side, captured once more within a millisecond: the same IP id, or, where

@@ -78,7 +78,7 @@ impl<P: Payload> Connection<P> {
         self.note_acked_gap();
         match reader {
             Some(reader) => reader.finish(sink),
-            None => self.http.take().map_or_else(HttpFacts::default, |http| *http),
+            None => self.http.take().unwrap_or_default(),
         }
     }
 
@@ -110,7 +110,7 @@ impl<P: Payload> Connection<P> {
                 && theirs.repeats == 0
             {
                 let start = theirs.mark.at(end.since_ns);
-                end.time_wait = Some(Box::new(TimeWait::new(start, end.rtt_ns, mine.end(), theirs.end())));
+                end.time_wait = Some(TimeWait::new(start, end.rtt_ns, mine.end(), theirs.end()));
             }
         }
     }

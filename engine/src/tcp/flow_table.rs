@@ -3,22 +3,31 @@
 //! The table is split into [`PARTITIONS`] by a fixed hash of the 4-tuple. A thread owns whole partitions, and limits are
 //! kept per partition, so what is evicted does not depend on the number of threads. Within a partition connections lie
 //! in a slab, found by a keyed hash (hostile tuples cannot make it slow) and chained by last packet: the longest idle is
-//! the first to go.
+//! the first to go. One that is over, or has been silent for long, rests in little room ([`Packed`]) until a segment comes
+//! for it.
 
 use super::connection::Connection;
+use super::connection::packed::{Packed, Shapes};
 use super::incarnation::{self, Belongs, Fate};
 use super::payload::Payload;
 use crate::decode::{Flags, FlowKey, PARTITIONS, Segment};
 use crate::record::Quality;
-use crate::settings::Settings;
+use crate::settings::{SECOND, Settings};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
 const NONE: u32 = u32::MAX;
 
+/// Silence after which a connection that is over rests: longer than a second capture of a packet may come late.
+const OVER_REST_NS: i64 = 2_000_000;
+/// The same for any other that can.
+const OPEN_REST_NS: i64 = SECOND;
+
+/// One cache line.
 struct Slot<P> {
     key: FlowKey,
+    /// None while it rests, at the same place of [`FlowTable::resting`].
     connection: Option<Box<Connection<P>>>,
     newer: u32,
     older: u32,
@@ -57,14 +66,19 @@ pub struct FlowTable<P> {
     index: HashTable<u32>,
     hasher: RandomState,
     slots: Vec<Slot<P>>,
+    resting: Vec<Packed>,
+    shapes: Shapes,
     free: Vec<u32>,
     /// By last packet.
     awake: Chain,
     /// Open connections that were idle for long when they were the oldest of the others: all of them are older.
     parked: Chain,
+    /// The next ones to be looked at whether they may rest, in order of last packet: of those that are over, and of all.
+    tired: [u32; 2],
     /// Ended connections whose room the next ones take.
     spare: Vec<Box<Connection<P>>>,
     limit: usize,
+    max_reassembly_bytes: usize,
     /// Connections ended because the table was full.
     pub evicted: u64,
 }
@@ -77,11 +91,15 @@ impl<P: Payload> FlowTable<P> {
             index: HashTable::new(),
             hasher: RandomState::default(),
             slots: Vec::new(),
+            resting: Vec::new(),
+            shapes: Shapes::default(),
             free: Vec::new(),
             awake: Chain::EMPTY,
             parked: Chain::EMPTY,
+            tired: [NONE; 2],
             spare: Vec::new(),
             limit: settings.max_connections.div_ceil(PARTITIONS).max(1),
+            max_reassembly_bytes: settings.max_reassembly_bytes,
             evicted: 0,
         }
     }
@@ -94,14 +112,44 @@ impl<P: Payload> FlowTable<P> {
         sink: &mut P::Sink,
         watch: &mut impl FnMut(&Connection<P>),
     ) -> bool {
-        let key = segment.key;
-        let hash = self.hasher.hash_one(key);
-        let found = self.index.find(hash, |&at| self.slots[at as usize].key == key).copied();
+        let hash = self.hasher.hash_one(segment.key);
+        let found = self.index.find(hash, |&at| self.slots[at as usize].key == segment.key).copied();
+        // Nearly every segment: of a connection that goes on.
+        if let Some(at) = found
+            && let Some(connection) = &mut self.slots[at as usize].connection
+            && segment.flags.0 & Flags::SYN.0 == 0
+            && connection.predecessor.is_none()
+            && !connection.is_over()
+        {
+            connection.accept(segment, settings, sink);
+            watch(connection);
+            self.touch(at);
+            return false;
+        }
         let (at, opened) = match found {
-            Some(at) => (at, self.place(at, segment, settings, sink)),
-            None => (self.insert(key, hash, segment, settings, sink), true),
+            Some(at) => {
+                self.wake(at);
+                (at, self.place(at, segment, settings, sink))
+            }
+            None => (self.insert(segment.key, hash, segment, settings, sink), true),
         };
         self.touch(at);
+        self.hand_over(at, segment, settings, sink, watch);
+        if opened {
+            self.lay_to_rest(segment.ts_ns);
+        }
+        opened
+    }
+
+    /// Gives a segment to the connection in slot `at`, or to the one before it.
+    fn hand_over(
+        &mut self,
+        at: u32,
+        segment: &Segment<'_>,
+        settings: &Settings,
+        sink: &mut P::Sink,
+        watch: &mut impl FnMut(&Connection<P>),
+    ) {
         if let Some(connection) = &mut self.slots[at as usize].connection {
             if connection.predecessor.is_some() {
                 if incarnation::belongs(connection, segment) == Belongs::Before {
@@ -109,7 +157,7 @@ impl<P: Payload> FlowTable<P> {
                         old.accept(segment, settings, sink);
                         watch(old);
                     }
-                    return opened;
+                    return;
                 }
                 match connection.settle_predecessor(segment, sink) {
                     Fate::Open | Fate::OfOld => connection.accept(segment, settings, sink),
@@ -126,20 +174,11 @@ impl<P: Payload> FlowTable<P> {
             }
             watch(connection);
         }
-        opened
     }
 
     /// Makes sure that slot `at` holds the incarnation that the segment belongs to; true if that is a new one.
     fn place(&mut self, at: u32, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) -> bool {
         let slot = &mut self.slots[at as usize];
-        // Nearly every segment: of a connection that goes on.
-        if let Some(connection) = &slot.connection
-            && segment.flags.0 & Flags::SYN.0 == 0
-            && connection.predecessor.is_none()
-            && !connection.is_over()
-        {
-            return false;
-        }
         let Some(connection) = &mut slot.connection else { return false };
         if connection.is_over() && segment.ts_ns.saturating_sub(connection.last.ts_ns) > settings.idle_expiry_ns {
             connection.finish(sink);
@@ -173,6 +212,7 @@ impl<P: Payload> FlowTable<P> {
             at
         } else {
             self.slots.push(slot);
+            self.resting.push(Packed::default());
             (self.slots.len() - 1) as u32
         };
         let (slots, hasher) = (&self.slots, &self.hasher);
@@ -196,6 +236,7 @@ impl<P: Payload> FlowTable<P> {
     }
 
     fn remove(&mut self, at: u32) -> Option<Box<Connection<P>>> {
+        self.wake(at);
         self.unlink(at);
         let slot = &mut self.slots[at as usize];
         let connection = slot.connection.take();
@@ -210,20 +251,71 @@ impl<P: Payload> FlowTable<P> {
     /// Finishes closed connections without a packet since `before_ns`. Open ones are set aside, so that those that are
     /// idle for long (keep-alive, ssh) do not keep all others.
     pub fn expire(&mut self, before_ns: i64, sink: &mut P::Sink) {
-        while let Some(slot) = self.slots.get_mut(self.awake.oldest as usize) {
+        while self.awake.oldest != NONE {
             let at = self.awake.oldest;
-            let is_idle = |c: &Connection<P>| c.last.ts_ns < before_ns;
-            if !slot.connection.as_deref().is_none_or(is_idle) {
+            let (last_ns, is_over) = self.standing(at);
+            if last_ns >= before_ns {
                 return;
             }
-            if slot.connection.as_deref().is_none_or(Connection::is_over) {
+            if is_over {
                 if let Some(mut connection) = self.remove(at) {
                     connection.finish(sink);
+                    self.spare.push(connection);
                 }
             } else {
                 self.unlink(at);
                 self.slots[at as usize].is_parked = true;
                 self.link(at);
+            }
+        }
+    }
+
+    /// The time of the last packet of the connection in slot `at`, and whether it is over.
+    fn standing(&self, at: u32) -> (i64, bool) {
+        match &self.slots[at as usize].connection {
+            Some(connection) => (connection.last.ts_ns, connection.is_over()),
+            None => (self.resting[at as usize].last_ns(), self.resting[at as usize].is_over()),
+        }
+    }
+
+    /// Makes sure that the connection in slot `at` is awake.
+    #[inline]
+    fn wake(&mut self, at: u32) {
+        if self.slots[at as usize].connection.is_none() {
+            self.wake_from_rest(at);
+        }
+    }
+
+    #[inline(never)]
+    fn wake_from_rest(&mut self, at: u32) {
+        let (slot, packed) = (&mut self.slots[at as usize], &mut self.resting[at as usize]);
+        let limit = self.max_reassembly_bytes;
+        slot.connection = Some(match self.spare.pop() {
+            Some(mut room) => {
+                packed.wake(&slot.key, limit, &mut room);
+                room
+            }
+            None => packed.woken(&slot.key, limit),
+        });
+    }
+
+    /// Lets connections rest that have been silent for long enough at `now_ns`, whenever another has opened: so there are
+    /// never many awake. What is looked at in vain is looked at again after its next packet.
+    fn lay_to_rest(&mut self, now_ns: i64) {
+        for (of_all, rest_ns) in [OVER_REST_NS, OPEN_REST_NS].into_iter().enumerate() {
+            while let Some(slot) = self.slots.get_mut(self.tired[of_all] as usize) {
+                if let Some(connection) = &mut slot.connection
+                    && (of_all == 1 || connection.is_over())
+                {
+                    if now_ns.abs_diff(connection.last.ts_ns) <= rest_ns as u64 {
+                        break;
+                    }
+                    if connection.may_rest() {
+                        self.resting[self.tired[of_all] as usize].take(connection, &mut self.shapes);
+                        self.spare.extend(slot.connection.take());
+                    }
+                }
+                self.tired[of_all] = slot.newer;
             }
         }
     }
@@ -240,11 +332,23 @@ impl<P: Payload> FlowTable<P> {
         self.index.is_empty()
     }
 
+    /// The places of its slots in use, by last packet.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        let next = |at: &u32| self.slots.get(*at as usize).map(|slot| slot.newer);
+        let chain = move |chain: Chain| std::iter::successors(Some(chain.oldest), next).take_while(|&at| at != NONE);
+        [self.parked, self.awake].into_iter().flat_map(chain).map(|at| at as usize)
+    }
+
     /// The ordinals of its connections and of those that they follow.
     pub fn ordinals(&self, take: &mut impl FnMut(u64)) {
-        for connection in self.slots.iter().filter_map(|slot| slot.connection.as_deref()) {
-            take(connection.ordinal);
-            connection.predecessor.iter().for_each(|old| take(old.ordinal));
+        for at in self.places() {
+            match &self.slots[at].connection {
+                Some(connection) => {
+                    take(connection.ordinal);
+                    connection.predecessor.iter().for_each(|old| take(old.ordinal));
+                }
+                None => take(self.resting[at].ordinal()),
+            }
         }
     }
 
@@ -253,10 +357,13 @@ impl<P: Payload> FlowTable<P> {
     where
         P: Clone,
     {
-        for slot in &self.slots {
-            if let Some(connection) = &slot.connection {
-                connection.clone().finish(sink);
-            }
+        for at in self.places() {
+            let slot = &self.slots[at];
+            let mut connection = match &slot.connection {
+                Some(connection) => connection.clone(),
+                None => self.resting[at].clone().woken(&slot.key, self.max_reassembly_bytes),
+            };
+            connection.finish(sink);
         }
     }
 
@@ -280,6 +387,11 @@ impl<P: Payload> FlowTable<P> {
             self.slots[at as usize].is_parked = false;
             self.link(at);
         }
+        for next in &mut self.tired {
+            if *next == NONE {
+                *next = at;
+            }
+        }
     }
 
     fn chain(&mut self, at: u32) -> &mut Chain {
@@ -297,6 +409,11 @@ impl<P: Payload> FlowTable<P> {
 
     fn unlink(&mut self, at: u32) {
         let (newer, older) = (self.slots[at as usize].newer, self.slots[at as usize].older);
+        for next in &mut self.tired {
+            if *next == at {
+                *next = newer;
+            }
+        }
         match self.slots.get_mut(newer as usize) {
             Some(slot) => slot.older = older,
             None => self.chain(at).newest = older,

@@ -32,20 +32,20 @@ pub enum Counted {
 
 /// What one side has done so far.
 #[derive(Clone, Copy, Debug, Default)]
-struct Past {
+pub(super) struct Past {
     /// One bit for each kind of packet already written.
-    seen: u8,
+    pub(super) seen: u8,
     /// Sequence numbers of the last SYN, FIN and RST.
-    last: [u32; 3],
+    pub(super) last: [u32; 3],
     /// How often each [`Counted`] happened.
-    counts: [u32; 3],
+    pub(super) counts: [u32; 3],
 }
 
 /// Letters in order, and what decides which are still to be written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct History {
-    letters: Letters,
-    past: [Past; 2],
+    pub(super) letters: Letters,
+    pub(super) past: [Past; 2],
 }
 
 impl History {

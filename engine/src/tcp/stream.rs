@@ -111,11 +111,11 @@ impl<'a> Run<'a> {
 /// Reassembly of one direction. 32 bytes while there is no hole.
 #[derive(Clone, Debug)]
 pub struct Stream {
-    next: u32,
-    acked: u32,
+    pub(super) next: u32,
+    pub(super) acked: u32,
     max_bytes: u32,
-    started: bool,
-    has_acked: bool,
+    pub(super) started: bool,
+    pub(super) has_acked: bool,
     held: Option<Box<Held>>,
 }
 

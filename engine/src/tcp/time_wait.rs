@@ -54,9 +54,9 @@ const KILL_WINDOW_NS: i64 = 3_500_000_000;
 
 /// A segment that reached the endpoint while it (maybe) waits, and has not been answered yet.
 #[derive(Clone, Copy, Debug)]
-struct Probe {
+pub(super) struct Probe {
     /// Its acknowledgment number: the sequence number of a bare RST in answer to it.
-    ack: u32,
+    pub(super) ack: u32,
 }
 
 /// The evidence gathered on one endpoint's TIME_WAIT.
@@ -66,8 +66,8 @@ pub struct TimeWait {
     pub facts: TimeWaitFacts,
     /// RCV.NXT of the waiting socket.
     pub rcv_nxt: u32,
-    probe: Option<Probe>,
-    challenge_ack: Option<u32>,
+    pub(super) probe: Option<Probe>,
+    pub(super) challenge_ack: Option<u32>,
 }
 
 impl TimeWait {

@@ -187,5 +187,5 @@ pub(super) fn begin_time_wait(end: &mut Endpoint, peer: &Endpoint, mark: Mark, s
         return;
     }
     let uncertainty_ns = if sent_now { 0 } else { end.rtt_ns };
-    end.time_wait = Some(Box::new(TimeWait::new(mark, uncertainty_ns, mine.end(), theirs.end())));
+    end.time_wait = Some(TimeWait::new(mark, uncertainty_ns, mine.end(), theirs.end()));
 }

@@ -3,7 +3,9 @@
 mod closing;
 mod evidence;
 mod opening;
+mod resting;
 
+use super::connection::Connection;
 use super::flow_table::FlowTable;
 use super::payload::{Payload, Sink};
 use super::state::Anomaly;
@@ -58,6 +60,7 @@ impl Sink for Facts {
     fn overflow(&mut self, _: u64) {}
 }
 
+#[derive(Clone, Debug)]
 struct NoPayload;
 
 impl Payload for NoPayload {
@@ -80,6 +83,10 @@ impl Payload for NoPayload {
 
 /// Runs a situation from one base.
 fn run_from(lines: &[Line], base: Base) -> Facts {
+    run_watched(lines, base, &mut resting::is_unchanged)
+}
+
+fn run_watched(lines: &[Line], base: Base, watch: &mut impl FnMut(&Connection<NoPayload>)) -> Facts {
     let settings = Settings::default();
     let mut facts = Facts::default();
     let mut table = FlowTable::<NoPayload>::new(&settings);
@@ -120,7 +127,7 @@ fn run_from(lines: &[Line], base: Base) -> Facts {
             payload_len: len,
         };
         let segment = Segment::new(&header, &payload);
-        table.accept(&segment, &settings, &mut facts, &mut |_| ());
+        table.accept(&segment, &settings, &mut facts, watch);
     }
     table.finish(&mut facts);
     facts.records.sort_by_key(|r| r.ordinal);

@@ -1,0 +1,51 @@
+//! Connections at rest: nothing is lost, little room, and rest shows nowhere in the answer.
+
+use super::{BASES, CLIENT_CLOSE, NoPayload, SERVER_CLOSE, closed, run_watched};
+use crate::decode::FlowKey;
+use crate::record::HttpFacts;
+use crate::tcp::connection::Connection;
+use crate::tcp::connection::packed::{Packed, Shapes};
+
+/// A connection comes out as it went in, whatever it has been through: [`super::run_from`] asks this after every segment
+/// of every situation.
+pub(super) fn is_unchanged(connection: &Connection<NoPayload>) {
+    let mut before = connection.clone();
+    before.predecessor = None;
+    before.payload = None;
+    let key = FlowKey::new(before.names[0], before.names[1], before.tunnel);
+    let http = HttpFacts { requests: 3, last_request: Some(before.last), last_request_ack: 7, ..HttpFacts::default() };
+    for facts in [None, Some(http)] {
+        before.http = facts;
+        let (expected, mut packed) = (text(&before), Packed::default());
+        packed.take(&mut before.clone(), &mut Shapes::default());
+        assert_eq!((packed.last_ns(), packed.is_over()), (before.last.ts_ns, before.is_over()));
+        assert_eq!(text(&packed.woken::<NoPayload>(&key, 1 << 20)), expected);
+    }
+}
+
+/// All but the prints of packets that a copy would have to agree with.
+fn text(connection: &Connection<NoPayload>) -> String {
+    let text = format!("{connection:?}");
+    let mut parts = text.split(", seen: [");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let after = |part: &str| {
+        part.split_once("], seen_at: ").map(|(_, rest)| rest.trim_start_matches(char::is_numeric).to_owned())
+    };
+    parts.fold(first, |all, part| all + &after(part).expect("the prints' end"))
+}
+
+/// What two FINs closed takes the short form, in whichever order and wherever on the circle of sequence numbers; and the
+/// short form is short.
+#[test]
+fn a_plain_close_takes_little_room() {
+    assert!(size_of::<Packed>() <= 216, "{}", size_of::<Packed>());
+    for (close, base) in [CLIENT_CLOSE, SERVER_CLOSE].iter().flat_map(|close| BASES.map(|base| (close, base))) {
+        let mut last = None;
+        run_watched(&closed(close, &[]), base, &mut |connection| last = Some(connection.clone()));
+        let mut connection = last.expect("a connection");
+        assert!(connection.is_over() && connection.may_rest());
+        let mut packed = Packed::default();
+        packed.take(&mut connection, &mut Shapes::default());
+        assert!(packed.is_short());
+    }
+}
