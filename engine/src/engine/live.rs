@@ -310,6 +310,7 @@ impl Taker {
 
     /// Nothing more comes; what was taken is still asked for.
     fn wait_for_the_end(mut self, failure: Option<SourceError>) {
+        self.engine.let_go_watching(&mut |_, _| ());
         self.note();
         self.shared.end(failure);
         while let Ok(request) = self.inbox.recv() {
