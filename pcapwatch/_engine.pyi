@@ -18,6 +18,8 @@ __all__ = [
     "analyze",
     "columns_json",
     "default_settings_json",
+    "drop_privileges_json",
+    "interfaces_json",
     "transitions_json",
 ]
 
