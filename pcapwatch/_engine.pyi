@@ -85,6 +85,22 @@ class Analysis:
         in the Summary's counts alone.
         """
 
+    def write_packets(self, path: str | PathLike[str], passed: str | None = None) -> int:
+        """Write the packets that can still be read as one pcapng file; releases the GIL.
+
+        Those of files, or of a live capture that leaves none the newest `replay_bytes`. Interfaces keep their names.
+
+        Args:
+            path: Written over if it is there.
+            passed: The filter that the packets passed, as text, to be told in the file.
+
+        Returns:
+            How many packets they are.
+
+        Raises:
+            OSError: It cannot be written, or the packets cannot be read again.
+        """
+
     def ladders_json(self, connections: Sequence[int]) -> str:
         """Ladders: connections packet by packet, read from the files (or the kept start of stdin) a second time.
 

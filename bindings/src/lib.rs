@@ -12,6 +12,7 @@ use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_schema::{ArrowError, Schema};
 use column::{Column, next_batch, schema};
 use pcapwatch_engine::capture::stream::Replay;
+use pcapwatch_engine::capture::write::write_again;
 use pcapwatch_engine::engine::{self, Outcome};
 use pcapwatch_engine::ladder::{self, Target};
 use pcapwatch_engine::rows::{Merge, Row, Sorted};
@@ -67,6 +68,19 @@ impl Analysis {
     fn secrets<'py>(&self, py: Python<'py>) -> Vec<(&'static str, Bound<'py, PyBytes>)> {
         let secrets = self.outcome.summary.capture.files.iter().flat_map(|file| &file.secrets);
         secrets.map(|secret| (secret.kind, PyBytes::new(py, &secret.bytes))).collect()
+    }
+
+    /// Writes the packets that can still be read as one pcapng file; says how many they are.
+    #[pyo3(signature = (path, passed=None))]
+    #[allow(clippy::needless_pass_by_value, reason = "as the call from Python hands them")]
+    fn write_packets(&self, py: Python<'_>, path: PathBuf, passed: Option<String>) -> PyResult<u64> {
+        let files = &self.outcome.summary.capture.files;
+        let written = py.detach(|| {
+            let packets = self.packets.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut file = std::fs::File::create(&path)?;
+            write_again(&**packets, &self.settings, files, passed.as_deref(), &mut file)
+        });
+        Ok(written?)
     }
 
     /// Ladders of connections by number, as JSON text, in the order asked for; unknown numbers are left out.

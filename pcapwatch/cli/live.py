@@ -7,6 +7,7 @@ import typer
 from pcapwatch.analysis import Report
 from pcapwatch.cli import live_options, options
 from pcapwatch.cli.analyze import FORMATS, FailOn, check_level, fails, rendered
+from pcapwatch.cli.kept import check_packets, tell_packets
 from pcapwatch.cli.output import checked, deliver, write_stdout
 from pcapwatch.cli.stops import Signals, Stops
 from pcapwatch.cli.watching import Watch, draw_screen, metrics_at, print_lines, wants_screen
@@ -29,6 +30,7 @@ def live(
     write: live_options.Write = None,
     rotate: live_options.Rotate = None,
     keep: live_options.Keep = None,
+    packets: live_options.Packets = None,
     snaplen: live_options.Snaplen = 262_144,
     ring: live_options.Ring = "64MB",
     no_promiscuous: live_options.NoPromiscuous = False,
@@ -76,6 +78,7 @@ def live(
         netns=netns,
     )
     files = live_options.write_options(write, rotate, keep)
+    check_packets(packets)
     if metrics is not None:
         parse_address(metrics)  # a wrong one is said before anything is captured
 
@@ -94,6 +97,8 @@ def live(
         watch = Watch(session, stops, signals, interval_s, tuple(report or ()), give, served)
         concluded = draw_screen(watch) if wants_screen(no_tui=no_tui) else print_lines(watch)
     give(concluded)
+    are_in_files = files is not None or (streams and streams != ["-"])
+    tell_packets(session, packets, concluded, are_lost=not are_in_files and stops.fired(concluded))
     if session.failure is not None:
         raise session.failure
     if fails(concluded, fail_on):

@@ -77,6 +77,15 @@ Keep = Annotated[
     int | None,
     typer.Option("--keep", metavar="N", min=1, help="With --write: keep the newest N files.", show_default=False),
 ]
+Packets = Annotated[
+    Path | None,
+    typer.Option(
+        "--packets",
+        metavar="FILE.pcapng",
+        help="At the end, write the packets that are still in memory there: the newest 32 MiB.",
+        show_default=False,
+    ),
+]
 ListInterfaces = Annotated[bool, typer.Option("--list", help="List the interfaces and exit.")]
 NoHost = Annotated[bool, typer.Option("--no-host", help="Do not ask this host's kernel for its sockets and settings.")]
 Netns = Annotated[

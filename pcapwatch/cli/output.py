@@ -34,15 +34,20 @@ def checked(files: Sequence[Path], forced: str | None, formats: Sequence[str]) -
         (file, _format(file.suffix.lstrip(".").lower(), f"-o {file}", formats)) for file in files
     ]
     for file in files:
-        if not file.parent.is_dir():
-            raise UsageError(f"-o {file}: the folder {file.parent} does not exist")
-        if file.is_dir():
-            raise UsageError(f"-o {file}: is a folder, not a file")
+        check_place(file, "-o")
     if forced is not None or not files:
         wanted.append((None, _format(forced or "txt", f"--format {forced}", formats)))
     if wanted[-1][0] is None and wanted[-1][1] in _BINARY and sys.stdout.isatty():
         raise UsageError(f"--format {forced} is binary and would garble a terminal: use -o FILE.{forced}")
     return wanted
+
+
+def check_place(file: Path, option: str) -> None:
+    """``UsageError`` if there is no folder for ``file``, or it is one."""
+    if not file.parent.is_dir():
+        raise UsageError(f"{option} {file}: the folder {file.parent} does not exist")
+    if file.is_dir():
+        raise UsageError(f"{option} {file}: is a folder, not a file")
 
 
 def _format(name: str, option: str, formats: Sequence[str]) -> str:
@@ -76,8 +81,11 @@ def deliver_streams(destinations: Sequence[tuple[Path | None, str]], write: Writ
 
 
 @contextmanager
-def whole(file: Path) -> Iterator[IO[bytes]]:
-    """A stream beside ``file``, renamed over it at the end: a reader sees the old one or the new, never a part."""
+def whole(file: Path, option: str = "-o", *, private: bool = False) -> Iterator[IO[bytes]]:
+    """A stream beside ``file``, renamed over it at the end: a reader sees the old one or the new, never a part.
+
+    option: which named the file; private: a new one is readable by its owner alone.
+    """
     import tempfile
 
     temporary: Path | None = None
@@ -88,10 +96,11 @@ def whole(file: Path) -> Iterator[IO[bytes]]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.chmod(_mode(target))
+        if target.exists() or not private:
+            temporary.chmod(_mode(target))
         temporary.replace(target)
     except OSError as error:
-        raise OutputError(f"-o {file}: {error.strerror or error}; nothing was written") from None
+        raise OutputError(f"{option} {file}: {error.strerror or error}; nothing was written") from None
     else:
         temporary = None
     finally:

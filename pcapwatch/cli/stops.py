@@ -6,12 +6,15 @@ import signal
 import threading
 from dataclasses import dataclass
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pcapwatch.errors import UsageError
 from pcapwatch.findings import RULES
 from pcapwatch.live.moment import Counters, Moment
 from pcapwatch.settings import SECOND_NS, parse_duration, shown
+
+if TYPE_CHECKING:
+    from pcapwatch.analysis import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,11 @@ class Stops:
         """By the present counters, and a moment if there is a new one."""
         if self.duration_s is not None and counters.elapsed_s >= self.duration_s:
             return True
-        return moment is not None and any(finding.code == self.finding for finding in moment.report.findings)
+        return moment is not None and self.fired(moment.report)
+
+    def fired(self, report: Report) -> bool:
+        """Whether the finding that is waited for is in it."""
+        return any(finding.code == self.finding for finding in report.findings)
 
 
 class Signals:

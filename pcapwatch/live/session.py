@@ -112,6 +112,10 @@ class Session:
             self._concluded = report_of(self._latest, self.settings, hosts)
         return self._concluded
 
+    def write_packets(self, path: str | os.PathLike[str]) -> int:
+        """The packets of the latest `report` that are still to be had, as a pcapng file; says how many. ``OSError``."""
+        return int(self._latest.write_packets(path, self.settings.filter)) if self._latest is not None else 0
+
     @staticmethod
     def _asked(question: Any, *arguments: Any) -> Any:
         from pcapwatch import _engine

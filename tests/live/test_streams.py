@@ -150,6 +150,8 @@ def test_a_duration_ends_it() -> None:
         (("eth0", "--keep", "3"), "--write DIR"),
         (("eth0", "--write", "x", "--keep", "3"), "--rotate SIZE"),
         (("eth0", "lo"), "2 sources"),
+        (("-", "--packets", "x.pcap"), "name it FILE.pcapng"),
+        (("-", "--packets", "nowhere/x.pcapng"), "the folder nowhere does not exist"),
         (("-", "--write", "x"), "--write keeps what comes from an interface"),
     ],
 )

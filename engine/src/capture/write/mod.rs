@@ -5,6 +5,7 @@
 //! cut short. When the disk is full, what was written stays whole, the packets that found no room are counted and told in
 //! the next one that does (`epb_dropcount`), and the capture goes on.
 
+mod again;
 mod blocks;
 mod naming;
 
@@ -16,6 +17,7 @@ use super::file::note_time;
 use super::source::cannot_open;
 use super::stream::Written;
 use super::{Batch, SourceError};
+pub use again::write_again;
 use blocks::{PacketBlock, STATISTICS_BYTES, append_interface, append_section, append_statistics};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
