@@ -112,10 +112,11 @@ impl Engine {
     }
 
     /// What [`Engine::finish`] would make its answer of now, apart from rows: a copy, to be concluded elsewhere while
-    /// this goes on. It costs what the ledger and the connections in the tables cost to copy.
+    /// this goes on. It costs what the ledger and the connections in the tables cost to copy. An attempt that began less
+    /// than 3 s before `now_ns` is open: it may still be answered.
     #[must_use]
-    pub fn provisional(&self) -> Totals {
-        let shards = self.shards.iter().map(|shard| (shard.provisional(&self.settings), shard.opened.clone()));
+    pub fn provisional(&self, now_ns: Option<i64>) -> Totals {
+        let shards = self.shards.iter().map(|shard| (shard.provisional(&self.settings, now_ns), shard.opened.clone()));
         let (collector, opened) = merged(shards, &self.settings);
         Totals { collector, facts: self.front.facts(), names: TunnelNames::default(), opened }
     }

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from places import ROOT
 
+from bench.flood import syn_flood
 from pcapwatch.analysis import analyze
 
 PCAPWATCH = (sys.executable, "-m", "pcapwatch")
@@ -128,6 +129,17 @@ def test_a_finding_ends_it(tmp_path: Path) -> None:
         process.stdin.flush()
         assert process.wait(20) == 0
         assert b"[PW102]" in process.stdout.read()
+
+
+def test_a_syn_is_given_time_to_be_answered() -> None:
+    """It is called unanswered when two SYNs could have been answered, and not at the first look at it."""
+    with live("-", "--until-finding", "PW110", stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"".join(syn_flood(1)))
+        process.stdin.flush()
+        begun = time.monotonic()
+        assert process.wait(20) == 0
+    assert time.monotonic() - begun >= 3
 
 
 def test_a_duration_ends_it() -> None:

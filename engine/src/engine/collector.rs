@@ -3,9 +3,11 @@
 use crate::http::{ExchangeSink, HttpFlow, HttpLimits, RecentHeads, Sniff, SpareRoom, sniff};
 use crate::ledger::kernel::KernelLedger;
 use crate::ledger::{Ledger, StateSpans};
-use crate::record::{Address, ConnectionRecord, Exchange, HttpFacts, Quality, Role, RoleBasis, State, TimeWaitFacts};
+use crate::record::{
+    Address, Close, ConnectionRecord, Exchange, HttpFacts, Quality, Role, RoleBasis, State, TimeWaitFacts,
+};
 use crate::rows::Rows;
-use crate::settings::Settings;
+use crate::settings::{SECOND, Settings};
 use crate::tcp::payload::{Payload, Sink};
 use crate::tcp::state::Anomaly;
 use crate::tcp::stepped;
@@ -97,6 +99,17 @@ impl ExchangeSink for Exchanges {
     }
 }
 
+/// How long an attempt is not called unanswered while the capture goes on, ns: RFC 6298 (2.1, 5.5) sends a SYN again after
+/// 1 s and once more 2 s later, so that by then two SYNs stayed without an answer.
+const ANSWER_NS: i64 = 3 * SECOND;
+
+/// A handshake under way is an open connection so far: nobody has failed to answer yet.
+fn forget_silence(record: &mut ConnectionRecord) {
+    if matches!(record.close, Close::Unanswered | Close::HalfOpen) {
+        record.close = Close::Open;
+    }
+}
+
 /// Takes the facts of one shard.
 pub struct Collector {
     pub(super) ledger: Ledger,
@@ -111,6 +124,8 @@ pub struct Collector {
     pub(super) duplicates: u64,
     pub(super) overflow_bytes: u64,
     pub(super) evicted: u64,
+    /// Of a provisional answer: an attempt that began later may still be answered.
+    decided_ns: Option<i64>,
 }
 
 impl Collector {
@@ -133,11 +148,12 @@ impl Collector {
             duplicates: 0,
             overflow_bytes: 0,
             evicted: 0,
+            decided_ns: None,
         }
     }
 
-    /// A copy of the totals, which keeps no rows.
-    pub(super) fn totals(&self, settings: &Settings) -> Self {
+    /// A copy of the totals as of now, which keeps no rows.
+    pub(super) fn totals(&self, settings: &Settings, now_ns: Option<i64>) -> Self {
         let without_rows = Settings { keep_connections: false, keep_exchanges: false, ..settings.clone() };
         Collector {
             ledger: self.ledger.clone(),
@@ -147,6 +163,7 @@ impl Collector {
             overflow_bytes: self.overflow_bytes,
             evicted: self.evicted,
             kernel: self.kernel.clone(),
+            decided_ns: now_ns.map(|now| now.saturating_sub(ANSWER_NS)),
             ..Collector::new(&without_rows)
         }
     }
@@ -201,6 +218,9 @@ impl Sink for Collector {
     }
     fn connection(&mut self, mut record: ConnectionRecord) {
         stepped::forget_negative(&mut record);
+        if self.decided_ns.is_some_and(|decided| record.first.ts_ns > decided) {
+            forget_silence(&mut record);
+        }
         self.evicted += u64::from(record.quality.0 & Quality::EVICTED != 0);
         self.kernel.hold(&mut record);
         self.ledger.connection(&record);

@@ -151,7 +151,8 @@ impl Live {
         Counters { elapsed_s: self.begun.elapsed().as_secs_f64(), ..self.shared.board().counters.clone() }
     }
 
-    /// What the answer would be if nothing more came: by the time of now, and without rows. The capture goes on.
+    /// What the answer would be if nothing more came: by the time of now, and without rows; a SYN that waits for its answer
+    /// for less than 3 s is not called unanswered. The capture goes on.
     ///
     /// # Errors
     /// [`SourceError`] if the source failed.
@@ -288,8 +289,9 @@ impl Taker {
 
     fn tell(&mut self, asker: &Sender<Standing>) {
         let begun = Instant::now();
-        let (totals, facts) = (self.engine.provisional(), self.source.facts());
-        let standing = Standing { totals, facts, now_ns: self.now_ns(), replay: self.replay() };
+        let now_ns = self.now_ns();
+        let (totals, facts) = (self.engine.provisional(now_ns), self.source.facts());
+        let standing = Standing { totals, facts, now_ns, replay: self.replay() };
         self.counters.snapshot_pause_s = begun.elapsed().as_secs_f64();
         self.shared.board().counters.snapshot_pause_s = self.counters.snapshot_pause_s;
         // Whoever asked may have left.

@@ -118,6 +118,35 @@ fn forgotten_numbers_do_not_show() {
     assert_eq!(answer(true), answer(false));
 }
 
+/// A handshake under way is an open connection; after 3 s without an answer, or at the end, it failed.
+#[test]
+fn an_attempt_is_given_time_to_be_answered() {
+    let frame = crate::engine::tests::frame;
+    let alone = (5, frame(1000, true, 0x02, 7));
+    let half = [(5, frame(2000, true, 0x02, 0)), (5, frame(2000, false, 0x12, 0))];
+    let packets: Vec<(u32, Vec<u8>)> = std::iter::once(alone).chain(half).collect();
+    let packets: Vec<(u32, &[u8])> = packets.iter().map(|(second, bytes)| (*second, &bytes[..])).collect();
+    let file = std::io::Cursor::new(crate::capture::forge::pcap(&packets));
+    let settings = Settings::default();
+    let mut set = crate::capture::CaptureSet::from_reader("x", file, &settings).unwrap();
+    let (mut engine, mut batch) = (Engine::new(&settings), Batch::default());
+    assert!(set.next_batch(&mut batch, 1000).unwrap());
+    let begun_ns = batch.packets[0].ts_ns;
+    engine.feed_watching(&mut batch, None, &mut |_, _| ());
+    engine.let_go_watching(&mut |_, _| ());
+    let told = |outcome: Outcome| {
+        let words = ["open", "unanswered", "half_open"];
+        words.map(|word| serde_json::to_value(&outcome.summary.totals.close).unwrap()[word].as_u64().unwrap_or(0))
+    };
+    let after = |ns: i64| {
+        let now_ns = Some(begun_ns + ns);
+        told(engine.provisional(now_ns).conclude(SetFacts::default(), &settings, now_ns).unwrap())
+    };
+    assert_eq!(after(2_999_999_999), [2, 0, 0]);
+    assert_eq!(after(3_000_000_000), [0, 1, 1]);
+    assert_eq!(told(engine.finish(SetFacts::default()).unwrap()), [0, 1, 1], "at the end nothing is waited for");
+}
+
 /// A source that never ends; the count of its `Arc` says when it is let go.
 #[allow(dead_code, reason = "held, not read")]
 struct Endless(std::sync::Arc<()>);

@@ -85,9 +85,10 @@ impl Shard {
         self.tables.iter().map(|table| table.len() as u64).sum()
     }
 
-    /// What [`Shard::finish`] would have in its collector now, apart from rows.
-    pub fn provisional(&self, settings: &Settings) -> Collector {
-        let mut collector = self.collector.totals(settings);
+    /// What [`Shard::finish`] would have in its collector now, apart from rows, and but for attempts that are too young
+    /// to be called unanswered by the time `now_ns`.
+    pub fn provisional(&self, settings: &Settings, now_ns: Option<i64>) -> Collector {
+        let mut collector = self.collector.totals(settings, now_ns);
         for table in &self.tables {
             table.provisional(&mut collector);
         }
