@@ -105,7 +105,12 @@ def summary_of(analysis: Any) -> Summary:
 
 def ladders(analysis: Any, connections: Iterable[int], *, full_urls: bool = False) -> list[dict[str, Any]]:
     """The ladders of some connections; what may be secret in targets hidden unless asked for."""
-    drawn: list[dict[str, Any]] = json.loads(analysis.ladders_json(list(connections)))
+    from pcapwatch import _engine
+
+    try:
+        drawn: list[dict[str, Any]] = json.loads(analysis.ladders_json(list(connections)))
+    except _engine.SourceError as error:
+        raise CaptureError(str(error)) from None
     if not full_urls:
         for row in (row for ladder in drawn for row in ladder["rows"] if row["summary"]):
             row["summary"] = redact.start_line(row["summary"])

@@ -200,3 +200,22 @@ def test_the_ladder_is_that_of_the_tunnel(tmp_path: Path) -> None:
     [ladder] = ladders(run_engine([file], Settings(keep_connections=True)), [1])
     assert len(ladder["rows"]) == 10
     assert [row["frame"] for row in ladder["rows"]][:2] == [2, 3]
+
+
+@BOTH
+def test_another_networks_connection_of_the_same_4_tuple_stays_apart(tmp_path: Path, link: int) -> None:
+    """One 4-tuple bare, closed by its client, while another network has it in a tunnel and beside it: two closers."""
+    bare = Talk(client_isn=3_000_000_000, server_isn=2_000_000_000).established()
+    within = Talk()
+    within.open(1_000, 500_000)
+    within.established()
+    inner = [Crafted(one.at_s + 5.5, one.data) for one in within.packets]
+    closing = len(bare.packets)
+    bare.close("c", at_s=6.5)
+    vxlan = next(w for w in TUNNELS if w.name == "vxlan")
+    packets = [*bare.packets[:closing], *both(vxlan, inner), *bare.packets[closing:]]
+    rows = told(tmp_path, packets, link).connections.sort_values("tunnel", na_position="first").to_dict("records")
+    assert rows[-1]["tunnel"] == vxlan.tunnel
+    assert (rows[-1]["close"], rows[-1]["active_closer"]) == ("open", "none")
+    assert (rows[-1]["client_packets"], rows[-1]["server_packets"]) == (4, 2)
+    assert [row["active_closer"] for row in rows[:-1] if row["close"] == "fin"] == ["client"]

@@ -129,7 +129,8 @@ def test_ends_in_time_and_room(tmp_path: Path, name: str) -> None:
     if status == 2:
         assert err.count("\n") == 1
     else:
-        assert err == ""
+        # A file that ends within a record and is this new may still be growing: that is said.
+        assert err == "" or (err.count("\n") == 1 and "may still be growing" in err)
         assert json.loads(out)["capture"]["files"][0]["packets"] >= 0
 
 

@@ -79,6 +79,9 @@ def live(
     )
     files = live_options.write_options(write, rotate, keep)
     check_packets(packets)
+    # Rights are given up once the interface is open: what comes after may not be able to read this, or to write there.
+    from pcapwatch.report import json as _json, markdown as _markdown, text as _text  # noqa: F401
+
     if metrics is not None:
         parse_address(metrics)  # a wrong one is said before anything is captured
 

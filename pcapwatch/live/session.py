@@ -109,7 +109,12 @@ class Session:
         if self._concluded is None:
             hosts = self._hold()
             self._latest = self._asked(self._engine.finish)
-            self._concluded = report_of(self._latest, self.settings, hosts)
+            try:
+                self._concluded = report_of(self._latest, self.settings, hosts)
+            except CaptureError as error:
+                # The packets are gone by now; what they told is not.
+                self._concluded = report_of(self._latest, self.settings, hosts, draw=False)
+                self.failure = self.failure or error
         return self._concluded
 
     def write_packets(self, path: str | os.PathLike[str]) -> int:

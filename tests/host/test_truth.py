@@ -183,9 +183,10 @@ def test_as_timers_run_out_the_band_still_holds_the_count(tmp_path: Path) -> Non
             if second < 8:
                 made.client.call("ab", "-q", "-n", "30", "-c", "3", f"http://{made.server.address}/")
                 close_some(made, listener, 4, "client")
-            time.sleep(0.9)
+            # What closes within 50 ms of a sample may be on either side of it.
+            time.sleep(0.7)
             samples += [snapshot(made, role) for role in ("client", "server")]
-        time.sleep(0.1)
+            time.sleep(0.2)
         close_some(made, listener, 1, "client")
         listener.close()
         capture.stop()
@@ -194,7 +195,7 @@ def test_as_timers_run_out_the_band_still_holds_the_count(tmp_path: Path) -> Non
     for truth in told:
         assert_agree(truth)
     servers = [truth.time_wait for truth in told if truth.addresses == ("10.77.1.2",)]
-    assert servers[20] == 240, "all still wait"
-    assert 0 < servers[-1] < 240, "some have ended"
+    assert servers[20] == max(servers) > 200, "all still wait; a port may be used twice"
+    assert 0 < servers[-1] < max(servers), "some have ended"
     widths = [truth.wire[1] - truth.wire[0] for truth in told if truth.wire]
     assert widths[:100] == [0] * 100, "the band is wide only while timers may have run out"

@@ -71,21 +71,6 @@ pub struct SetFacts {
     pub filtered_packets: u64,
 }
 
-/// How far the reading of a set is.
-pub struct Gauge {
-    bytes_read: Arc<AtomicU64>,
-    bytes_total: u64,
-    packets: Arc<AtomicU64>,
-}
-
-impl Gauge {
-    /// Bytes read, bytes in all (0 for streams), and packets read.
-    #[must_use]
-    pub fn read(&self) -> (u64, u64, u64) {
-        (self.bytes_read.load(Ordering::Relaxed), self.bytes_total, self.packets.load(Ordering::Relaxed))
-    }
-}
-
 /// One file of a set.
 struct Member {
     path: String,
@@ -265,13 +250,6 @@ impl CaptureSet {
     #[must_use]
     pub fn progress(&self) -> (u64, u64) {
         (self.bytes_read.load(Ordering::Relaxed), self.bytes_total)
-    }
-
-    /// The same numbers as [`CaptureSet::progress`], and the packets, to be read while another thread reads the set.
-    #[must_use]
-    pub fn gauge(&self) -> Gauge {
-        let packets = Arc::clone(&self.packets_read);
-        Gauge { bytes_read: Arc::clone(&self.bytes_read), bytes_total: self.bytes_total, packets }
     }
 
     fn empty(settings: &Settings) -> Result<CaptureSet, SourceError> {
@@ -501,6 +479,7 @@ fn no_captures(folder: &Path, files: usize) -> SourceError {
 }
 
 mod check;
+mod gauge;
 mod live;
 mod merge;
 use merge::Lane;

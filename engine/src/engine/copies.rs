@@ -30,6 +30,9 @@ const WINDOW_PACKETS: u64 = 256;
 const TRIAL: u64 = 4096;
 /// Bytes held back beyond which all is let go: only packets of many megabytes come to that.
 const MOST_HELD: usize = 64 << 20;
+/// How far a packet's sequence number may be from the tunnel's furthest byte to be of the same connection: half a window
+/// as wide as most (RFC 7323 allows a gigabyte; other connections' numbers are anywhere).
+const NEAR: u32 = 1 << 23;
 /// Most packets alike that are looked at: only a hostile capture has more of them in a window.
 const MOST_ALIKE: usize = 8;
 /// Directions of flows known to be in a tunnel; beyond it those not met for longest are forgotten.
@@ -351,6 +354,10 @@ impl Copies {
         }
         if header.payload_len > 0 && inside.has_shown(&header) {
             return self.drop_packet(number);
+        }
+        // Numbers far from the tunnel's are another network's: two may have one 4-tuple at one time.
+        if seq::diff(header.seq, inside.sent).unsigned_abs() > NEAR {
+            return;
         }
         if let Some((batch, at)) = self.place(number)
             && let Some(own) = self.held.get_mut(batch).and_then(|held| held.decoded.headers.get_mut(at))

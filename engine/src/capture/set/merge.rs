@@ -8,7 +8,7 @@ use super::{Batch, CaptureSet, SourceError};
 use crate::capture::Packet;
 
 /// Most files read beside each other. Each may need a decompressor's window; further ones come as soon as one ends.
-const MOST_LANES: usize = 8;
+const MOST_LANES: usize = 64;
 /// Packets asked of a file at a time.
 const LANE_PACKETS: usize = 4096;
 /// Bytes of a merged batch.

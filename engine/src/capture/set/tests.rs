@@ -5,6 +5,8 @@ use crate::capture::forge::{Folder, enhanced, interface, pcap, section};
 use crate::capture::order::Order;
 use std::io::{Cursor, Write};
 
+mod mapped;
+
 /// What tells one packet from another: file, frame, time in seconds, bytes.
 type Seen = (u32, u64, i64, Vec<u8>);
 
@@ -452,54 +454,4 @@ fn a_file_truncated_while_it_is_read_ends_with_its_reason() {
     );
     assert_eq!(set.facts().clock_steps_back, 0);
     set.check().unwrap();
-}
-
-/// A mapped file reads as the same bytes do from a stream: every batch size, records across the ends of views, the last
-/// one cut; and all of its bytes are counted once.
-#[test]
-fn a_mapped_file_reads_as_a_stream_does() {
-    let folder = Folder::new("mapped");
-    let packets: Vec<(u32, Vec<u8>)> =
-        (0..3000u32).map(|n| (n, vec![n as u8; 100 + (n as usize * 7919) % 16_000])).collect();
-    let packets: Vec<(u32, &[u8])> = packets.iter().map(|(second, bytes)| (*second, &bytes[..])).collect();
-    let mut bytes = pcap(&packets);
-    bytes.truncate(bytes.len() - 5);
-    let path = folder.write("a", &bytes);
-    let mut stream = CaptureSet::from_reader("x", Cursor::new(bytes), &Settings::default()).unwrap();
-    let expected = drain(&mut stream, 100);
-    let problem = stream.facts().files[0].problem.clone();
-    assert!(problem.is_some());
-    for most in [1, 7, 4096] {
-        let mut set = open(&[&path]).unwrap();
-        assert!(drain(&mut set, most) == expected, "{most} at a time");
-        assert_eq!(set.facts().files[0].problem, problem);
-        let (read, total) = set.progress();
-        assert_eq!(read, total);
-        let mut batch = Batch::default();
-        let mut again = open(&[&path]).unwrap();
-        let mut is_mapped = false;
-        while again.next_batch(&mut batch, most).unwrap() {
-            is_mapped |= batch.view.is_some();
-        }
-        assert_eq!(is_mapped, cfg!(target_os = "linux"));
-    }
-}
-
-/// Bytes that go while a packet that was given out is used are an error of the whole reading: zeros stood in for them.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_packet_whose_bytes_went_is_no_packet() {
-    let folder = Folder::new("went");
-    let long = vec![7; 60_000];
-    let packets: Vec<(u32, &[u8])> = (0..100).map(|second| (second, &long[..])).collect();
-    let path = folder.write("a", &pcap(&packets));
-    let mut set = open(&[&path]).unwrap();
-    let mut batch = Batch::default();
-    for _ in 0..2 {
-        assert!(set.next_batch(&mut batch, 50).unwrap());
-    }
-    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
-    assert!(batch.packets.iter().all(|packet| batch.bytes(packet).iter().all(|&byte| byte == 0)));
-    let error = set.check().unwrap_err().to_string();
-    assert!(error.contains("was cut, or could not be read, while it was analysed"), "{error}");
 }
