@@ -162,7 +162,7 @@ impl Collector {
             duplicates: self.duplicates,
             overflow_bytes: self.overflow_bytes,
             evicted: self.evicted,
-            kernel: self.kernel.clone(),
+            kernel: self.kernel.provisional(),
             decided_ns: now_ns.map(|now| now.saturating_sub(ANSWER_NS)),
             ..Collector::new(&without_rows)
         }

@@ -94,9 +94,18 @@ pub struct KernelLedger {
     beside: Vec<Beside>,
     watched: HashSet<Address>,
     recent: VecDeque<Recent>,
+    /// A copy, which no table comes to any more: it remembers nothing.
+    is_copy: bool,
 }
 
 impl KernelLedger {
+    /// A copy to be finished: without the last connections, which only further tables are held against.
+    #[must_use]
+    pub fn provisional(&self) -> Self {
+        let (beside, watched) = (self.beside.clone(), self.watched.clone());
+        KernelLedger { beside, watched, recent: VecDeque::new(), is_copy: true }
+    }
+
     /// Of the tables that the settings hold.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
@@ -130,7 +139,7 @@ impl KernelLedger {
             let waits = [client.time_wait.as_mut(), server.time_wait.as_mut()];
             hold_all(&mut self.beside, record.first.ts_ns, ends, waits);
         }
-        if ends.iter().any(|end| self.watched.contains(&end.0)) {
+        if !self.is_copy && ends.iter().any(|end| self.watched.contains(&end.0)) {
             self.remember(record, ends);
         }
     }
