@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from importlib import import_module
+from pathlib import Path
+
 import typer
 
 from pcapwatch.analysis import Report
@@ -11,6 +15,7 @@ from pcapwatch.cli.kept import check_packets, tell_packets
 from pcapwatch.cli.output import checked, deliver, write_stdout
 from pcapwatch.cli.stops import Signals, Stops
 from pcapwatch.cli.watching import Watch, draw_screen, metrics_at, print_lines, wants_screen
+from pcapwatch.errors import UsageError
 from pcapwatch.live.address import parse_address
 from pcapwatch.live.session import IDLE_EXPIRY, RingOptions, open_interface, open_stream
 from pcapwatch.settings import Settings
@@ -79,9 +84,9 @@ def live(
     )
     files = live_options.write_options(write, rotate, keep)
     check_packets(packets)
-    # Rights are given up once the interface is open: what comes after may not be able to read this, or to write there.
-    from pcapwatch.report import json as _json, markdown as _markdown, text as _text  # noqa: F401
-
+    # Rights are given up once the interface is open: afterwards these may not be readable any more.
+    for renderer in ("text", "markdown", "json"):
+        import_module(f"pcapwatch.report.{renderer}")
     if metrics is not None:
         parse_address(metrics)  # a wrong one is said before anything is captured
 
@@ -97,6 +102,7 @@ def live(
             chosen, settings, write=files, most_packets=count, watch_host=watched, drop_privileges=True
         )
     with opened as session, Signals() as signals, metrics_at(metrics) as served:
+        check_writable(report or [])
         watch = Watch(session, stops, signals, interval_s, tuple(report or ()), give, served)
         concluded = draw_screen(watch) if wants_screen(no_tui=no_tui) else print_lines(watch)
     give(concluded)
@@ -106,6 +112,16 @@ def live(
         raise session.failure
     if fails(concluded, fail_on):
         raise typer.Exit(1)
+
+
+def check_writable(files: list[Path]) -> None:
+    """With the rights that are left; ``UsageError`` now rather than when all has been captured."""
+    for file in files:
+        if not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise UsageError(
+                f"--report {file}: not writable with the rights that are left once the interface is open "
+                f"(user {os.geteuid()}); choose a folder of that user"
+            )
 
 
 def print_interfaces(netns: str | None) -> None:
