@@ -20,6 +20,10 @@ from pcapwatch.summary import PairFacts, Summary
 #: Requests that two legs must have to be compared, and how far their numbers may be apart (retries, other locations).
 FEWEST_REQUESTS, APART = 10, 0.1
 
+#: Pairs with the same User-Agents beyond which likeness is not looked for: each is held against each, and so many alike
+#: tell nothing.
+MOST_ALIKE = 300
+
 SURE, LIKELY = "a proxy", "a proxy, it seems"
 
 
@@ -88,6 +92,8 @@ def _fronts(front: PairFacts, back: PairFacts) -> bool:
 
 def _is_mirrored(index: _Index, back: PairFacts) -> bool:
     number = index.asked.get(back["client"], 0)
+    if len(index.by_agents.get(tuple(back["http"]["user_agents"]), ())) > MOST_ALIKE:
+        return False
     return number >= FEWEST_REQUESTS and any(
         abs(asked - number) <= APART * number for asked in _asked_elsewhere(index, back)
     )
