@@ -94,8 +94,8 @@ Netns = Annotated[
 
 #: The engine's words for how packets are dealt in a group.
 _MODES = ("hash", "round_robin", "cpu", "rollover", "queue_mapping")
-_SIZE = re.compile(r"(\d{1,9})\s*([kMG]i?B?|B)?", re.ASCII)
-_UNIT = {"k": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_SIZE = re.compile(r"(\d{1,9})\s*([kKMG]i?B?|B)", re.ASCII)
+_UNIT = {"k": 1 << 10, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def parse_size(option: str, text: str) -> int:

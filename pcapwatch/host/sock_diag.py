@@ -1,7 +1,7 @@
 """TCP sockets by netlink (sock_diag(7)), on Python's own socket.
 
-pyroute2 reads the same: its import takes half a second and each socket a tenth of a millisecond, which is too slow for
-thirty thousand sockets a second time every second, and it leaves errors of this protocol unread. The messages are two
+pyroute2 reads the same, but its import is slow and it makes objects of every attribute, too much for tens of thousands
+of sockets every second; and it leaves errors of this protocol unread. The messages are two
 fixed structures (linux/inet_diag.h), so they are read here.
 """
 

@@ -158,6 +158,7 @@ def test_a_duration_ends_it() -> None:
         (("-", "--interval", "0s"), "--interval '0s'"),
         (("-", "--fail-on", "panic"), "--fail-on 'panic'"),
         (("eth0", "--ring", "much"), "--ring 'much'"),
+        (("eth0", "--ring", "64"), "--ring '64'"),
         (("eth0", "--fanout", "7:luck"), "modes are hash"),
         (("eth0", "--keep", "3"), "--write DIR"),
         (("eth0", "--write", "x", "--keep", "3"), "--rotate SIZE"),
