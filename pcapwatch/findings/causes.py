@@ -59,16 +59,21 @@ def _limited(service: Service, endings: Endings, whose: str) -> Cause:
 def _asked(service: Service, endings: Endings) -> Cause:
     """The server closes because the client's request ends the connection."""
     each = requests_each(endings.asked_requests / max(endings.asked, 1))
-    upstream = any(applies(pair) for pair in service.pairs)
+    upstream, asking = any(applies(pair) for pair in service.pairs), _asking(service)
     if endings.asked_close > endings.asked_http10 and not upstream:
-        why = f"because {service.clients} {_verb(service, 'ask')} it to with Connection: close, {each}"
+        why = f"because {asking.clients} {_verb(asking, 'ask')} it to with Connection: close, {each}"
         return Cause(endings.asked, why, "PW101", "Let the client stop sending Connection: close.")
     marked = 2 * service.messages("request", "HTTP/1.0", "close") >= endings.asked
     header = "with Connection: close" if marked else "without keep-alive"
-    why = f"because {service.clients} {_verb(service, 'ask')} it to, in HTTP/1.0 {header}, {each}"
+    why = f"because {asking.clients} {_verb(asking, 'ask')} it to, in HTTP/1.0 {header}, {each}"
     if upstream:
         return Cause(endings.asked, why, "PW102", "Give the proxy HTTP/1.1 and upstream keep-alive.")
     return Cause(endings.asked, why, "PW101", "Let the client ask for keep-alive.")
+
+
+def _asking(service: Service) -> Service:
+    """With the clients alone whose requests end connections that the server then closes."""
+    return service.narrowed(lambda pair: service._replace(pairs=(pair,)).endings("server").asked > 0) or service
 
 
 def _told(endings: Endings) -> Cause:

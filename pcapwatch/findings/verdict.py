@@ -122,7 +122,8 @@ def _failed(service: Service, of: str, number: int) -> list[str]:
         how = "were refused" if refused else "never completed their handshakes"
     advice = "Check its listener." if refused else "Look for a filter on the way, and at its listen queue."
     lead = f"{service} was {'not' if number == service.connections and not service.partial else 'often not'} reached"
-    return [f"{lead}: {of} from {service.clients} {how}; no TIME_WAIT comes of that.", advice]
+    failing = service.narrowed(lambda pair: any(pair["close"].get(word, 0) for word in FAILED)) or service
+    return [f"{lead}: {of} from {failing.clients} {how}; no TIME_WAIT comes of that.", advice]
 
 
 def _reset(service: Service, of: str, number: int) -> list[str]:
@@ -141,9 +142,10 @@ def _closed_by(
     proxy = all(leg_of(summary, pair) for pair in service.pairs)
     causes = causes_of(service, closer, proxy=proxy)
     cause = causes[0] if causes else None
-    name = str(service) if closer == "server" else service.clients
+    closing = service.narrowed(lambda pair: pair["active_closer"].get(closer, 0) > 0) or service
+    name = str(service) if closer == "server" else closing.clients
     to = "" if closer == "server" else f" to {service}"
-    verb = "closes" if closer == "server" or len(service.pairs) == 1 else "close"
+    verb = "closes" if closer == "server" or len(closing.pairs) == 1 else "close"
     why = _why(causes, number) or f"; {unknown_why(service, cut=summary['capture']['cut_packets'] > 0)}"
     lead = f"{name} {verb} first on {_of(service, number)}{to}{why}."
     waits = _server_waits(summary, service) if closer == "server" else _client_waits(summary, service, assumptions)
@@ -190,8 +192,10 @@ def _client_waits(summary: Summary, service: Service, assumptions: Assumptions) 
     held = f"{held} towards this service at once{_how_near(worst, partial=service.partial)}"
     if service.partial:
         return f"A client told apart holds at most {held}."
-    if len(pressures) > 1:
+    if len(holding) > 1:
         return f"The clients hold the TIME_WAITs; the one with the most, at most {held}."
+    if len(pressures) > 1:
+        return f"{worst.pair['client']} holds the TIME_WAITs, at most {held}."
     return f"It holds the TIME_WAITs, at most {held}."
 
 
@@ -221,7 +225,7 @@ def _remedy(service: Service, number: int, cause: Cause | None, pressed: Finding
     if number < PATTERN:
         return f"{cause.remedy[:-1]}, if more connections do the same."
     if service.per_s(number) < CHEAP_PER_S and cause.code != "PW104":
-        return f"{cause.remedy[:-1]}, if it matters at {mean(service.per_s(number))} per second."
+        return f"{cause.remedy[:-1]}, if it matters at {service.pace(number)}."
     return cause.remedy
 
 

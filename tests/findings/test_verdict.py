@@ -103,9 +103,24 @@ def test_says_when_it_rests_on_little() -> None:
 def test_one_direction_is_never_silenced(number: int, said: bool) -> None:
     """From a tenth on the verdict says it, whatever else is there; SYNs that nobody answered are not counted as it."""
     silent = pair("10.0.0.2", "10.0.0.8", 81, 5, close={"unanswered": 5}, active_closer={"none": 5})
-    quality = {"one_sided": number + 5}
+    quality = {"one_sided": number}
     text = of(summary([pair("10.0.0.1", "10.0.0.9", 80, 100), silent], capture=capture(connection_quality=quality)))
     assert ("one direction only" in text) is said
+
+
+def test_only_clients_that_did_it_are_named() -> None:
+    """Of two clients of a service the one that asked for the close, that closes, or whose attempts failed."""
+    asks, keeps = s.server_announces(50, by="client")["pairs"][0], s.still_open()["pairs"][0]
+    keeps |= {"client": "10.0.0.2", "server": asks["server"], "server_port": asks["server_port"]}
+    both = of(summary([asks, keeps]))  # type: ignore[list-item]
+    assert f"because {asks['client']} asks it to with Connection: close" in both
+    closes = s.one_shot(50)["pairs"][0]
+    both = of(summary([closes, {**keeps, "connections": 5, "close": {"open": 5}}]))  # type: ignore[list-item]
+    assert both.startswith(f"{closes['client']} closes first on 50 of 55 connections")
+    assert f"{closes['client']} holds the TIME_WAITs" in both
+    fails = s.failed(unanswered=20)["pairs"][0]
+    both = of(summary([fails, {**keeps, "server_port": 81, "connections": 5, "close": {"open": 5}}]))  # type: ignore[list-item]
+    assert f"from {fails['client']} never completed" in both
 
 
 def test_names_no_service_when_none_was_kept() -> None:
