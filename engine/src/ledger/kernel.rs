@@ -25,6 +25,8 @@ const MOST_WAITS: usize = 1 << 20;
 const RECENT_NS: i64 = 10 * SECOND;
 /// Connections of the last moments remembered at most; each takes about 400 bytes, and only where a host is watched.
 const MOST_RECENT: usize = 1 << 16;
+/// All of them are looked through after so many.
+const SWEEP_EVERY: usize = 1024;
 /// Sockets shown of each kind.
 const EXAMPLES: usize = 3;
 
@@ -94,6 +96,8 @@ pub struct KernelLedger {
     beside: Vec<Beside>,
     watched: HashSet<Address>,
     recent: VecDeque<Recent>,
+    /// Remembered since all were last looked through, and the latest end among those.
+    since_sweep: (usize, i64),
     /// A copy, which no table comes to any more: it remembers nothing.
     is_copy: bool,
 }
@@ -103,7 +107,7 @@ impl KernelLedger {
     #[must_use]
     pub fn provisional(&self) -> Self {
         let (beside, watched) = (self.beside.clone(), self.watched.clone());
-        KernelLedger { beside, watched, recent: VecDeque::new(), is_copy: true }
+        KernelLedger { beside, watched, is_copy: true, ..KernelLedger::default() }
     }
 
     /// Of the tables that the settings hold.
@@ -144,13 +148,23 @@ impl KernelLedger {
         }
     }
 
-    /// Those that ended long before the newest, and those beyond the limit, are forgotten.
+    /// Those that ended long before the newest, and those beyond the limit, are forgotten. They come nearly in the order
+    /// of their ends; those that do not are found when all are looked through now and then. The newest is the newest of
+    /// the last ones: a clock that steps back is followed.
     fn remember(&mut self, record: &ConnectionRecord, ends: [End; 2]) {
         let waits = [record.sides[0].time_wait.clone(), record.sides[1].time_wait.clone()];
         let last_ns = waits.iter().flatten().filter_map(over).max().unwrap_or(record.last.ts_ns);
         let old = |recent: &Recent| recent.last_ns < last_ns.saturating_sub(RECENT_NS);
         while self.recent.len() >= MOST_RECENT || self.recent.front().is_some_and(old) {
             self.recent.pop_front();
+        }
+        let (count, latest_ns) = match self.since_sweep {
+            (0, _) => (1, last_ns),
+            (count, latest_ns) => (count + 1, latest_ns.max(last_ns)),
+        };
+        self.since_sweep = (count % SWEEP_EVERY, latest_ns);
+        if count == SWEEP_EVERY {
+            self.recent.retain(|recent| recent.last_ns >= latest_ns.saturating_sub(RECENT_NS));
         }
         self.recent.push_back(Recent { first_ns: record.first.ts_ns, last_ns, ends, waits });
     }

@@ -106,6 +106,19 @@ fn what_is_remembered_is_bounded() {
 }
 
 #[test]
+fn what_ended_long_ago_is_forgotten_behind_what_did_not() {
+    let settings = Settings { watched_hosts: vec![plain(1).client.0.ip()], ..Settings::default() };
+    let mut ledger = KernelLedger::new(&settings);
+    // The first ends late: a clock that was wrong for a packet, or one of many that were told out of order.
+    ledger.hold(&mut silent(0, READ + 3600 * SECOND));
+    (1..2000).for_each(|ordinal| ledger.hold(&mut silent(ordinal, READ)));
+    (2000..5000).for_each(|ordinal| ledger.hold(&mut silent(ordinal, READ + 2 * RECENT_NS)));
+    let old = |recent: &&Recent| recent.last_ns < READ + RECENT_NS;
+    assert_eq!(ledger.recent.iter().filter(old).count(), 0);
+    assert!(ledger.recent.len() >= 3000, "and what did not end long ago is there: {}", ledger.recent.len());
+}
+
+#[test]
 fn timers_measure_the_length_and_how_late_they_are_is_the_kernels() {
     let mut record = waiting(1, 950);
     told(table(&[(1, 1_010)]), std::slice::from_mut(&mut record));
