@@ -17,6 +17,20 @@ Counts: TypeAlias = dict[str, int]
 Band: TypeAlias = list[int]
 
 
+class LiveFacts(TypedDict):
+    """What a live capture lost beside what its files say; all zero and ``None`` where files were read.
+
+    removed: by ``--keep``, so that they are not among the files.
+    """
+
+    interface_downs: int
+    unwritten_packets: int
+    write_error: str | None
+    removed_files: int
+    removed_packets: int
+    removed_earlier_files: int
+
+
 class InterfaceFacts(TypedDict):
     """One interface of a capture file. ``snaplen`` 0 = no limit; ``read_as`` is a link type that the user stated.
 
@@ -120,6 +134,7 @@ class CaptureFacts(TypedDict):
     """Files, span, quality."""
 
     files: list[FileFacts]
+    live: LiveFacts
     repeated_files: list[RepeatedFacts]
     packets: int
     segments: int
@@ -399,12 +414,24 @@ class KernelExample(TypedDict):
     peer: str
 
 
+class ServiceFacts(TypedDict):
+    """The busiest time of a service, of all its clients: ``busy_opened`` connections were opened within ``busy_ns``."""
+
+    server: str
+    server_port: int
+    connections: int
+    busy_from_ns: int
+    busy_ns: int
+    busy_opened: int
+
+
 class Summary(TypedDict):
     """What the whole capture says."""
 
     capture: CaptureFacts
     totals: Totals
     pairs: list[PairFacts]
+    services: list[ServiceFacts]
     hosts: list[HostFacts]
     states: list[StateCount]
     kernel: list[KernelFacts]

@@ -133,6 +133,8 @@ def capture(path: str = "back.pcap", packets: int = 1000, **facts: Any) -> dict[
     usual |= {"captured_bytes": 100 * packets, "original_bytes": 100 * packets, "first_ns": START, "last_ns": end}
     usual |= {"not_analysed": {}, "malformed": {}, "anomalies": {}, "connection_quality": {}, "capture_host": None}
     usual["fragments"] = dict.fromkeys(("datagrams", "joined", "overlapping", "incomplete", "evicted"), 0)
+    usual["live"] = {**dict.fromkeys(("interface_downs", "unwritten_packets"), 0), "write_error": None}
+    usual["live"] |= dict.fromkeys(("removed_files", "removed_packets", "removed_earlier_files"), 0)
     counts = ("cut_packets", "clock_steps_back", "duplicates", "evicted_connections", "overflow_connections")
     more = ("reassembly_overflows", "unnamed_tunnel_packets", "beside_tunnels", "in_two_tunnels")
     return usual | dict.fromkeys((*counts, *more), 0) | facts
@@ -150,6 +152,7 @@ def summary(pairs: list[dict[str, Any]], hosts: list[dict[str, Any]] | None = No
         "capture": capture(),
         "totals": totals,
         "pairs": pairs,
+        "services": [],
         "hosts": hosts or [],
         "states": [],
         "kernel": [],

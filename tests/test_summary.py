@@ -13,7 +13,7 @@ from pcapwatch import summary
 
 ENGINE = Path(__file__).parents[1] / "engine" / "src"
 #: The seam, what the capture files tell of themselves, and the counts of fragments, which go into it as they are.
-PARTS = ("ledger/summary.rs", "capture/facts.rs", "decode/fragments/counts.rs")
+PARTS = ("ledger/summary.rs", "ledger/services.rs", "capture/facts.rs", "decode/fragments/counts.rs")
 #: What is kept and never told: bytes that decrypt.
 KEPT = {"Secret"}
 RUST = tuple(ENGINE / part for part in PARTS)
@@ -47,7 +47,7 @@ def test_same_fields(name: str) -> None:
 
 def test_parses_what_the_engine_writes() -> None:
     """A JSON object with all parts is taken as it is."""
-    parts: dict[str, object] = {"capture": {}, "totals": {}, "pairs": [], "hosts": [], "states": [], "kernel": []}
+    parts: dict[str, object] = {"capture": {}, "totals": {}, "pairs": [], "services": [], "hosts": [], "states": [], "kernel": []}
     assert summary.parse_summary(json.dumps(parts)) == parts
 
 

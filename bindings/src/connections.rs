@@ -35,7 +35,8 @@ impl Row {
         &self.record
     }
     fn file(&self) -> Option<&str> {
-        Some(self.outcome.summary.capture.files.get(self.record().first.file() as usize)?.path.as_str())
+        let place = self.record().first.file().checked_sub(self.outcome.first_file)?;
+        Some(self.outcome.summary.capture.files.get(place as usize)?.path.as_str())
     }
     fn client(&self) -> &Side {
         &self.record().sides[0]

@@ -134,6 +134,13 @@ impl Engine {
         }
     }
 
+    /// Forgets the examples whose packets were in files before this one, which are removed.
+    fn forget_files(&mut self, first: u32) {
+        for shard in &mut self.shards {
+            shard.collector.ledger.forget_files(first);
+        }
+    }
+
     /// Connections so far, those of them in the tables, and those ended for lack of room.
     fn connections(&self) -> (u64, u64, u64) {
         self.shards.iter().fold((0, 0, 0), |(opened, tracked, evicted), shard| {
@@ -168,6 +175,7 @@ impl Totals {
     pub fn conclude(self, capture: SetFacts, settings: &Settings, now_ns: Option<i64>) -> Result<Outcome, SourceError> {
         let Totals { mut collector, mut facts, names, opened } = self;
         facts.files = capture.files;
+        facts.live = capture.live;
         facts.repeated_files = capture.repeated;
         facts.clock_steps_back = capture.clock_steps_back;
         facts.duplicates = collector.duplicates + facts.beside_tunnels;
@@ -181,6 +189,7 @@ impl Totals {
         let connections = collector.connections.sorted().map_err(|error| rows_error(&error))?;
         let exchanges = collector.exchanges.kept.sorted().map_err(|error| rows_error(&error))?;
         let number_of = |ordinal| opened.number(ordinal);
+        collector.ledger.forget_files(capture.first_file);
         let Finished { mut summary, lengths } = collector.ledger.finish(settings, facts, capture_end_ns, number_of);
         if let Some(spans) = collector.spans {
             summary.states = spans.finish(&lengths, capture_end_ns);
@@ -188,7 +197,8 @@ impl Totals {
         let span = summary.capture.first_ns.zip(summary.capture.last_ns);
         summary.kernel = collector.kernel.finish(&lengths, span, capture_end_ns);
         let tunnels = names.into_tunnels(collector.tunnels);
-        Ok(Outcome { summary, connections, tunnels, exchanges, lengths, capture_end_ns, opened })
+        let first_file = capture.first_file;
+        Ok(Outcome { summary, connections, tunnels, exchanges, lengths, capture_end_ns, opened, first_file })
     }
 }
 
@@ -216,6 +226,8 @@ pub struct Outcome {
     pub capture_end_ns: i64,
     /// Ordinals of the first packets.
     pub opened: Ranks,
+    /// The number of the first file in the Summary: those before it were removed (`live --keep`).
+    pub first_file: u32,
 }
 
 impl Outcome {

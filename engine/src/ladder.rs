@@ -288,6 +288,8 @@ impl Drawing {
         if let Some(last) = rows.last_mut().filter(|_| is_cut) {
             last.notes.push("the packets after this one could not be read again".to_owned());
         }
+        // As the Summary counts files: from the first that is still there.
+        rows.iter_mut().for_each(|row| row.file = row.file.saturating_sub(outcome.first_file));
         let name = |end: (Address, u16)| crate::ladder::socket(end);
         Ladder {
             connection: target.connection,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pcapwatch.findings.wording import count, counted, share
-from pcapwatch.summary import CaptureFacts, PairFacts, Summary
+from pcapwatch.summary import CaptureFacts, FileFacts, PairFacts, Summary
 
 #: From this share of the connections on, what they lack belongs in the verdict: one in so many.
 NOTABLE = 10
 
 
 def one_sided(summary: Summary) -> int:
-    """Connections captured in one direction only; a SYN that nobody answered is not one of them."""
-    silent = summary["totals"]["close"].get("unanswered", 0)
-    return max(summary["capture"]["connection_quality"].get("one_sided", 0) - silent, 0)
+    """Connections captured in one direction only: whoever acknowledges has heard the side that is missing.
+
+    A SYN that nobody answered acknowledges nothing, and the engine does not count it among them.
+    """
+    return summary["capture"]["connection_quality"].get("one_sided", 0)
 
 
 def overflowed(summary: Summary) -> int:
@@ -51,6 +53,20 @@ def one_sided_note(summary: Summary) -> str | None:
         f"Of {of} one direction only was captured: who closed first, and which requests were answered, "
         "cannot be told there."
     )
+
+
+def uncounted(capture: CaptureFacts) -> int:
+    """Files that do not tell how many packets were dropped."""
+    return sum(_is_uncounted(file) for file in capture["files"])
+
+
+def _is_uncounted(file: FileFacts) -> bool:
+    """Each interface has a count of its own; of a capture by this program the first stands for the whole."""
+    counts = [interface["dropped"] for interface in file["interfaces"]]
+    application = file["pcapng"]["application"] if file["pcapng"] else None
+    if file["format"] == "live" or (application or "").startswith("pcapwatch "):
+        counts = counts[:1]
+    return any(number is None for number in counts)
 
 
 def dropped(capture: CaptureFacts) -> int:

@@ -72,7 +72,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
         severity=by_rate(per_s),
         title=(
             f"{service.clients} asks {service} in HTTP/1.0 {header}: {count(asked)} of {count(requests)} requests "
-            f"({share(asked, requests)}), {requests_each(service.requests_each)}, {mean(per_s)} per second"
+            f"({share(asked, requests)}), {requests_each(service.requests_each)}, {service.pace(asked)}"
         ),
         numbers={
             "service": str(service),

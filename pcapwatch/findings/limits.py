@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from pcapwatch.findings.coverage import dropped, one_sided, overflowed
+from pcapwatch.findings.coverage import dropped, one_sided, overflowed, uncounted
 from pcapwatch.findings.proxy_leg import LIKELY, leg_of
 from pcapwatch.findings.wording import count, counted, duration, listed
+from pcapwatch.report.model import HostTruth
 from pcapwatch.summary import Summary
 
 #: Linux's default tcp_max_tw_buckets follows memory; small machines have a few thousand.
 SMALLEST_CAP = 4096
 
 
-def cannot_show(summary: Summary) -> list[str]:
-    """Lines for the report's "cannot see", those that bear on the answer most first."""
+def cannot_show(summary: Summary, hosts: Sequence[HostTruth] = ()) -> list[str]:
+    """Lines for the report's "cannot see", those that bear on the answer most first; ``hosts``: what kernels said."""
     if not summary["totals"]["connections"]:
         return list(_lost(summary))
-    parts = (_ends, _connections, _payload, _legs, _ports, _caps, _lost, _side)
-    return [line for part in parts for line in part(summary)]
+    parts = (_ends, _connections, _payload, _legs, _ports, _caps, _lost)
+    return [*(line for part in parts for line in part(summary)), *_side(summary, hosts)]
 
 
 def _ends(summary: Summary) -> Iterator[str]:
@@ -35,9 +36,8 @@ def _ends(summary: Summary) -> Iterator[str]:
 
 def _connections(summary: Summary) -> Iterator[str]:
     quality = summary["capture"]["connection_quality"]
-    if number := quality.get("one_sided", 0):
-        yield f"the other direction of {counted(number, 'connection')}: only one was captured"
     if number := one_sided(summary):
+        yield f"the other direction of {counted(number, 'connection')}: only one was captured"
         yield f"who closed first, and who entered TIME_WAIT, on {counted(number, 'connection')} of one direction only"
     if number := quality.get("midstream", 0):
         yield f"how {counted(number, 'connection')} began: before the capture, so who opened them is inferred"
@@ -86,11 +86,13 @@ def _caps(summary: Summary) -> Iterator[str]:
 
 def _lost(summary: Summary) -> Iterator[str]:
     capture = summary["capture"]
-    interfaces = [interface for file in capture["files"] for interface in file["interfaces"]]
+    files, without = len(capture["files"]), uncounted(capture)
     if lost := dropped(capture):
         yield f"{counted(lost, 'packet')} that the capture dropped: some closes may be missing"
-    elif any(interface["dropped"] is None for interface in interfaces):
-        yield "whether the capture dropped packets: the file keeps no count of drops"
+    elif without and without == files:
+        yield f"whether the capture dropped packets: the {'file keeps' if files == 1 else 'files keep'} no count of drops"
+    elif without:
+        yield f"whether packets were dropped in {count(without)} of {counted(files, 'file')}, which keep no count of drops"
     for file in capture["files"]:
         if file["problem"]:
             yield f"what follows in {file['path']}: {file['problem']}"
@@ -109,6 +111,12 @@ def _most_first(counts: dict[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
 
 
-def _side(summary: Summary) -> Iterator[str]:
-    if not summary["capture"]["capture_host"]:
+def _side(summary: Summary, hosts: Sequence[HostTruth]) -> Iterator[str]:
+    """Whose kernel is watched while packets are captured is where they are taken."""
+    watched = [host for host in hosts if host.watched]
+    if any(host.addresses for host in watched) or summary["capture"]["capture_host"]:
+        return
+    if watched:
+        yield f"the two sides' own clocks: {watched[0].name}, where it was taken, is neither, so times are exact to a round trip"
+    else:
         yield "on which host it was taken: times between the two sides are exact to a round trip only"

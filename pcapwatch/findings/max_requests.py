@@ -7,7 +7,7 @@ What it detects
 
 Why it matters
     One handshake in N requests. Nothing to mend for N of 100 or more; a small N at a high rate wears like no
-    keep-alive at all.
+    keep-alive at all. The rate is that of the busiest time, of up to ten seconds: a quiet time behind it is no excuse.
 
 Evidence
     Responses per connection and the Connection header of the last one.
@@ -29,7 +29,7 @@ from pcapwatch.findings.assumptions import Assumptions
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.severity import by_rate
-from pcapwatch.findings.wording import count, counted, mean
+from pcapwatch.findings.wording import count, counted
 from pcapwatch.report.model import Finding
 from pcapwatch.summary import PairFacts, Summary
 
@@ -75,7 +75,7 @@ def _finding(summary: Summary, service: Service, limit: int) -> Finding:
         title=(
             f"{service} ends connections after {counted(limit, 'request')}: {count(reached)} of "
             f"{count(service.http('connections'))} from {service.clients} ended there ({_closers(service, reached)}), "
-            f"{mean(per_s)} per second"
+            f"{service.pace(reached)}"
         ),
         numbers={
             "service": str(service),

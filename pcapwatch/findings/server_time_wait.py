@@ -8,7 +8,8 @@ What it detects
 Why it matters
     The side that closes first holds the TIME_WAIT, so the server's table fills. By itself that is normal: the sockets
     hold the server's port, no ephemeral port, and some 256 bytes each on Linux. The cost is a handshake per
-    connection, hence the severity follows the rate: info, notice from 10 and warning from 100 such closes per second.
+    connection, hence the severity follows the rate of its busiest time, of up to ten seconds: info, notice from 10 and
+    warning from 100 such closes per second. A quiet time before or after changes nothing in that.
 
 Evidence
     The close is the server's when the client's FIN acknowledges the server's FIN, whatever the order in the capture.
@@ -94,7 +95,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
         title=(
             f"{service} closes first on {count(closes)} of {count(connections)} HTTP connections "
             f"({share(closes, connections)}) from {service.clients}, because {_because(endings)}: "
-            f"{requests_each(endings.requests_each)}, {mean(per_s)} such closes per second"
+            f"{requests_each(endings.requests_each)}, {service.pace(closes, ' such closes')}"
         ),
         numbers={
             "service": str(service),

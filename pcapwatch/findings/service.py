@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from pcapwatch.findings.assumptions import SECOND_NS
 from pcapwatch.findings.coverage import overflowed
-from pcapwatch.findings.wording import count, endpoint
-from pcapwatch.summary import Exemplar, MaxRequests, PairFacts, PairHttp, Summary
+from pcapwatch.findings.wording import count, duration, endpoint, mean
+from pcapwatch.summary import Exemplar, MaxRequests, PairFacts, PairHttp, ServiceFacts, Summary
 
 PairField: TypeAlias = Literal["close", "active_closer", "time_wait_holder", "resets", "protocol"]
 HttpField: TypeAlias = Literal[
@@ -24,6 +24,9 @@ HttpField: TypeAlias = Literal[
     "unprocessed",
 ]
 
+
+#: A pace that is so many times the mean is said with its time.
+UNEVEN = 1.2
 
 #: What a last message says that ends its connection (RFC 9112 §9.3): Connection: close, or HTTP/1.0 without keep-alive.
 ENDS_IT = ("close", "http/1.0")
@@ -75,6 +78,9 @@ class Service(NamedTuple):
     pairs: tuple[PairFacts, ...]
     #: Whether it may have more connections than these, among those of pairs beyond ``max_pairs``.
     partial: bool = False
+    #: Its busiest time, of all its clients, and the time of the capture's first packet.
+    busy: ServiceFacts | None = None
+    start_ns: int = 0
 
     def __str__(self) -> str:
         return endpoint(self.server, self.server_port)
@@ -97,8 +103,29 @@ class Service(NamedTuple):
         return max(pair["last_ns"] for pair in self.pairs) - min(pair["first_ns"] for pair in self.pairs)
 
     def per_s(self, number: int) -> float:
-        """A number of events as a mean rate over the span; a span below one second counts as one."""
+        """The rate of so many of its connections when it was busiest, or as a mean over the span if that is more.
+
+        A quiet hour behind a burst makes the burst no smaller. Of its connections so many are taken to be of the kind
+        then as on the whole. What is shorter than one second counts as one.
+        """
+        return max(self._mean_per_s(number), self._busy_per_s(number))
+
+    def _mean_per_s(self, number: int) -> float:
         return number * SECOND_NS / max(self.span_ns, SECOND_NS)
+
+    def _busy_per_s(self, number: int) -> float:
+        if self.busy is None:
+            return 0.0
+        opened = self.busy["busy_opened"] * number / max(self.busy["connections"], 1)
+        return opened * SECOND_NS / max(self.busy["busy_ns"], SECOND_NS)
+
+    def pace(self, number: int, what: str = "") -> str:
+        """The rate in words, and when that was if it is not the pace of the whole: ``what`` comes after its number."""
+        said = f"{mean(self.per_s(number))}{what} per second"
+        if self.busy is None or self._busy_per_s(number) <= UNEVEN * self._mean_per_s(number):
+            return said
+        since = duration(max(self.busy["busy_from_ns"] - self.start_ns, 0))
+        return f"{said} in its busiest {duration(self.busy['busy_ns'])}, {since} into the capture"
 
     def tally(self, field: PairField, *words: str) -> int:
         """Connections under any of the given words of one of the count tables."""
@@ -169,7 +196,7 @@ class Service(NamedTuple):
     def narrowed(self, wanted: Callable[[PairFacts], bool]) -> Service | None:
         """The same service with the pairs that satisfy a condition; ``None`` if there are none."""
         pairs = tuple(pair for pair in self.pairs if wanted(pair))
-        return Service(self.server, self.server_port, pairs, self.partial) if pairs else None
+        return self._replace(pairs=pairs) if pairs else None
 
 
 def services(summary: Summary) -> Iterator[Service]:
@@ -177,5 +204,8 @@ def services(summary: Summary) -> Iterator[Service]:
     named = [(pair["server"], pair["server_port"], pair) for pair in summary["pairs"] if pair["server"] is not None]
     partial = overflowed(summary) > 0
     named.sort(key=lambda entry: entry[:2])
+    busy = {(one["server"], one["server_port"]): one for one in summary["services"]}
+    start_ns = summary["capture"]["first_ns"] or 0
     for (server, port), entries in groupby(named, key=lambda entry: entry[:2]):
-        yield Service(server, port, tuple(pair for _, _, pair in entries), partial)
+        pairs = tuple(pair for _, _, pair in entries)
+        yield Service(server, port, pairs, partial, busy.get((server, port)), start_ns)

@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pcapwatch.findings.assumptions import Assumptions
+from pcapwatch.findings.coverage import one_sided
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.wording import count, share
@@ -55,9 +56,9 @@ def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
 
 def _one_sided(summary: Summary) -> bool:
     """Whether, unanswered SYNs apart, most connections show one direction only."""
-    totals, quality = summary["totals"], summary["capture"]["connection_quality"]
-    silent = totals["close"].get("unanswered", 0)
-    return 2 * (quality.get("one_sided", 0) - silent) > totals["connections"] - silent > 0
+    totals = summary["totals"]
+    heard = totals["connections"] - totals["close"].get("unanswered", 0)
+    return 2 * one_sided(summary) > heard > 0
 
 
 def _applies(pair: PairFacts) -> bool:

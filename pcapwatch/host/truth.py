@@ -130,6 +130,7 @@ def _truth(summary: Summary, host: HostRecord, facts: KernelFacts, seen: tuple[s
         only_wire=dict(facts["only_wire"]) if together else {},
         left_out=facts["left_out"],
         examples=tuple((one["kind"], one["own"], one["peer"]) for one in facts["examples"]),
+        watched=host.watched,
     )
 
 

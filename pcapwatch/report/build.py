@@ -49,7 +49,7 @@ def build(
         troubles=tuple(row for row in (trouble(group, summary) for group in groups) if _troubled(row)),
         examples=examples(summary, findings, draw),
         findings=tuple(findings),
-        cannot_see=tuple(cannot_show(summary)),
+        cannot_see=tuple(cannot_show(summary, truths)),
         assumptions=tuple(assumptions(summary, ranges, waiting)),
         summary=summary,
         port_range=ranges.ports,

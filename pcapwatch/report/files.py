@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from pcapwatch.findings.coverage import dropped
+from pcapwatch.findings.coverage import dropped, uncounted
 from pcapwatch.findings.wording import count, counted, duration
 from pcapwatch.summary import CaptureFacts, FileFacts, InterfaceFacts
 
@@ -29,6 +29,7 @@ def file_concerns(capture: CaptureFacts) -> Iterator[str]:
     yield from _first(_between(capture["files"]))
     yield from _first(_silences(capture["files"]))
     yield from _drops(capture)
+    yield from _live(capture)
     yield from _clocks(capture)
     if broken := sum(file["pcapng"]["broken_lists"] for file in capture["files"] if file["pcapng"]):
         yield f"{counted(broken, 'option list')} of the file that reach beyond their block: not read from there on"
@@ -38,8 +39,12 @@ def file_remarks(capture: CaptureFacts) -> Iterator[str]:
     """What is good to know, a few words each."""
     interfaces = list(_interfaces(capture))
     if not dropped(capture):
-        known = any(one["dropped"] is not None for one in interfaces)
-        yield "no drops recorded" if known else "drops not recorded in this format"
+        files, without = len(capture["files"]), uncounted(capture)
+        if not interfaces or without == files:
+            yield "drops not recorded in this format"
+        else:
+            some = f"; {count(without)} of {counted(files, 'file')} keep no count" if without else ""
+            yield f"no drops recorded{some}"
     yield from _first(_overlaps(capture["files"]))
     told = [file["pcapng"] for file in capture["files"] if file["pcapng"]]
     if comments := sum(facts["comments"] for facts in told):
@@ -69,6 +74,21 @@ def _drops(capture: CaptureFacts) -> Iterator[str]:
     only = [where for where, numbers in parts.items() if any(numbers)]
     where = f" {only[0]}" if len(only) == 1 else " by the system and by the interface" if only else ""
     yield f"{counted(number, 'packet')} dropped{where} while capturing"
+
+
+def _live(capture: CaptureFacts) -> Iterator[str]:
+    """What a live capture lost that its files do not tell."""
+    lost = capture["live"]
+    if number := lost["interface_downs"]:
+        yield f"the interface went down {counted(number, 'time')} while capturing: what passed meanwhile is missing"
+    if lost["write_error"]:
+        missing = f"; {counted(lost['unwritten_packets'], 'packet')} analysed here are in no file"
+        yield f"{lost['write_error']}{missing if lost['unwritten_packets'] else ''}"
+    if number := lost["removed_files"]:
+        packets = counted(lost["removed_packets"], "packet")
+        yield f"{counted(number, 'file')} with {packets} analysed here removed, as newer ones took their place (--keep)"
+    if number := lost["removed_earlier_files"]:
+        yield f"{counted(number, 'file')} of earlier captures in that folder removed (--keep)"
 
 
 def _interfaces(capture: CaptureFacts) -> Iterator[InterfaceFacts]:

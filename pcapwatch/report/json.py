@@ -13,7 +13,7 @@ from typing import Any
 from pcapwatch.report.groups import by_service, closers, persistence, trouble
 from pcapwatch.report.model import Evidence, Example, Finding, HostTruth, PortRanges, Report
 from pcapwatch.report.words import iso
-from pcapwatch.summary import HostFacts, PairFacts
+from pcapwatch.summary import HostFacts, PairFacts, ServiceFacts
 
 SCHEMA_VERSION = 1
 
@@ -76,6 +76,7 @@ def _capture(report: Report) -> dict[str, Any]:
 
 def _services(report: Report) -> list[dict[str, Any]]:
     services = []
+    busy = {(facts["server"], facts["server_port"]): facts for facts in report.summary["services"]}
     for group in by_service(report.summary):
         closing, http, troubles = closers(group), persistence(group), trouble(group, report.summary)
         services.append(
@@ -112,9 +113,18 @@ def _services(report: Report) -> list[dict[str, Any]]:
                     "announced_timeout_s": list(http.announced_timeout_s),
                     "max_requests": http.max_requests,
                 },
+                "busiest": _busiest(busy.get((group.server, group.server_port))),
             }
         )
     return services
+
+
+def _busiest(facts: ServiceFacts | None) -> dict[str, Any] | None:
+    """When most connections to a service were opened; ``None`` if none was seen to begin, or the row is of several."""
+    if facts is None or not facts["busy_opened"]:
+        return None
+    times = {"from": iso(facts["busy_from_ns"]), "length_s": seconds(facts["busy_ns"])}
+    return {**times, "opened": facts["busy_opened"]}
 
 
 def _added(pairs: tuple[PairFacts, ...], word: str) -> dict[str, int]:

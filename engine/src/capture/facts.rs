@@ -61,6 +61,23 @@ pub struct RepeatedFacts {
     pub same_as: String,
 }
 
+/// What a capture that went on here lost, beside what its files say. All zero where files were read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LiveFacts {
+    /// Times that the interface was found down.
+    pub interface_downs: u64,
+    /// Packets that could not be written into files.
+    pub unwritten_packets: u64,
+    /// Why, the first time; `null` if all went well.
+    pub write_error: Option<String>,
+    /// Files that were written and are removed, because newer ones took their place. They are not among the files.
+    pub removed_files: u64,
+    /// Packets in those.
+    pub removed_packets: u64,
+    /// Files of earlier runs that were removed for the same reason.
+    pub removed_earlier_files: u64,
+}
+
 /// One interface of a capture file. Counters are the file's own statistics, of the whole capture and not of this file.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct InterfaceFacts {

@@ -1,6 +1,6 @@
 //! An interface as a [`Source`]: what its packets are taken with, and the files they are written to, if they are.
 
-use super::facts::FileFacts;
+use super::facts::{FileFacts, LiveFacts};
 use super::file::note_time;
 #[cfg(target_os = "linux")]
 use super::privilege::drop_privileges;
@@ -163,7 +163,15 @@ impl Source for InterfaceSource {
 
     fn facts(&self) -> SetFacts {
         let files = self.writer.as_ref().map_or_else(|| vec![self.unwritten()], Writer::files);
-        SetFacts { files, clock_steps_back: self.clock_steps_back, ..SetFacts::default() }
+        let lost = self.writer.as_ref().map(Writer::lost).unwrap_or_default();
+        let live = LiveFacts { interface_downs: self.counters.interface_down, ..lost };
+        SetFacts {
+            files,
+            clock_steps_back: self.clock_steps_back,
+            live,
+            first_file: self.first_file(),
+            ..SetFacts::default()
+        }
     }
 
     fn counters(&self) -> SourceCounters {
@@ -176,13 +184,17 @@ impl Source for InterfaceSource {
         }
     }
 
+    fn first_file(&self) -> u32 {
+        self.writer.as_ref().map_or(0, Writer::first)
+    }
+
     fn has_replay(&self) -> bool {
         self.writer.is_some()
     }
 
     fn replay(&mut self) -> Result<Box<dyn Replay>, SourceError> {
-        let (first, paths) = self.writer.as_ref().map(Writer::paths).unwrap_or_default();
-        Ok(Box::new(WrittenFiles { first: first as u32, paths }))
+        let paths = self.writer.as_ref().map(Writer::paths).unwrap_or_default();
+        Ok(Box::new(WrittenFiles { first: self.first_file(), paths }))
     }
 
     fn close(&mut self) {

@@ -56,7 +56,9 @@ pub mod write;
 pub(crate) mod forge;
 
 pub use error::SourceError;
-pub use facts::{CommentFacts, FileFacts, InterfaceFacts, NameFacts, PcapngFacts, RepeatedFacts, Secret, SecretFacts};
+pub use facts::{
+    CommentFacts, FileFacts, InterfaceFacts, LiveFacts, NameFacts, PcapngFacts, RepeatedFacts, Secret, SecretFacts,
+};
 pub use set::{CaptureSet, SetFacts};
 pub use view::View;
 

@@ -7,7 +7,7 @@ use super::repeated::Identity;
 use super::source::{Again, Kept, Stream, cannot_open, open_path};
 use super::view::Mapping;
 use super::{Batch, Reading};
-use crate::capture::facts::{FileFacts, RepeatedFacts};
+use crate::capture::facts::{FileFacts, LiveFacts, RepeatedFacts};
 use crate::settings::Settings;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -69,6 +69,10 @@ pub struct SetFacts {
     pub repeated: Vec<RepeatedFacts>,
     /// Packets that [`Settings::filter`] held back. They are counted in [`FileFacts::packets`].
     pub filtered_packets: u64,
+    /// Of a capture that goes on.
+    pub live: LiveFacts,
+    /// The number of the first of `files`, in which [`super::Packet::file`] counts: those before it were removed.
+    pub first_file: u32,
 }
 
 /// One file of a set.
@@ -243,6 +247,7 @@ impl CaptureSet {
             clock_steps_back: self.clock_steps_back + open.map(|file| file.clock_steps_back()).sum::<u64>(),
             repeated: self.repeated.clone(),
             filtered_packets: self.filtered_packets,
+            ..SetFacts::default()
         }
     }
 

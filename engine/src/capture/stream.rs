@@ -55,6 +55,11 @@ pub trait Source: Send {
     /// What is known of the files, or of the interfaces in the place of one.
     fn facts(&self) -> SetFacts;
 
+    /// The number of the first file that is still there, where files are written and removed again.
+    fn first_file(&self) -> u32 {
+        0
+    }
+
     /// What was lost and what was written.
     fn counters(&self) -> SourceCounters;
 

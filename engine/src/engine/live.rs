@@ -216,6 +216,8 @@ struct Taker {
     counters: Counters,
     /// When the last batch came.
     heard: Instant,
+    /// The first file that the examples may be of.
+    first_file: u32,
 }
 
 impl Taker {
@@ -225,7 +227,7 @@ impl Taker {
         shared.board().counters = counters.clone();
         let (engine, batch, heard) = (Engine::new(settings), Batch::default(), Instant::now());
         let recent = (!source.has_replay()).then(|| Recent::new(settings.replay_bytes));
-        Taker { source, engine, recent, shared, inbox, batch, counters, heard }
+        Taker { source, engine, recent, shared, inbox, batch, counters, heard, first_file: 0 }
     }
 
     fn work(mut self) {
@@ -268,6 +270,10 @@ impl Taker {
 
     fn note(&mut self) {
         self.engine.forget_numbers();
+        if self.source.first_file() > self.first_file {
+            self.first_file = self.source.first_file();
+            self.engine.forget_files(self.first_file);
+        }
         self.counters.source = self.source.counters();
         (self.counters.connections, self.counters.tracked_connections, self.counters.evicted_connections) =
             self.engine.connections();

@@ -5,7 +5,7 @@
 
 use super::summary::Exemplar;
 use crate::record::{
-    ActiveCloser, Close, ConnectionRecord, Quality, Race, ResetEffect, ResetKind, Role, Sight, TimeWaitEnd,
+    ActiveCloser, Close, ConnectionRecord, Mark, Quality, Race, ResetEffect, ResetKind, Role, Sight, TimeWaitEnd,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,6 +39,8 @@ pub const KINDS: &[&str] = &[
 const MAX_REQUESTS: &str = "max_requests";
 /// Kept of each kind.
 const MOST: usize = 3;
+/// The file of packets that are in none (`capture::write::NOWHERE`), as a mark has it.
+const NO_FILE: u32 = Mark::LAST_FILE;
 /// Packets up to which a ladder fits a page.
 const SHORT_PACKETS: u64 = 40;
 
@@ -93,6 +95,8 @@ pub struct Exemplars {
     /// The kinds, a bit each, of which nothing later than `settled_by` can be better than what is kept.
     settled: u32,
     settled_by: u64,
+    /// The first file that is still there: what was in those before it can be shown no more.
+    first_file: u32,
 }
 
 /// The kinds of a connection, a bit each.
@@ -105,6 +109,9 @@ impl Exemplars {
     pub fn add(&mut self, record: &ConnectionRecord) {
         let kinds = kinds(record);
         if bits(kinds) & !self.settled == 0 && record.ordinal > self.settled_by {
+            return;
+        }
+        if !is_there(record.first.file(), self.first_file) {
             return;
         }
         let common = rank(record);
@@ -126,6 +133,13 @@ impl Exemplars {
     /// The ordinals of all kept.
     pub fn ordinals(&self) -> impl Iterator<Item = u64> + '_ {
         self.best.iter().flatten().map(|(_, one)| one.ordinal)
+    }
+
+    /// Files before this one are gone, and examples in them too: later ones take their places.
+    pub fn forget_files(&mut self, first: u32) {
+        self.first_file = first;
+        self.best.iter_mut().for_each(|list| list.retain(|(_, one)| is_there(one.file, first)));
+        self.settle();
     }
 
     /// A kind whose list is full of whole and short ones takes none that begins later.
@@ -159,7 +173,13 @@ impl Exemplars {
         for (&kind, list) in KINDS.iter().zip(self.best) {
             let reached = |rank: &Rank| kind != MAX_REQUESTS || limit == Some(u32::MAX - rank.0);
             let list = list.into_iter().filter(|(rank, _)| reached(rank));
-            let numbered = list.map(|(_, one)| Exemplar { connection: number_of(one.ordinal), ..(*one).clone() });
+            let first = self.first_file;
+            let numbered = list.map(|(_, one)| Exemplar {
+                connection: number_of(one.ordinal),
+                file: one.file - first,
+                last_file: one.last_file.saturating_sub(first),
+                ..(*one).clone()
+            });
             let shown: Vec<Exemplar> = numbered.collect();
             if !shown.is_empty() {
                 told.insert(kind, shown);
@@ -167,6 +187,11 @@ impl Exemplars {
         }
         told
     }
+}
+
+/// Whether a packet's file can be opened: it was written, and is not removed.
+fn is_there(file: u32, first: u32) -> bool {
+    (first..NO_FILE).contains(&file)
 }
 
 fn insert(list: &mut Vec<(Rank, Arc<Exemplar>)>, rank: Rank, exemplar: Arc<Exemplar>) {
@@ -239,6 +264,26 @@ mod tests {
         };
         assert_eq!(told(Some(5)), Some(vec![2, 3]));
         assert_eq!(told(None), None);
+    }
+
+    #[test]
+    fn what_was_in_removed_files_gives_its_place_to_later_ones() {
+        let of = |ordinal, file| {
+            let mut record = super::super::law_tests::plain(ordinal);
+            record.first = Mark::new(0, 1, file);
+            record.last = Mark::new(9, 4, file);
+            record
+        };
+        let mut exemplars = Exemplars::default();
+        (1..=3).for_each(|ordinal| exemplars.add(&of(ordinal, 0)));
+        exemplars.add(&of(4, 1));
+        exemplars.forget_files(1);
+        for record in [of(5, 0), of(6, 1), of(7, 2), of(8, u32::MAX)] {
+            exemplars.add(&record);
+        }
+        let told = exemplars.finish(None, |ordinal| ordinal);
+        let places: Vec<_> = told["open"].iter().map(|one| (one.connection, one.file, one.last_file)).collect();
+        assert_eq!(places, [(6, 0, 0), (7, 1, 1)], "those that can be opened, counted from the first that is there");
     }
 
     #[test]

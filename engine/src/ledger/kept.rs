@@ -61,6 +61,11 @@ impl<K: Key, V: Merge> Kept<K, V> {
         self.entries.values().chain(self.overflow.as_deref())
     }
 
+    /// The same, to be changed.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.entries.values_mut().chain(self.overflow.as_deref_mut())
+    }
+
     fn put(&mut self, key: K, value: V) {
         if let Some(entry) = self.entries.get_mut(&key) {
             return entry.merge(value);

@@ -21,6 +21,7 @@ mod lengths;
 pub mod pairs;
 pub mod persistence;
 pub mod ports;
+pub mod services;
 mod states;
 pub mod summary;
 pub mod tally;
@@ -89,6 +90,13 @@ impl Ledger {
         self.pairs.values().flat_map(PairLedger::exemplars)
     }
 
+    /// Files before this one are gone: examples are of what is still there, and say their files from this one on.
+    pub fn forget_files(&mut self, first: u32) {
+        if first > 0 {
+            self.pairs.values_mut().for_each(|pair| pair.forget_files(first));
+        }
+    }
+
     /// Both together.
     pub fn merge(&mut self, other: Ledger) {
         self.totals.merge(&other.totals);
@@ -128,6 +136,7 @@ impl Ledger {
             let length = key.map_or(other, |key| lengths.of(key.client));
             pair.finish(key, &length, end_ns, &number_of)
         };
+        summary.services = services::services(&pairs);
         summary.pairs = pairs.into_iter().map(|(key, pair)| tell(Some(key), pair)).collect();
         summary.pairs.extend(other_pairs.map(|pair| tell(None, pair)));
         Finished { summary, lengths }

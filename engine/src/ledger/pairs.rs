@@ -1,5 +1,6 @@
 //! One client's connections to one service.
 
+use super::buckets::SparseBuckets;
 use super::exemplar::Exemplars;
 use super::histogram::Histogram;
 use super::kept::{Key, Merge, fixed_hash};
@@ -72,9 +73,19 @@ impl PairLedger {
         self.connections
     }
 
+    /// When connections were opened.
+    pub fn opened(&self) -> &SparseBuckets {
+        self.ports.opened()
+    }
+
     /// The ordinals of its examples.
     pub fn exemplars(&self) -> impl Iterator<Item = u64> + '_ {
         self.exemplars.ordinals()
+    }
+
+    /// Examples whose packets were in files before this one are forgotten.
+    pub fn forget_files(&mut self, first: u32) {
+        self.exemplars.forget_files(first);
     }
 
     /// One more connection.

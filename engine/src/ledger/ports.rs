@@ -56,6 +56,12 @@ impl Ports {
         Ports { range, ..Ports::default() }
     }
 
+    /// When connections were opened.
+    #[must_use]
+    pub fn opened(&self) -> &SparseBuckets {
+        &self.opened
+    }
+
     fn is_inside(&self, port: u32) -> bool {
         self.range.is_none_or(|(low, high)| u32::from(low) <= port && port <= u32::from(high))
     }

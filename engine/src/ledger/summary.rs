@@ -3,7 +3,8 @@
 //! Durations are integers in nanoseconds (`_ns`); instants are ns since 1970 UTC. Lists are sorted by their key, so
 //! that equal facts serialise to equal bytes.
 
-use crate::capture::{FileFacts, RepeatedFacts};
+use super::services::ServiceFacts;
+use crate::capture::{FileFacts, LiveFacts, RepeatedFacts};
 use crate::record::{Sight, Stack};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ pub struct Summary {
     pub totals: Totals,
     /// One per (client address, server address, server port), sorted; an overflow entry has `null` addresses.
     pub pairs: Vec<PairFacts>,
+    /// One per (server address, server port) of those, sorted.
+    pub services: Vec<ServiceFacts>,
     /// One per address, sorted.
     pub hosts: Vec<HostFacts>,
     /// Socket states at the instants asked for.
@@ -33,6 +36,8 @@ pub struct Summary {
 pub struct CaptureFacts {
     /// Files in the order they were read.
     pub files: Vec<FileFacts>,
+    /// What a live capture lost beside that.
+    pub live: LiveFacts,
     /// Files that were given again, and read once.
     pub repeated_files: Vec<RepeatedFacts>,
     /// Packets read.

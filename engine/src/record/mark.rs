@@ -18,6 +18,9 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// The greatest index of a file; it stands for those beyond it, and for packets that are in none.
+    pub const LAST_FILE: u32 = LAST_FILE;
+
     /// The packet at a time, with its frame number in its file (from 1) and the file's index.
     #[inline]
     #[must_use]

@@ -3,16 +3,21 @@
 //! Each file is complete in itself: section, interfaces by name, packets, and at its end how many packets the kernel
 //! dropped. Whole blocks are written, so that a file can be read at any moment; after a crash at most the last block is
 //! cut short. When the disk is full, what was written stays whole, the packets that found no room are counted and told in
-//! the next one that does (`epb_dropcount`), and the capture goes on.
+//! the next one that does (`epb_dropcount`), a file that not even its header found room in is taken away again, and the
+//! capture goes on.
+//!
+//! `keep` is of the folder: files of earlier runs, by their names of the same interface, count among the newest that stay.
+//! Whoever runs this as a service has a bound for the disk, and not one for each start.
 
 mod again;
 mod blocks;
+mod keeping;
 mod naming;
 
 #[cfg(test)]
 mod tests;
 
-use super::facts::{FileFacts, InterfaceFacts, PcapngFacts};
+use super::facts::{FileFacts, InterfaceFacts, LiveFacts, PcapngFacts};
 use super::file::note_time;
 use super::source::cannot_open;
 use super::stream::Written;
@@ -20,6 +25,7 @@ use super::{Batch, SourceError};
 pub use again::write_again;
 use blocks::{PacketBlock, STATISTICS_BYTES, append_interface, append_section, append_statistics};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -66,10 +72,14 @@ pub struct Statistics {
 /// How the writing goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct WriterCounters {
-    /// Files begun.
+    /// Files begun, those of which not even the header could be written left out.
     pub files: u64,
-    /// Files removed, because newer ones took their place.
+    /// Files of this run that were removed, because newer ones took their place, and the packets in them.
     pub removed: u64,
+    /// Packets in those.
+    pub removed_packets: u64,
+    /// Files of earlier runs that were removed for the same reason.
+    pub removed_earlier: u64,
     /// Bytes written, those of removed files included.
     pub bytes: u64,
     /// Packets written.
@@ -85,10 +95,14 @@ pub struct Writer {
     options: WriteOptions,
     interfaces: Vec<InterfaceFacts>,
     open: Option<OpenFile>,
-    /// Those before, by their number; of removed ones little is left.
-    done: Vec<FileFacts>,
-    /// How many of them are removed: the first ones.
-    removed: usize,
+    /// Those before that are still there, the oldest first.
+    done: VecDeque<FileFacts>,
+    /// The number of the first of them: so many are removed.
+    removed: u32,
+    /// Files of earlier runs in the folder, the oldest first, as far as they count.
+    earlier: VecDeque<PathBuf>,
+    /// The highest number of those: names go on from there.
+    numbered: u32,
     counters: WriterCounters,
     /// Packets that were lost since the last one that was written.
     lost: u64,
@@ -113,6 +127,8 @@ struct OpenFile {
     written: (FileFacts, i64),
 }
 
+/// The number of the file of packets that could not be written: there is none.
+pub const NOWHERE: u32 = u32::MAX;
 /// Bytes gathered before they are written.
 const BUFFER: usize = 1 << 20;
 const OS: &str = std::env::consts::OS;
@@ -129,8 +145,10 @@ impl Writer {
         let mut writer = Writer {
             interfaces: Vec::new(),
             open: None,
-            done: Vec::new(),
+            done: VecDeque::new(),
             removed: 0,
+            earlier: VecDeque::new(),
+            numbered: 0,
             counters: WriterCounters::default(),
             lost: 0,
             lost_before: 0,
@@ -139,13 +157,13 @@ impl Writer {
             options,
         };
         writer.meet(interfaces);
+        writer.look_for_earlier();
         writer.begin().and_then(|()| writer.flush()).map_err(|error| cannot_write(&writer.options.folder, &error))?;
         Ok(writer)
     }
 
     /// Writes a batch, and gives each of its packets the file and frame in which it is now. `interfaces` are those of the
-    /// capture so far; [`super::Packet::interface`] is the place in it. A packet that could not be written keeps the place
-    /// of the last one that was.
+    /// capture so far; [`super::Packet::interface`] is the place in it. A packet that could not be written is [`NOWHERE`].
     pub fn write(&mut self, batch: &mut Batch, interfaces: &[InterfaceFacts], statistics: Statistics) {
         self.meet(interfaces);
         self.statistics = statistics;
@@ -191,18 +209,38 @@ impl Writer {
         Written { files, bytes, error: error.as_ref().map(|error| error.clone() + &missing()) }
     }
 
-    /// The files as a reader will tell of them; [`super::Packet::file`] is the place in it. Removed ones are in their
-    /// places, with that as their problem.
+    /// The files that are there, as a reader will tell of them. The first is number [`Writer::first`] of all that were
+    /// written, in which [`super::Packet::file`] counts.
     #[must_use]
     pub fn files(&self) -> Vec<FileFacts> {
         self.done.iter().cloned().chain(self.open.as_ref().map(|open| self.told(open, 0))).collect()
     }
 
-    /// The paths of the files that are there, with the place of the first in [`Writer::files`].
+    /// The number of the first file that is there: those before it are removed.
     #[must_use]
-    pub fn paths(&self) -> (usize, Vec<PathBuf>) {
-        let files = self.done.iter().skip(self.removed).chain(self.open.as_ref().map(|open| &open.facts));
-        (self.removed, files.map(|facts| PathBuf::from(&facts.path)).collect())
+    pub fn first(&self) -> u32 {
+        self.removed
+    }
+
+    /// The paths of [`Writer::files`].
+    #[must_use]
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let files = self.done.iter().chain(self.open.as_ref().map(|open| &open.facts));
+        files.map(|facts| PathBuf::from(&facts.path)).collect()
+    }
+
+    /// What of the packets is not in the files.
+    #[must_use]
+    pub fn lost(&self) -> LiveFacts {
+        let WriterCounters { removed, removed_packets, removed_earlier, unwritten, ref error, .. } = self.counters;
+        LiveFacts {
+            unwritten_packets: unwritten,
+            write_error: error.clone(),
+            removed_files: removed,
+            removed_packets,
+            removed_earlier_files: removed_earlier,
+            ..LiveFacts::default()
+        }
     }
 
     fn meet(&mut self, interfaces: &[InterfaceFacts]) {
@@ -240,7 +278,7 @@ impl Writer {
             self.lost += 1;
             self.lost_before = self.lost;
             self.counters.unwritten += 1;
-            return self.last_place();
+            return (NOWHERE, 1);
         };
         open.describe(&self.interfaces);
         block.append(&mut open.buffer);
@@ -252,19 +290,11 @@ impl Writer {
         (open.number, open.facts.packets)
     }
 
-    /// Where the last packet is that was written.
-    fn last_place(&self) -> (u32, u64) {
-        let number = self.done.len().saturating_sub(1) as u32;
-        (number, self.done.last().map_or(1, |facts| facts.packets.max(1)))
-    }
-
-    /// Writes the buffer, in which are these packets. If that fails they are where the last one is that was written.
+    /// Writes the buffer, in which are these packets. If that fails they are nowhere.
     fn settle(&mut self, packets: &mut [super::Packet]) {
         let Err(error) = self.flush() else { return };
         self.note(&error);
-        let Some(open) = &self.open else { return };
-        let place = (open.number, open.facts.packets.max(1));
-        packets.iter_mut().for_each(|packet| (packet.file, packet.frame) = place);
+        packets.iter_mut().for_each(|packet| (packet.file, packet.frame) = (NOWHERE, 1));
     }
 
     fn note(&mut self, error: &io::Error) {
@@ -279,6 +309,7 @@ impl Writer {
         let added = open.facts.packets - open.written.0.packets;
         match open.file.write_all(&open.buffer) {
             Ok(()) => {
+                self.counters.files += u64::from(open.bytes == 0 && length > 0);
                 open.bytes += length;
                 open.buffer.clear();
                 open.written = (open.facts.clone(), open.last_ns);
@@ -298,11 +329,11 @@ impl Writer {
     }
 
     fn begin(&mut self) -> io::Result<()> {
-        while self.options.keep > 0 && self.done.len() - self.removed >= self.options.keep {
+        while self.options.keep > 0 && self.earlier.len() + self.done.len() >= self.options.keep {
             self.remove_oldest();
         }
-        let now = now_ns();
-        let name = naming::name(&self.options.interface, self.done.len() as u32 + 1, now);
+        let number = self.removed + self.done.len() as u32;
+        let name = naming::name(&self.options.interface, self.numbered.saturating_add(number + 1), now_ns());
         let path = self.options.folder.join(name);
         let file = new_file(&path)?;
         let pcapng = PcapngFacts {
@@ -314,7 +345,7 @@ impl Writer {
         let compression = "none".to_owned();
         let facts = FileFacts { path, format: "pcapng", compression, pcapng: Some(pcapng), ..FileFacts::default() };
         let mut open = OpenFile {
-            number: self.done.len() as u32,
+            number,
             file,
             bytes: 0,
             buffer: Vec::with_capacity(BUFFER),
@@ -324,7 +355,6 @@ impl Writer {
         };
         open.describe(&self.interfaces);
         self.open = Some(open);
-        self.counters.files += 1;
         Ok(())
     }
 
@@ -341,30 +371,21 @@ impl Writer {
             self.note(error);
         }
         let Some(open) = self.open.take() else { return };
-        let facts = self.told(&open, u64::from(told.is_ok()));
-        self.done.push(facts);
-    }
-
-    fn remove_oldest(&mut self) {
-        let Some(facts) = self.done.get_mut(self.removed) else { return };
-        self.removed += 1;
-        let problem = Some("removed: newer files took its place (--keep)".to_owned());
-        let old = std::mem::take(facts);
-        let FileFacts { path, format, compression, packets, first_ns, last_ns, .. } = old;
-        *facts = FileFacts { path, format, compression, packets, first_ns, last_ns, problem, ..FileFacts::default() };
-        if let Err(error) = fs::remove_file(&facts.path) {
-            let error = cannot_write(Path::new(&facts.path), &error).to_string();
-            self.counters.error.get_or_insert(error);
-        } else {
-            self.counters.removed += 1;
+        if open.bytes == 0 {
+            // Nothing found room in it; what is empty tells nobody anything. Where even this fails, it stays so.
+            drop(fs::remove_file(&open.facts.path));
+            return;
         }
+        let facts = self.told(&open, u64::from(told.is_ok()));
+        self.done.push_back(facts);
     }
 
-    /// The facts of a file as its reader will tell them; `statistics` is how many such blocks it has.
+    /// The facts of a file as its reader will tell them once it is ended; `statistics` is how many such blocks it has.
+    /// What was dropped is known meanwhile, and where there is no room for that block.
     fn told(&self, open: &OpenFile, statistics: u64) -> FileFacts {
         let mut facts = open.facts.clone();
         let counted = self.statistics;
-        if let (1.., Some(first)) = (statistics, facts.interfaces.first_mut()) {
+        if let Some(first) = facts.interfaces.first_mut() {
             first.accepted = counted.accepted;
             first.delivered = Some(counted.delivered);
             first.dropped = counted.dropped;
@@ -428,7 +449,7 @@ fn new_file(path: &Path) -> io::Result<File> {
 fn cannot_write(path: &Path, error: &io::Error) -> SourceError {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            SourceError::new(path.to_string_lossy(), format!("packets cannot be written: {error}; the capture goes on"))
+            SourceError::new(path.to_string_lossy(), format!("packets cannot be written: {error}"))
         }
         io::ErrorKind::PermissionDenied => {
             SourceError::new(path.to_string_lossy(), "permission denied; name a folder that you may write to")

@@ -9,6 +9,17 @@ pub fn name(interface: &str, number: u32, at_ns: i64) -> String {
     format!("{}_{number:05}_{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z.pcapng", plain(interface))
 }
 
+/// The number in such a name of a file of the interface, and the text of when it was begun; `None` for any other name.
+#[must_use]
+pub fn parse(interface: &str, file: &str) -> Option<(u32, String)> {
+    let rest = file.strip_prefix(&plain(interface))?.strip_prefix('_')?.strip_suffix("Z.pcapng")?;
+    let (number, begun) = rest.split_once('_')?;
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (day, time) = begun.split_once('T')?;
+    let is_ours = number.len() >= 5 && digits(number) && day.len() == 8 && digits(day) && time.len() == 6 && digits(time);
+    is_ours.then(|| Some((number.parse().ok()?, begun.to_owned())))?
+}
+
 /// An interface may be named with anything but a slash and white space.
 fn plain(interface: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') { c } else { '-' };
@@ -35,6 +46,10 @@ mod tests {
     fn names_sort_in_the_order_of_writing_and_hold_no_surprise() {
         assert_eq!(name("eth0", 1, 0), "eth0_00001_19700101T000000Z.pcapng");
         assert_eq!(name("any", 12, 1_795_260_599_999_999_999), "any_00012_20261121T112959Z.pcapng");
+        assert_eq!(parse("eth0", "eth0_00012_20261121T112959Z.pcapng"), Some((12, "20261121T112959".to_owned())));
+        for other in ["eth1_00012_20261121T112959Z.pcapng", "eth0_12_20261121T112959Z.pcapng", "eth0_00001_notes.pcapng"] {
+            assert_eq!(parse("eth0", other), None, "{other}");
+        }
         assert_eq!(name("..\x1b[2J", 1, 951_782_400_000_000_000), "--2J_00001_20000229T000000Z.pcapng");
     }
 }

@@ -138,11 +138,9 @@ fn files_end_in_time_and_the_oldest_go() {
     writer.finish(COUNTED);
     let (rows, facts) = read(folder.path());
     let files = writer.files();
-    let (first, paths) = writer.paths();
-    assert_eq!((paths.len(), files.len()), (3, first + 3));
-    assert!(files[..first].iter().all(|file| file.problem.as_deref().unwrap().contains("--keep")), "{files:?}");
-    same_facts(&files[first..], &facts);
-    let first = first as u32;
+    let first = writer.first();
+    assert_eq!((writer.paths().len(), files.len()), (3, 3));
+    same_facts(&files, &facts);
     let expected: Vec<Row> = written
         .into_iter()
         .filter(|row| row.0 >= first)
@@ -152,6 +150,37 @@ fn files_end_in_time_and_the_oldest_go() {
     assert!(facts.iter().all(|file| fs::metadata(&file.path).unwrap().len() <= 10_000));
     let counters = writer.counters();
     assert_eq!((counters.files - counters.removed, counters.packets), (3, 140));
+    assert_eq!(writer.lost().removed_packets, 140 - rows.len() as u64, "what is gone is counted");
+}
+
+#[test]
+fn files_of_an_earlier_run_count_and_go_first() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let mut earlier = writer(folder.path(), 10_000, 0);
+        earlier.write(&mut batch(&[900; 20], 0), &[], COUNTED);
+        earlier.finish(COUNTED);
+    }
+    let others = ["eth1_00001_20201121T113000Z.pcapng", "eth0_00001_mine.pcapng", "eth0_00002_20201121T113000Z.pcapng"];
+    fs::write(folder.path().join(others[0]), "another interface's").unwrap();
+    fs::write(folder.path().join(others[1]), "somebody's").unwrap();
+    fs::create_dir(folder.path().join(others[2])).unwrap();
+    let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
+    names.sort();
+    let mut now = writer(folder.path(), 10_000, 3);
+    assert_eq!(now.counters().removed_earlier, names.len() as u64 - 3 - 2, "one of the three is this run's");
+    now.write(&mut batch(&[900; 50], 0), &[], COUNTED);
+    now.finish(COUNTED);
+    let earlier = |one: &FileFacts| names.iter().any(|name| Path::new(&one.path).file_name() == Some(name));
+    assert_eq!((now.files().len(), now.files().iter().filter(|one| earlier(one)).count()), (3, 0));
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
+    assert!(others.iter().all(|other| left.contains(&(*other).into())), "{left:?}");
+    assert_eq!(left.len(), 3 + others.len());
+    let last = now.files()[2].path.clone();
+    assert!(names.iter().all(|name| !name.to_string_lossy().ends_with("Z.pcapng")
+        || name.to_string_lossy().starts_with("eth1")
+        || Path::new(&last).file_name().is_some_and(|file| name.as_os_str() < file)), "names go on: {last}");
+    assert_eq!((now.lost().removed_files > 0, now.lost().write_error), (true, None));
 }
 
 #[test]
@@ -238,6 +267,8 @@ fn a_full_disk_is_told_and_what_was_written_stays_whole() {
     let (rows, facts) = read(&folder);
     assert_eq!(rows, written);
     assert!(facts.iter().all(|file| file.problem.is_none()), "{facts:?}");
+    let lost = writer.lost();
+    assert_eq!((lost.unwritten_packets, &lost.write_error), (full.unwritten, &full.error));
     fs::remove_file(&filler).unwrap();
     let mut next = batch(&[1000; 10], 0);
     writer.write(&mut next, &[], COUNTED);
@@ -248,6 +279,37 @@ fn a_full_disk_is_told_and_what_was_written_stays_whole() {
     let lost: u64 = facts.iter().flat_map(|file| &file.interfaces).map(|interface| interface.lost_between).sum();
     assert_eq!((lost, writer.counters().unwritten), (full.unwritten, full.unwritten), "the gap is told in the file");
     same_facts(&writer.files(), &facts);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_finds_no_room_at_all_leaves_no_empty_file_and_is_nowhere() {
+    let Some(disk) = SmallDisk::new(64 << 10) else { return };
+    let folder = disk.0.path().join("packets");
+    let mut writer = writer(&folder, 16_000, 0);
+    let mut places = Vec::new();
+    for _ in 0..20 {
+        let mut next = batch(&[1000; 10], 0);
+        writer.write(&mut next, &[], COUNTED);
+        places.extend(next.packets.iter().map(|packet| packet.file));
+    }
+    writer.finish(COUNTED);
+    let files = writer.files();
+    let lengths: Vec<u64> = fs::read_dir(&folder).unwrap().map(|one| one.unwrap().metadata().unwrap().len()).collect();
+    assert!(!lengths.contains(&0), "{lengths:?}");
+    assert_eq!((lengths.len(), writer.counters().files), (files.len(), files.len() as u64));
+    let nowhere = places.iter().filter(|&&file| file == NOWHERE).count() as u64;
+    assert_eq!((nowhere, nowhere > 0), (writer.counters().unwritten, true));
+    assert_eq!(files.iter().map(|file| file.packets).sum::<u64>(), 200 - nowhere);
+    assert!(files.iter().all(|file| file.interfaces[0].dropped == Some(2)), "known, wherever there was room to say it");
+}
+
+#[test]
+fn drops_are_known_while_a_file_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = writer(folder.path(), 0, 0);
+    writer.write(&mut batch(&[60], 0), &[], COUNTED);
+    assert_eq!(writer.files()[0].interfaces[0].dropped, Some(2));
 }
 
 proptest! {
