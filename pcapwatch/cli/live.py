@@ -106,8 +106,9 @@ def live(
         watch = Watch(session, stops, signals, interval_s, tuple(report or ()), give, served)
         concluded = draw_screen(watch) if wants_screen(no_tui=no_tui) else print_lines(watch)
     give(concluded)
+    watch.notices.tell_reports(watch.files)
     are_in_files = files is not None or (streams and streams != ["-"])
-    tell_packets(session, packets, concluded, are_lost=not are_in_files and stops.fired(concluded))
+    tell_packets(session, packets, concluded, are_lost=not are_in_files and stops.fired(concluded) is not None)
     if session.failure is not None:
         raise session.failure
     if fails(concluded, fail_on):

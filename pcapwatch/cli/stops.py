@@ -15,6 +15,7 @@ from pcapwatch.settings import SECOND_NS, parse_duration, shown
 
 if TYPE_CHECKING:
     from pcapwatch.analysis import Report
+    from pcapwatch.report.model import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,11 @@ class Stops:
         """By the present counters, and a moment if there is a new one."""
         if self.duration_s is not None and counters.elapsed_s >= self.duration_s:
             return True
-        return moment is not None and self.fired(moment.report)
+        return moment is not None and self.fired(moment.report) is not None
 
-    def fired(self, report: Report) -> bool:
-        """Whether the finding that is waited for is in it."""
-        return any(finding.code == self.finding for finding in report.findings)
+    def fired(self, report: Report) -> Finding | None:
+        """The finding that is waited for, if it is in the report; the worst of several."""
+        return next((finding for finding in report.findings if finding.code == self.finding), None)
 
 
 class Signals:

@@ -7,32 +7,35 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pcapwatch.analysis import Report
+from pcapwatch.cli.notices import Notices
 from pcapwatch.cli.output import coloured, write_stdout, write_whole
 from pcapwatch.cli.stops import Signals, Stops
 from pcapwatch.errors import PcapwatchError
 from pcapwatch.live.lines import line
 from pcapwatch.live.moment import Moment
 from pcapwatch.live.session import Session
-from pcapwatch.report.escape import terminal
 
 if TYPE_CHECKING:
     from pcapwatch.live.metrics import Metrics
 
 #: Between two looks at what a signal asked for.
 _SLICE_S = 0.1
-#: Making a report may take at most this share of the time; on a busy capture the lines become rarer instead.
+#: Making a report may take at most this share of the time; on a busy capture reports become rarer instead.
 _SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What both faces do: files: where reports go (none: standard output at the end alone); give: write one there."""
+    """What both faces do: files: where reports go (none: standard output at the end alone); give: write one there.
+
+    notices: what is said on standard error.
+    """
 
     session: Session
     stops: Stops
@@ -41,10 +44,15 @@ class Watch:
     files: tuple[Path, ...]
     give: Callable[[Report], None]
     metrics: Metrics | None = None
+    notices: Notices = field(default_factory=Notices)
 
     def enough(self, moment: Moment | None) -> bool:
         """Whether a signal or a stop ends it; ``moment`` if there is a new one."""
-        return self.signals.stop or self.stops.reached(self.session.counters, moment)
+        counters = self.session.counters
+        self.notices.tell_writing(counters)
+        if moment is not None and (finding := self.stops.fired(moment.report)):
+            self.notices.tell_finding(finding, counters.elapsed_s)
+        return self.signals.stop or self.stops.reached(counters, moment)
 
     def write_now(self, report: Report) -> str:
         """The report so far to where reports go, else to a file of its own in this folder; says where."""
@@ -60,9 +68,10 @@ class Watch:
         if not self.signals.take_report():
             return
         try:
-            self.write_now(moment.report if moment else self.session.report())
+            file = self.write_now(moment.report if moment else self.session.report())
+            self.notices.say(f"the report so far is in {file}")
         except PcapwatchError as error:
-            sys.stderr.write(f"pcapwatch: {terminal(str(error))}\n")
+            self.notices.say(str(error))
 
 
 def wants_screen(*, no_tui: bool) -> bool:
@@ -78,27 +87,60 @@ def draw_screen(watch: Watch) -> Report:
         watch.answer_signal(moment)
         return watch.enough(moment)
 
-    return run(watch.session, Options(watch.interval_s, watch.write_now, enough, watch.metrics, coloured()))
+    with watch.notices.held():
+        return run(watch.session, Options(watch.interval_s, watch.write_now, enough, watch.metrics, coloured()))
 
 
 def print_lines(watch: Watch) -> Report:
-    """A line every interval; gives the concluding report."""
-    session, interval_s = watch.session, watch.interval_s
-    previous, due_s = session.counters, time.monotonic() + interval_s
-    while session.advance(min(_SLICE_S, interval_s)):
-        moment = None
-        if time.monotonic() >= due_s:
-            began_s = time.monotonic()
-            moment = session.moment(previous)
-            if watch.metrics is not None:
-                watch.metrics.update(moment)
-            write_stdout(f"{line(moment)}\n".encode())
-            previous, now_s = moment.counters, time.monotonic()
-            due_s = now_s + max(interval_s - (now_s - began_s), (now_s - began_s) / _SHARE)
+    """A line every interval; gives the concluding report.
+
+    Where a report takes long, lines between two of them have the rates and losses of now, and say how old the rest is.
+    """
+    session, lines = watch.session, _Lines(watch)
+    while session.advance(min(_SLICE_S, watch.interval_s)):
+        moment = lines.next()
         watch.answer_signal(moment)
         if watch.enough(moment):
             break
+    watch.notices.tell_writing(session.counters)
     return session.conclude()
+
+
+class _Lines:
+    """When the next line is due, and when the next report that it is of."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._shown: Moment | None = None
+        self._previous = watch.session.counters
+        self._due_s = self._report_due_s = time.monotonic() + watch.interval_s
+
+    def next(self) -> Moment | None:
+        """Prints a line if it is time; gives the moment if its report is new."""
+        now_s = time.monotonic()
+        if now_s < self._due_s:
+            return None
+        is_new = self._shown is None or now_s >= self._report_due_s
+        self._shown = self._reported() if is_new or self._shown is None else self._recounted(self._shown)
+        self._previous = self._shown.counters
+        write_stdout(f"{line(self._shown)}\n".encode())
+        # The next full interval: a line that was late is not made up for.
+        missed = (time.monotonic() - self._due_s) // self._watch.interval_s
+        self._due_s += (missed + 1) * self._watch.interval_s
+        return self._shown if is_new else None
+
+    def _reported(self) -> Moment:
+        moment = self._watch.session.moment(self._previous)
+        self._report_due_s = time.monotonic() + moment.cost_s / _SHARE
+        if self._watch.metrics is not None:
+            self._watch.metrics.update(moment)
+        return moment
+
+    def _recounted(self, before: Moment) -> Moment:
+        moment = before.recounted(datetime.now(UTC), self._watch.session.counters)
+        if self._watch.metrics is not None:
+            self._watch.metrics.recount(moment)
+        return moment
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from pcapwatch.findings.assumptions import SECOND_NS
 from pcapwatch.findings.coverage import overflowed
-from pcapwatch.findings.wording import count, duration, endpoint, mean
+from pcapwatch.findings.wording import count, endpoint, mean
 from pcapwatch.summary import Exemplar, MaxRequests, PairFacts, PairHttp, ServiceFacts, Summary
 
 PairField: TypeAlias = Literal["close", "active_closer", "time_wait_holder", "resets", "protocol"]
@@ -124,8 +124,9 @@ class Service(NamedTuple):
         said = f"{mean(self.per_s(number))}{what} per second"
         if self.busy is None or self._busy_per_s(number) <= UNEVEN * self._mean_per_s(number):
             return said
-        since = duration(max(self.busy["busy_from_ns"] - self.start_ns, 0))
-        return f"{said} in its busiest {duration(self.busy['busy_ns'])}, {since} into the capture"
+        since_s = (self.busy["busy_from_ns"] - self.start_ns) // SECOND_NS
+        when = f"{count(since_s)} s into the capture" if since_s > 0 else "at the capture's start"
+        return f"{said} in its busiest {mean(round(self.busy['busy_ns'] / SECOND_NS, 1))} s, {when}"
 
     def tally(self, field: PairField, *words: str) -> int:
         """Connections under any of the given words of one of the count tables."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from types import TracebackType
 from typing import NamedTuple
 
@@ -10,6 +11,10 @@ from pcapwatch.host.model import Snapshot
 from pcapwatch.host.reader import Reader
 from pcapwatch.host.truth import HostRecord, tables
 from pcapwatch.report.model import PortRange, Report
+
+
+#: Samples may take at most this share of the time.
+SHARE = 0.05
 
 
 class HostMoment(NamedTuple):
@@ -39,6 +44,7 @@ class HostWatch:
         self._reader = Reader(netns, sock_diag=sock_diag)
         self.first: Snapshot = self._reader.snapshot()
         self.latest: Snapshot = self.first
+        self._due_s = 0.0
 
     def __enter__(self) -> HostWatch:
         return self
@@ -59,6 +65,14 @@ class HostWatch:
         """Read the kernel now. ``OSError`` if it refuses what it allowed before."""
         self.latest = self._reader.snapshot()
         return self.latest
+
+    def is_due(self) -> bool:
+        """Whether a newer sample may be taken: on a host with many sockets they become rarer instead of dearer."""
+        return time.monotonic() >= self._due_s
+
+    def note_cost(self, seconds: float) -> None:
+        """How long the last sample took, until it was put to use."""
+        self._due_s = time.monotonic() + seconds / SHARE
 
     def records(self) -> list[HostRecord]:
         """The newest sample with the first one behind it, as ``report_of(…, hosts=…)`` takes it."""

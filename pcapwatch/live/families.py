@@ -68,7 +68,11 @@ class Families:
 
     def of(self, moment: Moment) -> Iterator[Family]:
         """Everything that is exported, in the order of the documentation."""
-        yield from self._capture(moment)
+        yield from self.of_counters(moment)
+        yield from self.of_report(moment)
+
+    def of_report(self, moment: Moment) -> Iterator[Family]:
+        """What is of the report, and of what the kernel told."""
         yield from self._connections(moment)
         yield from self._time_wait(moment)
         yield from self._kernel(moment)
@@ -83,7 +87,8 @@ class Families:
             most[key] = max(most.get(key, 0), number)
         return Family(f"pcapwatch_{name}", text, labels, dict(most), counter=True)
 
-    def _capture(self, moment: Moment) -> Iterator[Family]:
+    def of_counters(self, moment: Moment) -> Iterator[Family]:
+        """What is counted whether reports are made or not, and how old they are."""
         counters = moment.counters
         plain = (
             ("packets", "Packets captured and analysed.", counters.packets),
@@ -101,6 +106,12 @@ class Families:
         failed = float(counters.written.error is not None)
         yield _gauge("write_failed", "1 while --write cannot write.", (), {(): failed})
         yield _gauge("elapsed_seconds", "Seconds since the capture began.", (), {(): counters.elapsed_s})
+        reported_s = (moment.reported or moment.at).timestamp()
+        text = "When the figures were made that are not of the capture itself; a report that takes long is made rarely."
+        yield _gauge("report_timestamp_seconds", text, (), {(): reported_s})
+        if moment.host is not None:
+            text = "When the kernel was asked for its own count; a host with many sockets is asked rarely."
+            yield _gauge("kernel_sample_timestamp_seconds", text, (), {(): moment.host.at_ns / 1e9})
         if counters.last_ns is not None:
             yield _gauge(
                 "last_packet_timestamp_seconds", "Capture time of the last packet.", (), {(): counters.last_ns / 1e9}
@@ -178,13 +189,13 @@ class Families:
         if host is None:
             return
         text = "Sockets in TIME_WAIT by the kernel's own count."
-        yield _gauge("kernel_time_wait_sockets", text, ("host",), {(host.name,): host.time_waits})
+        yield _gauge("kernel_time_wait_sockets", text, ("hostname",), {(host.name,): host.time_waits})
         if host.buckets is not None:
             text = "The most that the kernel keeps in TIME_WAIT (tcp_max_tw_buckets)."
-            yield _gauge("kernel_time_wait_limit", text, ("host",), {(host.name,): host.buckets})
+            yield _gauge("kernel_time_wait_limit", text, ("hostname",), {(host.name,): host.buckets})
         if host.overflows is not None:
             text = "TIME_WAITs that the kernel did not keep for want of buckets, since the capture began."
-            yield self._counter("kernel_time_wait_overflows", text, ("host",), {(host.name,): host.overflows})
+            yield self._counter("kernel_time_wait_overflows", text, ("hostname",), {(host.name,): host.overflows})
 
     def _ports(self, moment: Moment) -> Iterator[Family]:
         assumed = Assumptions(ports=moment.report.port_range)

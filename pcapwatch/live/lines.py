@@ -13,7 +13,7 @@ from pcapwatch.report.words import band, percent
 def line(moment: Moment) -> str:
     """``19:23:45 UTC  12,300 packets/s  410 conns/s  closed by client 12 server 98 %  …``; one line without its end."""
     clock = f"{moment.at:%H:%M:%S} UTC"
-    parts = (_rates, _closers, _waiting, _ports, _news, _lost)
+    parts = (_rates, _closers, _waiting, _kernel, _ports, _news, _age, _lost)
     return terminal("  ".join([clock, *(words for part in parts for words in part(moment))]))
 
 
@@ -39,6 +39,18 @@ def _waiting(moment: Moment) -> Iterator[str]:
     for host in moment.report.waiting[:2]:
         if host.entered:
             yield f"TIME_WAIT {band(host.at_end)} on {host.host or 'other hosts'}"
+
+
+def _kernel(moment: Moment) -> Iterator[str]:
+    """The host's own count, with its age: where it lists many sockets it is asked rarely."""
+    if moment.host is not None and (moment.host.time_waits or moment.report.waiting):
+        yield f"kernel {count(moment.host.time_waits)} ({moment.host_age_s:.1f} s ago)"
+
+
+def _age(moment: Moment) -> Iterator[str]:
+    """What is not of now: all but the rates and the losses."""
+    if moment.reported is not None:
+        yield f"figures {moment.age_s:.1f} s old"
 
 
 def _ports(moment: Moment) -> Iterator[str]:

@@ -7,10 +7,10 @@ for good; everything else is counted under ``other``, and a gauge without labels
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -21,6 +21,10 @@ from pcapwatch.live.moment import Moment
 
 #: A scraper that says nothing for so long is hung up on.
 _PATIENCE_S = 10
+
+
+#: The one path that is answered.
+PATH = "/metrics"
 
 
 def serve(address: str) -> Metrics:
@@ -34,6 +38,7 @@ class Metrics:
     def __init__(self, host: str, port: int) -> None:
         self._latest = _Latest()
         self._families = Families()
+        self._rest: list[CounterMetricFamily | GaugeMetricFamily] = []
         registry = CollectorRegistry()
         registry.register(self._latest)
         ProcessCollector(registry=registry)
@@ -42,6 +47,7 @@ class Metrics:
         except OSError as error:
             where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             raise UsageError(f"--metrics {where}: {error.strerror or error}: choose another address or port") from None
+        self._server.set_app(_only_metrics(make_wsgi_app(registry)))
         handler: Any = self._server.RequestHandlerClass
         self._server.RequestHandlerClass = type("Handler", (handler,), {"timeout": _PATIENCE_S})
         bound, taken = self._server.server_address[:2]
@@ -49,7 +55,12 @@ class Metrics:
 
     def update(self, moment: Moment) -> None:
         """Show this moment from now on."""
-        self._latest.families = list(_drawn(self._families.of(moment)))
+        self._rest = list(_drawn(self._families.of_report(moment)))
+        self.recount(moment)
+
+    def recount(self, moment: Moment) -> None:
+        """Show its counters, and what is of the report as it was; for moments that have no report of their own."""
+        self._latest.families = [*_drawn(self._families.of_counters(moment)), *self._rest]
 
     def close(self) -> None:
         """Stop answering."""
@@ -62,6 +73,18 @@ class Metrics:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _only_metrics(app: Callable[..., Any]) -> Callable[..., Any]:
+    """The client answers on every path; a scrape of a wrong one shall fail and not seem well."""
+
+    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
+        if environ.get("PATH_INFO") == PATH:
+            return app(environ, start)
+        start("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"only {PATH} is here\n".encode()]
+
+    return answer
 
 
 class _Latest(Collector):

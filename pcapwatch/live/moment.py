@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ class Moment:
     """One moment: ``report`` is what `analyze` would say if the capture ended now; ``host`` is the kernel's own truth.
 
     at: in UTC; source: what is captured, as the user named it; previous: the counters of the moment before, ``None`` at
-    the first.
+    the first; reported: when ``report`` was made, ``None``: now, of a moment that has only its counters anew; cost_s:
+    how long making it took of this program's time.
     """
 
     at: datetime
@@ -69,3 +70,19 @@ class Moment:
     previous: Counters | None
     report: Report
     host: HostMoment | None = None
+    reported: datetime | None = None
+    cost_s: float = 0.0
+
+    @property
+    def age_s(self) -> float:
+        """How old the report is."""
+        return (self.at - self.reported).total_seconds() if self.reported else 0.0
+
+    @property
+    def host_age_s(self) -> float | None:
+        """How old what the kernel told is; ``None`` where it is not asked."""
+        return None if self.host is None else max(self.at.timestamp() - self.host.at_ns / 1e9, 0.0)
+
+    def recounted(self, at: datetime, counters: Counters) -> Moment:
+        """A later moment with the same report."""
+        return replace(self, at=at, counters=counters, previous=self.counters, reported=self.reported or self.at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -44,6 +45,7 @@ class Session:
         self._engine = engine
         self._latest: Any = None
         self._concluded: Report | None = None
+        self._waited_s = 0.0
 
     def __enter__(self) -> Self:
         """Itself; the capture has begun already."""
@@ -81,21 +83,35 @@ class Session:
         self._latest = self._asked(self._engine.snapshot)
         return report_of(self._latest, self.settings, hosts, draw=False)
 
-    def _hold(self) -> list[HostRecord]:
-        """The kernel's tables as of now, for the engine; what is to be said of the host beside them."""
+    def _hold(self, *, at_once: bool = False) -> list[HostRecord]:
+        """The kernel's tables for the engine, as new as their cost allows; what is to be said of the host beside them.
+
+        at_once: as of now, whatever that costs. What is held against an older table goes on being held against it.
+        """
         if self.host is None:
             return []
-        with suppress(OSError):  # a namespace that is gone has no newer tables
-            self.host.sample()
-        self.advance(BEHIND_S)
-        self._engine.hold_against(self.host.tables_json())
+        if at_once or self.host.is_due():
+            began_s, waited_s = time.monotonic(), self._waited_s
+            with suppress(OSError):  # a namespace that is gone has no newer tables
+                self.host.sample()
+            self._let_come(BEHIND_S)
+            self._engine.hold_against(self.host.tables_json())
+            self.host.note_cost(time.monotonic() - began_s - (self._waited_s - waited_s))
         return list(self.host.records())
+
+    def _let_come(self, seconds: float) -> None:
+        """Wait for packets that are on their way; that costs nothing."""
+        began_s = time.monotonic()
+        self.advance(seconds)
+        self._waited_s += time.monotonic() - began_s
 
     def moment(self, previous: Counters | None) -> Moment:
         """The present: counters and the report so far."""
+        began_s, waited_s = time.monotonic(), self._waited_s
         report = self.report()
         host = self.host.moment(report) if self.host is not None else None
-        return Moment(datetime.now(UTC), self.source, self.counters, previous, report, host)
+        cost_s = time.monotonic() - began_s - (self._waited_s - waited_s)
+        return Moment(datetime.now(UTC), self.source, self.counters, previous, report, host, cost_s=cost_s)
 
     def ladder(self, connection: int) -> dict[str, Any] | None:
         """A connection of the latest `report` packet by packet; ``None`` if its packets are gone."""
@@ -107,7 +123,7 @@ class Session:
     def conclude(self) -> Report:
         """Stop, and the report of everything; the same again when it is asked for again."""
         if self._concluded is None:
-            hosts = self._hold()
+            hosts = self._hold(at_once=True)
             self._latest = self._asked(self._engine.finish)
             try:
                 self._concluded = report_of(self._latest, self.settings, hosts)

@@ -80,7 +80,7 @@ def test_live_says_what_analyze_says_of_the_packets_it_wrote(lab: Lab, tmp_path:
         time.sleep(0.3)
         live.terminate()
         _, error = live.communicate(timeout=30)
-    assert (live.returncode, error) == (0, b"")
+    assert (live.returncode, error.decode()) == (0, f"pcapwatch: the report is in {out}\n")
     assert len(list(written.iterdir())) > 2
     subprocess.run([*PCAPWATCH, "analyze", str(written), "-o", str(read)], check=True)
     expected, found = (without_drops(json.loads(file.read_text())) for file in (read, out))
@@ -139,7 +139,8 @@ def test_an_interface_that_goes_away_leaves_its_report(lab: Lab, tmp_path: Path)
         _, error = live.communicate(timeout=30)
     assert live.returncode == 2
     assert "eth0: the interface is gone" in error.decode()
-    assert error.decode().count("\n") == 1
+    assert error.decode().splitlines()[0] == f"pcapwatch: the report is in {out}"
+    assert error.decode().count("\n") == 2
     assert json.loads(out.read_text())["totals"]["connections"] >= 50
 
 

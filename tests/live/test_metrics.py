@@ -13,7 +13,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,6 +23,7 @@ from live.moments import moments
 from places import ROOT
 
 from pcapwatch.errors import UsageError
+from pcapwatch.host.watch import HostMoment
 from pcapwatch.live.address import parse_address
 from pcapwatch.live.families import HOSTS, OTHER, SERVICES, TRIPLES, Families, Family
 from pcapwatch.live.metrics import Metrics, serve
@@ -181,6 +182,48 @@ def test_loopback_and_end() -> None:
             assert "python" not in get(six.url)
 
 
+@pytest.mark.parametrize("path", ["/", "/metric", "/metrics/", "/favicon.ico", "/metrics/../x"])
+def test_only_metrics_are_there(path: str) -> None:
+    """Any other path is 404: a scrape of a wrong one must not look well."""
+    with serve(":0") as served:
+        base = served.url.removesuffix("/metrics")
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            get(base + path)
+        assert "process_resident_memory_bytes" in get(f"{served.url}?asked=1")
+
+
+def test_one_label_means_one_thing(seen: dict[str, list[Moment]]) -> None:
+    """`host` is an address wherever it stands; the name of the host whose kernel is asked is `hostname`."""
+    watched = HostMoment("db1", 1, 5, (5, 5), 5, {}, {}, 4096, 2, None, {})
+    labels = {one.name: one.labels for one in Families().of(replace(seen["tw-reuse"][-1], host=watched))}
+    named = {name for name, words in labels.items() if "hostname" in words}
+    assert named == {f"pcapwatch_kernel_time_wait_{word}" for word in ("sockets", "limit", "overflows")}
+    assert {name for name, words in labels.items() if "host" in words} == {
+        f"pcapwatch_time_wait_{word}" for word in ("sockets_min", "sockets_max", "entered")
+    }
+
+
+def test_counters_go_on_between_reports(seen: dict[str, list[Moment]]) -> None:
+    """While a report is old its packets are counted, its other figures stay, and its age can be seen."""
+    moment = replace(seen["tw-reuse"][-1], host=HostMoment("db1", 7 * 10**9, 5, None, 5, {}, {}, None, 0, None, {}))
+    later = moment.recounted(moment.at + timedelta(seconds=30), replace(moment.counters, packets=99_999))
+    with serve(":0") as served:
+        served.update(moment)
+        before = get(served.url)
+        served.recount(later)
+        after = get(served.url)
+    for text in (before, after):
+        made = re.search(r"^pcapwatch_report_timestamp_seconds (\S+)$", text, re.MULTILINE)
+        assert made
+        assert float(made[1]) == moment.at.timestamp()
+    assert "pcapwatch_kernel_sample_timestamp_seconds 7.0" in after
+    assert "pcapwatch_packets_total 99999.0" in after
+    figures = [line for line in before.splitlines() if line.startswith(("pcapwatch_conn", "pcapwatch_time_wait"))]
+    assert figures
+    assert set(figures) <= set(after.splitlines())
+    assert later.recounted(later.at, later.counters).age_s == 30, "the age is the report's, however often it is shown"
+
+
 def needs(tool: str) -> str:
     """The tool's path; skips the test where it is missing."""
     path = shutil.which(tool)
@@ -205,7 +248,9 @@ def test_the_example_alerts() -> None:
     promtool, rules = needs("promtool"), ROOT / "docs" / "alerts.yml"
     done = subprocess.run([promtool, "check", "rules", str(rules)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
-    exported = {f"{one.name}{'_total' if one.counter else ''}" for one in Families().of(full(many(3)))}
+    watched = HostMoment("db1", 1, 5, (5, 5), 5, {}, {}, 4096, 0, None, {})
+    moment = replace(full(many(3)), host=watched)
+    exported = {f"{one.name}{'_total' if one.counter else ''}" for one in Families().of(moment)}
     assert set(re.findall(r"pcapwatch_\w+", rules.read_text())) <= exported
 
 
@@ -220,8 +265,11 @@ def test_the_alerts_fire(tmp_path: Path) -> None:
         'pcapwatch_exchanges_total{service="a:80",version="1.1",persistent="yes"}': "0+1x30",
         'pcapwatch_exchanges_total{service="b:80",version="1.1",persistent="no"}': "0+1x30",
         "pcapwatch_dropped_packets_total": "0x25 7x5",
+        "pcapwatch_report_timestamp_seconds": "0+60x30",
+        "pcapwatch_kernel_sample_timestamp_seconds": "0x30",
     }
     fires = {"EphemeralPortsRunOut": 1, "KeepAliveSwitchedOff": 1, "PcapwatchDrops": 1, "KeepAliveRaces": 0}
+    fires["PcapwatchFiguresAreOld"] = 1  # of the kernel's alone: the report's time goes on
     asked = [
         {"expr": f'count(ALERTS{{alertname="{name}",alertstate="firing"}})', "eval_time": "28m",
          "exp_samples": [{"labels": "{}", "value": number}] if number else []}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -118,6 +119,25 @@ def test_a_count_is_exact(tmp_path: Path) -> None:
     with live("-", "--count", "17", "--report", out, stdin=subprocess.PIPE) as process:
         process.communicate(CAPTURE.read_bytes(), timeout=20)
     assert (process.returncode, settled(out)["capture"]["packets"]) == (0, 17)
+
+
+def test_where_the_report_is_and_why_it_ended_are_said(tmp_path: Path) -> None:
+    """With `--report` nothing is on standard output but lines: standard error says which finding fired, when, and where to."""
+    out = tmp_path / "out.json"
+    with live("-", "--until-finding", "PW102", "--report", out, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(CAPTURE.read_bytes())
+        process.stdin.flush()
+        assert process.wait(20) == 0
+        fired, written, *rest = process.stderr.read().decode().splitlines()
+    found = next(one for one in settled(out)["findings"] if one["code"] == "PW102")
+    assert re.fullmatch(
+        rf"pcapwatch: PW102 {found['severity']} fired \d+\.\d s after the start, at \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC: "
+        + re.escape(found["title"]), fired
+    ), fired
+    assert written == f"pcapwatch: the report is in {out}"
+    assert len(rest) == 1, "how the packets would have been kept"
 
 
 def test_a_finding_ends_it(tmp_path: Path) -> None:

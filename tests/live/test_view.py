@@ -60,6 +60,9 @@ def test_wishes() -> None:
 def test_ladder_and_help_lie_over_a_page() -> None:
     """They go back to where they were opened from; arrows scroll, and in the ladder ask for another example."""
     on = View(page="closers")
+    in_ladder = replace(on, page="ladder", back="closers")
+    helped = after(in_ladder, "?")
+    assert (helped.page, after(helped, "escape").page, after(helped, "?", "escape").page) == ("help", "ladder", "closers")
     helped = after(on, "?")
     assert (helped.page, after(helped, "escape"), after(helped, "q")) == (
         "help",

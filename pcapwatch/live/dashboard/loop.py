@@ -99,7 +99,7 @@ class _Dashboard:
         if self._options.metrics is not None:
             self._options.metrics.update(self._latest)
         lasted_s = time.monotonic() - began_s
-        self._due_s = time.monotonic() + max(self._options.interval_s - lasted_s, lasted_s / _REPORT_SHARE)
+        self._due_s = time.monotonic() + max(self._options.interval_s - lasted_s, self._latest.cost_s / _REPORT_SHARE)
         return self._latest
 
     def _pressed(self, keys: list[str]) -> bool:

@@ -52,7 +52,10 @@ Ctrl-Z       suspend; nothing is captured meanwhile, and what is lost counted
 12-15        a band: 12 proven, 15 modelled; areas are solid and shaded so
 full in      the growth of the last 30 s projected; "no": that pace levels off
              below the range; "unknown": it does not grow, or is too new
-28,232?      the range is assumed; --port-range states yours"""
+28,232?      the range is assumed; --port-range states yours
+proved       in a ladder: the states beside a packet hold if what was seen
+             arrived. Where packets prove less so far, a line below says which
+             state they do prove, as └ client proved: ESTABLISHED"""
 
 
 def page_lines(moment: Moment, view: View, width: int, room: int) -> list[Line]:

@@ -18,6 +18,8 @@ from pcapwatch.report.words import band, leg, percent
 from pcapwatch.report.wrap import wrapped
 
 SEVERITY_STYLES = {"critical": "red", "warning": "yellow", "notice": "cyan", "info": ""}
+#: What the kernel told is said to be old from here on.
+_OLD_S = 2.0
 #: Least and most columns of the band over time.
 _SPARK = (10, 60)
 
@@ -88,7 +90,9 @@ def kernel_line(moment: Moment) -> Line | None:
     host = moment.host
     if host is None:
         return None
-    parts = [f"kernel of {host.name}: {count(host.time_waits)} in TIME_WAIT"]
+    age_s = moment.host_age_s or 0.0
+    ago = f", {clock(age_s)} ago" if age_s >= _OLD_S else ""
+    parts = [f"kernel of {host.name}{ago}: {count(host.time_waits)} in TIME_WAIT"]
     if host.wire is not None:
         parts.append(f"wire {band(host.wire)}")
     parts.append(f"{count(host.both)} seen by both")

@@ -33,7 +33,8 @@ Wish: TypeAlias = Literal["quit", "write", "ladder"]
 class View:
     """Choices so far.
 
-    page, and the one a ladder or the help was opened from (back); sort and reverse: order of services; filter: shown
+    page, and the one a ladder or the help was opened from (back); below: the one that a ladder was opened from, while the
+    help lies over it; sort and reverse: order of services; filter: shown
     are the ends that contain it; typing: it is being written; paused: the moment stays; chosen: the service pointed at;
     offset: lines scrolled; example: which of a service's examples is drawn, with its title (empty: it has none) and
     ladder (``None``: its packets are gone); message: said in the last line, once; colour: whether control bytes are
@@ -42,6 +43,7 @@ class View:
 
     page: Page = "overview"
     back: Page = "overview"
+    below: Page = "overview"
     sort: str = SORTS[0]
     reverse: bool = False
     filter: str = ""
@@ -83,6 +85,10 @@ def _typed(view: View, key: str) -> View:
 
 def _inside(view: View, key: str) -> tuple[View, Wish | None]:
     """On a page that lies over another."""
+    if view.page == "ladder" and key in ("?", "h"):
+        return replace(view, page="help", back="ladder", below=view.back, offset=0), None
+    if view.page == "help" and view.back == "ladder" and key in ("q", "escape", "enter", "?", "h"):
+        return replace(view, page="ladder", back=view.below, offset=0), None
     if key in ("q", "escape", "enter", "?", "l", "h", "0"):
         return replace(view, page=view.back, offset=0, ladder=None), None
     if view.page == "ladder" and key in ("left", "right", "n", "p"):

@@ -1,0 +1,63 @@
+"""What `pcapwatch live` says on standard error: each once, and nothing on a screen that is being drawn."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pcapwatch.report.escape import terminal
+
+if TYPE_CHECKING:
+    from pcapwatch.live.moment import Counters
+    from pcapwatch.report.model import Finding
+
+
+class Notices:
+    """Lines for standard error; while `held` they wait."""
+
+    def __init__(self) -> None:
+        """Nothing said."""
+        self._waiting: list[str] | None = None
+        self._full = False
+
+    def say(self, text: str) -> None:
+        """One line."""
+        if self._waiting is not None:
+            self._waiting.append(text)
+        else:
+            sys.stderr.write(f"pcapwatch: {terminal(text)}\n")
+            sys.stderr.flush()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """A screen is drawn meanwhile, which shows what matters itself."""
+        self._waiting = []
+        try:
+            yield
+        finally:
+            waiting, self._waiting = self._waiting, None
+            for text in waiting:
+                self.say(text)
+
+    def tell_writing(self, counters: Counters) -> None:
+        """That packets cannot be written, the first time."""
+        if counters.written.error and not self._full:
+            self._full = True
+            self.say(f"{counters.written.error}; the capture goes on")
+
+    def tell_reports(self, files: tuple[Path, ...]) -> None:
+        """Where the report is now."""
+        if files:
+            self.say(f"the report is in {', '.join(map(str, files))}")
+
+    def tell_finding(self, finding: Finding, elapsed_s: float) -> None:
+        """What `--until-finding` waited for."""
+        now = datetime.now(UTC)
+        self.say(
+            f"{finding.code} {finding.severity} fired {elapsed_s:.1f} s after the start, "
+            f"at {now:%Y-%m-%d %H:%M:%S} UTC: {finding.title}"
+        )
