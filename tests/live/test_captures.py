@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -170,3 +171,131 @@ def test_ladders_are_drawn_from_memory_and_from_the_files(lab: Lab, tmp_path: Pa
     assert sessions["files"].ladder(3) is None, "its file was removed"
     newest = sessions["files"].counters.connections - 5
     assert sessions["files"].ladder(newest) is None, "only examples are drawn while rows are not kept"
+
+
+def watched(lab: Lab, *options: str | Path) -> subprocess.Popen[bytes]:
+    """`live` on the server's interface, which has said its first line."""
+    command = [*PCAPWATCH, "live", "eth0", "--netns", lab.server.namespace, "--no-tui", "--interval", "200ms"]
+    process = subprocess.Popen([*command, *map(str, options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def ended(process: subprocess.Popen[bytes]) -> list[str]:
+    """After a SIGTERM and with exit 0: its lines on standard error."""
+    time.sleep(0.5)
+    process.terminate()
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 0, error
+    return error.decode().splitlines()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 600 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k,mode=777", "none", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_is_said_once_and_in_the_report(lab: Lab, tmp_path: Path, small_disk: Path) -> None:
+    """The capture goes on; no file is empty; what is named as evidence is there; who reads the report learns of it."""
+    out = tmp_path / "out.json"
+    process = watched(lab, "--write", small_disk / "packets", "--rotate", "100kB", "--report", out)
+    ab(lab, 3000)
+    errors = ended(process)
+    full = [text for text in errors if "packets cannot be written: No space left on device" in text]
+    assert len(full) == 1, errors
+    assert full[0].endswith("the capture goes on")
+    told = json.loads(out.read_text())
+    assert told["totals"]["connections"] >= 3000
+    assert told["capture"]["live"]["unwritten_packets"] > 1000
+    assert any("No space left on device" in text and "are in no file" in text for text in told["capture"]["concerns"])
+    files = list((small_disk / "packets").iterdir())
+    assert files
+    assert all(file.stat().st_size for file in files)
+    evidence_is_there(told)
+
+
+def evidence_is_there(told: dict[str, Any]) -> None:
+    """Every file that the report names can be opened and has the frame."""
+    named = [one for finding in told["findings"] for one in finding["evidence"]] + [
+        {"file": one["file"], "frame": one["first_frame"]} for one in told["examples"]
+    ]
+    assert named
+    for one in named:
+        command = ["tcpdump", "-nr", one["file"], "-c", str(one["frame"])]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert len(done.stdout.splitlines()) == one["frame"], one
+
+
+def test_what_is_removed_is_evidence_for_nothing(lab: Lab, tmp_path: Path) -> None:
+    """`--keep` bounds the folder, files of an earlier run among them; the report names files that are there, and no others."""
+    out, folder = tmp_path / "out.json", tmp_path / "packets"
+    options = ("--write", folder, "--rotate", "100kB", "--report", out)
+    process = watched(lab, *options)
+    ab(lab, 500)
+    ended(process)
+    earlier = {file.name for file in folder.iterdir()}
+    assert len(earlier) > 3
+    process = watched(lab, *options, "--keep", "3")
+    ab(lab, 1500)
+    ended(process)
+    left = sorted(file.name for file in folder.iterdir())
+    assert len(left) == 3
+    assert left[0] > max(earlier), "names go on, so that they sort in the order of writing"
+    told = json.loads(out.read_text())
+    assert [Path(file["path"]).name for file in told["capture"]["files"]] == left
+    lost = told["capture"]["live"]
+    assert lost["removed_earlier_files"] == len(earlier)
+    assert lost["removed_packets"] + sum(file["packets"] for file in told["capture"]["files"]) == told["capture"]["packets"]
+    assert any("(--keep)" in text and f"{lost['removed_files']} files" in text for text in told["capture"]["concerns"])
+    evidence_is_there(told)
+
+
+@pytest.mark.parametrize("interface", ["eth0", "any"])
+def test_drops_and_the_host_have_one_truth(lab: Lab, tmp_path: Path, interface: str) -> None:
+    """With `--write`: nothing dropped is said as such, wherever it is said, while files are written and at the end."""
+    out, folder = tmp_path / "out.json", tmp_path / "packets"
+    command = [*PCAPWATCH, "live", interface, "--netns", lab.server.namespace, "--no-tui", "--report", str(out)]
+    with subprocess.Popen(
+        [*command, "--write", str(folder), "--rotate", "100kB"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        ab(lab, 500)
+        process.send_signal(signal.SIGUSR1)
+        for _ in range(100):
+            if out.exists():
+                break
+            time.sleep(0.1)
+        meanwhile = json.loads(out.read_text())
+        ended(process)
+    read = tmp_path / "read.json"
+    subprocess.run([*PCAPWATCH, "analyze", str(folder), "-o", str(read)], check=True)
+    for told in (meanwhile, json.loads(out.read_text()), json.loads(read.read_text())):
+        assert "no drops recorded" in told["capture"]["remarks"]
+        assert not any("drop" in text for text in told["cannot_see"])
+        on_host = any("on which host" in text for text in told["cannot_see"])
+        assert on_host is (not told["host"]), "where the kernel is read while packets come they are taken"
+
+
+def test_an_interface_that_was_down_is_in_the_report(lab: Lab, tmp_path: Path) -> None:
+    """It comes up again and the capture goes on; who reads the report learns that something is missing."""
+    out = tmp_path / "out.json"
+    process = watched(lab, "--report", out)
+    ab(lab, 20)
+    for state in ("down", "up"):
+        subprocess.run(["ip", "-n", lab.server.namespace, "link", "set", "eth0", state], check=True)
+        time.sleep(0.5)
+    ab(lab, 20)
+    ended(process)
+    told = json.loads(out.read_text())
+    assert told["totals"]["connections"] >= 40
+    assert told["capture"]["live"]["interface_downs"] == 1
+    assert "the interface went down 1 time while capturing: what passed meanwhile is missing" in told["capture"]["concerns"]

@@ -105,6 +105,12 @@ fn bits(kinds: [bool; KINDS.len()]) -> u32 {
 }
 
 impl Exemplars {
+    /// None yet, and none of files before this one.
+    #[must_use]
+    pub fn from_file(first: u32) -> Self {
+        Exemplars { first_file: first, ..Exemplars::default() }
+    }
+
     /// One more connection; costs nothing once better ones are kept.
     pub fn add(&mut self, record: &ConnectionRecord) {
         let kinds = kinds(record);

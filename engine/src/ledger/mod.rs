@@ -50,6 +50,8 @@ pub struct Ledger {
     hosts: Kept<Address, HostLedger>,
     horizon_ns: i64,
     port_ranges: Vec<PortRule>,
+    /// The first file that is still there.
+    first_file: u32,
 }
 
 /// What a ledger tells at the end.
@@ -70,14 +72,15 @@ impl Ledger {
             hosts: Kept::new(settings.max_pairs),
             horizon_ns: horizon_ns(settings),
             port_ranges: settings.port_ranges.clone(),
+            first_file: 0,
         }
     }
 
     /// One more connection.
     pub fn connection(&mut self, record: &ConnectionRecord) {
         self.totals.add(record);
-        let horizon_ns = self.horizon_ns;
-        let new_pair = || PairLedger::within(ports::stated_range(&self.port_ranges, record.client.0));
+        let (horizon_ns, first_file) = (self.horizon_ns, self.first_file);
+        let new_pair = || PairLedger::within(ports::stated_range(&self.port_ranges, record.client.0), first_file);
         self.pairs.with(PairKey::of(record), new_pair, |pair| pair.add(record));
         for (role, (address, _)) in [(Role::Client, record.client), (Role::Server, record.server)] {
             let side = &record.sides[role as usize];
@@ -93,6 +96,7 @@ impl Ledger {
     /// Files before this one are gone: examples are of what is still there, and say their files from this one on.
     pub fn forget_files(&mut self, first: u32) {
         if first > 0 {
+            self.first_file = first;
             self.pairs.values_mut().for_each(|pair| pair.forget_files(first));
         }
     }

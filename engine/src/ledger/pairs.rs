@@ -61,10 +61,10 @@ pub struct PairLedger {
 }
 
 impl PairLedger {
-    /// Of a client whose port range is stated, or not.
+    /// Of a client whose port range is stated, or not; with examples from this file on.
     #[must_use]
-    pub fn within(range: Option<(u16, u16)>) -> Self {
-        PairLedger { ports: Ports::within(range), ..PairLedger::default() }
+    pub fn within(range: Option<(u16, u16)>, first_file: u32) -> Self {
+        PairLedger { ports: Ports::within(range), exemplars: Exemplars::from_file(first_file), ..PairLedger::default() }
     }
 
     /// How many there are.
