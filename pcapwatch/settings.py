@@ -120,7 +120,7 @@ class Settings:
         """What hosts' kernels said, in order of time; ``UsageError`` for a file that is no snapshot."""
         if not self.host_snapshot:
             return []
-        from pcapwatch.host.model import read_all
+        from pcapwatch.host.snapshot_file import read_all
         from pcapwatch.host.truth import records
 
         return records(read_all(self.host_snapshot))

@@ -38,7 +38,7 @@ fn interfaces(_: Option<&str>) -> Result<impl Serialize, SourceError> {
 
 #[cfg(target_os = "linux")]
 fn rights() -> Result<impl Serialize, SourceError> {
-    pcapwatch_engine::capture::privilege::drop_privileges().map(Some)
+    pcapwatch_engine::capture::privilege::drop_privileges(None).map(Some)
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -42,6 +42,7 @@ def live(
     fanout: live_options.Fanout = None,
     netns: live_options.Netns = None,
     no_host: live_options.NoHost = False,
+    user: live_options.User = None,
     fail_on: FailOn = None,
     filter_: options.Filter = None,
     link_type: options.LinkType = None,
@@ -99,7 +100,7 @@ def live(
     else:
         watched = not no_host
         opened = open_interface(
-            chosen, settings, write=files, most_packets=count, watch_host=watched, drop_privileges=True
+            chosen, settings, write=files, most_packets=count, watch_host=watched, drop_privileges=True, user=user
         )
     with opened as session, Signals() as signals, metrics_at(metrics) as served:
         check_writable(report or [])

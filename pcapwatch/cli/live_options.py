@@ -16,7 +16,7 @@ Sources = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="SOURCE...",
-        help="An interface (any: all of them), - for a pipe, or with --follow a file that grows.",
+        help="An interface (any: all of them), - for a pipe, or with --follow a file or a folder that grows.",
         show_default=False,
     ),
 ]
@@ -48,7 +48,10 @@ MetricsAddress = Annotated[
         "--metrics", metavar="[HOST]:PORT", help="Answer Prometheus there; loopback unless told.", show_default=False
     ),
 ]
-Follow = Annotated[bool, typer.Option("--follow", help="The file may still grow: go on at its end.")]
+Follow = Annotated[
+    bool,
+    typer.Option("--follow", help="The file may still grow: go on at its end. In a folder: go on with each new file."),
+]
 
 
 Snaplen = Annotated[
@@ -88,6 +91,12 @@ Packets = Annotated[
 ]
 ListInterfaces = Annotated[bool, typer.Option("--list", help="List the interfaces and exit.")]
 NoHost = Annotated[bool, typer.Option("--no-host", help="Do not ask this host's kernel for its sockets and settings.")]
+User = Annotated[
+    str | None,
+    typer.Option(
+        "--user", metavar="NAME", help="As root: be this user once the interface is open.", show_default=False
+    ),
+]
 Netns = Annotated[
     str | None, typer.Option("--netns", metavar="NAME", help="Capture in this network namespace.", show_default=False)
 ]
@@ -118,6 +127,12 @@ def streams(sources: list[str] | None, files: WriteOptions | None, *, follow: bo
     """The sources, if they are files or a pipe; none for an interface. ``UsageError`` for what cannot be watched."""
     if not sources:
         raise UsageError("nothing to watch: name an interface (--list shows them), or - for a pipe")
+    folders = [source for source in sources if Path(source).is_dir()]
+    if folders and follow and len(sources) > 1:
+        raise UsageError(f"--follow {folders[0]}: a folder is followed alone, and here are {len(sources)} sources")
+    # A folder may be named like an interface, and then the interface is meant.
+    if not follow and (folders := [folder for folder in folders if Path(folder).name != folder or folder == "."]):
+        raise UsageError(f"{folders[0]} is a folder: --follow goes on with each new file in it, analyze reads it as it is")
     if follow or sources == ["-"] or all(Path(source).is_file() for source in sources):
         if files is not None:
             raise UsageError("--write keeps what comes from an interface; a pipe is kept by tee")

@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
-from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, TypeVar
-
-from pcapwatch.errors import UsageError
+from typing import Any, NamedTuple, TypeAlias
 
 FORMAT, VERSION = "pcapwatch host snapshot", 1
 
@@ -31,10 +27,8 @@ SYSCTLS = (
 #: Counters of ``/proc/net/netstat`` (TcpExt), since the namespace began.
 COUNTERS = ("TCPTimeWaitOverflow", "TW", "TWRecycled", "TWKilled", "PAWSTimewait", "PAWSActive", "PAWSEstab")
 
-#: A snapshot of a million TIME_WAITs has some 60 MB.
-MOST_BYTES = 256 << 20
-
-_T = TypeVar("_T")
+#: Those of the sysctls that are one whole number.
+NUMBERS = frozenset(SYSCTLS) - {"ip_local_port_range", "ip_local_reserved_ports"}
 
 
 class Wait(NamedTuple):
@@ -124,74 +118,3 @@ def to_json(snapshot: Snapshot) -> str:
     }
     sockets = ",\n".join("  " + json.dumps(list(wait)) for wait in snapshot.waits)
     return f'{json.dumps(head, indent=1)[:-2]},\n "time_waits": [\n{sockets}\n ]\n}}\n'
-
-
-def read_file(path: str) -> Snapshot:
-    """A file that ``pcapwatch host -o`` wrote; ``UsageError`` in one line if it is anything else."""
-    try:
-        if Path(path).stat().st_size > MOST_BYTES:
-            raise UsageError(f"{path}: more than {MOST_BYTES >> 20} MiB: not a host snapshot")
-        return from_json(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}: --host-snapshot takes a file of pcapwatch host -o") from None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        why = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise UsageError(f"{path}: not a host snapshot ({why}): make one with pcapwatch host -o FILE") from None
-
-
-def read_all(given: SnapshotsGiven) -> list[Snapshot]:
-    """Snapshots, those that are named by their files read; ``UsageError`` as `read_file`."""
-    several = [given] if isinstance(given, Snapshot | str | os.PathLike) else given
-    return [one if isinstance(one, Snapshot) else read_file(os.fspath(one)) for one in several]
-
-
-def from_json(text: str) -> Snapshot:
-    """The snapshot that ``to_json`` wrote; ``ValueError``, ``KeyError`` or ``TypeError`` for anything else."""
-    given = json.loads(text)
-    if not isinstance(given, dict) or given.get("format") != FORMAT:
-        raise ValueError(f"no {FORMAT!r}")
-    if given["version"] != VERSION:
-        raise ValueError(f"version {given['version']!r}, and this program reads {VERSION}")
-    before_ns, after_ns = (_instant(value) for value in given["read_ns"])
-    return Snapshot(
-        name=_text(given["name"]),
-        kernel=_text(given["kernel"]),
-        netns=None if given["netns"] is None else _text(given["netns"]),
-        reader=_text(given["reader"]),
-        read_ns=(before_ns, max(before_ns, after_ns)),
-        addresses=tuple(str(ip_address(_text(address))) for address in given["addresses"]),
-        sysctls=_mapping(given["sysctls"], lambda value: None if value is None else _text(value)),
-        counters=_mapping(given["counters"], _count),
-        states=_mapping(given["states"], _count),
-        waits=tuple(_wait(row) for row in given["time_waits"]),
-    )
-
-
-def _mapping(given: Any, read: Callable[[Any], _T]) -> dict[str, _T]:
-    if not isinstance(given, dict):
-        raise TypeError("a list where names belong")
-    return {_text(name): read(value) for name, value in given.items()}
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > 65_536:
-        raise TypeError("something else where a text belongs")
-    return value
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 1 << 63:
-        raise TypeError("something else where a count belongs")
-    return value
-
-
-#: Ten centuries: sums with any timer stay within 64 bits.
-_instant = _count
-
-
-def _wait(row: Any) -> Wait:
-    own, own_port, peer, peer_port, left_ms = row
-    ports = (_count(own_port), _count(peer_port))
-    if max(ports) > 65535 or _count(left_ms) > 86_400_000:
-        raise ValueError("a port or a timer out of range")
-    return Wait(str(ip_address(_text(own))), ports[0], str(ip_address(_text(peer))), ports[1], left_ms)

@@ -76,7 +76,7 @@ class Moment:
     @property
     def age_s(self) -> float:
         """How old the report is."""
-        return (self.at - self.reported).total_seconds() if self.reported else 0.0
+        return max((self.at - self.reported).total_seconds(), 0.0) if self.reported else 0.0
 
     @property
     def host_age_s(self) -> float | None:

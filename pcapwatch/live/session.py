@@ -196,11 +196,13 @@ def open_interface(
     most_packets: int | None = None,
     watch_host: bool = False,
     drop_privileges: bool = False,
+    user: str | None = None,
 ) -> Session:
     """An interface of this machine; ``CaptureError`` says what is missing. Where there is no ring, by scapy's socket.
 
     watch_host: lay what the kernel of the host (or namespace) tells beside the wire; drop_privileges: give up every
-    right of this process once all is open: for a program of its own, not for a library in another's.
+    right of this process once all is open: for a program of its own, not for a library in another's; user: who to be
+    then, by name, where root would stay root.
     """
     from pcapwatch import _engine
     from pcapwatch.live.fed import is_elsewhere, open_fed
@@ -213,7 +215,7 @@ def open_interface(
     host = _watched(options.netns) if watch_host else None
     if host is not None:  # its port range from the beginning; its tables are replaced with every answer
         settings = replace(settings, host_snapshot=host.first, watched_hosts=tuple(host.addresses))
-    wanted = {"ring": ring, "write": files, "drop_privileges": drop_privileges}
+    wanted = {"ring": ring, "write": files, "drop_privileges": drop_privileges, "user": user}
     try:
         engine = _engine.Live.open_interface(json.dumps(wanted), settings.to_engine(), most_packets)
     except _engine.SourceError as error:

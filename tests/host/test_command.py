@@ -11,7 +11,8 @@ import pytest
 from handmade import Engine
 
 from host.test_model import facts, snapshot
-from pcapwatch.host.model import read_file, to_json
+from pcapwatch.host.model import to_json
+from pcapwatch.host.snapshot_file import read_file
 from pcapwatch.summary import KernelFacts
 
 Run = Callable[..., tuple[int, str, str]]

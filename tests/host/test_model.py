@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
 import sys
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -19,8 +21,9 @@ from pcapwatch.errors import UsageError
 from pcapwatch.findings import Assumptions, advice, bucket_overflow
 from pcapwatch.findings.assumptions import KnownHost
 from pcapwatch.host import proc, truth
-from pcapwatch.host.model import Snapshot, Wait, from_json, read_file, to_json
+from pcapwatch.host.model import Snapshot, Wait, to_json
 from pcapwatch.host.page import render_host
+from pcapwatch.host.snapshot_file import MOST_WAITS, from_json, read_file
 from pcapwatch.report.build import build
 from pcapwatch.report.markdown import render_markdown
 from pcapwatch.report.model import PortRange, PortRanges, PortRule
@@ -79,6 +82,74 @@ def test_anything_else_is_one_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"x\.json: not a host snapshot .*pcapwatch host -o FILE$") as refused:
         read_file(str(file))
     assert "\n" not in str(refused.value)
+
+
+#: What is put into a snapshot, made when it is wanted: 30 to 48 MB each.
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "an unknown part": lambda: b'"x": [' + b"[]," * 15_000_000 + b"[]], ",
+    "a deep one": lambda: b'"x": ' + b"[" * 40_000_000,
+    "a known part": lambda: b'"addresses": [' + b'"::",' * 8_000_000 + b'"::"], ',
+    "names": lambda: b'"counters": {' + b",".join(b'"%d":1' % n for n in range(3_000_000)) + b"}, ",
+    "a text": lambda: b'"kernel": "' + b"x" * 40_000_000 + b'", ',
+    "space": lambda: b" " * 40_000_000,
+    "rows": lambda: b'"time_waits": [' + b'["::",0,"::",0,0],' * 2_500_000 + b'["::",0,"::",0,0]], ',
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory as /proc tells it")
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_costs_little_more_than_its_bytes(tmp_path: Path, name: str) -> None:
+    """Some 45 MB of what a snapshot would not hold are refused in one line; the process stays below 200 MB."""
+    file = tmp_path / "x.json"
+    file.write_bytes(to_json(snapshot()).encode().replace(b"{", b"{" + HOSTILE[name](), 1))
+    script = "import sys; from pathlib import Path; from pcapwatch.host.snapshot_file import read_file\n"
+    script += "try: read_file(sys.argv[1])\nexcept Exception as error: print(type(error).__name__, error)\n"
+    script += "print(*[line.split()[1] for line in Path('/proc/self/status').open() if line.startswith('VmHWM')])"
+    done = subprocess.run([sys.executable, "-c", script, file], capture_output=True, text=True, check=True)
+    *said, most_kib = done.stdout.splitlines()
+    assert int(most_kib) < 200_000, said
+    if name != "space":
+        assert len(said) == 1
+        assert said[0].startswith("UsageError ")
+
+
+def test_the_most_sockets_there_may_be(tmp_path: Path) -> None:
+    """As many are read; one more is refused."""
+    row = json.dumps(list(snapshot().waits[0]))
+    file = tmp_path / "x.json"
+    for number in (MOST_WAITS, MOST_WAITS + 1):
+        file.write_text(to_json(snapshot(waits=snapshot().waits[:1])).replace(row, ",".join([row] * number)))
+        if number == MOST_WAITS:
+            assert len(read_file(str(file)).waits) == MOST_WAITS
+    with pytest.raises(UsageError, match=r"more than 524,288 sockets in TIME_WAIT"):
+        read_file(str(file))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ip_local_port_range", "60999 32768"), ("ip_local_port_range", "1 99999"), ("ip_local_port_range", "x"),
+        ("ip_local_port_range", "32768"), ("ip_local_reserved_ports", "80,x"), ("ip_local_reserved_ports", "9-5"),
+        ("ip_local_reserved_ports", "70000"), ("tcp_max_tw_buckets", "many"), ("tcp_tw_reuse", "\u0662"),
+    ],
+)  # fmt: skip
+def test_nonsense_is_refused_and_not_taken_for_unknown(tmp_path: Path, name: str, text: str) -> None:
+    """A setting that no kernel would print is named in the one line; what a kernel lacks is unknown."""
+    file = tmp_path / "x.json"
+    file.write_text(to_json(snapshot(sysctls=SETTINGS | {name: text})))
+    with pytest.raises(UsageError, match=rf"{name} .* is none that a kernel has"):
+        read_file(str(file))
+    file.write_text(to_json(snapshot(sysctls=SETTINGS | {name: None, "ip_local_reserved_ports": ""})))
+    assert read_file(str(file)).sysctls[name] in (None, "")
+
+
+def test_a_snapshot_that_was_written_anew_is_read(tmp_path: Path) -> None:
+    """Indented and sorted by another program, with a part that this one does not know."""
+    file = tmp_path / "x.json"
+    given = json.loads(to_json(snapshot())) | {"note": {"by": ["somebody", 1, None]}}
+    for layout in ({"indent": 4, "sort_keys": True}, {"separators": (",", ":")}):
+        file.write_text(json.dumps(given, **layout))  # type: ignore[arg-type]
+        assert read_file(str(file)) == snapshot()
 
 
 @given(st.binary(max_size=200), st.integers(0, 600))
@@ -206,4 +277,4 @@ def test_a_page_for_people() -> None:
 def test_no_tables_no_section() -> None:
     """Without a snapshot nothing of it is in the report."""
     assert "Kernel" not in render_text(build(summaries.proxy_and_origin()))
-    assert from_json(to_json(snapshot())).table()["waits"][0][4] == snapshot().read_ns[0] + 500 + 59_000_000_000
+    assert from_json(to_json(snapshot()).encode()).table()["waits"][0][4] == snapshot().read_ns[0] + 500 + 59_000_000_000

@@ -299,3 +299,40 @@ def test_an_interface_that_was_down_is_in_the_report(lab: Lab, tmp_path: Path) -
     assert told["totals"]["connections"] >= 40
     assert told["capture"]["live"]["interface_downs"] == 1
     assert "the interface went down 1 time while capturing: what passed meanwhile is missing" in told["capture"]["concerns"]
+
+
+def test_a_folder_that_tcpdump_rotates_is_followed(lab: Lab, tmp_path: Path) -> None:
+    """A file a second: what is there is read, and each that begins is gone on with; the report is `analyze`'s of the folder."""
+    folder, out, read = tmp_path / "rotated", tmp_path / "out.json", tmp_path / "read.json"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("no capture, and no reason to leave the file that grows\n" * 9)
+    inside = ["ip", "netns", "exec", lab.server.namespace]
+    writer = ["tcpdump", "-i", "eth0", "-U", "-Z", "root", "-G", "1", "-w", str(folder / "at-%s.pcap")]
+    with subprocess.Popen([*inside, *writer], stderr=subprocess.PIPE) as rotating:
+        assert rotating.stderr is not None
+        rotating.stderr.readline()
+        try:
+            time.sleep(0.5)
+            ab(lab, 100)
+            command = [*PCAPWATCH, "live", "--follow", str(folder), "--no-tui", "--report", str(out)]
+            live = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            assert live.stdout is not None
+            live.stdout.readline()
+            for _ in range(5):
+                ab(lab, 100)
+                time.sleep(0.7)
+        finally:
+            rotating.terminate()
+            rotating.wait(10)
+    time.sleep(1.5)
+    assert len(list(folder.glob("*.pcap"))) > 3
+    ended(live)
+    subprocess.run([*PCAPWATCH, "analyze", str(folder), "-o", str(read)], check=True)
+    told, expected = json.loads(out.read_text()), json.loads(read.read_text())
+    assert told["totals"]["connections"] >= 600
+    paths = [[file["path"] for file in one["capture"]["files"] if file["packets"]] for one in (told, expected)]
+    assert paths[0] == paths[1]
+    for part in ("totals", "services", "hosts"):
+        assert told[part] == expected[part], part
+    assert [one["code"] for one in told["findings"]] == [one["code"] for one in expected["findings"]]
+    evidence_is_there(told)

@@ -79,3 +79,48 @@ def test_root_itself_keeps_its_name_and_no_right(tmp_path: Path) -> None:
     assert found["left"] == {"uid": 0, "gid": 0, "changed_user": False, "privileged_threads": 0}
     assert no_capabilities(found["status"])
     assert found["tried"]["packet socket"] == found["tried"]["back to root"] == "PermissionError"
+
+
+#: As a user of the name that it is given; says what it is then, or why not.
+AS_USER = """
+import json, os, sys
+from pathlib import Path
+from pcapwatch.errors import PcapwatchError
+from pcapwatch.live.session import RingOptions, WriteOptions, open_interface
+from pcapwatch.settings import Settings
+try:
+    session = open_interface(
+        RingOptions("lo"), Settings(), write=WriteOptions(sys.argv[1]), drop_privileges=True, user=sys.argv[2]
+    )
+except PcapwatchError as error:
+    sys.exit(str(error))
+with session:
+    session.advance(0.1)
+    session.conclude()
+print(json.dumps([os.getuid(), os.geteuid(), Path(next(Path(sys.argv[1]).iterdir())).stat().st_uid]))
+"""
+
+
+def as_user(folder: Path, name: str) -> subprocess.CompletedProcess[str]:
+    """The capture of loopback by root that is told whom to be."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("SUDO_")}
+    command = [sys.executable, "-c", AS_USER, str(folder), name]
+    return subprocess.run(command, env=kept, capture_output=True, text=True, check=False)
+
+
+def test_root_can_be_told_whom_to_be(tmp_path: Path) -> None:
+    """`--user`: all ids are that user's, and so are the files; who is not there is said before anything is captured."""
+    for folder in tmp_path.parents:
+        if folder.owner() == "root" and folder != Path("/") and not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o001)
+    os.chown(tmp_path, NOBODY, NOBODY)
+    done = as_user(tmp_path, "nobody")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [NOBODY, NOBODY, NOBODY]
+    refused = as_user(tmp_path, "nobody-of-that-name")
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert "there is no user" in refused.stderr
+    os.chown(tmp_path, 0, 0)
+    denied = as_user(tmp_path, "nobody")
+    assert "permission denied; name a folder that you may write to" in denied.stderr

@@ -30,6 +30,8 @@ pub struct InterfaceOptions {
     pub write: Option<WriteOptions>,
     /// Give up all rights once the ring is open: for a program of its own, not for a library in another's.
     pub drop_privileges: bool,
+    /// Who to be afterwards, by name, where root would stay root: without it whoever called sudo.
+    pub user: Option<String>,
 }
 
 #[cfg(target_os = "linux")]
@@ -41,7 +43,7 @@ impl InterfaceOptions {
     pub fn open(self, most_packets: Option<u64>) -> Result<Box<dyn Source>, SourceError> {
         let mut source = InterfaceSource::new(Box::new(Ring::open(&self.ring)?), most_packets);
         if self.drop_privileges {
-            drop_privileges()?;
+            drop_privileges(self.user.as_deref())?;
         }
         if let Some(options) = self.write {
             source.write(options)?;

@@ -27,6 +27,7 @@ mod facts;
 pub mod fed;
 mod file;
 pub mod filter;
+mod folder;
 pub mod interface;
 #[cfg(unix)]
 pub mod interfaces;

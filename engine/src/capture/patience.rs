@@ -132,13 +132,15 @@ pub struct Following {
     pub stream: Stream,
     /// Whose word counts.
     pub patience: Patience,
+    /// Whether its writer has gone on to another file.
+    pub is_left: Box<dyn FnMut() -> bool + Send>,
 }
 
 impl Read for Following {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             // Asked before reading, so that what was there when it was said is read.
-            let is_over = self.patience.is_over();
+            let is_over = self.patience.is_over() || (self.is_left)();
             let count = self.stream.read(into)?;
             if count > 0 || is_over || into.is_empty() {
                 return Ok(count);
@@ -188,7 +190,7 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let patience = Patience::default();
         let reader = Box::new(std::fs::File::open(file.path()).unwrap());
-        let mut stream = Following { stream: reader, patience: patience.clone() };
+        let mut stream = Following { stream: reader, patience: patience.clone(), is_left: Box::new(|| false) };
         let late = patience.clone();
         let writer = std::thread::spawn(move || {
             std::thread::sleep(2 * LOOK_AGAIN);

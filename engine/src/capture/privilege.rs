@@ -2,6 +2,9 @@
 //!
 //! What is left is what the caller has: under sudo (or in a program that is setuid) its user and groups, no capability,
 //! and no way to get one by running another program.
+//!
+//! Root that nobody called by sudo stays user 0 unless a user is named: the files that it was told to write lie where root
+//! may write, and root without capabilities still owns root's files. Whoever minds that names a user.
 
 use super::SourceError;
 use caps::{CapSet, Capability};
@@ -26,26 +29,39 @@ pub struct Rights {
 }
 
 /// Gives up everything that reading an open socket and writing files of the caller does not need. To be called with the
-/// sockets open, before threads are started and before files are made: those belong to the caller then.
+/// sockets open, before threads are started and before files are made: those belong to the caller then, or to `user`.
 ///
 /// # Errors
-/// [`SourceError`] if the system refuses; the process should end then.
-pub fn drop_privileges() -> Result<Rights, SourceError> {
+/// [`SourceError`] if the system refuses, or there is no such user; the process should end then.
+pub fn drop_privileges(user: Option<&str>) -> Result<Rights, SourceError> {
     let refused = |what: &str, why: &dyn std::fmt::Display| SourceError::new("privileges", format!("{what}: {why}"));
+    let wanted = user.map(named).transpose()?;
     set_no_new_privs().map_err(|error| refused("new ones cannot be ruled out", &error))?;
     // As long as there is the right to do so; afterwards no program can bring them back.
     if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).unwrap_or(false) {
         caps::clear(None, CapSet::Bounding).map_err(|error| refused("capabilities cannot be ruled out", &error))?;
     }
-    let caller = caller();
+    let caller = wanted.or_else(caller);
     if let Some((uid, gid)) = caller {
-        become_user(uid, gid).map_err(|error| refused("the caller's user cannot be taken on", &error))?;
+        become_user(uid, gid).map_err(|error| refused("the user cannot be taken on", &error))?;
     }
     for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
         caps::clear(None, set).map_err(|error| refused("capabilities cannot be given up", &error))?;
     }
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     Ok(Rights { uid, gid, changed_user: caller.is_some(), privileged_threads: privileged_threads() })
+}
+
+/// A user of the system by name. Only root may become another.
+fn named(name: &str) -> Result<(Uid, Gid), SourceError> {
+    let user = User::from_name(name).ok().flatten();
+    let user = user.ok_or_else(|| SourceError::new("--user", format!("there is no user {name:?} here")))?;
+    let is_another = user.uid != geteuid();
+    if is_another && !geteuid().is_root() {
+        let why = format!("only root can become {name:?}: run it by sudo, or leave the option out");
+        return Err(SourceError::new("--user", why));
+    }
+    Ok((user.uid, user.gid))
 }
 
 /// Who stands behind root: sudo's caller, or that of a setuid program.

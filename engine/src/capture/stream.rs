@@ -1,10 +1,12 @@
 //! What comes as it happens, as the engine takes it: a batch now, none yet, or none any more.
 
+use super::folder::Folder;
 use super::patience::Patience;
 use super::{Batch, CaptureSet, SetFacts, SourceError};
 use crate::settings::Settings;
 use serde::Serialize;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What waiting for packets came to.
@@ -137,9 +139,10 @@ impl Replay for CaptureSet {
     }
 }
 
-/// A pipe, or a file that may still grow.
+/// A pipe, a file that may still grow, or a folder that may.
 pub struct StreamSource {
     set: CaptureSet,
+    folder: Option<Arc<Mutex<Folder>>>,
     patience: Patience,
     settings: Settings,
     /// Packets that are still wanted.
@@ -148,7 +151,7 @@ pub struct StreamSource {
 
 impl StreamSource {
     /// Opens a pipe (`-`), or a file; its end is the end, unless it is to be followed, and so is the packet number
-    /// `most_packets`. Waits for the file's header.
+    /// `most_packets`. Waits for the file's header. A folder that is followed goes on with each file that begins in it.
     ///
     /// # Errors
     /// As [`CaptureSet::open`].
@@ -158,9 +161,28 @@ impl StreamSource {
         follow: bool,
         most_packets: Option<u64>,
     ) -> Result<Self, SourceError> {
-        let patience = Patience::default();
-        let set = CaptureSet::open_live(paths, settings, follow, &patience)?;
-        Ok(StreamSource { set, patience, settings: settings.clone(), left: most_packets.unwrap_or(u64::MAX) })
+        let (patience, settings) = (Patience::default(), settings.clone());
+        let left = most_packets.unwrap_or(u64::MAX);
+        if let ([path], true) = (paths, follow)
+            && path.is_dir()
+        {
+            let set = CaptureSet::open_followed(&settings, &patience)?;
+            let folder = Some(Arc::new(Mutex::new(Folder::open(path)?)));
+            return Ok(StreamSource { set, folder, patience, settings, left });
+        }
+        let set = CaptureSet::open_live(paths, &settings, follow, &patience)?;
+        Ok(StreamSource { set, folder: None, patience, settings, left })
+    }
+
+    /// Goes on with the folder's next file; waits a little if there is none.
+    fn go_on(&mut self, folder: &Arc<Mutex<Folder>>, wait: Duration) {
+        let mut known = folder.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = if known.has_next() { known.next() } else { None };
+        drop(known);
+        let Some(path) = next else { return std::thread::sleep(wait) };
+        let followed = Arc::clone(folder);
+        let is_left = move || followed.lock().unwrap_or_else(PoisonError::into_inner).has_next();
+        self.set.go_on_with(&path, Box::new(is_left));
     }
 }
 
@@ -175,7 +197,12 @@ impl Source for StreamSource {
             self.left -= batch.packets.len() as u64;
             return Ok(Came::Packets);
         }
-        Ok(if self.set.is_waiting() { Came::Nothing } else { Came::Over })
+        if self.set.is_waiting() {
+            return Ok(Came::Nothing);
+        }
+        let Some(folder) = self.folder.clone() else { return Ok(Came::Over) };
+        self.go_on(&folder, wait);
+        Ok(Came::Nothing)
     }
 
     fn facts(&self) -> SetFacts {

@@ -7,8 +7,12 @@ use crate::capture::patience::{Following, Patience};
 use crate::capture::source::{Kept, open_path};
 use crate::settings::Settings;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the header of a file is waited for, whose first bytes are there.
+const OPENING: Duration = Duration::from_secs(1);
 
 impl CaptureSet {
     /// Files and pipes (`-`) to be read as they come, one after the other as they are named; the last file is not over at
@@ -28,7 +32,7 @@ impl CaptureSet {
         for (path, left) in paths.iter().zip((0..paths.len()).rev()) {
             let stream = open_path(path)?;
             let stream =
-                if follow && left == 0 { Box::new(Following { stream, patience: patience.clone() }) } else { stream };
+                if follow && left == 0 { Box::new(Following { stream, patience: patience.clone(), is_left: Box::new(|| false) }) } else { stream };
             let name = path.to_string_lossy();
             let file = CaptureFile::open(&name, stream, &set.bytes_read, None, &set.reading)?;
             let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
@@ -45,6 +49,29 @@ impl CaptureSet {
             });
         }
         Ok(set)
+    }
+
+    /// No file yet: each is [`CaptureSet::go_on_with`]'s.
+    ///
+    /// # Errors
+    /// [`SourceError`] for a filter that is none.
+    pub fn open_followed(settings: &Settings, patience: &Patience) -> Result<CaptureSet, SourceError> {
+        let mut set = CaptureSet::empty(settings)?;
+        set.reading.patience = Some(patience.clone());
+        Ok(set)
+    }
+
+    /// Another file behind those that were read; it is over once `is_left` says so. `false` if it is no capture.
+    pub fn go_on_with(&mut self, path: &Path, is_left: Box<dyn FnMut() -> bool + Send>) -> bool {
+        let (Some(patience), Ok(stream)) = (self.reading.patience.clone(), open_path(path)) else { return false };
+        patience.set(OPENING);
+        let stream = Box::new(Following { stream, patience, is_left });
+        let name = path.to_string_lossy();
+        let Ok(file) = CaptureFile::open(&name, stream, &self.bytes_read, None, &self.reading) else { return false };
+        let (facts, open) = (file.facts(), Some(Box::new(file)));
+        let (path, origin) = (name.into_owned(), Origin::Path(path.to_owned()));
+        self.members.push(Member { path, origin, in_folder: true, identity: None, facts, open, torn: None });
+        true
     }
 
     /// Whether the last `false` of [`CaptureSet::next_batch`] was no end: there is nothing yet.
