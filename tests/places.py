@@ -19,7 +19,7 @@ def readable(path: Path) -> bool:
 
 
 def find_captures() -> list[tuple[Path, ...]]:
-    """All recorded fixtures, each the set of its files, then the shared captures; an empty set stands for their absence.
+    """All recorded fixtures, each the set of its files, then the shared captures; an empty set: these are absent.
 
     The crafted ones of fixtures/wrapped are one conversation in many headers: tests/test_wrapped.py.
     """

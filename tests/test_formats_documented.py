@@ -1,5 +1,7 @@
-"""docs/formats.md against the engine and the fixtures: each link type and each encapsulation has one file with its tests,
-and a fixture; what is read and not listed there fails as well as what is listed and not read."""
+"""docs/formats.md against engine and fixtures: each link type and encapsulation has one file with its tests, and a fixture.
+
+What is read and not listed there fails as well as what is listed and not read.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,7 @@ def block(kind: int, body: bytes) -> bytes:
 
 @cache
 def unread(folder: Path) -> set[int]:
-    """The link types that the engine says it does not read, of all up to MOST_LINK_TYPE: one interface and one packet of each."""
+    """The link types that the engine says it does not read: a file of one interface and one packet of each."""
     every = range(MOST_LINK_TYPE + 1)
     blocks = [block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))]
     blocks += [block(1, struct.pack("<HHI", link, 0, 0)) for link in every]
@@ -121,8 +123,8 @@ def test_its_file_has_its_constants_and_its_tests(row: dict[str, str]) -> None:
 def test_other_files_of_the_decoder_are_no_formats() -> None:
     """A new file in engine/src/decode is a format of these tables, or one of the decoder's own."""
     own = {
-        "fragments", "hostile_tests", "ip", "ipv4", "ipv6", "key", "kind", "layers", "link", "llc", "mod", "plain", "segment",
-        "span", "tcp", "tests", "udp", "walk",
+        "fragments", "hostile_tests", "ip", "ipv4", "ipv6", "key", "kind", "layers", "link", "llc", "mod", "plain",
+        "segment", "span", "tcp", "tests", "udp", "walk",
     }  # fmt: skip
     named = {row["file"].strip("`").removesuffix(".rs") for row in [*LINKS, *LAYERS]}
     assert {path.stem for path in DECODE.glob("*.rs")} == named | own
