@@ -134,7 +134,7 @@ def capture(path: str = "back.pcap", packets: int = 1000, **facts: Any) -> dict[
     usual |= {"not_analysed": {}, "malformed": {}, "anomalies": {}, "connection_quality": {}, "capture_host": None}
     usual["fragments"] = dict.fromkeys(("datagrams", "joined", "overlapping", "incomplete", "evicted"), 0)
     counts = ("cut_packets", "clock_steps_back", "duplicates", "evicted_connections", "overflow_connections")
-    more = ("reassembly_overflows", "unnamed_tunnel_packets", "beside_tunnels", "in_two_tunnels")
+    more = ("late_files", "reassembly_overflows", "unnamed_tunnel_packets", "beside_tunnels", "in_two_tunnels")
     return usual | dict.fromkeys((*counts, *more), 0) | facts
 
 

@@ -169,7 +169,7 @@ impl Totals {
         let Totals { mut collector, mut facts, names, opened } = self;
         facts.files = capture.files;
         facts.repeated_files = capture.repeated;
-        facts.clock_steps_back = capture.clock_steps_back;
+        (facts.clock_steps_back, facts.late_files) = (capture.clock_steps_back, capture.late_files);
         facts.duplicates = collector.duplicates + facts.beside_tunnels;
         facts.evicted_connections = collector.evicted;
         facts.reassembly_overflows = collector.overflow_bytes;

@@ -68,6 +68,10 @@ pub enum Filled {
     End,
 }
 
+/// First packets of a file that are looked at for its place among others, and the bytes within which they are.
+const PACKETS_TO_ORDER_BY: usize = 64;
+const BYTES_TO_ORDER_BY: u64 = 64 << 10;
+
 /// What a file's facts say of its packets so far.
 #[derive(Clone, Copy)]
 struct Noted {
@@ -150,6 +154,19 @@ impl CaptureFile {
         if self.facts.compression == "none" {
             self.mappable = Some((mapping, Arc::clone(count)));
         }
+    }
+
+    /// The earliest time among the first packets, which are gone then: one of them may have a wrong time, and be the first.
+    pub fn begins_ns(&mut self) -> Option<i64> {
+        let mut least: Option<i64> = None;
+        for _ in 0..PACKETS_TO_ORDER_BY {
+            let Read::Record(record) = read(&mut self.format, &mut self.input, &mut self.ending) else { break };
+            least = least.into_iter().chain(record.ts_ns).min();
+            if self.input.offset() > BYTES_TO_ORDER_BY {
+                break;
+            }
+        }
+        least
     }
 
     /// Time of the first packet, which is left to be read; `None` if there is none, or it has no time.
