@@ -23,10 +23,10 @@ EXAMPLES = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 BASELINE = ROOT / "bench" / "instructions.json"
 #: A kind of traffic that takes this much more of the engine than the baseline says fails.
 TOLERANCE = 0.10
-#: About 20,000 packets of each: short connections, and long ones with large responses.
+#: About 100,000 packets of each: short connections, and long ones with large responses.
 TRAFFIC = {
-    "short": ["--connections", "2000"],
-    "bulk": ["--connections", "20", "--requests", "10", "--response-bytes", "100000"],
+    "short": ["--connections", "10000"],
+    "bulk": ["--connections", "100", "--requests", "10", "--response-bytes", "100000"],
 }
 _COUNTED = re.compile(r"Collected : (\d+)")
 

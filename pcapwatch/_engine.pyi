@@ -101,16 +101,18 @@ class Analysis:
             OSError: It cannot be written, or the packets cannot be read again.
         """
 
-    def ladders_json(self, connections: Sequence[int]) -> str:
+    def ladders_json(self, connections: Sequence[int], rows: int = 400) -> str:
         """Ladders: connections packet by packet, read from the files (or the kept start of stdin) a second time.
 
         Args:
             connections: Numbers as in column `connection`. Any number if connections were kept, else only those of the
                 Summary's exemplars; numbers that are unknown are left out.
+            rows: At most so many of each, the first and the last; of a long connection the fewer, the less is read.
 
         Returns:
-            A JSON list in the order asked for, of `{"connection", "client", "server", "omitted", "rows", "time_wait"}`.
-            `client` and `server` are `address:port`; `omitted` counts the rows left out after the first 400. A row is
+            A JSON list in the order asked for, of `{"connection", "client", "server", "omitted", "omitted_after",
+            "rows", "time_wait"}`. `client` and `server` are `address:port`; `omitted` counts its packets that are not
+            among the rows, which are missing after the first `omitted_after`. A row is
             `{"ts_ns", "frame", "file", "from", "flags", "seq", "ack", "len", "summary", "client_state", "server_state",
             "client_proved", "server_proved", "notes"}`: `ts_ns` since 1970 UTC, `frame` as Wireshark counts it in the
             file with index `file`, `seq` and `ack` relative to the first seen, `len` in bytes, states after this packet

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
     from pcapwatch.host.truth import HostRecord
 
+#: Rows of a ladder that is asked for.
+MOST_ROWS = 400
+#: Rows of each of a report's examples: reports show fewer, the JSON all of them.
+EXAMPLE_ROWS = 64
+
 Progress: TypeAlias = Callable[[int, int, int], None]
 Path: TypeAlias = "str | os.PathLike[str]"
 
@@ -103,12 +108,14 @@ def summary_of(analysis: Any) -> Summary:
     return parse_summary(analysis.summary_json())
 
 
-def ladders(analysis: Any, connections: Iterable[int], *, full_urls: bool = False) -> list[dict[str, Any]]:
-    """The ladders of some connections; what may be secret in targets hidden unless asked for."""
+def ladders(
+    analysis: Any, connections: Iterable[int], *, rows: int = MOST_ROWS, full_urls: bool = False
+) -> list[dict[str, Any]]:
+    """The ladders of some connections, of so many ``rows`` at most; what may be secret in targets hidden by default."""
     from pcapwatch import _engine
 
     try:
-        drawn: list[dict[str, Any]] = json.loads(analysis.ladders_json(list(connections)))
+        drawn: list[dict[str, Any]] = json.loads(analysis.ladders_json(list(connections), rows))
     except _engine.SourceError as error:
         raise CaptureError(str(error)) from None
     if not full_urls:
@@ -124,7 +131,7 @@ def report_of(
 
     hosts: what kernels said, in the order of the tables that the engine had; by default those of the settings.
     """
-    ladder = partial(ladders, analysis, full_urls=settings.full_urls) if draw else None
+    ladder = partial(ladders, analysis, rows=EXAMPLE_ROWS, full_urls=settings.full_urls) if draw else None
     known = settings.hosts() if hosts is None else hosts
     built = build(summary_of(analysis), settings.ports(), ladder, known)
     facts = {item.name: getattr(built, item.name) for item in fields(_Report)}

@@ -45,7 +45,7 @@ class Analysis:
         """The summary as the engine writes it."""
         return json.dumps(self._summary)
 
-    def ladders_json(self, connections: Sequence[int]) -> str:
+    def ladders_json(self, connections: Sequence[int], rows: int = 400) -> str:
         """One ladder each, its request with a query string."""
         return json.dumps([summaries.ladder(number, "GET /login?token=secret HTTP/1.1") for number in connections])
 

@@ -105,7 +105,7 @@ def test_ladders(run: Run, monkeypatch: pytest.MonkeyPatch, command: list[str], 
     """Nor does a ladder."""
     for text in HIDDEN:
         drawn = json.dumps([summaries.ladder(2, f"GET {text} HTTP/1.1")])
-        monkeypatch.setattr(handmade.Analysis, "ladders_json", lambda *_, drawn=drawn: drawn)
+        monkeypatch.setattr(handmade.Analysis, "ladders_json", lambda *_, drawn=drawn, **__: drawn)
         status, out, _ = run(*command, "--format", suffix)
         assert status == 0
         assert "GET" in out

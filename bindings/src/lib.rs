@@ -83,9 +83,11 @@ impl Analysis {
         Ok(written?)
     }
 
-    /// Ladders of connections by number, as JSON text, in the order asked for; unknown numbers are left out.
+    /// Ladders of connections by number, as JSON text, in the order asked for, each of at most so many rows; unknown
+    /// numbers are left out.
+    #[pyo3(signature = (connections, rows = ladder::MAX_ROWS))]
     #[allow(clippy::needless_pass_by_value, reason = "as the call from Python hands it")]
-    fn ladders_json(&self, py: Python<'_>, connections: Vec<u64>) -> PyResult<String> {
+    fn ladders_json(&self, py: Python<'_>, connections: Vec<u64>, rows: usize) -> PyResult<String> {
         let found: Result<Vec<_>, _> = connections.iter().map(|&number| target(&self.outcome, number)).collect();
         let targets: Vec<Target> = found.map_err(source_error)?.into_iter().flatten().collect();
         if targets.is_empty() {
@@ -94,7 +96,7 @@ impl Analysis {
         let ladders = py
             .detach(|| {
                 let mut again = self.packets.lock().unwrap_or_else(PoisonError::into_inner).again(&self.settings)?;
-                ladder::draw(&mut *again, &targets, &self.outcome, &self.settings)
+                ladder::draw(&mut *again, &targets, rows, &self.outcome, &self.settings)
             })
             .map_err(source_error)?;
         serde_json::to_string(&ladders).map_err(|e| PyValueError::new_err(e.to_string()))

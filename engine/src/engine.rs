@@ -80,6 +80,12 @@ impl Engine {
         self.work_watching(watch);
     }
 
+    /// Packets are left out on purpose before the next batch: what goes on is taken up wherever it is by then.
+    pub fn lose_sight(&mut self, watch: &mut impl FnMut(&Segment<'_>, &Connection<Reader>)) {
+        self.let_go_watching(watch);
+        self.shards.iter_mut().for_each(Shard::lose_sight);
+    }
+
     fn work_watching(&mut self, watch: &mut impl FnMut(&Segment<'_>, &Connection<Reader>)) {
         while let Some(decoded) = self.front.ready() {
             for shard in &mut self.shards {

@@ -31,20 +31,22 @@ def ladder_lines(
     client, server = terminal(str(ladder["client"])), terminal(str(ladder["server"]))
     yield from _names(client, server, gap, _STATE + 1 + arrow_width, width)
     start = shown[0]["ts_ns"] if shown else 0
-    head, tail = _cut(len(shown), rows)
+    omitted = int(ladder.get("omitted") or 0)
+    hole = int(ladder.get("omitted_after") or 0) if omitted else len(shown)
+    head, tail = _cut(len(shown), hole, rows)
     for index, row in enumerate(shown):
+        if index == head and tail - head + omitted:
+            yield f"{gap}… {tail - head + omitted} more packets …"
         if head <= index < tail:
-            if index == head:
-                yield f"{gap}… {tail - head} more packets …"
             continue
         prefix = f"{signed_seconds(row['ts_ns'] - start, 6):>{_TIME}} {row['frame']:>{frame_width}}  "
         arrow = _arrow(row, arrow_width)
         yield f"{prefix}{row['client_state']:<{_STATE}} {arrow} {row['server_state']}"
         yield from _notes(row, gap + " " * (_STATE + 1), width, proved=proved)
+    if head == len(shown) and omitted:
+        yield f"{gap}… {omitted} more packets …"
     for line in wait_lines(ladder.get("time_wait", ()), start):
         yield from wrap(line, width, initial_indent=gap, subsequent_indent=gap + "  ")
-    if ladder.get("omitted"):
-        yield f"{gap}… {ladder['omitted']} packets of this connection could not be read again"
 
 
 def _names(client: str, server: str, gap: str, column: int, width: int) -> Iterator[str]:
@@ -96,12 +98,12 @@ def _seconds(ns: int) -> str:
     return signed_seconds(ns, 6).lstrip("+").rstrip("0").rstrip(".") or "0"
 
 
-def _cut(total: int, rows: int | None) -> tuple[int, int]:
-    """The range of rows left out, in the middle; the close is at the end, so most of what is kept is there."""
+def _cut(total: int, hole: int, rows: int | None) -> tuple[int, int]:
+    """The range of rows left out: where packets are missing already, after ``hole`` rows (``total`` if none)."""
     if rows is None or total <= rows:
-        return total, total
-    head = rows // 2
-    return head, total - (rows - head)
+        return hole, hole
+    head = min(rows // 2, hole)
+    return head, max(total - (rows - head), hole if hole < total else 0)
 
 
 def _arrow(row: Mapping[str, Any], width: int) -> str:

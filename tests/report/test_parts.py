@@ -136,6 +136,16 @@ def test_ladder_is_cut_in_the_middle() -> None:
     assert "TIME-WAIT" in lines[-2]
 
 
+def test_ladder_of_a_long_connection_says_where_packets_are_missing() -> None:
+    """What was not drawn is named where it is missing, and counted with what is cut there; the close stays the last."""
+    ladder = {**summaries.ladder(), "omitted": 93, "omitted_after": 2}
+    for rows, missing in [(None, 93), (4, 96)]:
+        lines = list(ladder_lines(ladder, 100, rows=rows))
+        at = next(index for index, line in enumerate(lines) if f"… {missing} more packets …" in line)
+        assert sum(" ── " in line or "──▶" in line or "◀─" in line for line in lines[1:at]) == 2
+        assert "TIME-WAIT" in lines[-2]
+
+
 @pytest.mark.parametrize(
     ("text", "ns"), [("60s", 60 * 10**9), ("1.5ms", 1_500_000), ("2m", 120 * 10**9), ("0.000000001s", 1), ("7ns", 7)]
 )

@@ -80,6 +80,11 @@ impl Shard {
         self.opened.forget(&known);
     }
 
+    /// As [`FlowTable::lose_sight`].
+    pub fn lose_sight(&mut self) {
+        self.tables.iter_mut().for_each(FlowTable::lose_sight);
+    }
+
     /// Connections in the tables.
     pub fn tracked(&self) -> u64 {
         self.tables.iter().map(|table| table.len() as u64).sum()

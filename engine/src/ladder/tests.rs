@@ -1,5 +1,7 @@
+use super::drawing::{MAX_SUMMARY, flag_names, hide_query, start_line};
 use super::*;
 use crate::capture::CaptureSet;
+use crate::decode::Flags;
 use crate::engine::{analyze, read_all};
 use std::path::PathBuf;
 
@@ -13,7 +15,8 @@ fn ladders(name: &str, numbers: &[u64]) -> Vec<Ladder> {
         Target { connection: *number, sight: (&record).into() }
     };
     let targets: Vec<Target> = numbers.iter().map(target).collect();
-    draw(&mut set.replay(&settings).expect("the file again"), &targets, &outcome, &settings).expect("the file again")
+    draw(&mut set.replay(&settings).expect("the file again"), &targets, MAX_ROWS, &outcome, &settings)
+        .expect("the file again")
 }
 
 fn ladder(name: &str, number: u64) -> Ladder {
@@ -149,7 +152,7 @@ fn late_data_of_the_incarnation_before_is_not_the_younger_s() {
         let target = |&number: &u64| Target { connection: number, sight: (&records[number as usize - 1]).into() };
         let targets: Vec<Target> = wanted.iter().map(target).collect();
         let mut again = set.replay(&settings).expect("what was kept");
-        let drawn = draw(&mut again, &targets, &outcome, &settings).expect("ladders");
+        let drawn = draw(&mut again, &targets, MAX_ROWS, &outcome, &settings).expect("ladders");
         for ladder in drawn {
             let rows: Vec<u64> = ladder.rows.iter().map(|row| row.frame).collect();
             assert_eq!(rows, if ladder.connection == 1 { vec![1, 2, 3, 5] } else { vec![4, 6, 7] }, "{wanted:?}");
@@ -166,7 +169,7 @@ fn frame(index: u32) -> Vec<u8> {
 }
 
 #[test]
-fn a_long_connection_keeps_its_first_rows_and_counts_the_rest() {
+fn a_long_connection_keeps_its_first_and_last_rows_and_counts_the_others() {
     let frames: Vec<Vec<u8>> = (0..MAX_ROWS as u32 + 50).map(frame).collect();
     let packets: Vec<(u32, &[u8])> = frames.iter().map(|bytes| (1, &bytes[..])).collect();
     let settings = Settings { keep_connections: true, batch_packets: 7, ..Settings::default() };
@@ -176,8 +179,67 @@ fn a_long_connection_keeps_its_first_rows_and_counts_the_rest() {
     let [record] = &outcome.connections.to_vec().expect("rows")[..] else { panic!("one connection") };
     let target = Target { connection: 1, sight: record.into() };
     let mut again = set.replay(&settings).expect("what was kept");
-    let ladder = draw(&mut again, &[target], &outcome, &settings).expect("a ladder").remove(0);
-    assert_eq!((ladder.rows.len(), ladder.omitted), (MAX_ROWS, 50));
-    assert_eq!(ladder.rows[MAX_ROWS - 1].seq, MAX_ROWS as u32 - 1);
+    let ladder = draw(&mut again, &[target], MAX_ROWS, &outcome, &settings).expect("a ladder").remove(0);
+    assert_eq!((ladder.rows.len(), ladder.omitted, ladder.omitted_after), (MAX_ROWS, 50, MAX_ROWS / 2));
+    assert_eq!(ladder.rows[MAX_ROWS / 2 - 1].frame, MAX_ROWS as u64 / 2);
+    assert_eq!(ladder.rows[MAX_ROWS / 2].frame, MAX_ROWS as u64 / 2 + 51);
     assert_eq!((ladder.client.as_str(), ladder.server.as_str()), ("10.0.0.1:40000", "10.0.0.2:80"));
+}
+
+/// A connection far longer than what is drawn of it, with another of the same host in its middle, and a close: segments
+/// of 30,000 bytes, so that far more than the largest window lies between what is read of it.
+fn long_capture() -> Vec<u8> {
+    let mut frames = vec![
+        segment(true, 2, (1000, 0), b""),
+        segment(false, 18, (5000, 1001), b""),
+        segment(true, 16, (1001, 5001), b"asked"),
+    ];
+    let payload = [b'x'; 100];
+    frames.extend((0..100_000_u32).map(|index| segment(false, 16, (5001 + 100 * index * 30, 1006), &payload)));
+    let last = 5001 + 100 * 30 * 100_000_u32;
+    frames.push(segment(false, 17, (last, 1006), b""));
+    frames.push(segment(true, 17, (1006, last.wrapping_add(1)), b""));
+    frames.push(segment(false, 16, (last.wrapping_add(1), 1007), b""));
+    let mut other = frame(7);
+    other[34..36].copy_from_slice(&[0x11, 0x11]);
+    frames.insert(50_000, other);
+    let packets: Vec<(u32, &[u8])> = (1..).zip(frames.iter().map(|bytes| &bytes[..])).collect();
+    crate::capture::forge::pcap(&packets)
+}
+
+/// The middle of a long connection is not read, the close is drawn with the states that it leads to, whatever else is
+/// drawn at the same time, and nothing is lost of what is.
+#[test]
+fn a_long_connection_is_drawn_without_its_middle() {
+    let folder = crate::capture::forge::Folder::new("long");
+    let path = folder.write("long.pcap", &long_capture());
+    let settings = Settings { keep_connections: true, ..Settings::default() };
+    let (outcome, set) = analyze(&[path], &settings, None).expect("a capture").expect("nobody stops it");
+    let records = outcome.connections.to_vec().expect("rows");
+    for wanted in [&[1][..], &[1, 2], &[2, 1]] {
+        let target = |&number: &u64| Target { connection: number, sight: (&records[number as usize - 1]).into() };
+        let targets: Vec<Target> = wanted.iter().map(target).collect();
+        let mut again = set.replay(&settings).expect("the file");
+        for ladder in draw(&mut again, &targets, MAX_ROWS, &outcome, &settings).expect("ladders") {
+            if ladder.connection == 2 {
+                assert_eq!((ladder.rows.len(), ladder.rows[0].frame, ladder.omitted), (1, 50_001, 0));
+                continue;
+            }
+            let frames: Vec<u64> = ladder.rows.iter().map(|row| row.frame).collect();
+            let expected: Vec<u64> = (1..=200).chain(100_007 - 199..=100_007).collect();
+            assert_eq!(frames, expected, "{wanted:?}");
+            assert_eq!((ladder.omitted, ladder.omitted_after), (100_006 - 400, 200));
+            let states: Vec<_> = ladder.rows.iter().map(|row| (row.client_state, row.server_state)).collect();
+            assert_eq!(states[396], (State::Established, State::Established));
+            assert_eq!(
+                states[397..],
+                [
+                    (State::CloseWait, State::FinWait1),
+                    (State::LastAck, State::TimeWait),
+                    (State::Closed, State::TimeWait)
+                ]
+            );
+            assert_eq!(notes(&ladder), [(100_005, "active closer"), (100_006, "server enters TIME-WAIT")]);
+        }
+    }
 }

@@ -15,6 +15,8 @@ pub struct Sight {
     pub first: Mark,
     /// Last packet.
     pub last: Mark,
+    /// Its packets, of both sides.
+    pub packets: u64,
     /// The packet that closed.
     pub closer: Option<Mark>,
     /// First and last packet of the incarnation before, when this one began: what is late of it, or answers it, is told
@@ -32,6 +34,7 @@ impl From<&ConnectionRecord> for Sight {
             tunnel: record.tunnel,
             first: record.first,
             last: record.last,
+            packets: record.sides.iter().map(|side| side.packets).sum(),
             closer: record.closer,
             predecessor: record.predecessor.as_deref().copied(),
             waits: record.sides.each_ref().map(|side| side.time_wait.clone()),

@@ -437,6 +437,18 @@ impl<P: Payload> Connection<P> {
         }
     }
 
+    /// Packets were left out on purpose: whatever comes next is near what was seen, of each side that has not closed.
+    pub fn lose_sight(&mut self) {
+        self.is_steady = false;
+        for role in [Role::Client, Role::Server] {
+            let (end, peer) = pair(&mut self.ends, role);
+            if end.fin.is_none() {
+                (end.next, peer.acked) = (None, None);
+                end.stream.lose_sight();
+            }
+        }
+    }
+
     /// Whether both sides are done, so that only evidence of TIME_WAIT or a new incarnation can follow.
     #[must_use]
     pub fn is_over(&self) -> bool {

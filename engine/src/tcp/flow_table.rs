@@ -329,6 +329,16 @@ impl<P: Payload> FlowTable<P> {
         }
     }
 
+    /// As [`Connection::lose_sight`], of all of its connections that are not over.
+    pub fn lose_sight(&mut self) {
+        for at in self.places().collect::<Vec<usize>>() {
+            if !self.standing(at as u32).1 {
+                self.wake(at as u32);
+                self.slots[at].connection.iter_mut().for_each(|connection| connection.lose_sight());
+            }
+        }
+    }
+
     /// Connections in it.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -132,6 +132,11 @@ impl Stream {
         *self = Stream { next: next_seq, started: true, ..Stream::new(self.max_bytes as usize) };
     }
 
+    /// What comes next continues it, whatever lies between.
+    pub fn lose_sight(&mut self) {
+        *self = Stream::new(self.max_bytes as usize);
+    }
+
     /// Sequence number of the next byte to deliver; `None` before the stream started.
     #[must_use]
     pub fn next_seq(&self) -> Option<u32> {
