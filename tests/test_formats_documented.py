@@ -1,4 +1,4 @@
-"""docs/formats.md against engine and fixtures: each link type and encapsulation has one file with its tests, and a fixture.
+"""docs/formats.md against engine and fixtures: each link type and encapsulation has one file, tests, a fixture.
 
 What is read and not listed there fails as well as what is listed and not read.
 """

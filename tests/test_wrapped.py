@@ -92,7 +92,7 @@ def tshark_segments(wrapping: Wrapping, is_v6: bool) -> list[tuple[int, str, *Ro
 @ALL
 @pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
 def test_tshark_reads_the_same_segments(wrapping: Wrapping) -> None:
-    """The headers are what they claim: tshark finds the segments that were put in, in one stream, and the tool's ends."""
+    """The headers are what they claim: tshark finds the segments put in, in one stream between the tool's ends."""
     if wrapping.unread:
         pytest.skip(wrapping.unread)
     [row] = tool_rows(fixture(wrapping))

@@ -31,8 +31,8 @@ def file_concerns(capture: CaptureFacts) -> Iterator[str]:
     yield from _drops(capture)
     if late := capture["late_files"]:
         yield (
-            f"{counted(late, 'file')} of the same time as 64 others, and not merged with them: connections may be split; "
-            "merge them first: mergecap -I none -w all.pcapng FILES"
+            f"{counted(late, 'file')} of the same time as 64 others, and not merged with them: "
+            "connections may be split; merge them first: mergecap -I none -w all.pcapng FILES"
         )
     yield from _clocks(capture)
     if broken := sum(file["pcapng"]["broken_lists"] for file in capture["files"] if file["pcapng"]):

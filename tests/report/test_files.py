@@ -72,7 +72,7 @@ def test_files_that_overlap() -> None:
 
 
 def test_too_many_files_to_merge() -> None:
-    """Files that had to wait for others of their time: how many, what that does, what to do; nothing is called merged."""
+    """Files that had to wait for others of their time: how many, and what to do; nothing is called merged."""
     facts = capture(span("a", 0, 10), span("b", 8, 20)) | {"late_files": 6}
     [line] = file_concerns(facts)
     assert line.startswith("6 files of the same time as 64 others, and not merged with them: connections may be split")

@@ -368,10 +368,16 @@ pub fn note_time(facts: &mut FileFacts, last_ns: &mut i64, ts_ns: i64) -> u64 {
 fn note_jump(facts: &mut FileFacts, ts_ns: i64) -> u64 {
     let Some(last_ns) = facts.last_ns else { return 0 };
     if ts_ns < last_ns {
+        facts.before_step_ns = facts.before_step_ns.max(Some(last_ns));
         return 1;
     }
-    facts.long_silences += 1;
-    facts.longest_silence_ns = facts.longest_silence_ns.max(ts_ns - last_ns);
+    // One packet with a wrong time, or a clock that was put right again: the way back is no silence.
+    let returns_to = facts.before_step_ns.filter(|&before| ts_ns.saturating_add(LONG_SILENCE_NS as i64) > before);
+    let silence_ns = ts_ns.saturating_sub(returns_to.map_or(last_ns, |before| before.max(last_ns)));
+    if silence_ns > LONG_SILENCE_NS as i64 {
+        facts.long_silences += 1;
+        facts.longest_silence_ns = facts.longest_silence_ns.max(silence_ns);
+    }
     0
 }
 
