@@ -85,7 +85,7 @@ impl Analysis {
 
     /// Ladders of connections by number, as JSON text, in the order asked for, each of at most so many rows; unknown
     /// numbers are left out.
-    #[pyo3(signature = (connections, rows = ladder::MAX_ROWS))]
+    #[pyo3(signature = (connections, rows = 400))] // [`ladder::MAX_ROWS`]: a name is not shown to Python
     #[allow(clippy::needless_pass_by_value, reason = "as the call from Python hands it")]
     fn ladders_json(&self, py: Python<'_>, connections: Vec<u64>, rows: usize) -> PyResult<String> {
         let found: Result<Vec<_>, _> = connections.iter().map(|&number| target(&self.outcome, number)).collect();
