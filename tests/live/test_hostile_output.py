@@ -40,8 +40,7 @@ def test_the_line_is_one_line(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_metrics_are_one_sample_a_line(tmp_path: Path, text: str) -> None:
-    """No label makes a line or a label of its own: the official parser reads back what was meant, and no control byte
-    goes to who looks at the page in a terminal."""
+    """No label makes a line or a label of its own, as the official parser reads it, and none holds a control byte."""
     now, source = moment(tmp_path, TEXTS[text])
     with serve("127.0.0.1:0") as metrics:
         metrics.update(now)
