@@ -146,6 +146,7 @@ class CaptureFacts(TypedDict):
     malformed: Counts
     cut_packets: int
     clock_steps_back: int
+    late_files: int
     duplicates: int
     beside_tunnels: int
     in_two_tunnels: int

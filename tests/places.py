@@ -19,8 +19,11 @@ def readable(path: Path) -> bool:
 
 
 def find_captures() -> list[tuple[Path, ...]]:
-    """All fixtures, each the set of its files, then the shared captures; an empty set stands for their absence."""
-    folders = sorted(p for p in (ROOT / "fixtures").iterdir() if p.is_dir()) if (ROOT / "fixtures").is_dir() else []
+    """All recorded fixtures, each the set of its files, then the shared captures; an empty set: these are absent.
+
+    The crafted ones of fixtures/wrapped are one conversation in many headers: tests/test_wrapped.py.
+    """
+    folders = [path.parent for path in sorted((ROOT / "fixtures").glob("*/truth.json"))]
     fixtures: list[tuple[Path, ...]] = [
         tuple(sorted(p for p in f.iterdir() if p.suffix in SUFFIXES and readable(p))) for f in folders
     ]

@@ -190,6 +190,24 @@ def test_neither_threads_nor_batches_change_it(tmp_path: Path) -> None:
     assert len(texts) == 1
 
 
+def test_a_tunnel_that_comes_late(tmp_path: Path) -> None:
+    """After thousands of packets without one, its first packet is beside it just before: one connection, no phantom."""
+    wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
+    early = Talk(server=("10.9.0.3", 81))
+    early.handshake()
+    for n in range(4_200):
+        early.c(0.01 + n * 1e-4, "PA", b"x")
+    late = [Crafted(one.at_s + 1.0, one.data) for one in both(wrapping, conversation().packets)]
+    texts = set()
+    for threads, batch in ((1, 1), (1, 7), (2, 300), (1, 4096), (2, 2048), (1, 4203), (1, 4204)):
+        report = told(tmp_path, [*early.packets, *late], ETHERNET, threads=threads, batch_packets=batch)
+        texts.add(report.to_json())
+    assert len(texts) == 1
+    _, row = report.connections.to_dict("records")
+    assert (row["tunnel"], row["client_packets"], row["server_packets"]) == (wrapping.tunnel, 6, 4)
+    assert report.summary["capture"]["beside_tunnels"] == 10
+
+
 def test_the_ladder_is_that_of_the_tunnel(tmp_path: Path) -> None:
     """`show` draws each packet once, from the frames that were kept."""
     from pcapwatch.analysis import ladders, run_engine

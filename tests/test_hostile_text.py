@@ -34,6 +34,8 @@ TEXTS: dict[str, bytes] = {
     "invalid": b"\xff\xfe\xc3(\xed\xa0\x80\x9b2J",
     "long": b"=<b>" + b"A" * 60_000,
 }
+#: More than a head may have by default (max_head_bytes).
+OVERLONG = "=<b>\u009b2J".encode() + b"A" * 65_536
 OUTSIDE_HTTP = b"\x1b]0;owned\x07\x1b[2J\r\n"
 UNSEEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 TABLES = ("txt", "md", "csv", "json", "jsonl", "parquet", "arrow")
@@ -152,10 +154,11 @@ CHECKS: dict[str, Callable[[bytes], None]] = {
 @pytest.fixture(scope="module")
 def captures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One for each text."""
-    return {name: craft(tmp_path_factory.mktemp("hostile"), text) for name, text in TEXTS.items()}
+    texts = TEXTS | {"overlong": OVERLONG}
+    return {name: craft(tmp_path_factory.mktemp("hostile"), text) for name, text in texts.items()}
 
 
-@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("text", [*TEXTS, "overlong"])
 @pytest.mark.parametrize(("command", "name"), ALL)
 def test_every_command_and_format(
     captures: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str], command: str, name: str, text: str
@@ -196,6 +199,14 @@ def test_the_text_arrives(captures: dict[str, Path], text: str) -> None:
     (file,) = report.summary["capture"]["files"]
     assert "\x1b" in file["path"]
     assert "\x1b" in str(file["interfaces"][0]["name"])
+
+
+def test_a_value_beyond_64_kib(captures: dict[str, Path]) -> None:
+    """A head that is longer than one may be is not read; where it may be, its value arrives cut to 256 bytes."""
+    (row,) = pcapwatch.analyze(captures["overlong"]).exchanges.to_dict("records")
+    assert (row["user_agent"], row["target"]) == (None, None)
+    (row,) = pcapwatch.analyze(captures["overlong"], max_head_bytes=100_000).exchanges.to_dict("records")
+    assert row["user_agent"] == OVERLONG[:256].decode()
 
 
 NAIVE: dict[str, Callable[[str], bytes]] = {

@@ -145,16 +145,16 @@ def test_a_file_twice(tmp_path: Path, whole: pcapwatch.Report) -> None:
     assert sum("is the same file as" in concern for concern in report.quality.concerns) == 3
 
 
-def by_turns(folder: Path) -> list[Path]:
-    """The capture's packets in two files, the first in one, the second in the other, and so on."""
+def by_turns(folder: Path, count: int = 2) -> list[Path]:
+    """The capture's packets in two files (or more), the first in one, the second in the other, and so on."""
     data, packets, at = CAPTURE.read_bytes(), [], 24
     while at < len(data):
         size = 16 + struct.unpack_from("<I", data, at + 8)[0]
         packets.append(data[at : at + size])
         at += size
-    files = [folder / "near.pcap", folder / "far.pcap"]
-    for file, chosen in zip(files, (packets[::2], packets[1::2]), strict=True):
-        file.write_bytes(data[:24] + b"".join(chosen))
+    files = [folder / f"{n:03}.pcap" for n in range(count)]
+    for n, file in enumerate(files):
+        file.write_bytes(data[:24] + b"".join(packets[n::count]))
     return files
 
 
@@ -166,6 +166,35 @@ def test_two_taps_files_given_together(tmp_path: Path, whole: pcapwatch.Report) 
     assert any("merged by time" in remark for remark in report.quality.remarks)
     texts = {pcapwatch.analyze(taps, threads=n, batch_packets=most).to_json() for n in (1, 2, 5) for most in (1, 4096)}
     assert len(texts) == 1
+
+
+def test_more_files_of_the_same_time_than_are_merged(tmp_path: Path, whole: pcapwatch.Report) -> None:
+    """64 are one capture; with 70 the report says how many were not merged and what to do, and doing it mends it."""
+    taps = by_turns(tmp_path, 64)
+    pd.testing.assert_frame_equal(rows(pcapwatch.analyze(taps)), rows(whole))
+    taps = by_turns(tmp_path, 70)
+    split = pcapwatch.analyze(taps)
+    assert not rows(split).equals(rows(whole))
+    assert split.summary["capture"]["late_files"] == 6
+    [line] = [line for line in split.quality.concerns if "mergecap -I none" in line]
+    assert line.startswith("6 files of the same time as 64 others")
+    merged = tmp_path / "all.pcapng"
+    subprocess.run(["mergecap", "-I", "none", "-w", str(merged), *map(str, taps)], check=True)
+    report = pcapwatch.analyze(merged)
+    pd.testing.assert_frame_equal(rows(report), rows(whole))
+    assert report.summary["capture"]["late_files"] == 0
+
+
+def test_one_wrong_time_at_the_start_of_a_tap(tmp_path: Path, whole: pcapwatch.Report) -> None:
+    """A tap whose first packet is an hour ahead is merged with the other all the same: none is split."""
+    near, far = by_turns(tmp_path)
+    data = bytearray(far.read_bytes())
+    struct.pack_into("<I", data, 24, struct.unpack_from("<I", data, 24)[0] + 3600)
+    far.write_bytes(data)
+    for paths in ([near, far], [far, near]):
+        report = pcapwatch.analyze(paths)
+        assert len(rows(report)) == len(rows(whole))
+        assert report.summary["capture"]["clock_steps_back"] == 1
 
 
 def test_a_second_look_at_files_that_overlap(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Each link type and each encapsulation: the tool reads the same conversation in it, and tshark the same segments."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,11 +9,18 @@ import pytest
 from crafted.reading import differences, tool_rows
 from crafted.talk import Crafted, Talk, write_capture
 from crafted.wrapped import WRAPPINGS, Wrapping
+from places import ROOT
 from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
 
 ALL = pytest.mark.parametrize("wrapping", WRAPPINGS, ids=lambda w: w.name)
 Row = tuple[int, int, int, int]
+FOLDER = ROOT / "fixtures" / "wrapped"
+
+
+def fixture(wrapping: Wrapping) -> Path:
+    """The capture of this wrapping."""
+    return FOLDER / f"{wrapping.name.replace('_', '-')}.pcap"
 
 
 def conversation() -> Talk:
@@ -42,37 +50,54 @@ def segments() -> list[Row]:
 
 
 @ALL
-def test_tool_reads_the_conversation(tmp_path: Path, wrapping: Wrapping) -> None:
+def test_fixture_is_what_is_crafted(tmp_path: Path, wrapping: Wrapping) -> None:
+    """The file in the fixtures is this wrapping's, byte for byte; PCAPWATCH_REGENERATE=1 writes it."""
+    crafted = craft(tmp_path, wrapping)
+    if os.environ.get("PCAPWATCH_REGENERATE"):
+        shutil.copy(crafted, fixture(wrapping))
+    assert fixture(wrapping).read_bytes() == crafted.read_bytes()
+
+
+def test_no_fixture_is_left_over() -> None:
+    """Every file there has its wrapping."""
+    assert sorted(FOLDER.glob("*.pcap")) == sorted(map(fixture, WRAPPINGS))
+
+
+@ALL
+def test_tool_reads_the_conversation(wrapping: Wrapping) -> None:
     """One connection with every byte, its closer, and the name of what is around it."""
     expected = {
         "close": "fin", "active_closer": "server", "time_wait_holder": "server", "requests": 1, "responses": 1,
         "client_packets": 6, "server_packets": 4, "client_bytes": 27, "server_bytes": 40, "tunnel": wrapping.tunnel,
         "client_port": 40_000, "server_port": 80, "quality": frozenset(),
     }  # fmt: skip
-    assert differences(tool_rows(craft(tmp_path, wrapping)), [expected]) == []
+    assert differences(tool_rows(fixture(wrapping)), [expected]) == []
+
+
+def tshark_segments(wrapping: Wrapping, is_v6: bool) -> list[tuple[int, str, *Row]]:
+    """Of every segment that tshark finds: stream, innermost source address, ports, sequence number, payload length."""
+    tcp = ("stream", "srcport", "dstport", "seq_raw", "len")
+    fields = [part for name in ("ip.src", "ipv6.src", *(f"tcp.{name}" for name in tcp)) for part in ("-e", name)]
+    command = ["tshark", "-n", *wrapping.tshark, "-r", str(fixture(wrapping)), "-Y", "tcp", "-T", "fields"]
+    command += ["-E", "occurrence=l", *fields]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    found = []
+    for line in done.stdout.splitlines():
+        v4, v6, stream, *rest = line.split("\t")
+        source, target, sequence, length = map(int, rest)
+        found.append((int(stream), v6 if is_v6 else v4, source, target, sequence, length))
+    return found
 
 
 @ALL
 @pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
-def test_tshark_reads_the_same_segments(tmp_path: Path, wrapping: Wrapping) -> None:
-    """The crafted headers are what they claim: tshark finds the segments that were put in, ports, sequence, length."""
+def test_tshark_reads_the_same_segments(wrapping: Wrapping) -> None:
+    """The headers are what they claim: tshark finds the segments put in, in one stream between the tool's ends."""
     if wrapping.unread:
         pytest.skip(wrapping.unread)
-    fields = [part for name in ("srcport", "dstport", "seq_raw", "len") for part in ("-e", f"tcp.{name}")]
-    command = [
-        "tshark",
-        "-n",
-        *wrapping.tshark,
-        "-r",
-        str(craft(tmp_path, wrapping)),
-        "-Y",
-        "tcp",
-        "-T",
-        "fields",
-        *fields,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert [tuple(map(int, line.split("\t"))) for line in done.stdout.splitlines()] == segments()
+    [row] = tool_rows(fixture(wrapping))
+    source = {40_000: str(row["client"]), 80: str(row["server"])}
+    assert tshark_segments(wrapping, ":" in source[80]) == [(0, source[segment[0]], *segment) for segment in segments()]
 
 
 def test_flows_of_two_networks_are_two(tmp_path: Path) -> None:

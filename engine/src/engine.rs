@@ -183,7 +183,7 @@ impl Totals {
         facts.files = capture.files;
         facts.live = capture.live;
         facts.repeated_files = capture.repeated;
-        facts.clock_steps_back = capture.clock_steps_back;
+        (facts.clock_steps_back, facts.late_files) = (capture.clock_steps_back, capture.late_files);
         facts.duplicates = collector.duplicates + facts.beside_tunnels;
         facts.evicted_connections = collector.evicted;
         facts.reassembly_overflows = collector.overflow_bytes;

@@ -18,6 +18,7 @@ from pcapwatch.errors import UsageError
 from pcapwatch.live.address import parse_address
 from pcapwatch.live.families import Families
 from pcapwatch.live.moment import Moment
+from pcapwatch.report.escape import terminal
 
 #: A scraper that says nothing for so long is hung up on.
 _PATIENCE_S = 10
@@ -104,5 +105,5 @@ def _drawn(families: Iterable[Any]) -> Iterator[CounterMetricFamily | GaugeMetri
         kind = CounterMetricFamily if one.counter else GaugeMetricFamily
         family = kind(one.name, one.help, labels=one.labels)
         for values, number in one.samples.items():
-            family.add_metric(values, number)
+            family.add_metric([terminal(value) for value in values], number)
         yield family

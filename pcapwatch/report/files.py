@@ -30,6 +30,11 @@ def file_concerns(capture: CaptureFacts) -> Iterator[str]:
     yield from _first(_silences(capture["files"]))
     yield from _drops(capture)
     yield from _live(capture)
+    if late := capture["late_files"]:
+        yield (
+            f"{counted(late, 'file')} of the same time as 64 others, and not merged with them: "
+            "connections may be split; merge them first: mergecap -I none -w all.pcapng FILES"
+        )
     yield from _clocks(capture)
     if broken := sum(file["pcapng"]["broken_lists"] for file in capture["files"] if file["pcapng"]):
         yield f"{counted(broken, 'option list')} of the file that reach beyond their block: not read from there on"
@@ -45,7 +50,7 @@ def file_remarks(capture: CaptureFacts) -> Iterator[str]:
         else:
             some = f"; {count(without)} of {counted(files, 'file')} keep no count" if without else ""
             yield f"no drops recorded{some}"
-    yield from _first(_overlaps(capture["files"]))
+    yield from _first(_overlaps(capture["files"], "" if capture["late_files"] else ", merged by time"))
     told = [file["pcapng"] for file in capture["files"] if file["pcapng"]]
     if comments := sum(facts["comments"] for facts in told):
         yield f"{counted(comments, 'comment')} in the file (the JSON report has them)"
@@ -102,10 +107,10 @@ def _between(files: list[FileFacts]) -> Iterator[str]:
             yield f"gap of {duration(gap_ns)} between {before['path']} and {after['path']}"
 
 
-def _overlaps(files: list[FileFacts]) -> Iterator[str]:
+def _overlaps(files: list[FileFacts], fate: str) -> Iterator[str]:
     for before, after, gap_ns in _pairs(files):
         if gap_ns < 0 and after["packets"]:
-            yield f"files overlap by {duration(-gap_ns)}, merged by time: {before['path']} and {after['path']}"
+            yield f"files overlap by {duration(-gap_ns)}{fate}: {before['path']} and {after['path']}"
 
 
 def _pairs(files: list[FileFacts]) -> Iterator[tuple[FileFacts, FileFacts, int]]:

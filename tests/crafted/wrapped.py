@@ -17,7 +17,7 @@ from scapy.layers.dot11 import Dot11, Dot11QoS, RadioTap
 from scapy.layers.inet import IP, TCP, UDP, fragment
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, fragment6
 from scapy.layers.ipsec import AH
-from scapy.layers.l2 import GRE, LLC, SNAP, Dot1Q, Ether
+from scapy.layers.l2 import GRE, LLC, SNAP, Dot1AD, Dot1Q, Ether
 from scapy.layers.ppp import HDLC, PPP, PPPoE
 from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
@@ -80,6 +80,36 @@ def over_udp(client: bool, port: int) -> Packet:
 
 
 # ---- link types ----
+
+
+@wrapping(link=0)
+def null(packet: Packet, client: bool) -> list[bytes]:
+    """BSD loopback, in the order of a little-endian host."""
+    return [struct.pack("<I", 2) + bytes(packet)]
+
+
+@wrapping(link=108)
+def loop(packet: Packet, client: bool) -> list[bytes]:
+    """OpenBSD's loopback, in network order, with its family of IPv6."""
+    return [struct.pack(">I", 24) + bytes(to_v6(packet))]
+
+
+@wrapping(link=12, unread="Wireshark takes link type 12 for ATM; systems' DLT_RAW is 12")
+def raw_12(packet: Packet, client: bool) -> list[bytes]:
+    """IP by itself, under the number of most systems' DLT_RAW."""
+    return [bytes(packet)]
+
+
+@wrapping(link=14)
+def raw_14(packet: Packet, client: bool) -> list[bytes]:
+    """IP by itself, under OpenBSD's number."""
+    return [bytes(to_v6(packet))]
+
+
+@wrapping(link=101)
+def raw(packet: Packet, client: bool) -> list[bytes]:
+    """IP by itself, both versions' number."""
+    return [bytes(packet)]
 
 
 @wrapping(link=9)
@@ -236,6 +266,12 @@ def llc_snap(packet: Packet, client: bool) -> list[bytes]:
 
 
 # ---- encapsulations ----
+
+
+@wrapping(tunnel="vlan 7.12")
+def vlan_two(packet: Packet, client: bool) -> list[bytes]:
+    """A service tag around a customer's."""
+    return [bytes(framed(Dot1AD(vlan=7, prio=5) / Dot1Q(vlan=12) / packet))]
 
 
 @wrapping(tunnel="mpls 100.16")

@@ -71,6 +71,15 @@ def test_files_that_overlap() -> None:
     assert "files overlap by 2.00 s, merged by time: a and b" in list(file_remarks(both))
 
 
+def test_too_many_files_to_merge() -> None:
+    """Files that had to wait for others of their time: how many, and what to do; nothing is called merged."""
+    facts = capture(span("a", 0, 10), span("b", 8, 20)) | {"late_files": 6}
+    [line] = file_concerns(facts)
+    assert line.startswith("6 files of the same time as 64 others, and not merged with them: connections may be split")
+    assert "mergecap -I none" in line
+    assert "files overlap by 2.00 s: a and b" in list(file_remarks(facts))
+
+
 def test_files_without_packets_are_no_gap() -> None:
     """An empty file between two others hides nothing."""
     empty = {"path": "empty", "first_ns": None, "last_ns": None, "packets": 0}

@@ -25,6 +25,9 @@ pub struct FileFacts {
     pub long_silences: u64,
     /// 0 if there is none.
     pub longest_silence_ns: i64,
+    /// The latest time before the clock stepped back: who comes back to there was not silent meanwhile.
+    #[serde(skip)]
+    pub before_step_ns: Option<i64>,
     /// Why reading stopped before its end, with the offset; `null` when it was read whole.
     pub problem: Option<String>,
     /// Its interfaces, the first 1000 of them.

@@ -68,6 +68,10 @@ pub enum Filled {
     End,
 }
 
+/// First packets of a file that are looked at for its place among others, and the bytes within which they are.
+const PACKETS_TO_ORDER_BY: usize = 64;
+const BYTES_TO_ORDER_BY: u64 = 64 << 10;
+
 /// What a file's facts say of its packets so far.
 #[derive(Clone, Copy)]
 struct Noted {
@@ -150,6 +154,19 @@ impl CaptureFile {
         if self.facts.compression == "none" {
             self.mappable = Some((mapping, Arc::clone(count)));
         }
+    }
+
+    /// The earliest time among the first packets, which are gone then: one of them may have a wrong time, and be the first.
+    pub fn begins_ns(&mut self) -> Option<i64> {
+        let mut least: Option<i64> = None;
+        for _ in 0..PACKETS_TO_ORDER_BY {
+            let Read::Record(record) = read(&mut self.format, &mut self.input, &mut self.ending) else { break };
+            least = least.into_iter().chain(record.ts_ns).min();
+            if self.input.offset() > BYTES_TO_ORDER_BY {
+                break;
+            }
+        }
+        least
     }
 
     /// Time of the first packet, which is left to be read; `None` if there is none, or it has no time.
@@ -351,10 +368,16 @@ pub fn note_time(facts: &mut FileFacts, last_ns: &mut i64, ts_ns: i64) -> u64 {
 fn note_jump(facts: &mut FileFacts, ts_ns: i64) -> u64 {
     let Some(last_ns) = facts.last_ns else { return 0 };
     if ts_ns < last_ns {
+        facts.before_step_ns = facts.before_step_ns.max(Some(last_ns));
         return 1;
     }
-    facts.long_silences += 1;
-    facts.longest_silence_ns = facts.longest_silence_ns.max(ts_ns - last_ns);
+    // One packet with a wrong time, or a clock that was put right again: the way back is no silence.
+    let returns_to = facts.before_step_ns.filter(|&before| ts_ns.saturating_add(LONG_SILENCE_NS as i64) > before);
+    let silence_ns = ts_ns.saturating_sub(returns_to.map_or(last_ns, |before| before.max(last_ns)));
+    if silence_ns > LONG_SILENCE_NS as i64 {
+        facts.long_silences += 1;
+        facts.longest_silence_ns = facts.longest_silence_ns.max(silence_ns);
+    }
     0
 }
 

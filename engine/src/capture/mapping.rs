@@ -4,7 +4,8 @@
 //! What was mapped can go: somebody truncates the file, or the disk fails. Then the page that is touched is not there
 //! and the system sends SIGBUS, which ends a process. So this file has a handler for it, as Wayland's libraries have for the memory that
 //! they share: where the address is in one of our views, the rest of that view becomes zeros and that is noted, for the
-//! reader to ask. Any other SIGBUS goes to whoever had the signal before. This is one of the few
+//! reader to ask. Any other SIGBUS goes to whoever had the signal before. The rest of the page in which a cut file ends
+//! becomes zeros without a signal: so whoever ends a view looks at the file's length once more. This is one of the few
 //! files with `unsafe`; each block has its reason.
 #![allow(unsafe_code, reason = "a file mapping, and the signal that tells of its loss")]
 
@@ -25,7 +26,7 @@ const PIECE: usize = 256 << 10;
 /// A regular file that is read by views.
 #[derive(Debug)]
 pub struct Mapping {
-    file: File,
+    file: Arc<File>,
     is_torn: Arc<AtomicBool>,
 }
 
@@ -33,12 +34,12 @@ impl Mapping {
     /// Of a file that is open.
     #[must_use]
     pub fn new(file: File) -> Mapping {
-        Mapping { file, is_torn: Arc::default() }
+        Mapping { file: Arc::new(file), is_torn: Arc::default() }
     }
 
     /// The file, to be read.
     #[must_use]
-    pub fn into_file(self) -> File {
+    pub fn into_file(self) -> Arc<File> {
         self.file
     }
 
@@ -47,7 +48,7 @@ impl Mapping {
     /// # Errors
     /// The system's.
     pub fn size(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+        size(&self.file)
     }
 
     /// Set for good once a view is dropped of which bytes were lost under a packet.
@@ -72,6 +73,10 @@ impl Mapping {
     }
 }
 
+fn size(file: &File) -> io::Result<u64> {
+    Ok(file.metadata()?.len())
+}
+
 /// A run of a file's bytes, mapped as long as this lives.
 #[derive(Debug)]
 pub struct View {
@@ -83,6 +88,9 @@ pub struct View {
     prepared: AtomicUsize,
     /// From this place in the file on, lost bytes were noticed by the reader.
     noticed: AtomicU64,
+    /// What lies before this place in the file was given out.
+    given: AtomicU64,
+    file: Arc<File>,
     slot: &'static Slot,
     is_torn: Arc<AtomicBool>,
 }
@@ -93,7 +101,7 @@ unsafe impl Send for View {}
 unsafe impl Sync for View {}
 
 impl View {
-    fn new(file: &File, base: u64, length: usize, is_torn: Arc<AtomicBool>) -> io::Result<View> {
+    fn new(file: &Arc<File>, base: u64, length: usize, is_torn: Arc<AtomicBool>) -> io::Result<View> {
         own_the_signal()?;
         let slot = Slot::free().ok_or(io::ErrorKind::ResourceBusy)?;
         let (flags, offset) = (libc::MAP_SHARED, base.cast_signed());
@@ -106,8 +114,8 @@ impl View {
             return Err(error);
         };
         slot.hold(memory.as_ptr().addr(), length);
-        let (prepared, noticed) = (AtomicUsize::new(0), AtomicU64::new(u64::MAX));
-        Ok(View { memory, length, base, prepared, noticed, slot, is_torn })
+        let (prepared, noticed, given) = (AtomicUsize::new(0), AtomicU64::new(u64::MAX), AtomicU64::new(base));
+        Ok(View { memory, length, base, prepared, noticed, given, file: Arc::clone(file), slot, is_torn })
     }
 
     /// The bytes. Who else may write the file may change them meanwhile, as he may change what `read()` gives from one
@@ -134,8 +142,9 @@ impl View {
         self.length
     }
 
-    /// The reader has come to a place: what is before it needs no preparing.
+    /// The reader has come to a place: what is before it is given out, and needs no preparing.
     pub fn passed(&self, place: usize) {
+        self.given.fetch_max(self.base + place as u64, Ordering::Release);
         self.prepared.fetch_max(place, Ordering::Relaxed);
     }
 
@@ -165,10 +174,13 @@ impl View {
         self.noticed.store(offset, Ordering::Release);
     }
 
-    /// Whether bytes were lost under a packet that was given out.
+    /// Whether bytes were lost under a packet that was given out: somebody missed a page of them, or the file ends before
+    /// them by now, and what its last page holds behind its end reads as zeros.
     #[must_use]
     pub fn is_torn(&self) -> bool {
-        self.lost_from().is_some_and(|lost| lost < self.noticed.load(Ordering::Acquire))
+        let noticed = self.noticed.load(Ordering::Acquire);
+        let given = self.given.load(Ordering::Acquire).min(noticed);
+        self.lost_from().is_some_and(|lost| lost < noticed) || size(&self.file).is_ok_and(|size| size < given)
     }
 }
 
@@ -360,6 +372,25 @@ mod tests {
         drop(view);
         assert!(mapping.torn().load(Ordering::Acquire));
         assert_eq!(mapping.size().unwrap(), page() as u64 * 3 / 2);
+    }
+
+    /// The zeros behind the end of a cut file's last page send no signal; its length tells, but only of what was given out.
+    #[test]
+    fn zeros_in_the_last_page_tear_a_view_whose_packets_they_are_in() {
+        for (given, noticed, torn) in
+            [(100, None, false), (101, None, true), (700, None, true), (700, Some(100), false)]
+        {
+            let (_folder, file, mapping) = mapped(&format!("last-{given}-{torn}"), &[7; 700]);
+            let view = mapping.view(0, 1).unwrap().unwrap();
+            view.passed(given);
+            file.set_len(100).unwrap();
+            assert_eq!(view.bytes().get(99..102), Some(&[7, 0, 0][..]));
+            assert_eq!(view.lost_from(), None, "no page is gone");
+            noticed.into_iter().for_each(|offset| view.notice_loss(offset));
+            assert_eq!(view.is_torn(), torn, "{given} {noticed:?}");
+            drop(view);
+            assert_eq!(mapping.torn().load(Ordering::Acquire), torn, "{given} {noticed:?}");
+        }
     }
 
     /// Runs a test of this file again as a process of its own, which it shall end with; gives how that ended.

@@ -1,21 +1,20 @@
 //! The way in: files, folders and pipes as one rotated set of packets in order.
 
 use super::error::SourceError;
-use super::file::{CaptureFile, Filled, Refusal};
+use super::file::{Filled, Refusal};
 use super::filter::Filter;
 use super::repeated::Identity;
-use super::source::{Again, Kept, Stream, cannot_open, open_path};
-use super::view::Mapping;
+use super::source::{cannot_open, open_path};
 use super::{Batch, Reading};
 use crate::capture::facts::{FileFacts, LiveFacts, RepeatedFacts};
 use crate::settings::Settings;
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Several capture files read as one, ordered by the time of their first packet, ties by path.
+/// Several capture files read as one, ordered by the earliest time among the first packets of each, ties by path.
 ///
 /// Only one file is open at a time, however many there are, but where their times overlap: see [`merge`].
 pub struct CaptureSet {
@@ -26,6 +25,10 @@ pub struct CaptureSet {
     next: usize,
     /// Those being read beside each other.
     lanes: Vec<Lane>,
+    /// Latest turn of a packet that was merged.
+    merged_ns: i64,
+    /// Files whose turn was before that when they were begun.
+    late_files: u64,
     /// Not where one capture wrote the files: their order is known.
     merges_by_time: bool,
     is_interleaved: bool,
@@ -67,37 +70,15 @@ pub struct SetFacts {
     pub clock_steps_back: u64,
     /// Files that were given again, and read once.
     pub repeated: Vec<RepeatedFacts>,
+    /// Files that were begun after packets later than their first ones, because [`merge::MOST_LANES`] others were being
+    /// read: connections that are in them and in others may be split.
+    pub late_files: u64,
     /// Packets that [`Settings::filter`] held back. They are counted in [`FileFacts::packets`].
     pub filtered_packets: u64,
     /// Of a capture that goes on.
     pub live: LiveFacts,
     /// The number of the first of `files`, in which [`super::Packet::file`] counts: those before it were removed.
     pub first_file: u32,
-}
-
-/// One file of a set.
-struct Member {
-    path: String,
-    origin: Origin,
-    in_folder: bool,
-    /// What tells a regular file from others.
-    identity: Option<Identity>,
-    /// As far as known; the open file knows better.
-    facts: FileFacts,
-    open: Option<Box<CaptureFile>>,
-    /// Of a file that may be mapped: whether bytes were lost under a packet.
-    torn: Option<Arc<AtomicBool>>,
-}
-
-/// How to read a member again.
-#[derive(Clone)]
-enum Origin {
-    /// Opened when its turn comes, and as often as wanted.
-    Path(PathBuf),
-    /// A stream that comes once; what was kept of it.
-    Stream(Arc<Kept>),
-    /// A file of a folder that cannot be read at all; only its facts are here.
-    Nothing,
 }
 
 /// A path to look at, before it is known whether it is a capture.
@@ -246,6 +227,7 @@ impl CaptureSet {
             files: self.members.iter().map(Member::facts).collect(),
             clock_steps_back: self.clock_steps_back + open.map(|file| file.clock_steps_back()).sum::<u64>(),
             repeated: self.repeated.clone(),
+            late_files: self.late_files,
             filtered_packets: self.filtered_packets,
             ..SetFacts::default()
         }
@@ -264,6 +246,8 @@ impl CaptureSet {
             current: None,
             next: 0,
             lanes: Vec::new(),
+            merged_ns: i64::MIN,
+            late_files: 0,
             merges_by_time: false,
             is_interleaved: false,
             filter,
@@ -284,7 +268,7 @@ impl CaptureSet {
     fn pass_over_repeated(&mut self) {
         let mut kept: Vec<Member> = Vec::with_capacity(self.members.len());
         for member in std::mem::take(&mut self.members) {
-            let alike = kept.iter().rev().take_while(|before| before.facts.first_ns == member.facts.first_ns);
+            let alike = kept.iter().rev().take_while(|before| before.begins_ns == member.begins_ns);
             let same = alike.into_iter().find(|before| member.repeats(before));
             if let Some(same) = same {
                 self.bytes_total -= member.identity.as_ref().map_or(0, Identity::length);
@@ -336,135 +320,6 @@ impl CaptureSet {
     }
 }
 
-impl Member {
-    /// A file by its path, open from its start if `stay_open`.
-    fn from_path(
-        path: &Path,
-        count: &Arc<AtomicU64>,
-        reading: &Reading,
-        in_folder: bool,
-        stay_open: bool,
-    ) -> Result<Member, Refusal> {
-        let name = path.to_string_lossy().into_owned();
-        let stream = File::open(path).map_err(|error| Refusal::Unreadable(cannot_open(path, &error)))?;
-        let mappable = stream.try_clone().ok().filter(|_| stay_open);
-        let mut file = Box::new(CaptureFile::open(&name, Box::new(stream), count, None, reading)?);
-        let mapping = mappable.map(Mapping::new);
-        let torn = mapping.as_ref().map(Mapping::torn);
-        if let Some(mapping) = mapping {
-            file.may_map(mapping, count);
-        }
-        let mut facts = file.facts();
-        if !stay_open {
-            facts.first_ns = file.first_ns();
-        }
-        let open = stay_open.then_some(file);
-        Ok(Member { path: name, origin: Origin::Path(path.to_owned()), in_folder, identity: None, facts, open, torn })
-    }
-
-    /// A stream that comes once. Its first packet is waited for only if it must be put in `order`.
-    fn from_stream(
-        name: &str,
-        stream: Stream,
-        count: &Arc<AtomicU64>,
-        settings: &Settings,
-        order: bool,
-    ) -> Result<Member, Refusal> {
-        let kept = Kept::new(settings.replay_bytes);
-        let mut file =
-            Box::new(CaptureFile::open(name, stream, count, Some(Arc::clone(&kept)), &Reading::new(settings))?);
-        let mut facts = file.facts();
-        if order {
-            facts.first_ns = file.first_ns();
-        }
-        Ok(Member {
-            path: name.to_owned(),
-            origin: Origin::Stream(kept),
-            in_folder: false,
-            identity: None,
-            facts,
-            open: Some(file),
-            torn: None,
-        })
-    }
-
-    /// A file of a folder that may be a capture and cannot be read.
-    fn unreadable(name: &str, error: SourceError) -> Member {
-        let facts = FileFacts { path: name.to_owned(), problem: Some(error.message), ..FileFacts::default() };
-        let (path, origin, in_folder, identity) = (name.to_owned(), Origin::Nothing, true, None);
-        Member { path, origin, in_folder, identity, facts, open: None, torn: None }
-    }
-
-    fn replay(&self, count: &Arc<AtomicU64>, reading: &Reading) -> Result<Member, SourceError> {
-        let open = match &self.origin {
-            Origin::Stream(kept) => {
-                let again = Box::new(Again { kept: Arc::clone(kept), at: 0 });
-                Some(Box::new(CaptureFile::open(&self.path, again, count, None, reading)?))
-            }
-            Origin::Path(_) | Origin::Nothing => None,
-        };
-        let facts = self.facts();
-        let (path, origin, in_folder) = (self.path.clone(), self.origin.clone(), self.in_folder);
-        Ok(Member { path, origin, in_folder, identity: None, facts, open, torn: None })
-    }
-
-    /// Whether this is a file with packets that `before` is, too.
-    fn repeats(&self, before: &Member) -> bool {
-        let (Some(mine), Some(other)) = (&self.identity, &before.identity) else { return false };
-        self.facts.first_ns.is_some() && mine.same(Path::new(&self.path), other, Path::new(&before.path))
-    }
-
-    /// The key of the order; a file without packets comes last.
-    fn turn(&self) -> (bool, Option<i64>, &str) {
-        (self.facts.first_ns.is_none(), self.facts.first_ns, &self.path)
-    }
-
-    fn facts(&self) -> FileFacts {
-        self.open.as_ref().map_or_else(|| self.facts.clone(), |file| file.facts())
-    }
-
-    /// The file, opened if it is not yet; `None` if it is to be passed over.
-    fn open(&mut self, count: &Arc<AtomicU64>, reading: &Reading) -> Result<Option<&mut CaptureFile>, SourceError> {
-        if let (None, Origin::Path(path)) = (&self.open, &self.origin) {
-            match Member::from_path(path, count, reading, self.in_folder, true) {
-                Ok(again) => (self.open, self.torn) = (again.open, again.torn),
-                Err(refusal) => self.vanished(refusal.into())?,
-            }
-        }
-        Ok(self.open.as_deref_mut())
-    }
-
-    /// Opens the file at a landmark; `false` if it is of a kind that must be read from its start.
-    fn open_at(&mut self, mark: &Landmark, count: &Arc<AtomicU64>, reading: &Reading) -> Result<bool, SourceError> {
-        let Some(file) = self.open(count, reading)? else { return Ok(false) };
-        if !file.is_seekable() {
-            return Ok(false);
-        }
-        let Origin::Path(path) = &self.origin else { return Ok(false) };
-        let mut stream = File::open(path).map_err(|error| cannot_open(path, &error))?;
-        stream.seek(SeekFrom::Start(mark.offset)).map_err(|error| cannot_open(path, &error))?;
-        if let Some(file) = &mut self.open {
-            file.go_on_with(Box::new(stream), mark.packets, mark.offset, mark.last_ns);
-        }
-        Ok(true)
-    }
-
-    /// The file was there when the set was opened, and is not now.
-    fn vanished(&mut self, error: SourceError) -> Result<(), SourceError> {
-        if !self.in_folder {
-            return Err(error);
-        }
-        self.facts.first_ns = None;
-        self.facts.problem = Some(error.message);
-        Ok(())
-    }
-
-    fn close(&mut self) {
-        self.facts = self.facts();
-        self.open = None;
-    }
-}
-
 fn stat(path: &Path) -> Result<fs::Metadata, SourceError> {
     fs::metadata(path).map_err(|error| cannot_open(path, &error))
 }
@@ -486,7 +341,9 @@ fn no_captures(folder: &Path, files: usize) -> SourceError {
 mod check;
 mod gauge;
 mod live;
+mod member;
 mod merge;
+use member::{Member, Origin};
 use merge::Lane;
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Generic routing encapsulation: version 0 (RFC 2784, RFC 2890) and PPTP's version 1 (RFC 2637 §4.1).
+//! Generic routing encapsulation (RFC 2784, RFC 2890): version 0. Version 1 is [`super::pptp`]'s.
 
 use super::NotAnalysed;
 use super::layers::Layer;
 use super::span::{Span, u16_at, u32_at};
 use super::walk::{Next, Step, protocol};
-use super::{erspan, ppp};
+use super::{erspan, pptp};
 
 const HEADER: usize = 4;
 const PROTOCOL: usize = 2;
@@ -13,12 +13,10 @@ const CHECKSUM: u16 = 0x8000;
 /// RFC 1701's source route, which nobody sends.
 const ROUTING: u16 = 0x4000;
 const KEY: u16 = 0x2000;
-const SEQUENCE: u16 = 0x1000;
-/// Version 1 only.
-const ACKNOWLEDGMENT: u16 = 0x0080;
+pub const SEQUENCE: u16 = 0x1000;
 const VERSION: u16 = 0x0007;
 /// Each optional field.
-const FIELD: usize = 4;
+pub const FIELD: usize = 4;
 
 /// Protocol types that are no Ethernet type of their own on a wire.
 mod kind {
@@ -35,7 +33,7 @@ pub fn parse_gre(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
     let (flags, kind) = (u16_at(header, 0), u16_at(header, PROTOCOL));
     match flags & VERSION {
         0 if flags & ROUTING == 0 => parse_version_0(flags, kind, span.after(HEADER)),
-        1 if kind == kind::PPP && flags & KEY != 0 => parse_version_1(flags, span.after(HEADER)),
+        1 if kind == kind::PPP && flags & KEY != 0 => pptp::parse_pptp(flags, span.after(HEADER)),
         _ => Err(NotAnalysed::IpProtocol(protocol::GRE)),
     }
 }
@@ -61,18 +59,6 @@ fn parse_version_0(flags: u16, kind: u16, mut rest: Span<'_>) -> Result<Step<'_>
         other => Next::EtherType(other),
     };
     Ok(Step::inside(Layer::Gre(key), next, rest))
-}
-
-/// The key is the payload's length and the call, which is another number in each direction.
-fn parse_version_1(flags: u16, rest: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
-    let length = u16_at(rest.header::<FIELD>("gre_length")?, 0);
-    let fields = 1 + usize::from(flags & SEQUENCE != 0) + usize::from(flags & ACKNOWLEDGMENT != 0);
-    let rest = rest.after(FIELD * fields).stated(u32::from(length));
-    if length == 0 {
-        return Err(NotAnalysed::Named("gre_acknowledgment"));
-    }
-    // PPTP keeps the framing or not (RFC 2637 §4.4).
-    Ok(Step { layer: Some(Layer::Pptp), ..ppp::parse_ppp(rest) })
 }
 
 #[cfg(test)]
@@ -102,15 +88,6 @@ mod tests {
         reaches(1, &gre(&[0, 0, 0x88, 0x0b, 0, 0x21], &v4), "gre");
         let over_v6 = ipv6(47, &[&[0, 0, 8, 0][..], &v4].concat());
         reaches(1, &ethernet(&[0x86dd], &over_v6), "gre");
-    }
-
-    #[test]
-    fn pptp_with_a_sequence_number_and_an_acknowledgment() {
-        let v4 = ipv4(6, 0, &tcp(0x10, 0, &[]));
-        let [high, low] = (v4.len() as u16 + 4).to_be_bytes();
-        let framed = [&[0x30, 0x81, 0x88, 0x0b, high, low, 0, 7, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 3, 0, 0x21][..], &v4];
-        reaches(1, &gre(&[], &framed.concat()), "pptp");
-        assert_eq!(kind(1, &gre(&[0x20, 0x81, 0x88, 0x0b, 0, 0, 0, 7, 0, 0, 0, 2], &[])), "gre_acknowledgment");
     }
 
     #[test]

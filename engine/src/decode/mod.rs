@@ -20,6 +20,7 @@
 //! `cargo run --release -p pcapwatch-engine --example parse_cost`; reading and decoding together have about 40.
 
 mod ah;
+mod avs;
 mod chdlc;
 mod erspan;
 mod ethernet;
@@ -29,6 +30,7 @@ mod gre;
 mod gtp;
 mod ieee80211;
 mod ip;
+mod ip_in_ip;
 mod ipnet;
 mod ipv4;
 mod ipv6;
@@ -45,14 +47,17 @@ mod plain;
 mod ppi;
 mod ppp;
 mod pppoe;
+mod pptp;
 mod prism;
 mod radiotap;
+mod raw;
 mod segment;
 mod sll;
 mod span;
 mod tcp;
 mod teredo;
 mod udp;
+mod vlan;
 mod vxlan;
 mod walk;
 
@@ -61,10 +66,10 @@ pub use segment::{Header, Segment};
 
 use crate::capture::Packet;
 use crate::record::Tunnel;
+pub use ethernet::ETHERNET;
 pub use fragments::{Defragmenter, FragmentCounts, Whole};
 use ip::Datagram;
 pub use layers::{Layer, Layers};
-pub use link::ETHERNET;
 use link::parse_link;
 use span::Span;
 use walk::Walk;

@@ -2,11 +2,16 @@
 //! Version 1: <https://www.tcpdump.org/linktypes/LINKTYPE_LINUX_SLL.html>, version 2: `…_SLL2.html`.
 
 use super::NotAnalysed;
-use super::ethernet::parse_tags;
-use super::link::{Frame, LINUX_SLL, LINUX_SLL2};
+use super::link::Frame;
 use super::span::{Span, u16_at};
+use super::vlan::parse_tags;
 use super::walk::{Next, Step};
 use super::{ieee80211, prism, radiotap};
+
+/// Version 1's link type.
+pub const LINUX_SLL: u32 = 113;
+/// Version 2's.
+pub const LINUX_SLL2: u32 = 276;
 
 const SLL_HEADER: usize = 16;
 const SLL_HARDWARE: usize = 2;
@@ -75,4 +80,50 @@ fn by_hardware(hardware: u16, ethertype: u16, rest: Span<'_>) -> Result<Step<'_>
         (_, other) => Next::EtherType(other),
     };
     Ok(Step::to(next, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{ipv4, kind, reaches, tcp};
+    use super::*;
+
+    /// A header of either version around `inside`.
+    fn cooked(link: u32, hardware: u16, protocol: u16, inside: &[u8]) -> Vec<u8> {
+        let (length, at) = if link == LINUX_SLL { (SLL_HEADER, SLL_HARDWARE) } else { (SLL2_HEADER, SLL2_HARDWARE) };
+        let mut bytes = vec![0; length];
+        let protocol_at = if link == LINUX_SLL { SLL_PROTOCOL } else { SLL2_PROTOCOL };
+        bytes[at..at + 2].copy_from_slice(&hardware.to_be_bytes());
+        bytes[protocol_at..protocol_at + 2].copy_from_slice(&protocol.to_be_bytes());
+        bytes.extend(inside);
+        bytes
+    }
+
+    #[test]
+    fn both_versions_with_a_tag_behind_them_and_without() {
+        let v4 = ipv4(6, 0, &tcp(0x10, 0, &[]));
+        for link in [LINUX_SLL, LINUX_SLL2] {
+            reaches(link, &cooked(link, 1, 0x0800, &v4), "");
+            reaches(link, &cooked(link, 1, 0x8100, &[&[0, 7, 8, 0][..], &v4].concat()), "vlan 7");
+            reaches(link, &cooked(link, 1, 4, &[&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0][..], &v4].concat()), "");
+        }
+    }
+
+    #[test]
+    fn what_holds_no_packet_is_counted() {
+        for link in [LINUX_SLL, LINUX_SLL2] {
+            assert_eq!(kind(link, &cooked(link, hardware::NETLINK, 0, &[0; 40])), "netlink");
+            assert_eq!(kind(link, &cooked(link, 1, 1, &[0; 40])), "llc", "Novell's");
+        }
+        assert_eq!(kind(LINUX_SLL, &[0; SLL_HEADER - 1]), "malformed_sll_length");
+        assert_eq!(kind(LINUX_SLL2, &[0; SLL2_HEADER - 1]), "malformed_sll2_length");
+    }
+
+    #[test]
+    fn the_interface_is_version_2s_index_or_version_1s_direction() {
+        let mut bytes = cooked(LINUX_SLL2, 1, 0x0800, &[]);
+        bytes[SLL2_INTERFACE + 3] = 9;
+        assert_eq!(interface_of(LINUX_SLL2, &bytes), Some(9));
+        assert_eq!(interface_of(LINUX_SLL, &[0, 4]), Some(4));
+        assert_eq!((interface_of(1, &bytes), interface_of(LINUX_SLL, &[])), (None, None));
+    }
 }

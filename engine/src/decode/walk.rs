@@ -7,8 +7,10 @@
 use super::ip::{Datagram, Ends, Place, TCP};
 use super::layers::{Layer, Layers};
 use super::span::{Span, u8_at};
-use super::{NotAnalysed, ah, chdlc, ethernet, gre, ieee80211, ipnet, ipv4, ipv6, link, llc, mpls, nflog, pktap, ppi};
-use super::{ethertype, ppp, pppoe, prism, radiotap, sll, udp};
+use super::{
+    NotAnalysed, ah, avs, chdlc, ethernet, gre, ieee80211, ip_in_ip, ipnet, ipv4, ipv6, link, llc, mpls, nflog,
+};
+use super::{ethertype, pktap, ppi, ppp, pppoe, prism, radiotap, raw, sll, udp, vlan};
 
 /// IP protocols that carry another packet, or skip to one (<https://www.iana.org/assignments/protocol-numbers>).
 pub mod protocol {
@@ -152,13 +154,13 @@ impl<'a> Walk<'a> {
                 self.tags = 0;
                 ethernet::parse_frame(self.rest)?
             }
-            Next::EtherType(number) => match ethernet::parse_tag(number, self.rest)? {
+            Next::EtherType(number) => match vlan::parse_tag(number, self.rest)? {
                 Some(step) => self.tagged(number, step)?,
                 None => return self.ether_type(number),
             },
             Next::Llc => llc::parse_llc(self.rest)?,
             Next::Ppp => ppp::parse_protocol(self.rest)?,
-            Next::Ip => link::by_version_step(self.rest)?,
+            Next::Ip => raw::parse_raw_step(self.rest)?,
             Next::Mpls => mpls::parse_mpls(self.rest)?,
             Next::IpProtocol(number) => self.ip_protocol(number)?,
         };
@@ -176,7 +178,7 @@ impl<'a> Walk<'a> {
     /// A tag, if the flow's key has room for it.
     fn tagged(&mut self, number: u16, step: Step<'a>) -> Result<Step<'a>, NotAnalysed> {
         self.tags += 1;
-        if self.tags > ethernet::MOST_TAGS { Err(NotAnalysed::EtherType(number)) } else { Ok(step) }
+        if self.tags > vlan::MOST_TAGS { Err(NotAnalysed::EtherType(number)) } else { Ok(step) }
     }
 
     fn ether_type(&mut self, number: u16) -> Result<(), NotAnalysed> {
@@ -197,10 +199,9 @@ impl<'a> Walk<'a> {
 
     fn ip_protocol(&mut self, number: u8) -> Result<Step<'a>, NotAnalysed> {
         let outer_is_v4 = self.ends.is_some_and(|ends| ends.ip_id.is_some());
-        let inner = |layer, ethertype| Ok(Step::inside(layer, Next::EtherType(ethertype), self.rest));
         match number {
-            protocol::IPV4 => inner(if outer_is_v4 { Layer::IpIp } else { Layer::FourInSix }, ethertype::IPV4),
-            protocol::IPV6 => inner(if outer_is_v4 { Layer::SixInFour } else { Layer::SixInSix }, ethertype::IPV6),
+            protocol::IPV4 => Ok(ip_in_ip::step_into_v4(outer_is_v4, self.rest)),
+            protocol::IPV6 => Ok(ip_in_ip::step_into_v6(outer_is_v4, self.rest)),
             protocol::GRE => gre::parse_gre(self.rest),
             protocol::AH => ah::parse_ah(self.rest),
             protocol::MPLS => Ok(Step::to(Next::Mpls, self.rest)),
@@ -221,9 +222,9 @@ impl<'a> Walk<'a> {
 /// Takes a link header off (<https://www.tcpdump.org/linktypes.html>).
 fn link_step(number: u32, span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
     match number {
-        link::ETHERNET => Ok(Step::to(Next::Ethernet, span)),
-        link::LINUX_SLL => sll::parse_cooked(span),
-        link::LINUX_SLL2 => sll::parse_cooked2(span),
+        ethernet::ETHERNET => Ok(Step::to(Next::Ethernet, span)),
+        sll::LINUX_SLL => sll::parse_cooked(span),
+        sll::LINUX_SLL2 => sll::parse_cooked2(span),
         ppp::PPP => Ok(ppp::parse_ppp(span)),
         ppp::PPP_HDLC => ppp::parse_ppp_hdlc(span),
         ppp::PPP_PPPD | ppp::PPP_WITH_DIRECTION => ppp::parse_ppp_with_direction(span),
@@ -231,7 +232,8 @@ fn link_step(number: u32, span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
         chdlc::C_HDLC => chdlc::parse_chdlc(span),
         ieee80211::IEEE802_11 => ieee80211::parse_ieee80211(span, ieee80211::Extras::default()),
         radiotap::IEEE802_11_RADIOTAP => radiotap::parse_radiotap(span),
-        prism::IEEE802_11_PRISM | prism::IEEE802_11_AVS => prism::parse_prism(span),
+        prism::IEEE802_11_PRISM => prism::parse_prism(span),
+        avs::IEEE802_11_AVS => avs::parse_avs(span),
         ppi::PPI => ppi::parse_ppi(span),
         nflog::NFLOG => nflog::parse_nflog(span),
         pktap::PKTAP => pktap::parse_pktap(span),

@@ -2,8 +2,9 @@
 //!
 //! The copy with more around it is kept, whichever was captured first: only it says whose network the packet is of, so
 //! that equal addresses of two networks stay apart. To know it, batches are held back until no packet of theirs can meet
-//! its copy any more, after [`WINDOW_NS`] or [`WINDOW_PACKETS`]. Nothing is copied for that, and captures of one Ethernet
-//! interface without tunnels pass at once after the first [`TRIAL`] packets, until a tunnel comes.
+//! its copy any more, after [`WINDOW_NS`] or [`WINDOW_PACKETS`]. Nothing is copied for that. Of captures of one Ethernet
+//! interface no packet is looked at after the first [`TRIAL`], until a tunnel comes: only the newest batches wait, so that
+//! what was captured just before the first packet in a tunnel can still be found.
 //!
 //! Once a flow's direction is known to be in a tunnel, what is captured beside it alone goes to the same connection: a
 //! packet whose bytes the tunnel showed in pieces (segmentation is left to the network card, or done before the tunnel)
@@ -197,15 +198,32 @@ impl Copies {
                 self.step(number);
                 number += 1;
             } else {
-                (self.oldest, number) = (sure_from, sure_from);
+                number = sure_from;
             }
         }
         // Packets that are no segments end the wait, too.
-        while self.header(self.oldest).is_some_and(|header| header.ordinal + WINDOW_PACKETS < end) {
-            self.leave();
+        if self.has_tunnels {
+            while self.header(self.oldest).is_some_and(|header| header.ordinal + WINDOW_PACKETS < end) {
+                self.leave();
+            }
+        } else {
+            self.pass_over(end);
         }
         if self.held.iter().map(|held| held.decoded.data.len()).sum::<usize>() > MOST_HELD {
             self.let_go();
+        }
+    }
+
+    /// Where nothing was looked at yet, what is too old for a packet at `end` leaves at once.
+    fn pass_over(&mut self, end: u64) {
+        let is_old = |header: &Header| header.ordinal + WINDOW_PACKETS < end;
+        for held in &self.held {
+            let headers = held.decoded.headers.get(..held.decoded.segments).unwrap_or_default();
+            let old = if headers.last().is_some_and(is_old) { headers.len() } else { headers.partition_point(is_old) };
+            self.oldest = self.oldest.max(held.first + old as u64);
+            if old < headers.len() {
+                return;
+            }
         }
     }
 

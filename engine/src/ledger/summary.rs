@@ -60,6 +60,8 @@ pub struct CaptureFacts {
     pub cut_packets: u64,
     /// Packets older than the one before them in the same file.
     pub clock_steps_back: u64,
+    /// Files that were not merged by time with the others of their time, of which there were too many.
+    pub late_files: u64,
     /// The same packet captured twice.
     pub duplicates: u64,
     /// Of those, packets captured in a tunnel (or VLAN) and beside it, of which the one in the tunnel was kept.

@@ -43,6 +43,7 @@ impl CaptureSet {
                 origin,
                 in_folder: false,
                 identity: None,
+                begins_ns: None,
                 facts,
                 open: Some(Box::new(file)),
                 torn: None,

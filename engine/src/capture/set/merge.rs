@@ -8,7 +8,7 @@ use super::{Batch, CaptureSet, SourceError};
 use crate::capture::Packet;
 
 /// Most files read beside each other. Each may need a decompressor's window; further ones come as soon as one ends.
-const MOST_LANES: usize = 64;
+pub const MOST_LANES: usize = 64;
 /// Packets asked of a file at a time.
 const LANE_PACKETS: usize = 4096;
 /// Bytes of a merged batch.
@@ -49,15 +49,18 @@ impl Lane {
         self.earliest.get(self.at).map(|&time| (time, self.member))
     }
 
-    /// Moves packets into `batch` while it has room and their turn is not after `until`.
-    fn hand_over(&mut self, until: (i64, usize), batch: &mut Batch, max_packets: usize) {
-        while self.turn().is_some_and(|turn| turn <= until) && has_room(batch, max_packets) {
-            let Some(packet) = self.batch.packets.get(self.at) else { return };
+    /// Moves packets into `batch` while it has room and their turn is not after `until`; gives the last one's time.
+    fn hand_over(&mut self, until: (i64, usize), batch: &mut Batch, max_packets: usize) -> Option<i64> {
+        let mut last_ns = None;
+        while let Some(turn) = self.turn().filter(|&turn| turn <= until && has_room(batch, max_packets)) {
+            let Some(packet) = self.batch.packets.get(self.at) else { break };
             let start = batch.data.len();
             batch.data.extend_from_slice(self.batch.bytes(packet));
             batch.packets.push(Packet { start, ..*packet });
             self.at += 1;
+            last_ns = Some(turn.0);
         }
+        last_ns
     }
 }
 
@@ -75,14 +78,16 @@ impl CaptureSet {
     /// The next member's turn.
     pub(super) fn begin(&mut self) -> Option<usize> {
         let next = Some(self.next).filter(|&next| next < self.members.len());
+        let is_late = self.upcoming().is_some_and(|(time, _)| time < self.merged_ns);
+        self.late_files += u64::from(is_late);
         self.next += usize::from(next.is_some());
         next
     }
 
-    /// The time and the place of the next file's first packet.
+    /// The time and the place of the next file's first packets.
     fn upcoming(&self) -> Option<(i64, usize)> {
         let member = self.members.get(self.next).filter(|_| self.merges_by_time)?;
-        member.facts.first_ns.map(|time| (time, self.next))
+        member.begins_ns.map(|time| (time, self.next))
     }
 
     /// Where the member that was read alone comes to packets later than the next file's first, the rest of the batch is
@@ -123,16 +128,15 @@ impl CaptureSet {
             };
             let turn = self.lanes.get(first).and_then(Lane::turn);
             if self.upcoming().is_some_and(|upcoming| Some(upcoming) < turn) && self.lanes.len() < MOST_LANES {
-                let member = self.next;
-                self.next += 1;
-                self.lanes.push(Lane::new(member, Batch::default(), false));
+                let lane = self.begin().map(|member| Lane::new(member, Batch::default(), false));
+                self.lanes.extend(lane);
                 continue;
             }
             let others = self.lanes.iter().filter_map(Lane::turn).filter(|other| Some(*other) != turn);
             let upcoming = self.upcoming().filter(|_| self.lanes.len() < MOST_LANES);
             let until = others.chain(upcoming).min().unwrap_or((i64::MAX, usize::MAX));
             if let Some(lane) = self.lanes.get_mut(first) {
-                lane.hand_over(until, batch, max_packets);
+                self.merged_ns = self.merged_ns.max(lane.hand_over(until, batch, max_packets).unwrap_or(i64::MIN));
             }
         }
         Ok(())
@@ -164,7 +168,7 @@ impl CaptureSet {
     fn go_on_alone(&mut self, batch: &mut Batch, max_packets: usize) {
         let Some(mut lane) = self.lanes.pop() else { return };
         let until = (i64::MAX, usize::MAX);
-        lane.hand_over(until, batch, max_packets);
+        self.merged_ns = self.merged_ns.max(lane.hand_over(until, batch, max_packets).unwrap_or(i64::MIN));
         if lane.turn().is_some() {
             self.lanes.push(lane);
         } else if !lane.is_over {

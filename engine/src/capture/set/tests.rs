@@ -6,6 +6,7 @@ use crate::capture::order::Order;
 use std::io::{Cursor, Write};
 
 mod mapped;
+mod times;
 
 /// What tells one packet from another: file, frame, time in seconds, bytes.
 type Seen = (u32, u64, i64, Vec<u8>);
@@ -100,16 +101,6 @@ fn more_files_than_are_read_beside_each_other_lose_nothing() {
     let seen = drain(&mut set, 7);
     assert_eq!(seen.len(), 60);
     assert_eq!(set.facts().files.iter().map(|file| file.packets).sum::<u64>(), 60);
-}
-
-#[test]
-fn a_packet_from_the_future_does_not_hold_its_file_back() {
-    let folder = Folder::new("future");
-    let wrong = folder.write("a", &pcap(&[(10, b"1"), (4_000_000_000, b"2"), (12, b"3"), (30, b"4")]));
-    let other = folder.write("b", &pcap(&[(11, b"5"), (20, b"6"), (40, b"7")]));
-    let seen = drain(&mut open(&[&wrong, &other]).unwrap(), 100);
-    let order: Vec<u8> = seen.iter().map(|seen| seen.3[0] - b'0').collect();
-    assert_eq!(order, [1, 5, 2, 3, 6, 4, 7]);
 }
 
 #[test]
@@ -325,16 +316,6 @@ fn a_link_type_is_read_as_the_user_says() {
         let interface = &set.facts().files[0].interfaces[0];
         assert_eq!((interface.link_type, interface.read_as), (147, Some(101)), "both are told");
     }
-}
-
-#[test]
-fn silences_of_more_than_an_hour_are_told() {
-    let bytes = pcap(&[(100_000, b"a"), (103_600, b"b"), (107_201, b"c"), (0, b"d"), (86_400, b"e"), (86_401, b"f")]);
-    let mut set = CaptureSet::from_reader("x", Cursor::new(bytes), &Settings::default()).unwrap();
-    drain(&mut set, 10);
-    let facts = set.facts();
-    assert_eq!((facts.files[0].long_silences, facts.files[0].longest_silence_ns), (2, 86_400_000_000_000));
-    assert_eq!(facts.clock_steps_back, 1);
 }
 
 #[test]

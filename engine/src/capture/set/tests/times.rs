@@ -1,0 +1,75 @@
+//! Sets whose files overlap, and files whose clocks step.
+
+use super::*;
+
+/// 70 files of the same two hours: 64 are merged, the other six begin as one of those ends, and are counted.
+#[test]
+fn files_beyond_those_that_are_merged_are_counted() {
+    let folder = Folder::new("late");
+    let path = |n: u32| folder.write(&format!("{n:02}"), &pcap(&[(100 + n, b"x"), (1000 + n, b"y"), (2000 + n, b"z")]));
+    let paths: Vec<PathBuf> = (0..70).map(path).collect();
+    for (files, late) in [(64, 0), (65, 1), (70, 6)] {
+        for most in [1, 7, 4096] {
+            let mut set = CaptureSet::open(&paths[..files], &Settings::default()).unwrap();
+            assert_eq!(drain(&mut set, most).len(), files * 3);
+            assert_eq!(set.facts().late_files, late, "{files} files, {most} at a time");
+            let again = drain(&mut set.replay(&Settings::default()).unwrap(), most);
+            assert_eq!(again.len(), files * 3);
+        }
+    }
+    let apart: Vec<PathBuf> =
+        (0..70).map(|n| folder.write(&format!("a{n:02}"), &pcap(&[(n, b"x"), (n, b"y")]))).collect();
+    let mut set = CaptureSet::open(&apart, &Settings::default()).unwrap();
+    drain(&mut set, 7);
+    assert_eq!(set.facts().late_files, 0, "files that follow each other");
+}
+
+/// A tap whose first packet, or whose first few, say an hour too much is read beside the other all the same.
+#[test]
+fn a_wrong_time_at_the_start_does_not_hold_a_file_back() {
+    let folder = Folder::new("late-start");
+    let wrong = folder.write("a", &pcap(&[(3610, b"1"), (3611, b"2"), (12, b"3"), (30, b"4")]));
+    let other = folder.write("b", &pcap(&[(11, b"5"), (20, b"6"), (40, b"7")]));
+    for paths in [[&*wrong, &*other], [&*other, &*wrong]] {
+        let mut set = open(&paths).unwrap();
+        let order: Vec<u8> = drain(&mut set, 100).iter().map(|seen| seen.3[0] - b'0').collect();
+        assert_eq!(order, [5, 1, 2, 3, 6, 4, 7]);
+        assert_eq!(set.facts().clock_steps_back, 1);
+    }
+}
+
+#[test]
+fn silences_of_more_than_an_hour_are_told() {
+    let bytes = pcap(&[(100_000, b"a"), (103_600, b"b"), (107_201, b"c"), (0, b"d"), (86_400, b"e"), (86_401, b"f")]);
+    let mut set = CaptureSet::from_reader("x", Cursor::new(bytes), &Settings::default()).unwrap();
+    drain(&mut set, 10);
+    let facts = set.facts();
+    assert_eq!((facts.files[0].long_silences, facts.files[0].longest_silence_ns), (2, 86_400_000_000_000));
+    assert_eq!(facts.clock_steps_back, 1);
+}
+
+#[test]
+fn a_step_of_the_clock_and_back_is_no_silence() {
+    for (times, silences, longest_s) in [
+        (&[100_000, 0, 100_001][..], 0, 0),
+        (&[100_000, 0, 99_999], 0, 0),
+        (&[100_000, 0, 1, 50_000, 100_001], 1, 49_999),
+        (&[100_000, 0, 110_000], 1, 10_000),
+    ] {
+        let packets: Vec<(u32, &[u8])> = times.iter().map(|&time| (time, &b"a"[..])).collect();
+        let mut set = CaptureSet::from_reader("x", Cursor::new(pcap(&packets)), &Settings::default()).unwrap();
+        drain(&mut set, 10);
+        let file = &set.facts().files[0];
+        assert_eq!((file.long_silences, file.longest_silence_ns / 1_000_000_000), (silences, longest_s), "{times:?}");
+    }
+}
+
+#[test]
+fn a_packet_from_the_future_does_not_hold_its_file_back() {
+    let folder = Folder::new("future");
+    let wrong = folder.write("a", &pcap(&[(10, b"1"), (4_000_000_000, b"2"), (12, b"3"), (30, b"4")]));
+    let other = folder.write("b", &pcap(&[(11, b"5"), (20, b"6"), (40, b"7")]));
+    let seen = drain(&mut open(&[&wrong, &other]).unwrap(), 100);
+    let order: Vec<u8> = seen.iter().map(|seen| seen.3[0] - b'0').collect();
+    assert_eq!(order, [1, 5, 2, 3, 6, 4, 7]);
+}
