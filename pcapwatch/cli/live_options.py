@@ -78,7 +78,13 @@ Rotate = Annotated[
 ]
 Keep = Annotated[
     int | None,
-    typer.Option("--keep", metavar="N", min=1, help="With --write: keep the newest N files.", show_default=False),
+    typer.Option(
+        "--keep",
+        metavar="N",
+        min=1,
+        help="With --write: keep the newest N files in DIR, those of earlier runs among them.",
+        show_default=False,
+    ),
 ]
 Packets = Annotated[
     Path | None,
