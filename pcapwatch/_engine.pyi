@@ -155,7 +155,7 @@ class Live:
                 `block_timeout_ms`, `promiscuous`, `fanout`: `{"group", "mode"}` or null, `netns`: name or path or null,
                 `filter` and `filter_here`: programs that run in the kernel, and here), `write` (`folder`,
                 `rotate_bytes`, `keep`, `interface`, `filter`: text; or null), `drop_privileges`: give up all rights of
-                this process's caller once the interface is open.
+                this process's caller once the interface is open, `user`: who to be then where root would stay root.
             settings_json: As for `open_stream`; its filter is for reading what was written.
             most_packets: Take no more than these.
 

@@ -47,7 +47,15 @@ def test_same_fields(name: str) -> None:
 
 def test_parses_what_the_engine_writes() -> None:
     """A JSON object with all parts is taken as it is."""
-    parts: dict[str, object] = {"capture": {}, "totals": {}, "pairs": [], "services": [], "hosts": [], "states": [], "kernel": []}
+    parts: dict[str, object] = {
+        "capture": {},
+        "totals": {},
+        "pairs": [],
+        "services": [],
+        "hosts": [],
+        "states": [],
+        "kernel": [],
+    }
     assert summary.parse_summary(json.dumps(parts)) == parts
 
 

@@ -96,6 +96,8 @@ def live(
         deliver(destinations, lambda name, width, colour: rendered(known, name, clock, width, colour=colour))
 
     if streams := live_options.streams(sources, files, follow=follow):
+        if user is not None:
+            raise UsageError("--user is for an interface: a pipe or a file is read with the rights that there are")
         opened = open_stream(streams, settings, follow=follow, most_packets=count)
     else:
         watched = not no_host

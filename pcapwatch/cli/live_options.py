@@ -78,7 +78,13 @@ Rotate = Annotated[
 ]
 Keep = Annotated[
     int | None,
-    typer.Option("--keep", metavar="N", min=1, help="With --write: keep the newest N files.", show_default=False),
+    typer.Option(
+        "--keep",
+        metavar="N",
+        min=1,
+        help="With --write: keep the newest N files in DIR, those of earlier runs among them.",
+        show_default=False,
+    ),
 ]
 Packets = Annotated[
     Path | None,
@@ -132,7 +138,9 @@ def streams(sources: list[str] | None, files: WriteOptions | None, *, follow: bo
         raise UsageError(f"--follow {folders[0]}: a folder is followed alone, and here are {len(sources)} sources")
     # A folder may be named like an interface, and then the interface is meant.
     if not follow and (folders := [folder for folder in folders if Path(folder).name != folder or folder == "."]):
-        raise UsageError(f"{folders[0]} is a folder: --follow goes on with each new file in it, analyze reads it as it is")
+        raise UsageError(
+            f"{folders[0]} is a folder: --follow goes on with each new file in it, analyze reads it as it is"
+        )
     if follow or sources == ["-"] or all(Path(source).is_file() for source in sources):
         if files is not None:
             raise UsageError("--write keeps what comes from an interface; a pipe is kept by tee")

@@ -90,9 +90,11 @@ def _lost(summary: Summary) -> Iterator[str]:
     if lost := dropped(capture):
         yield f"{counted(lost, 'packet')} that the capture dropped: some closes may be missing"
     elif without and without == files:
-        yield f"whether the capture dropped packets: the {'file keeps' if files == 1 else 'files keep'} no count of drops"
+        keep = "file keeps" if files == 1 else "files keep"
+        yield f"whether the capture dropped packets: the {keep} no count of drops"
     elif without:
-        yield f"whether packets were dropped in {count(without)} of {counted(files, 'file')}, which keep no count of drops"
+        which = f"{count(without)} of {counted(files, 'file')}"
+        yield f"whether packets were dropped in {which}, which keep no count of drops"
     for file in capture["files"]:
         if file["problem"]:
             yield f"what follows in {file['path']}: {file['problem']}"
@@ -117,6 +119,7 @@ def _side(summary: Summary, hosts: Sequence[HostTruth]) -> Iterator[str]:
     if any(host.addresses for host in watched) or summary["capture"]["capture_host"]:
         return
     if watched:
-        yield f"the two sides' own clocks: {watched[0].name}, where it was taken, is neither, so times are exact to a round trip"
+        where = f"{watched[0].name}, where it was taken, is neither"
+        yield f"the two sides as they saw it: {where}, so times between them are exact to a round trip only"
     else:
         yield "on which host it was taken: times between the two sides are exact to a round trip only"

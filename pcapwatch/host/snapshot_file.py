@@ -89,14 +89,16 @@ def from_json(data: bytes) -> Snapshot:
 def _check_settings(snapshot: Snapshot) -> None:
     """No kernel prints nonsense: a setting that means nothing is refused, where it would seem to be unknown."""
     for name, text in snapshot.sysctls.items():
-        if text is None:
-            continue
-        wrong = {
-            "ip_local_port_range": lambda: snapshot.ports() is None,
-            "ip_local_reserved_ports": lambda text=text: not _are_ports(text),
-        }.get(name, lambda name=name, text=text: name in NUMBERS and not _NUMBER_ITSELF.fullmatch(text.strip()))
-        if wrong():
+        if text is not None and not _makes_sense(snapshot, name, text):
             raise ValueError(f"{name} {text[:40]!r} is none that a kernel has")
+
+
+def _makes_sense(snapshot: Snapshot, name: str, text: str) -> bool:
+    if name == "ip_local_port_range":
+        return snapshot.ports() is not None
+    if name == "ip_local_reserved_ports":
+        return _are_ports(text)
+    return name not in NUMBERS or _NUMBER_ITSELF.fullmatch(text.strip()) is not None
 
 
 def _are_ports(text: str) -> bool:

@@ -12,7 +12,6 @@ from pcapwatch.host.reader import Reader
 from pcapwatch.host.truth import HostRecord, tables
 from pcapwatch.report.model import PortRange, Report
 
-
 #: Samples may take at most this share of the time.
 SHARE = 0.05
 

@@ -76,7 +76,9 @@ def _capture(report: Report) -> dict[str, Any]:
 
 def _services(report: Report) -> list[dict[str, Any]]:
     services = []
-    busy = {(facts["server"], facts["server_port"]): facts for facts in report.summary["services"]}
+    busy: dict[tuple[str | None, int], ServiceFacts] = {
+        (facts["server"], facts["server_port"]): facts for facts in report.summary["services"]
+    }
     for group in by_service(report.summary):
         closing, http, troubles = closers(group), persistence(group), trouble(group, report.summary)
         services.append(

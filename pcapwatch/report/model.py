@@ -248,8 +248,8 @@ class HostTruth(NamedTuple):
     at_ns, moment: when, by its clock, and where in the capture's time that is; addresses: its own that occur in the
     capture; overflows: TIME_WAITs that it did not make for want of buckets since ``overflows_since_ns``, ``None``
     unknown; time_wait: sockets it listed; wire: certainly and possibly waiting by the wire, ``None`` where the moment
-    allows no comparison; watched: it is the host that captures; only_kernel, only_wire: sockets by the engine's words (``KernelFacts``); examples: kind, the
-    host's end, the peer's.
+    allows no comparison; watched: it is the host that captures; only_kernel, only_wire: sockets by the engine's words
+    (``KernelFacts``); examples: kind, the host's end, the peer's.
     """
 
     name: str

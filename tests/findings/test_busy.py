@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def busy(facts: Summary, opened: int, seconds: float, after_s: int = 3) -> Summa
     return facts
 
 
-BURSTS = {
+BURSTS: dict[str, tuple[Callable[..., Summary], dict[str, int]]] = {
     "PW101": (s.server_announces, {"number": 1500}),
     "PW103": (s.one_shot, {"number": 1500}),
     "PW105": (s.limited, {"requests": 5, "connections": 1500}),
@@ -83,9 +84,7 @@ def test_in_a_capture(tmp_path: Path) -> None:
     twice.write_bytes(once + shifted(once, 7200))
     whole = tmp_path / "once.pcap"
     whole.write_bytes(once)
-    first, second = (
-        next(one for one in analyze(file).findings if one.code == "PW105") for file in (whole, twice)
-    )
+    first, second = (next(one for one in analyze(file).findings if one.code == "PW105") for file in (whole, twice))
     assert second.numbers["connections"] == 2 * int(first.numbers["connections"])
     assert second.numbers["closes_per_s"] == first.numbers["closes_per_s"]
     assert second.severity == first.severity

@@ -117,7 +117,11 @@ SILENT = [
     ("PW109", s.reset(0, after=30, resets={"client late_data": 30}), "resets after a FIN end nothing early"),
     ("PW110", s.failed(good=20), "every attempt succeeded"),
     ("PW110", s.failed(unanswered=5, good=5, one_sided=5), "one direction only was captured"),
-    ("PW110", s.failed(unanswered=5, good=11, one_sided=6), "of most others, too: no SYN without an answer is one of the six"),
+    (
+        "PW110",
+        s.failed(unanswered=5, good=11, one_sided=6),
+        "of most others, too: no SYN without an answer is one of the six",
+    ),
     ("PW111", s.dwelling(20, 0.999), "less than a second"),
     ("PW111", s.dwelling(1), "one is no habit"),
 ]

@@ -147,8 +147,9 @@ def test_a_snapshot_that_was_written_anew_is_read(tmp_path: Path) -> None:
     """Indented and sorted by another program, with a part that this one does not know."""
     file = tmp_path / "x.json"
     given = json.loads(to_json(snapshot())) | {"note": {"by": ["somebody", 1, None]}}
-    for layout in ({"indent": 4, "sort_keys": True}, {"separators": (",", ":")}):
-        file.write_text(json.dumps(given, **layout))  # type: ignore[arg-type]
+    layouts: tuple[dict[str, Any], ...] = ({"indent": 4, "sort_keys": True}, {"separators": (",", ":")})
+    for layout in layouts:
+        file.write_text(json.dumps(given, **layout))
         assert read_file(str(file)) == snapshot()
 
 
@@ -277,4 +278,6 @@ def test_a_page_for_people() -> None:
 def test_no_tables_no_section() -> None:
     """Without a snapshot nothing of it is in the report."""
     assert "Kernel" not in render_text(build(summaries.proxy_and_origin()))
-    assert from_json(to_json(snapshot()).encode()).table()["waits"][0][4] == snapshot().read_ns[0] + 500 + 59_000_000_000
+    assert (
+        from_json(to_json(snapshot()).encode()).table()["waits"][0][4] == snapshot().read_ns[0] + 500 + 59_000_000_000
+    )

@@ -235,7 +235,7 @@ def evidence_is_there(told: dict[str, Any]) -> None:
 
 
 def test_what_is_removed_is_evidence_for_nothing(lab: Lab, tmp_path: Path) -> None:
-    """`--keep` bounds the folder, files of an earlier run among them; the report names files that are there, and no others."""
+    """`--keep` bounds the folder, files of an earlier run among them; the report names files that are there alone."""
     out, folder = tmp_path / "out.json", tmp_path / "packets"
     options = ("--write", folder, "--rotate", "100kB", "--report", out)
     process = watched(lab, *options)
@@ -253,7 +253,10 @@ def test_what_is_removed_is_evidence_for_nothing(lab: Lab, tmp_path: Path) -> No
     assert [Path(file["path"]).name for file in told["capture"]["files"]] == left
     lost = told["capture"]["live"]
     assert lost["removed_earlier_files"] == len(earlier)
-    assert lost["removed_packets"] + sum(file["packets"] for file in told["capture"]["files"]) == told["capture"]["packets"]
+    assert (
+        lost["removed_packets"] + sum(file["packets"] for file in told["capture"]["files"])
+        == told["capture"]["packets"]
+    )
     assert any("(--keep)" in text and f"{lost['removed_files']} files" in text for text in told["capture"]["concerns"])
     evidence_is_there(told)
 
@@ -298,11 +301,14 @@ def test_an_interface_that_was_down_is_in_the_report(lab: Lab, tmp_path: Path) -
     told = json.loads(out.read_text())
     assert told["totals"]["connections"] >= 40
     assert told["capture"]["live"]["interface_downs"] == 1
-    assert "the interface went down 1 time while capturing: what passed meanwhile is missing" in told["capture"]["concerns"]
+    assert (
+        "the interface went down 1 time while capturing: what passed meanwhile is missing"
+        in told["capture"]["concerns"]
+    )
 
 
 def test_a_folder_that_tcpdump_rotates_is_followed(lab: Lab, tmp_path: Path) -> None:
-    """A file a second: what is there is read, and each that begins is gone on with; the report is `analyze`'s of the folder."""
+    """A file a second: what is there is read, each that begins is gone on with; the report is that of the folder."""
     folder, out, read = tmp_path / "rotated", tmp_path / "out.json", tmp_path / "read.json"
     folder.mkdir()
     (folder / "notes.txt").write_text("no capture, and no reason to leave the file that grows\n" * 9)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ STEPS = {"an hour back": -3600, "two seconds back": -2, "an hour on": 3600, "ten
 def stepped(capture: bytes, seconds: int) -> tuple[bytes, bytes]:
     """A little-endian pcap in two halves, between two connections, the times of the second one moved."""
     packets = records(capture)
-    gaps = [(b[0] - a[0], a[2]) for a, b in zip(packets, packets[1:], strict=False)]
+    gaps = [(b[0] - a[0], a[2]) for a, b in pairwise(packets)]
     at = max(gaps[len(gaps) // 4 : 3 * len(gaps) // 4])[1]
     second, place = bytearray(capture[at:]), 0
     while place < len(second):
@@ -43,7 +44,7 @@ def stepped(capture: bytes, seconds: int) -> tuple[bytes, bytes]:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_while_capturing(step: str) -> None:
-    """Before it, after it and at the end: closers are those of the packets, counters never fall, no length is negative."""
+    """Before it, after it and at the end: closers are the packets', counters never fall, no length is negative."""
     first, second = stepped(CAPTURE.read_bytes(), STEPS[step])
     reader, writer = os.pipe()
     kept = os.dup(0)
@@ -55,7 +56,8 @@ def test_a_step_while_capturing(step: str) -> None:
     finally:
         os.dup2(kept, 0)
         os.close(kept)
-    families, before = Families(), {}
+    families = Families()
+    before: dict[tuple[str, ...], float] = {}
     for moment in moments:
         now = {(one.name, *key): n for one in families.of(moment) if one.counter for key, n in one.samples.items()}
         assert all(now[key] >= number for key, number in before.items())

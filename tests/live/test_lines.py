@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -59,7 +58,7 @@ class Costly:
 
 
 @pytest.fixture
-def printed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def printed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What goes to standard output."""
     lines: list[str] = []
     monkeypatch.setattr(watching, "write_stdout", lambda data: lines.append(data.decode()))

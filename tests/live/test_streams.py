@@ -122,7 +122,7 @@ def test_a_count_is_exact(tmp_path: Path) -> None:
 
 
 def test_where_the_report_is_and_why_it_ended_are_said(tmp_path: Path) -> None:
-    """With `--report` nothing is on standard output but lines: standard error says which finding fired, when, and where to."""
+    """With `--report` standard output has lines alone: standard error says which finding fired, when, and where to."""
     out = tmp_path / "out.json"
     with live("-", "--until-finding", "PW102", "--report", out, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
@@ -133,8 +133,9 @@ def test_where_the_report_is_and_why_it_ended_are_said(tmp_path: Path) -> None:
         fired, written, *rest = process.stderr.read().decode().splitlines()
     found = next(one for one in settled(out)["findings"] if one["code"] == "PW102")
     assert re.fullmatch(
-        rf"pcapwatch: PW102 {found['severity']} fired \d+\.\d s after the start, at \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC: "
-        + re.escape(found["title"]), fired
+        rf"pcapwatch: PW102 {found['severity']} fired \d+\.\d s after the start, "
+        rf"at \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC: " + re.escape(found["title"]),
+        fired,
     ), fired
     assert written == f"pcapwatch: the report is in {out}"
     assert len(rest) == 1, "how the packets would have been kept"
@@ -188,6 +189,7 @@ def test_a_duration_ends_it() -> None:
         (("-", "--write", "x"), "--write keeps what comes from an interface"),
         ((str(ROOT), "--no-host"), "is a folder: --follow goes on with each new file in it"),
         (("--follow", str(ROOT), str(CAPTURE)), "a folder is followed alone"),
+        (("-", "--user", "nobody"), "--user is for an interface"),
     ],
 )
 def test_wrong_words_are_said_before_anything_is_captured(words: tuple[str, ...], said: str) -> None:

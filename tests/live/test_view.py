@@ -62,7 +62,11 @@ def test_ladder_and_help_lie_over_a_page() -> None:
     on = View(page="closers")
     in_ladder = replace(on, page="ladder", back="closers")
     helped = after(in_ladder, "?")
-    assert (helped.page, after(helped, "escape").page, after(helped, "?", "escape").page) == ("help", "ladder", "closers")
+    assert (helped.page, after(helped, "escape").page, after(helped, "?", "escape").page) == (
+        "help",
+        "ladder",
+        "closers",
+    )
     helped = after(on, "?")
     assert (helped.page, after(helped, "escape"), after(helped, "q")) == (
         "help",

@@ -131,7 +131,8 @@ impl Folder {
 
     /// A file that was read, compressed.
     fn is_copy(&self, path: &Path) -> bool {
-        let is_compressed = path.extension().is_some_and(|suffix| ["gz", "zst", "xz", "lz4"].iter().any(|s| suffix == *s));
+        let is_compressed =
+            path.extension().is_some_and(|suffix| ["gz", "zst", "xz", "lz4"].iter().any(|s| suffix == *s));
         is_compressed && self.known.contains_key(&path.with_extension(""))
     }
 

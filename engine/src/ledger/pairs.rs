@@ -74,6 +74,7 @@ impl PairLedger {
     }
 
     /// When connections were opened.
+    #[must_use]
     pub fn opened(&self) -> &SparseBuckets {
         self.ports.opened()
     }

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pcapwatch.errors import PcapwatchError
@@ -35,6 +36,10 @@ class Session(Protocol):
 
     def moment(self, previous: Counters | None) -> Moment:
         """The present: counters, and what `analyze` would say if the capture ended now."""
+
+    @property
+    def counters(self) -> Counters:
+        """As they are now."""
 
     def ladder(self, connection: int) -> dict[str, Any] | None:
         """A connection of the latest moment packet by packet; ``None`` if its packets are gone."""
@@ -75,7 +80,7 @@ class _Dashboard:
         self._session, self._options, self._terminal = session, options, terminal
         self._view = View(colour=options.colour)
         self._latest = self._shown = session.moment(None)
-        self._due_s = 0.0
+        self._due_s = self._count_due_s = 0.0
         self._drawn: tuple[Moment, View, os.terminal_size] | None = None
 
     def run(self) -> None:
@@ -83,6 +88,7 @@ class _Dashboard:
         self._draw()
         while self._session.advance(SLICE_S):
             new = self._look() if time.monotonic() >= self._due_s else None
+            self._recount()
             if self._options.until is not None and self._options.until(new):
                 return
             if not self._pressed(self._terminal.keys()):
@@ -101,6 +107,13 @@ class _Dashboard:
         lasted_s = time.monotonic() - began_s
         self._due_s = time.monotonic() + max(self._options.interval_s - lasted_s, self._latest.cost_s / _REPORT_SHARE)
         return self._latest
+
+    def _recount(self) -> None:
+        """Metrics count on each interval, however rare the moments are."""
+        metrics, now_s = self._options.metrics, time.monotonic()
+        if metrics is not None and now_s >= self._count_due_s:
+            self._count_due_s = now_s + self._options.interval_s
+            metrics.recount(self._latest.recounted(datetime.now(UTC), self._session.counters))
 
     def _pressed(self, keys: list[str]) -> bool:
         for key in keys:

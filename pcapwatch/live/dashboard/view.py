@@ -33,8 +33,8 @@ Wish: TypeAlias = Literal["quit", "write", "ladder"]
 class View:
     """Choices so far.
 
-    page, and the one a ladder or the help was opened from (back); below: the one that a ladder was opened from, while the
-    help lies over it; sort and reverse: order of services; filter: shown
+    page, and the one a ladder or the help was opened from (back); below: the one that a ladder was opened from, while
+    the help lies over it; sort and reverse: order of services; filter: shown
     are the ends that contain it; typing: it is being written; paused: the moment stays; chosen: the service pointed at;
     offset: lines scrolled; example: which of a service's examples is drawn, with its title (empty: it has none) and
     ladder (``None``: its packets are gone); message: said in the last line, once; colour: whether control bytes are

@@ -31,8 +31,11 @@ impl CaptureSet {
         set.reading.patience = Some(patience.clone());
         for (path, left) in paths.iter().zip((0..paths.len()).rev()) {
             let stream = open_path(path)?;
-            let stream =
-                if follow && left == 0 { Box::new(Following { stream, patience: patience.clone(), is_left: Box::new(|| false) }) } else { stream };
+            let stream = if follow && left == 0 {
+                Box::new(Following { stream, patience: patience.clone(), is_left: Box::new(|| false) })
+            } else {
+                stream
+            };
             let name = path.to_string_lossy();
             let file = CaptureFile::open(&name, stream, &set.bytes_read, None, &set.reading)?;
             let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());

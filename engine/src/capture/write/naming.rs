@@ -16,7 +16,8 @@ pub fn parse(interface: &str, file: &str) -> Option<(u32, String)> {
     let (number, begun) = rest.split_once('_')?;
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (day, time) = begun.split_once('T')?;
-    let is_ours = number.len() >= 5 && digits(number) && day.len() == 8 && digits(day) && time.len() == 6 && digits(time);
+    let is_ours =
+        number.len() >= 5 && digits(number) && day.len() == 8 && digits(day) && time.len() == 6 && digits(time);
     is_ours.then(|| Some((number.parse().ok()?, begun.to_owned())))?
 }
 
@@ -47,7 +48,9 @@ mod tests {
         assert_eq!(name("eth0", 1, 0), "eth0_00001_19700101T000000Z.pcapng");
         assert_eq!(name("any", 12, 1_795_260_599_999_999_999), "any_00012_20261121T112959Z.pcapng");
         assert_eq!(parse("eth0", "eth0_00012_20261121T112959Z.pcapng"), Some((12, "20261121T112959".to_owned())));
-        for other in ["eth1_00012_20261121T112959Z.pcapng", "eth0_12_20261121T112959Z.pcapng", "eth0_00001_notes.pcapng"] {
+        for other in
+            ["eth1_00012_20261121T112959Z.pcapng", "eth0_12_20261121T112959Z.pcapng", "eth0_00001_notes.pcapng"]
+        {
             assert_eq!(parse("eth0", other), None, "{other}");
         }
         assert_eq!(name("..\x1b[2J", 1, 951_782_400_000_000_000), "--2J_00001_20000229T000000Z.pcapng");

@@ -177,9 +177,12 @@ fn files_of_an_earlier_run_count_and_go_first() {
     assert!(others.iter().all(|other| left.contains(&(*other).into())), "{left:?}");
     assert_eq!(left.len(), 3 + others.len());
     let last = now.files()[2].path.clone();
-    assert!(names.iter().all(|name| !name.to_string_lossy().ends_with("Z.pcapng")
-        || name.to_string_lossy().starts_with("eth1")
-        || Path::new(&last).file_name().is_some_and(|file| name.as_os_str() < file)), "names go on: {last}");
+    assert!(
+        names.iter().all(|name| !name.to_string_lossy().ends_with("Z.pcapng")
+            || name.to_string_lossy().starts_with("eth1")
+            || Path::new(&last).file_name().is_some_and(|file| name.as_os_str() < file)),
+        "names go on: {last}"
+    );
     assert_eq!((now.lost().removed_files > 0, now.lost().write_error), (true, None));
 }
 
