@@ -74,6 +74,12 @@ impl Engine {
         self.work_watching(watch);
     }
 
+    /// Works on what has waited long enough for copies, by the packets' times.
+    pub fn let_old_go_watching(&mut self, watch: &mut impl FnMut(&Segment<'_>, &Connection<Reader>)) {
+        self.front.let_old_go();
+        self.work_watching(watch);
+    }
+
     /// Works on what waits for copies from other interfaces: no packet will come soon.
     pub fn let_go_watching(&mut self, watch: &mut impl FnMut(&Segment<'_>, &Connection<Reader>)) {
         self.front.let_go();

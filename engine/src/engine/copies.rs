@@ -227,6 +227,25 @@ impl Copies {
         }
     }
 
+    /// Where no tunnel was met yet: batches whose packets are all older than a copy may be, judged by the newest. Only for
+    /// who must not wait for more packets: times out of order make a difference here.
+    pub fn let_old_go(&mut self) {
+        if self.has_tunnels {
+            return;
+        }
+        let Some(newest) = self.next.checked_sub(1).and_then(|last| self.header(last)).map(|header| header.ts_ns)
+        else {
+            return;
+        };
+        for held in &self.held {
+            let headers = held.decoded.headers.get(..held.decoded.segments).unwrap_or_default();
+            if headers.last().is_some_and(|header| newest.saturating_sub(header.ts_ns) <= WINDOW_NS.cast_signed()) {
+                return;
+            }
+            self.oldest = self.oldest.max(held.first + headers.len() as u64);
+        }
+    }
+
     /// The oldest batch, once none of its packets can meet a copy, with the places of the copies in it.
     pub fn ready(&mut self) -> Option<(Decoded, Vec<u32>)> {
         let held = self.held.front()?;

@@ -158,6 +158,13 @@ impl Front {
         Some(decoded)
     }
 
+    /// What waits for a tunnel that may come is ready, where it is too old for that by its time.
+    pub fn let_old_go(&mut self) {
+        if let Some(copies) = &mut self.copies {
+            copies.let_old_go();
+        }
+    }
+
     /// No packet will come that belongs to those held back: all of them are ready.
     pub fn let_go(&mut self) {
         if let Some(copies) = &mut self.copies {

@@ -94,11 +94,27 @@ fn what_is_over_is_forgotten_though_older_ones_stay_open() {
     while set.next_batch(&mut batch, 1000).unwrap() {
         engine.feed_watching(&mut batch, None, &mut |_, _| ());
     }
+    engine.let_go_watching(&mut |_, _| ());
     let (all, tracked, evicted) = engine.connections();
     assert_eq!((all, evicted), (20_500, 0));
     // Those of the last 300 s, those since the last look (every 4,096 packets), and the 500.
     assert!((800..=800 + 2048).contains(&tracked), "{tracked}");
     assert_eq!(engine.finish(set.facts()).unwrap().summary.totals.connections, 20_500);
+}
+
+/// What waits for its copy in a tunnel is counted as soon as it is too old for one, not when there are more packets.
+#[test]
+fn few_packets_do_not_wait_for_more() {
+    let (mut set, mut engine, mut batch) = (refusals(0, 6_000), Engine::new(&Settings::default()), Batch::default());
+    let mut packets = 0;
+    while set.next_batch(&mut batch, 2).unwrap() {
+        packets += batch.packets.len() as u64;
+        engine.feed_watching(&mut batch, None, &mut |_, _| ());
+        engine.let_old_go_watching(&mut |_, _| ());
+        let (all, ..) = engine.connections();
+        assert!(all + 1 >= packets / 2, "{all} of {packets}");
+    }
+    assert_eq!(engine.finish(set.facts()).unwrap().summary.totals.connections, 6_000);
 }
 
 /// Numbers that nobody asks for can be forgotten again and again; the answer is the same.
