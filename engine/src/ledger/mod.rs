@@ -128,7 +128,7 @@ impl Ledger {
             let length = key.map_or(other, |key| lengths.of(key.client));
             pair.finish(key, &length, end_ns, &number_of)
         };
-        summary.pairs = pairs.into_iter().map(|(key, pair)| tell(Some(key), pair)).collect();
+        summary.pairs = pairs.into_iter().map(|(key, pair)| tell(Some(key), *pair)).collect();
         summary.pairs.extend(other_pairs.map(|pair| tell(None, pair)));
         Finished { summary, lengths }
     }
