@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -16,9 +17,9 @@ _MB = 1e6
 class Figure:
     """``over`` / ``under`` of a measure's medians, or ``over`` alone, held against ``reach``.
 
-    over, under: keys of jobs; each: divided by the capture's packets first; at_most: a low figure is good; kin: more
-    jobs that make figures of the same sort, of which the largest over the smallest is taken, ``over`` and ``under``
-    left empty; digits: shown after the point.
+    over, under: keys of jobs, of twins (see `Job`) the ratios' median pair by pair; each: divided by the capture's
+    packets first; at_most: a low figure is good; kin: more jobs that make figures of the same sort, of which the
+    largest over the smallest is taken, ``over`` and ``under`` left empty; digits: shown after the point.
     """
 
     name: str
@@ -43,9 +44,17 @@ class Figure:
         known = [value for value in values if value]
         if len(known) < len(values):
             return None
+        if self.under and jobs[self.over].twin == self.under:
+            return self._paired(jobs[self.over], jobs[self.under])
         if self.kin:
             return max(known) / min(known)
         return known[0] / known[1] if self.under else known[0] / (_MB if self.unit == "MB" else 1)
+
+    def _paired(self, over: Job, under: Job) -> float:
+        """Of twins, whose runs alternate: a slow minute of the machine lengthens both of a pair, and cancels out."""
+        pairs = zip(getattr(over, self.measure), getattr(under, self.measure), strict=True)
+        ratios: list[float] = [one / other for one, other in pairs]
+        return statistics.median(ratios)
 
     def _of(self, job: Job) -> float | None:
         median = None if job.absence else job.median(self.measure)

@@ -20,6 +20,8 @@ from bench.captures import Capture
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 Measure = Literal["wall_s", "cpu_s", "peak_bytes", "own_s"]
+#: How much oftener than others twins run: their ratio is wanted to a hundredth, and one run tells it to a twentieth.
+PAIRS = 7
 
 
 @dataclass
@@ -27,7 +29,8 @@ class Job:
     """A command on a capture, and what its runs took.
 
     key: ``capture.tool``; slow: so slow that fewer runs must do; clocked: prints seconds by its own clock, for own_s
-    (`engine_rate`); terminal: its stderr is one, of the kind named; failure: how a run went wrong.
+    (`engine_rate`); terminal: its stderr is one, of the kind named; twin: beside which it is run, `PAIRS`
+    times as often as others; failure: how a run went wrong.
     """
 
     key: str
@@ -37,6 +40,7 @@ class Job:
     slow: bool = False
     clocked: bool = False
     terminal: str = ""
+    twin: str = ""
     failure: str = ""
     wall_s: list[float] = field(default_factory=list)
     cpu_s: list[float] = field(default_factory=list)
@@ -114,10 +118,21 @@ def environment(terminal: str = "") -> dict[str, str]:
 
 
 def rounds(jobs: Sequence[Job], runs: int, slow_runs: int) -> None:
-    """Every job ``runs`` times, slow ones ``slow_runs`` times, taking turns, each round beginning one further on."""
+    """Every job ``runs`` times, slow ones ``slow_runs`` times, taking turns, each round beginning one further on.
+
+    Twins have rounds of their own, so that nothing but the other one's run lies between two of theirs.
+    """
+    single, twins = [job for job in jobs if not job.twin], [job for job in jobs if job.twin]
     for number in range(runs):
-        start = number % len(jobs)
-        for job in [*jobs[start:], *jobs[:start]]:
-            if not job.absence and (not job.slow or number < slow_runs):
-                print(f"bench: round {number + 1} of {runs}: {job.key}", file=sys.stderr)
-                job.run()
+        turn(single, number, runs, slow_runs)
+    for number in range(runs * PAIRS):
+        turn(twins, number, runs * PAIRS, slow_runs)
+
+
+def turn(jobs: Sequence[Job], number: int, runs: int, slow_runs: int) -> None:
+    """Round ``number`` of ``runs``."""
+    start = number % max(len(jobs), 1)
+    for job in [*jobs[start:], *jobs[:start]]:
+        if not job.absence and (not job.slow or number < slow_runs):
+            print(f"bench: round {number + 1} of {runs}: {job.key}", file=sys.stderr)
+            job.run()

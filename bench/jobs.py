@@ -56,10 +56,10 @@ def _own(of: dict[str, Capture], scratch: Path) -> list[Job]:
 
     rate = str(EXAMPLES / "engine_rate")
 
-    def job(key: str, *command: str, terminal: str = "") -> Job:
+    def job(key: str, *command: str, terminal: str = "", twin: str = "") -> Job:
         capture = of[key.split(".", maxsplit=1)[0]]
         words = [*command, str(capture.path)]
-        return Job(key, capture, words, own, clocked=command[0] == rate, terminal=terminal)
+        return Job(key, capture, words, own, clocked=command[0] == rate, terminal=terminal, twin=twin)
 
     analyze = (pcapwatch(), "analyze")
     parquet = (pcapwatch(), "connections", "-o", str(scratch / "x.parquet"))
@@ -70,8 +70,8 @@ def _own(of: dict[str, Capture], scratch: Path) -> list[Job]:
         *made,
         job("short.engine 1", rate, "--threads", "1"),
         job("short.analyze 1", *analyze, "--threads", "1"),
-        job("short.bar", *analyze, terminal="xterm"),
-        job("short.no bar", *analyze, terminal="dumb"),
+        job("short.bar", *analyze, terminal="xterm", twin="short.no bar"),
+        job("short.no bar", *analyze, terminal="dumb", twin="short.bar"),
     ]
 
 

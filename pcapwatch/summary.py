@@ -439,9 +439,15 @@ class Summary(TypedDict):
 
 
 def parse_summary(text: str) -> Summary:
-    """The engine's ``summary_json()`` as a Summary; ``ValueError`` if it is no JSON object with a Summary's parts."""
+    """The engine's ``summary_json()`` as a Summary; ``ValueError`` if it is no JSON object with a Summary's parts.
+
+    The text has each exemplar of a pair once, and for each kind their places in that list.
+    """
     value = json.loads(text)
     missing = Summary.__required_keys__ - value.keys() if isinstance(value, dict) else Summary.__required_keys__
     if missing:
         raise ValueError(f"not a summary of the engine: no {', '.join(sorted(missing))}")
+    for pair in value["pairs"]:
+        connections, kinds = pair["exemplars"]["connections"], pair["exemplars"]["kinds"]
+        pair["exemplars"] = {kind: [connections[place] for place in places] for kind, places in kinds.items()}
     return cast(Summary, value)

@@ -43,7 +43,7 @@ class Analysis:
 
     def summary_json(self) -> str:
         """The summary as the engine writes it."""
-        return json.dumps(self._summary)
+        return summaries.text_of(self._summary)
 
     def ladders_json(self, connections: Sequence[int], rows: int = 400) -> str:
         """One ladder each, its request with a query string."""

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from typing import Any, cast
 
 from pcapwatch.summary import Summary
 
 SECOND = 1_000_000_000
 START = 1_795_202_625 * SECOND  # 2026-11-20 19:23:45 UTC
+
+
+def text_of(summary: Summary) -> str:
+    """A Summary as the engine writes it: each exemplar of a pair once, and places in that list for each kind."""
+    told: Any = copy.deepcopy(summary)
+    for one in told["pairs"]:
+        kinds = one["exemplars"]
+        connections = list({known["ordinal"]: known for listed in kinds.values() for known in listed}.values())
+        places = {kind: [connections.index(known) for known in listed] for kind, listed in kinds.items()}
+        one["exemplars"] = {"connections": connections, "kinds": places}
+    return json.dumps(told)
 
 
 def distribution(low_s: float, median_s: float, high_s: float, number: int) -> dict[str, int]:

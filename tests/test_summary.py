@@ -9,7 +9,7 @@ from typing import Any, is_typeddict
 
 import pytest
 
-from pcapwatch import summary
+from pcapwatch import _engine, summary
 
 ENGINE = Path(__file__).parents[1] / "engine" / "src"
 #: The seam, what the capture files tell of themselves, and the counts of fragments, which go into it as they are.
@@ -57,6 +57,17 @@ def test_parses_what_the_engine_writes() -> None:
         "kernel": [],
     }
     assert summary.parse_summary(json.dumps(parts)) == parts
+
+
+def test_an_example_of_two_kinds_is_told_once() -> None:
+    """The engine writes it once; both kinds have it again, as one and the same object."""
+    capture = ENGINE.parents[1] / "fixtures" / "nginx-keepalive-off"
+    text = _engine.analyze([str(capture)], "{}").summary_json()
+    (told,), (pair,) = json.loads(text)["pairs"], summary.parse_summary(text)["pairs"]
+    assert len(told["exemplars"]["connections"]) < sum(map(len, told["exemplars"]["kinds"].values()))
+    closed, announced = pair["exemplars"]["closed_by_server"], pair["exemplars"]["announced_close"]
+    assert [one["connection"] for one in closed] == [one["connection"] for one in announced]
+    assert all(one is other for one, other in zip(closed, announced, strict=True))
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"capture": {}}', "null"])

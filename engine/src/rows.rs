@@ -7,7 +7,7 @@
 //! ([`run`]). At the end the runs of all shards are merged by key ([`merge`]), as often as the table is read. What comes
 //! out does not depend on how many shards or runs there were; a small capture never touches the disk.
 //!
-//! Memory: `rows_in_memory` rows a shard while reading; while merging [`run::CHUNK_ROWS`] rows of each run that is under
+//! Memory: `rows_in_memory` rows a shard while reading, more where they are very many; while merging [`run::CHUNK_ROWS`] rows of each run that is under
 //! way, and a few bytes for every chunk on the disk.
 
 mod merge;
@@ -28,9 +28,15 @@ pub trait Row: Clone + bitcode::Encode + bitcode::DecodeOwned {
     fn key(&self) -> Self::Key;
 }
 
+/// Runs of one length. What a worker keeps should stay in its cache (a row is near a kilobyte), and what is kept of the
+/// runs while they are merged should not grow as fast as the table: with `n` rows both grow as the root of `n`.
+const RUNS_ALIKE: usize = 128;
+
 /// Takes rows in any order.
 pub struct Rows<T: Row> {
     in_memory: usize,
+    /// Rows of the next run: `in_memory`, and as many more for every [`RUNS_ALIKE`] runs.
+    run_len: usize,
     kept: Vec<T>,
     file: Option<RunFile>,
     runs: Vec<Run<T::Key>>,
@@ -39,15 +45,16 @@ pub struct Rows<T: Row> {
 }
 
 impl<T: Row> Rows<T> {
-    /// With at most so many rows in memory.
+    /// With so many rows in memory, or more where they are very many ([`RUNS_ALIKE`]).
     #[must_use]
     pub fn new(in_memory: usize) -> Self {
-        Rows { in_memory: in_memory.max(1), kept: Vec::new(), file: None, runs: Vec::new(), failure: None }
+        let in_memory = in_memory.max(1);
+        Rows { in_memory, run_len: in_memory, kept: Vec::new(), file: None, runs: Vec::new(), failure: None }
     }
 
     /// One more row.
     pub fn push(&mut self, row: T) {
-        if self.kept.len() >= self.in_memory {
+        if self.kept.len() >= self.run_len {
             self.failure = self.failure.take().or_else(|| self.write_run().err());
             self.kept.clear();
         }
@@ -62,12 +69,14 @@ impl<T: Row> Rows<T> {
 
     #[cold]
     fn write_run(&mut self) -> io::Result<()> {
-        self.kept.sort_unstable_by_key(Row::key);
+        // Rows are large: their keys are sorted, and each row is then moved once.
+        self.kept.sort_by_cached_key(Row::key);
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(RunFile::create()?),
         };
         self.runs.push(file.append(&self.kept)?);
+        self.run_len = self.in_memory * (1 + self.runs.len() / RUNS_ALIKE);
         Ok(())
     }
 
@@ -86,7 +95,7 @@ impl<T: Row> Rows<T> {
         if let Some(error) = self.failure {
             return Err(error);
         }
-        self.kept.sort_unstable_by_key(Row::key);
+        self.kept.sort_by_cached_key(Row::key);
         Ok(Arc::new(Sorted { kept: self.kept, runs: self.runs }))
     }
 }
@@ -113,7 +122,13 @@ impl<T: Row> Sorted<T> {
     /// All of them in order of their keys.
     #[must_use]
     pub fn read(self: &Arc<Self>) -> Merge<T> {
-        Merge::new(Arc::clone(self))
+        self.read_within(None, None)
+    }
+
+    /// Those from key `from` on to before `until`, where they are given; several may be read at once.
+    #[must_use]
+    pub fn read_within(self: &Arc<Self>, from: Option<T::Key>, until: Option<T::Key>) -> Merge<T> {
+        Merge::new(Arc::clone(self), from, until)
     }
 
     /// All of them at once.

@@ -40,7 +40,8 @@ pub struct Settings {
     /// Keep one record per HTTP exchange (the `exchanges` table).
     pub keep_exchanges: bool,
     /// Rows of each of those tables in memory, per thread; beyond it they wait in an unnamed temporary file (in `TMPDIR`),
-    /// a few hundred bytes each, until the table is read. The answer does not depend on it.
+    /// a few hundred bytes each, until the table is read; so many more after every 128 times. The answer does not depend
+    /// on it.
     pub rows_in_memory: usize,
     /// TIME_WAIT lengths stated by the user, most specific prefix first: (address prefix, prefix bits, low, high).
     pub time_wait: Vec<TimeWaitRule>,
@@ -129,7 +130,7 @@ impl Default for Settings {
             keep_duplicates: false,
             keep_connections: false,
             keep_exchanges: false,
-            rows_in_memory: 16_384,
+            rows_in_memory: 2048,
             time_wait: Vec::new(),
             watched_hosts: Vec::new(),
             host_tables: Vec::new(),

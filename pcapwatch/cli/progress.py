@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import TextIO
 
 _PATIENCE_S = 1.0
+#: Between two drawings: an eye follows four a second, and each wakes whoever reads the terminal.
+_EVERY_S = 0.25
 _BAR = 20
 #: Back to the first column, and all after it gone (ECMA-48: CR, EL).
 _CLEAR = "\r\x1b[K"
@@ -27,6 +29,7 @@ class ProgressBar:
         self._stream = stream or sys.stderr
         self._clock_s = clock_s
         self._began_s = clock_s()
+        self._next_s = self._began_s + _PATIENCE_S
         self._wanted = self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._drawn = False
 
@@ -40,10 +43,11 @@ class ProgressBar:
             self._write(_CLEAR)
 
     def __call__(self, done: int, total: int, packets: int) -> None:
-        """Draw, from the second second on."""
-        lasted_s = self._clock_s() - self._began_s
-        if self._wanted and lasted_s >= _PATIENCE_S:
-            self._write(_CLEAR + line(done, total, packets, lasted_s)[: self._columns() - 1])
+        """Draw, from the second second on, four times a second at most."""
+        now_s = self._clock_s()
+        if self._wanted and now_s >= self._next_s:
+            self._next_s = now_s + _EVERY_S
+            self._write(_CLEAR + line(done, total, packets, now_s - self._began_s)[: self._columns() - 1])
             self._drawn = True
 
     def _columns(self) -> int:

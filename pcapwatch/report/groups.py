@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import groupby
-from typing import Any, NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple, cast
 
 from pcapwatch.findings.coverage import unheard
 from pcapwatch.report.model import Closers, Persistence, Trouble
@@ -25,21 +25,17 @@ class Group(NamedTuple):
     server_port: int
     pairs: tuple[PairFacts, ...]
 
-    def total(self, *path: str) -> int:
-        """The sum of one number of every pair, by its keys; an absent word counts 0."""
-        return sum(_at(pair, path) for pair in self.pairs)
+    def total(self, field: str, word: str | None = None) -> int:
+        """The sum of one number of every pair, or of one word's in one of its tables; an absent word counts 0."""
+        pairs: tuple[dict[str, Any], ...] = cast(Any, self.pairs)
+        if word is None:
+            return sum([pair[field] for pair in pairs])
+        return sum([pair[field].get(word, 0) for pair in pairs])
 
     @property
     def connections(self) -> int:
         """All of them."""
         return self.total("connections")
-
-
-def _at(pair: PairFacts, path: Iterable[str]) -> int:
-    value: Any = pair
-    for key in path:
-        value = value.get(key, 0) if isinstance(value, dict) else 0
-    return int(value or 0)
 
 
 def grouped(summary: Summary) -> list[Group]:
@@ -151,19 +147,21 @@ def _tallied(
     rows: Iterable[Mapping[str, Any]], words: tuple[str, ...], numbers: tuple[str, ...]
 ) -> tuple[dict[str, Any], ...]:
     """Rows alike in ``words`` made one, their ``numbers`` added; most first."""
-    sums: dict[tuple[str, ...], Counter[str]] = {}
+    sums: dict[tuple[str, ...], dict[str, int]] = {}
+    alike = itemgetter(*words)
     for row in rows:
-        sums.setdefault(tuple(row[word] for word in words), Counter()).update({name: row[name] for name in numbers})
+        total = sums.setdefault(alike(row), dict.fromkeys(numbers, 0))
+        for name in numbers:
+            total[name] += row[name]
     ordered = sorted(sums.items(), key=lambda item: (-item[1]["count"], item[0]))
-    return tuple(
-        {**dict(zip(words, key, strict=True)), **{name: total[name] for name in numbers}} for key, total in ordered
-    )
+    return tuple({**dict(zip(words, key, strict=True)), **total} for key, total in ordered)
 
 
 def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter()
+    total: dict[str, int] = {}
     for count in counts:
-        total.update(count)
+        for word, number in count.items():
+            total[word] = total.get(word, 0) + number
     return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
 
 

@@ -55,6 +55,27 @@ def test_cost_per_packet_is_dearest_over_cheapest() -> None:
     assert table(figure, large, small) == "| x | ≤ 1.15 | 1.20 | **not met** |"
 
 
+def test_twins_are_compared_pair_by_pair() -> None:
+    """Where the machine was slow for a while, both of a pair were: the median of their ratios stays 1.1."""
+    bar, without = job("a.bar", 1.1, 2.2, 9.9), job("a.no bar", 1.0, 2.0, 3.0)
+    figure = Figure("x", "a.bar", "a.no bar", 1.01, digits=3)
+    assert table(figure, bar, without) == "| x | ≤ 1.01 | 1.100 | **not met** |"
+    bar.twin, without.wall_s = "a.no bar", [1.0, 2.0, 30.0]
+    assert table(figure, bar, without) == "| x | ≤ 1.01 | 1.100 | **not met** |"
+    bar.wall_s, without.wall_s = [1.0, 1.0, 2.2], [1.0, 0.5, 2.0]
+    assert table(figure, bar, without) == "| x | ≤ 1.01 | 1.100 | **not met** |"
+    bar.twin = ""
+    assert table(figure, bar, without) == "| x | ≤ 1.01 | 1.000 | met |"
+
+
+def test_twins_take_turns_more_often() -> None:
+    """They run in rounds of their own, seven times as many, one after the other."""
+    one, other = Job("a.x", CAPTURE, ["true"], "", twin="a.y"), Job("a.y", CAPTURE, ["true"], "", twin="a.x")
+    single = Job("a.z", CAPTURE, ["true"], "")
+    rounds([one, single, other], 2, 1)
+    assert [len(ran.wall_s) for ran in (one, single, other)] == [14, 2, 14]
+
+
 def test_what_is_absent_is_said() -> None:
     """A command that is not there, or failed in one of its runs, gives no figure, but its name and why."""
     figure = Figure("x", "a.over", "a.under", 4)

@@ -65,6 +65,17 @@ def test_drawn_from_the_second_second_on_and_erased() -> None:
     assert end == ""
 
 
+def test_drawn_four_times_a_second_at_most() -> None:
+    """However often it is called."""
+    terminal = Terminal()
+    with ProgressBar(terminal, clock(0.0, 1.0, *(1 + call / 100 for call in range(1, 51)))) as bar:
+        for call in range(51):
+            bar(call, 100, call)
+    assert terminal.getvalue().split("\r\x1b[K")[1:-1] == [
+        line(call, 100, call, 1 + call / 100)[:79] for call in (0, 25, 50)
+    ]
+
+
 def test_a_line_never_wraps() -> None:
     """What does not fit the terminal is cut, one column short of its width: a wrapped line could not be erased."""
     terminal = Terminal()

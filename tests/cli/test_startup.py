@@ -19,7 +19,7 @@ import summaries
 engine = types.ModuleType("pcapwatch._engine")
 engine.SourceError = type("SourceError", (Exception,), {{}})
 class Analysis:
-    def summary_json(self): return json.dumps(summaries.proxy_and_origin())
+    def summary_json(self): return summaries.text_of(summaries.proxy_and_origin())
     def ladders_json(self, numbers, rows=400): return json.dumps([summaries.ladder(n) for n in numbers])
 engine.analyze = lambda paths, settings, progress=None: Analysis()
 sys.modules["pcapwatch._engine"] = engine

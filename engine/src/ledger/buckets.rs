@@ -2,21 +2,129 @@
 //!
 //! The width is always the least `base · 2^k` at which the distinct buckets number no more than the limit. That is a
 //! property of the set of instants alone, so the order of adding and merging does not show.
+//!
+//! Every pair of addresses has several of these, so that they are most of a ledger's memory: a bucket has eight bytes,
+//! and a quarter more are made room for at a time, not twice as many.
 
 /// Counts by bucket of time.
 #[derive(Clone, Debug)]
 pub struct SparseBuckets {
     width_ns: i64,
     limit: usize,
-    /// (index, count), ascending; a bucket stays once counted.
-    counts: Vec<(i64, u64)>,
+    slots: Slots,
+}
+
+/// (index, count), ascending; a bucket stays once counted.
+#[derive(Clone, Debug)]
+enum Slots {
+    /// Indices count from `origin`, which is [`HALF`] before the first that came.
+    Narrow { origin: i64, slots: Vec<(u32, u32)> },
+    /// Where 32 bits do not do: instants years apart, or four milliards in one bucket.
+    Wide(Vec<(i64, u64)>),
+}
+
+/// As far before the first index as after it there is room.
+const HALF: i64 = 1 << 31;
+
+impl Slots {
+    const NONE: Slots = Slots::Narrow { origin: 0, slots: Vec::new() };
+
+    fn len(&self) -> usize {
+        match self {
+            Slots::Narrow { slots, .. } => slots.len(),
+            Slots::Wide(slots) => slots.len(),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (i64, u64)> + '_ {
+        let (origin, narrow, wide) = match self {
+            Slots::Narrow { origin, slots } => (*origin, &slots[..], &[][..]),
+            Slots::Wide(slots) => (0, &[][..], &slots[..]),
+        };
+        let narrow = narrow.iter().map(move |&(over, count)| (origin + i64::from(over), u64::from(count)));
+        narrow.chain(wide.iter().copied())
+    }
+
+    /// One more in the newest bucket, if `is_in` says so of its index.
+    #[inline]
+    fn add_to_newest(&mut self, is_in: impl FnOnce(i64) -> bool) -> bool {
+        match self {
+            Slots::Narrow { origin, slots } => match slots.last_mut() {
+                Some((over, count)) if *count < u32::MAX && is_in(*origin + i64::from(*over)) => *count += 1,
+                _ => return false,
+            },
+            Slots::Wide(slots) => match slots.last_mut() {
+                Some((index, count)) if is_in(*index) => *count += 1,
+                _ => return false,
+            },
+        }
+        true
+    }
+
+    fn put(&mut self, index: i64, count: u64) {
+        if let Slots::Narrow { origin, slots } = self {
+            if slots.is_empty() {
+                *origin = index.saturating_sub(HALF);
+            }
+            if put_narrow(*origin, slots, index, count).is_some() {
+                return;
+            }
+        }
+        self.put_wide(index, count);
+    }
+
+    #[cold]
+    fn put_wide(&mut self, index: i64, count: u64) {
+        if let Slots::Narrow { .. } = self {
+            *self = Slots::Wide(self.iter().collect());
+        }
+        if let Slots::Wide(slots) = self {
+            match place(slots, index) {
+                Ok(at) => slots[at].1 += count,
+                Err(at) => slots.insert(at, (index, count)),
+            }
+        }
+    }
+
+    /// Buckets of twice the width.
+    fn halve(&mut self) {
+        let halved = std::mem::replace(self, Slots::NONE);
+        halved.iter().for_each(|(index, count)| self.put(index.div_euclid(2), count));
+    }
+}
+
+/// `None` where it does not fit.
+fn put_narrow(origin: i64, slots: &mut Vec<(u32, u32)>, index: i64, count: u64) -> Option<()> {
+    let over = u32::try_from(index.checked_sub(origin)?).ok()?;
+    let count = u32::try_from(count).ok()?;
+    match place(slots, over) {
+        Ok(at) => slots[at].1 = slots[at].1.checked_add(count)?,
+        Err(at) => {
+            if slots.len() == slots.capacity() {
+                slots.reserve_exact((slots.len() / 4).max(4));
+            }
+            slots.insert(at, (over, count));
+        }
+    }
+    Some(())
+}
+
+/// Where an index is, or would be. Records come nearly in order of time, so it is looked for among the last ones first.
+#[inline]
+fn place<I: Ord + Copy, N>(slots: &[(I, N)], index: I) -> Result<usize, usize> {
+    for (at, slot) in slots.iter().enumerate().rev().take(3) {
+        if slot.0 <= index {
+            return if slot.0 == index { Ok(at) } else { Err(at + 1) };
+        }
+    }
+    slots.binary_search_by_key(&index, |slot| slot.0)
 }
 
 impl SparseBuckets {
     /// None yet. `limit` is at least 2: instants before and after 1970 never share a bucket.
     #[must_use]
     pub fn new(base_ns: i64, limit: usize) -> Self {
-        SparseBuckets { width_ns: base_ns.max(1), limit: limit.max(2), counts: Vec::new() }
+        SparseBuckets { width_ns: base_ns.max(1), limit: limit.max(2), slots: Slots::NONE }
     }
 
     /// The present width, ns.
@@ -27,25 +135,24 @@ impl SparseBuckets {
 
     /// The (start ns, count) of every bucket, ascending.
     pub fn iter(&self) -> impl Iterator<Item = (i64, u64)> + '_ {
-        self.counts.iter().map(|&(index, n)| (index.saturating_mul(self.width_ns), n))
+        self.slots.iter().map(|(index, n)| (index.saturating_mul(self.width_ns), n))
     }
 
     /// One more at an instant.
     #[inline]
     pub fn add(&mut self, at_ns: i64) {
         // Most fall into the newest bucket, which takes no division to see.
-        if let Some((index, count)) = self.counts.last_mut()
-            && let Some(since_ns) = at_ns.checked_sub(index.wrapping_mul(self.width_ns))
-            && (0..self.width_ns).contains(&since_ns)
-        {
-            *count += 1;
-            return;
+        let width_ns = self.width_ns;
+        let is_in = |index: i64| {
+            at_ns.checked_sub(index.wrapping_mul(width_ns)).is_some_and(|since_ns| (0..width_ns).contains(&since_ns))
+        };
+        if !self.slots.add_to_newest(is_in) {
+            self.add_elsewhere(at_ns);
         }
-        self.add_elsewhere(at_ns);
     }
 
     fn add_elsewhere(&mut self, at_ns: i64) {
-        self.put(at_ns.div_euclid(self.width_ns), 1);
+        self.slots.put(at_ns.div_euclid(self.width_ns), 1);
         self.fit();
     }
 
@@ -58,9 +165,8 @@ impl SparseBuckets {
         while theirs.width_ns < self.width_ns {
             theirs.double();
         }
-        let mine = std::mem::take(&mut self.counts);
-        self.counts.reserve_exact(mine.len().max(theirs.counts.len()));
-        let (mut mine, mut theirs) = (mine.into_iter().peekable(), theirs.counts.into_iter().peekable());
+        let mine = std::mem::replace(&mut self.slots, Slots::NONE);
+        let (mut mine, mut theirs) = (mine.iter().peekable(), theirs.slots.iter().peekable());
         loop {
             let next = match (mine.peek(), theirs.peek()) {
                 (Some(a), Some(b)) if a.0 <= b.0 => mine.next(),
@@ -68,62 +174,20 @@ impl SparseBuckets {
                 (_, None) => mine.next(),
             };
             let Some((index, count)) = next else { break };
-            self.put(index, count);
+            self.slots.put(index, count);
         }
         self.fit();
     }
 
-    /// Records come nearly in order of time, so the bucket is looked for among the last ones first.
-    #[inline]
-    fn put(&mut self, index: i64, count: u64) {
-        let newest = self.counts.iter_mut().rev().take(3);
-        let mut is_last = true;
-        for slot in newest {
-            if slot.0 == index {
-                slot.1 += count;
-                return;
-            }
-            if slot.0 < index {
-                break;
-            }
-            is_last = false;
-        }
-        if is_last {
-            self.counts.push((index, count));
-        } else {
-            self.put_before(index, count);
-        }
-    }
-
-    fn put_before(&mut self, index: i64, count: u64) {
-        match self.counts.binary_search_by_key(&index, |&(i, _)| i) {
-            Ok(at) => {
-                if let Some(slot) = self.counts.get_mut(at) {
-                    slot.1 += count;
-                }
-            }
-            Err(at) => self.counts.insert(at, (index, count)),
-        }
-    }
-
     fn fit(&mut self) {
-        while self.counts.len() > self.limit && self.width_ns <= i64::MAX / 2 {
+        while self.slots.len() > self.limit && self.width_ns <= i64::MAX / 2 {
             self.double();
         }
     }
 
     fn double(&mut self) {
         self.width_ns *= 2;
-        for slot in &mut self.counts {
-            slot.0 = slot.0.div_euclid(2);
-        }
-        self.counts.dedup_by(|later, kept| {
-            let same = later.0 == kept.0;
-            if same {
-                kept.1 += later.1;
-            }
-            same
-        });
+        self.slots.halve();
     }
 }
 
@@ -153,9 +217,25 @@ mod tests {
         assert_eq!(buckets.iter().map(|(_, n)| n).sum::<u64>(), 4);
     }
 
+    /// Mostly near each other, now and then so far apart that 32 bits do not do.
+    fn instant() -> impl Strategy<Value = i64> {
+        prop_oneof![40 => -3000..3000_i64, 1 => any::<i64>(), 1 => (1_i64 << 35)..(1 << 37)]
+    }
+
+    /// A count beyond 32 bits is whole, and the buckets beside it stay.
+    #[test]
+    fn four_milliards_in_one_bucket() {
+        let mut buckets = filled(&[0, 10]);
+        for _ in 0..2 {
+            buckets.slots.put(1, u64::from(u32::MAX));
+        }
+        buckets.add(15);
+        assert_eq!(buckets.iter().collect::<Vec<_>>(), [(0, 1), (10, 2 + 2 * u64::from(u32::MAX))]);
+    }
+
     proptest! {
         #[test]
-        fn neither_order_nor_splitting_shows(instants in prop::collection::vec(-3000..3000_i64, 0..60), cut in 0..60_usize) {
+        fn neither_order_nor_splitting_shows(instants in prop::collection::vec(instant(), 0..60), cut in 0..60_usize) {
             let whole = filled(&instants);
             let (left, right) = instants.split_at(cut.min(instants.len()));
             let mut merged = filled(right);

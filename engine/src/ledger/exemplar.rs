@@ -7,6 +7,8 @@ use super::summary::Exemplar;
 use crate::record::{
     ActiveCloser, Close, ConnectionRecord, Mark, Quality, Race, ResetEffect, ResetKind, Role, Sight, TimeWaitEnd,
 };
+use serde::Serializer;
+use serde::ser::SerializeStruct;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -174,19 +176,27 @@ impl Exemplars {
     }
 
     /// For the Summary, best first. `limit` is the inferred maximum of requests.
-    pub fn finish(self, limit: Option<u32>, number_of: impl Fn(u64) -> u64) -> BTreeMap<&'static str, Vec<Exemplar>> {
+    pub fn finish(
+        self,
+        limit: Option<u32>,
+        number_of: impl Fn(u64) -> u64,
+    ) -> BTreeMap<&'static str, Vec<Arc<Exemplar>>> {
+        let first = self.first_file;
         let mut told = BTreeMap::new();
+        let mut numbered: BTreeMap<u64, Arc<Exemplar>> = BTreeMap::new();
+        let mut number = |mut one: Arc<Exemplar>| {
+            let known = numbered.entry(one.ordinal).or_insert_with(|| {
+                let told = Arc::make_mut(&mut one);
+                told.connection = number_of(told.ordinal);
+                (told.file, told.last_file) = (told.file - first, told.last_file.saturating_sub(first));
+                one
+            });
+            Arc::clone(known)
+        };
         for (&kind, list) in KINDS.iter().zip(self.best) {
             let reached = |rank: &Rank| kind != MAX_REQUESTS || limit == Some(u32::MAX - rank.0);
             let list = list.into_iter().filter(|(rank, _)| reached(rank));
-            let first = self.first_file;
-            let numbered = list.map(|(_, one)| Exemplar {
-                connection: number_of(one.ordinal),
-                file: one.file - first,
-                last_file: one.last_file.saturating_sub(first),
-                ..(*one).clone()
-            });
-            let shown: Vec<Exemplar> = numbered.collect();
+            let shown: Vec<_> = list.map(|(_, one)| number(one)).collect();
             if !shown.is_empty() {
                 told.insert(kind, shown);
             }
@@ -198,6 +208,26 @@ impl Exemplars {
 /// Whether a packet's file can be opened: it was written, and is not removed.
 fn is_there(file: u32, first: u32) -> bool {
     (first..NO_FILE).contains(&file)
+}
+
+/// `{"connections": [each once], "kinds": {kind: [places in that list]}}`: most are examples of several kinds.
+///
+/// # Errors
+/// The serializer's.
+pub fn once_each<S: Serializer>(
+    told: &BTreeMap<&'static str, Vec<Arc<Exemplar>>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut connections: Vec<&Exemplar> = told.values().flatten().map(|one| &**one).collect();
+    connections.sort_unstable_by_key(|one| one.ordinal);
+    connections.dedup_by_key(|one| one.ordinal);
+    let place = |one: &Arc<Exemplar>| connections.partition_point(|known| known.ordinal < one.ordinal);
+    let kinds: BTreeMap<_, Vec<usize>> =
+        told.iter().map(|(kind, list)| (kind, list.iter().map(place).collect())).collect();
+    let mut object = serializer.serialize_struct("Exemplars", 2)?;
+    object.serialize_field("connections", &connections)?;
+    object.serialize_field("kinds", &kinds)?;
+    object.end()
 }
 
 fn insert(list: &mut Vec<(Rank, Arc<Exemplar>)>, rank: Rank, exemplar: Arc<Exemplar>) {

@@ -66,6 +66,8 @@ impl Histogram {
     fn put(&mut self, bucket: u16, count: u64) {
         let row = &mut self.rows[usize::from(bucket >> SUB_BITS) % ROWS];
         if *row == 0 {
+            // A row is a quarter of a kilobyte, and most distributions have two or three.
+            self.counts.reserve_exact(1);
             self.counts.push([0; PER_OCTAVE]);
             *row = self.counts.len() as u8;
         }

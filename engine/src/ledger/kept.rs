@@ -33,7 +33,8 @@ pub fn fixed_hash(bytes: impl IntoIterator<Item = u8>) -> u64 {
 #[derive(Clone, Debug)]
 pub struct Kept<K, V> {
     limit: usize,
-    entries: HashMap<K, V, foldhash::fast::RandomState>,
+    /// Boxed, as an entry has kilobytes: the table stays small, and merging gives room back entry by entry.
+    entries: HashMap<K, Box<V>, foldhash::fast::RandomState>,
     order: BTreeSet<(u64, K)>,
     overflow: Option<Box<V>>,
 }
@@ -51,24 +52,24 @@ impl<K: Key, V: Merge> Kept<K, V> {
         if let Some(entry) = self.entries.get_mut(&key) {
             return change(entry);
         }
-        let mut value = new();
+        let mut value = Box::new(new());
         change(&mut value);
         self.put(key, value);
     }
 
     /// The entries, and the overflow, in any order.
     pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.entries.values().chain(self.overflow.as_deref())
+        self.entries.values().map(|entry| &**entry).chain(self.overflow.as_deref())
     }
 
     /// The same, to be changed.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.entries.values_mut().chain(self.overflow.as_deref_mut())
+        self.entries.values_mut().map(|entry| &mut **entry).chain(self.overflow.as_deref_mut())
     }
 
-    fn put(&mut self, key: K, value: V) {
+    fn put(&mut self, key: K, value: Box<V>) {
         if let Some(entry) = self.entries.get_mut(&key) {
-            return entry.merge(value);
+            return entry.merge(*value);
         }
         self.order.insert((key.fixed_hash(), key));
         self.entries.insert(key, value);
@@ -84,10 +85,10 @@ impl<K: Key, V: Merge> Kept<K, V> {
         }
     }
 
-    fn spill(&mut self, value: V) {
+    fn spill(&mut self, value: Box<V>) {
         match &mut self.overflow {
-            Some(overflow) => overflow.merge(value),
-            None => self.overflow = Some(Box::new(value)),
+            Some(overflow) => overflow.merge(*value),
+            None => self.overflow = Some(value),
         }
     }
 
@@ -97,13 +98,13 @@ impl<K: Key, V: Merge> Kept<K, V> {
             self.put(key, value);
         }
         if let Some(overflow) = other.overflow {
-            self.spill(*overflow);
+            self.spill(overflow);
         }
     }
 
     /// The entries in order of their keys, and the overflow.
     #[must_use]
-    pub fn sorted(self) -> (Vec<(K, V)>, Option<V>) {
+    pub fn sorted(self) -> (Vec<(K, Box<V>)>, Option<V>) {
         let mut entries: Vec<_> = self.entries.into_iter().collect();
         entries.sort_unstable_by_key(|&(key, _)| key);
         (entries, self.overflow.map(|v| *v))
@@ -142,7 +143,7 @@ mod tests {
             merged.merge(counted(left));
             let (entries, overflow) = counted(&keys).sorted();
             for (key, n) in &entries {
-                prop_assert_eq!(*n, keys.iter().filter(|k| *k == key).count() as u64);
+                prop_assert_eq!(**n, keys.iter().filter(|k| *k == key).count() as u64);
             }
             prop_assert!(entries.len() <= 3);
             prop_assert_eq!((entries, overflow), merged.sorted());

@@ -141,7 +141,7 @@ impl Ledger {
             pair.finish(key, &length, end_ns, &number_of)
         };
         summary.services = services::services(&pairs);
-        summary.pairs = pairs.into_iter().map(|(key, pair)| tell(Some(key), pair)).collect();
+        summary.pairs = pairs.into_iter().map(|(key, pair)| tell(Some(key), *pair)).collect();
         summary.pairs.extend(other_pairs.map(|pair| tell(None, pair)));
         Finished { summary, lengths }
     }

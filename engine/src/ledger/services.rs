@@ -32,7 +32,7 @@ pub struct ServiceFacts {
 
 /// Of every service that is kept apart, sorted.
 #[must_use]
-pub fn services(pairs: &[(PairKey, PairLedger)]) -> Vec<ServiceFacts> {
+pub fn services(pairs: &[(PairKey, Box<PairLedger>)]) -> Vec<ServiceFacts> {
     let mut opened: BTreeMap<(Address, u16), (u64, SparseBuckets)> = BTreeMap::new();
     for (key, pair) in pairs {
         opened
@@ -139,7 +139,7 @@ mod tests {
                 record.client.0 = Address::from(std::net::IpAddr::from([10, 0, 0, client as u8]));
                 let mut pair = PairLedger::default();
                 pair.add(&record);
-                (PairKey::of(&record), pair)
+                (PairKey::of(&record), Box::new(pair))
             })
             .collect();
         let told = services(&pairs);

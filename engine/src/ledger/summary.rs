@@ -8,6 +8,7 @@ use crate::capture::{FileFacts, LiveFacts, RepeatedFacts};
 use crate::record::{Sight, Stack};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Counts under the contract's words.
 pub type Counts = BTreeMap<&'static str, u64>;
@@ -166,7 +167,8 @@ pub struct PairFacts {
     /// FIN to FIN where one side lingered half-closed.
     pub half_close: Option<Distribution>,
     /// Exemplar connections by kind (see `ledger::exemplar::KINDS`), best first (whole, short, early), at most three each.
-    pub exemplars: BTreeMap<&'static str, Vec<Exemplar>>,
+    #[serde(serialize_with = "super::exemplar::once_each")]
+    pub exemplars: BTreeMap<&'static str, Vec<Arc<Exemplar>>>,
 }
 
 /// How a pair uses the client's ephemeral ports.

@@ -1,5 +1,6 @@
 //! Many sorted runs as one.
 
+use super::run::Run;
 use super::{Row, Sorted};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,6 +17,10 @@ pub struct Merge<T: Row> {
     /// The next of the rows in memory.
     at: usize,
     runs: Vec<Reading<T>>,
+    /// The first key that is not wanted any more.
+    until: Option<T::Key>,
+    /// What the next row will be instead.
+    failure: Option<io::Error>,
     buffer: bitcode::Buffer,
 }
 
@@ -25,13 +30,36 @@ struct Reading<T> {
     next_chunk: usize,
 }
 
+impl<T> Reading<T> {
+    fn from(next_chunk: usize) -> Self {
+        Reading { rows: Vec::new().into_iter(), next_chunk }
+    }
+}
+
 impl<T: Row> Merge<T> {
-    pub(super) fn new(rows: Arc<Sorted<T>>) -> Self {
-        let kept = rows.kept.first().map(|row| Reverse((row.key(), 0)));
-        let runs = rows.runs.iter().enumerate().filter_map(|(at, run)| Some(Reverse((run.first_key(0)?, at + 1))));
-        let due = kept.into_iter().chain(runs).collect();
-        let runs = rows.runs.iter().map(|_| Reading { rows: Vec::new().into_iter(), next_chunk: 0 }).collect();
-        Merge { rows, due, at: 0, runs, buffer: bitcode::Buffer::new() }
+    /// The rows from key `from` on (`None`: from the first) to before `until`.
+    pub(super) fn new(rows: Arc<Sorted<T>>, from: Option<T::Key>, until: Option<T::Key>) -> Self {
+        let at = from.map_or(0, |from| rows.kept.partition_point(|row| row.key() < from));
+        let first_chunk = |run: &Run<T::Key>| from.and_then(|from| run.chunk_of(from)).unwrap_or(0);
+        let runs: Vec<Reading<T>> = rows.runs.iter().map(|run| Reading::from(first_chunk(run))).collect();
+        let kept = rows.kept.get(at).map(|row| Reverse((row.key(), 0)));
+        let first_key = |(number, run): (usize, &Run<T::Key>)| {
+            Some(Reverse((run.first_key(runs.get(number)?.next_chunk)?, number + 1)))
+        };
+        let due = kept.into_iter().chain(rows.runs.iter().enumerate().filter_map(first_key)).collect();
+        let mut merge = Merge { rows, due, at, runs, until, failure: None, buffer: bitcode::Buffer::new() };
+        merge.skip_to(from);
+        merge
+    }
+
+    /// Leaves out the rows before `from` with which its chunks begin.
+    fn skip_to(&mut self, from: Option<T::Key>) {
+        while let (Some(&Reverse((key, _))), Some(from)) = (self.due.peek(), from)
+            && key < from
+            && self.until.is_none_or(|until| key < until)
+        {
+            self.failure = self.next().and_then(Result::err);
+        }
     }
 
     /// The next row of a source, and the key of the one after it.
@@ -65,7 +93,13 @@ impl<T: Row> Iterator for Merge<T> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let &Reverse((_, source)) = self.due.peek()?;
+        if let Some(error) = self.failure.take() {
+            return Some(Err(error));
+        }
+        let &Reverse((key, source)) = self.due.peek()?;
+        if self.until.is_some_and(|until| until <= key) {
+            return None;
+        }
         match self.take(source) {
             Ok((row, following)) => {
                 match (self.due.peek_mut(), following) {

@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Rows read at a time: enough that bitcode's columns pay, few enough that a thousand runs under way stay small.
-pub const CHUNK_ROWS: usize = 64;
+pub const CHUNK_ROWS: usize = 128;
 
 /// Where one shard's runs go.
 pub struct RunFile {

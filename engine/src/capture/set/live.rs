@@ -74,7 +74,8 @@ impl CaptureSet {
         let Ok(file) = CaptureFile::open(&name, stream, &self.bytes_read, None, &self.reading) else { return false };
         let (facts, open) = (file.facts(), Some(Box::new(file)));
         let (path, origin) = (name.into_owned(), Origin::Path(path.to_owned()));
-        self.members.push(Member { path, origin, in_folder: true, identity: None, facts, open, torn: None });
+        let member = Member { path, origin, in_folder: true, identity: None, begins_ns: None, facts, open, torn: None };
+        self.members.push(member);
         true
     }
 
