@@ -47,7 +47,7 @@ def test_metrics_are_one_sample_a_line(tmp_path: Path, text: str) -> None:
         with urllib.request.urlopen(metrics.url, timeout=10) as answer:  # noqa: S310 - our own, on loopback
             page = answer.read().decode()
     hosts = {
-        sample.labels["machine"]
+        sample.labels["hostname"]
         for family in text_string_to_metric_families(page)
         for sample in family.samples
         if sample.name.startswith("pcapwatch_kernel_")
@@ -56,4 +56,4 @@ def test_metrics_are_one_sample_a_line(tmp_path: Path, text: str) -> None:
     assert "owned" in hosts.pop()
     check_lines(page.encode())
     with pytest.raises(AssertionError):
-        check_lines(f'pcapwatch_kernel{{machine="{source}"}} 1'.encode())
+        check_lines(f'pcapwatch_kernel{{hostname="{source}"}} 1'.encode())
