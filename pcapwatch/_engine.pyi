@@ -5,14 +5,13 @@
 
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Final, Self, final
+from typing import Final, final
 
 from typing_extensions import CapsuleType
 
 __all__ = [
     "Analysis",
     "Live",
-    "ParquetParts",
     "SourceError",
     "Table",
     "__version__",
@@ -56,34 +55,6 @@ class Table:
 
         Returns:
             A capsule named `arrow_array_stream`; its schema is described at the class.
-        """
-
-    def parquet(self, hide: Callable[[str, list[str]], list[str] | None] | None = None) -> ParquetParts:
-        """The table as a Parquet file of the same columns and types, made by as many threads as the analysis had.
-
-        Every call is a new pass over the rows; the bytes do not depend on the number of threads. What columns mean is
-        in the file's metadata under `pcapwatch.columns`: `[[name, meaning], …]` as JSON.
-
-        Args:
-            hide: Called for the text columns of every row group, from other threads, with the column's name and its
-                different texts; gives as many texts to put in their places, or None to leave them.
-
-        Raises:
-            OSError: A thread cannot be started.
-        """
-
-@final
-class ParquetParts:
-    """The parts of a Parquet file, to be written one after the other; a few row groups are in memory at once."""
-
-    def __iter__(self) -> Self:
-        """Itself."""
-
-    def __next__(self) -> bytes:
-        """The next part.
-
-        Raises:
-            SourceError: The temporary file of the rows cannot be read.
         """
 
 @final

@@ -7,7 +7,7 @@ DuckDB or pyarrow on the way out through ``__arrow_c_stream__``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pcapwatch import redact
@@ -18,71 +18,31 @@ if TYPE_CHECKING:
 
 #: Columns that may carry secrets, which are hidden unless asked for.
 _SECRETIVE = {"target": redact.TARGET, "host": redact.HOST}
-#: The same for single texts.
-_HIDDEN = {"target": redact.target, "host": redact.host}
 
 
+@dataclass(frozen=True)
 class Rows:
-    """A table read once from its beginning to its end, ``total`` rows, secrets in URLs hidden unless ``full_urls``.
+    """A table read once from its beginning to its end, batch by batch; ``total`` rows in all."""
 
-    source: anything with ``__arrow_c_stream__`` and a length. pyarrow is loaded when ``schema`` or ``batches`` is asked
-    for, and not for ``parquet``.
-    """
-
-    def __init__(self, source: Any, *, full_urls: bool = True) -> None:
-        self._source = source
-        self._full_urls = full_urls
-        self.total = len(source)
-
-    @cached_property
-    def _reader(self) -> Any:
-        import pyarrow as pa
-
-        return pa.RecordBatchReader.from_stream(self._source)
-
-    @cached_property
-    def _secretive(self) -> list[str]:
-        return [] if self._full_urls else [name for name in self._reader.schema.names if name in _SECRETIVE]
-
-    @cached_property
-    def schema(self) -> Any:
-        """Its ``pyarrow.Schema``."""
-        import pyarrow as pa
-
-        return pa.schema(
-            [field.with_type(pa.string()) if field.name in self._secretive else field for field in self._reader.schema],
-            self._reader.schema.metadata,
-        )
-
-    @cached_property
-    def batches(self) -> Iterator[Any]:
-        """The rows as record batches; ``CaptureError`` (one line) where the engine cannot read them again."""
-        return _batches(self._reader, self.schema, self._secretive)
-
-    def parquet(self) -> Iterator[bytes] | None:
-        """The parts of a Parquet file, if the source makes one itself, as the engine's tables do; errors as above."""
-        make = getattr(self._source, "parquet", None)
-        return _parts(make(None if self._full_urls else _hide)) if make else None
+    schema: Any
+    batches: Iterator[Any]
+    total: int
 
 
 def rows(source: Any, *, full_urls: bool = True) -> Rows:
-    """A pass over a table, see `Rows`."""
-    return Rows(source, full_urls=full_urls)
+    """A pass over anything with ``__arrow_c_stream__`` and a length; secrets in URLs hidden unless ``full_urls``.
 
+    ``CaptureError`` (one line) from ``batches`` where the engine cannot read its own rows again.
+    """
+    import pyarrow as pa
 
-def _parts(made: Iterator[bytes]) -> Iterator[bytes]:
-    from pcapwatch import _engine
-
-    try:
-        yield from made
-    except _engine.SourceError as error:
-        raise CaptureError(str(error)) from None
-
-
-def _hide(name: str, texts: list[str]) -> list[str] | None:
-    """The texts of a column without what may be secret; ``None`` where nothing may be."""
-    hidden = _HIDDEN.get(name)
-    return [hidden(text) for text in texts] if hidden else None
+    reader = pa.RecordBatchReader.from_stream(source)
+    secretive = [] if full_urls else [name for name in reader.schema.names if name in _SECRETIVE]
+    schema = pa.schema(
+        [field.with_type(pa.string()) if field.name in secretive else field for field in reader.schema],
+        reader.schema.metadata,
+    )
+    return Rows(schema, _batches(reader, schema, secretive), len(source))
 
 
 def _batches(reader: Any, schema: Any, secretive: Sequence[str]) -> Iterator[Any]:

@@ -27,28 +27,14 @@ _TAIL = (r"([?#;]|%(?:25)*(?:3[fFbB]|23)).*", rf"\1{MARK}")
 TARGET: Rules = (*_AUTHORITY, _NO_PORT, _TAIL)
 HOST: Rules = (*_AUTHORITY, _TAIL)
 
-
-def _compiled(rules: Rules) -> list[tuple[re.Pattern[str], str]]:
-    return [(re.compile(pattern, re.DOTALL), replacement) for pattern, replacement in rules]
-
-
-_TARGET, _HOST = _compiled(TARGET), _compiled(HOST)
+_COMPILED = [(re.compile(pattern, re.DOTALL), replacement) for pattern, replacement in TARGET]
 #: The method and the version around a start line's target. A target has no spaces by RFC 9112 §3, a sender's may.
 _START_LINE = re.compile(r"^(\S+ )(.*?)((?: HTTP/\d\.\d)?(?:, Connection: .{0,40})?)$", re.DOTALL)
 
 
 def target(text: str) -> str:
     """A request target without what may be secret: ``/login?…``, ``http://…@example.org/``."""
-    return _without(text, _TARGET)
-
-
-def host(text: str) -> str:
-    """The same of a Host header."""
-    return _without(text, _HOST)
-
-
-def _without(text: str, rules: list[tuple[re.Pattern[str], str]]) -> str:
-    for pattern, replacement in rules:
+    for pattern, replacement in _COMPILED:
         text = pattern.sub(replacement, text)
     return text
 

@@ -5,27 +5,22 @@ use arrow_array::builder::{
 };
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema, TimeUnit};
-use pcapwatch_engine::record::Address;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::Arc;
 
 /// Rows of one record batch: some ten megabytes, of which a few are on their way at once.
 pub const BATCH_ROWS: usize = 16_384;
-/// Rows whose cells are fetched together; they fit the first-level cache.
-pub const ROWS_AT_ONCE: usize = 32;
+/// Rows whose cells are fetched together; they fit the second-level cache.
+const ROWS_AT_ONCE: usize = 128;
 
 /// How one kind of value is fetched from a row.
 pub enum Get<R: ?Sized> {
     /// UTF-8 text.
     Text(fn(&R) -> Option<Cow<'_, str>>),
-    /// One of a few words.
-    Word(fn(&R) -> Option<&'static str>),
-    /// An address, as text.
-    Address(fn(&R) -> Address),
     /// UTF-8 text that is put together in its cell.
-    Written(fn(&R, &mut dyn Write) -> fmt::Result),
+    Written(fn(&R, &mut dyn fmt::Write) -> fmt::Result),
     /// A whole number.
     Int(fn(&R) -> Option<i64>),
     /// Seconds, from nanoseconds.
@@ -51,7 +46,7 @@ pub struct Column<R: ?Sized> {
 impl<R> Column<R> {
     fn data_type(&self) -> DataType {
         match self.get {
-            Get::Text(_) | Get::Word(_) | Get::Address(_) | Get::Written(_) => DataType::Utf8,
+            Get::Text(_) | Get::Written(_) => DataType::Utf8,
             Get::Int(_) => DataType::Int64,
             Get::Seconds(_) => DataType::Float64,
             Get::Time(_) => DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())),
@@ -62,7 +57,7 @@ impl<R> Column<R> {
 
     fn builder(&self) -> Builder {
         match self.get {
-            Get::Text(_) | Get::Word(_) | Get::Address(_) | Get::Written(_) => Builder::Text(StringBuilder::new()),
+            Get::Text(_) | Get::Written(_) => Builder::Text(StringBuilder::new()),
             Get::Int(_) => Builder::Int(Int64Builder::with_capacity(BATCH_ROWS)),
             Get::Seconds(_) => Builder::Seconds(Float64Builder::with_capacity(BATCH_ROWS)),
             Get::Time(_) => Builder::Time(TimestampNanosecondBuilder::with_capacity(BATCH_ROWS).with_timezone("UTC")),
@@ -75,12 +70,6 @@ impl<R> Column<R> {
     fn append(&self, builder: &mut Builder, rows: &[R]) {
         match (&self.get, builder) {
             (Get::Text(get), Builder::Text(cells)) => rows.iter().for_each(|row| cells.append_option(get(row))),
-            (Get::Word(get), Builder::Text(cells)) => rows.iter().for_each(|row| cells.append_option(get(row))),
-            (Get::Address(get), Builder::Text(cells)) => rows.iter().for_each(|row| {
-                // Writing to memory does not fail.
-                let _ = write!(cells, "{}", get(row));
-                cells.append_value("");
-            }),
             (Get::Written(get), Builder::Text(cells)) => rows.iter().for_each(|row| match get(row, cells) {
                 Ok(()) => cells.append_value(""),
                 Err(fmt::Error) => cells.append_null(),

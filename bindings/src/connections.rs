@@ -1,27 +1,27 @@
 //! The `connections` table: one row per TCP connection.
 
-use crate::View;
 use crate::column::{
     Column,
-    Get::{Address, Bool, Int, Seconds, Text, Time, Word, Words, Written},
+    Get::{Bool, Int, Seconds, Text, Time, Words, Written},
 };
+use pcapwatch_engine::engine::Outcome;
 use pcapwatch_engine::ledger::{Estimate, estimate, time_wait_holder};
 use pcapwatch_engine::record::{
-    ConnectionOption, ConnectionRecord, Holder, HttpFacts, Protocol, Race, Role, Side, TimeWaitFacts, TlsNames,
+    ConnectionRecord, Holder, HttpFacts, Protocol, Role, Side, State, TimeWaitFacts, TlsNames,
 };
 use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A record with what its columns need from outside it.
 pub struct Row {
-    outcome: Arc<View>,
+    outcome: Arc<Outcome>,
     record: ConnectionRecord,
     waits: [Option<Estimate>; 2],
 }
 
 impl Row {
     /// The row of a record.
-    pub fn new(outcome: &Arc<View>, record: ConnectionRecord) -> Self {
+    pub fn new(outcome: &Arc<Outcome>, record: ConnectionRecord) -> Self {
         let wait = |side: &Side, (address, _)| {
             let facts = side.time_wait.as_ref()?;
             Some(estimate(facts, &outcome.lengths.of(address), outcome.capture_end_ns))
@@ -81,12 +81,21 @@ impl Row {
     }
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "a getter gives what may be absent")]
+fn text(word: &'static str) -> Option<Cow<'static, str>> {
+    Some(Cow::Borrowed(word))
+}
+
 fn shown(text: Option<&str>) -> Option<Cow<'_, str>> {
     text.map(Cow::Borrowed)
 }
 
 fn whole(number: impl Into<u64>) -> Option<i64> {
     i64::try_from(number.into()).ok()
+}
+
+fn state(state: State) -> Option<Cow<'static, str>> {
+    text(state.as_str())
 }
 
 fn announced(http: &HttpFacts) -> &'static str {
@@ -107,11 +116,11 @@ macro_rules! columns {
 /// The columns, in the contract's order; additions after those.
 pub const COLUMNS: &[Column<Row>] = columns![
     "connection", "1, 2, 3 … in order of first packet over the whole set", Int, |r| whole(r.outcome.number(r.record().ordinal));
-    "client", "address", Address, |r| r.record().client.0;
+    "client", "address", Written, |r, cell| write!(cell, "{}", r.record().client.0);
     "client_port", "port", Int, |r| whole(r.record().client.1);
-    "server", "address", Address, |r| r.record().server.0;
+    "server", "address", Written, |r, cell| write!(cell, "{}", r.record().server.0);
     "server_port", "port", Int, |r| whole(r.record().server.1);
-    "role_basis", "how the roles are known: syn, syn_ack, http, tls, port, first_packet", Word, |r| Some(r.record().role_basis.as_str());
+    "role_basis", "how the roles are known: syn, syn_ack, http, tls, port, first_packet", Text, |r| text(r.record().role_basis.as_str());
     "tunnel", "VLAN tags and tunnels around the first packet, outermost first", Text, |r| r.outcome.tunnels.text(r.record());
     "start", "first packet, UTC", Time, |r| Some(r.record().first.ts_ns);
     "end", "last packet, UTC", Time, |r| Some(r.record().last.ts_ns);
@@ -126,38 +135,38 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "client_retransmits", "segments the client sent again", Int, |r| whole(r.client().retransmits);
     "server_retransmits", "segments the server sent again", Int, |r| whole(r.server().retransmits);
     "history", "Zeek's letters, upper case for the client", Written, |r, cell| write!(cell, "{}", r.record().history);
-    "client_state", "state at the end, if the segments seen were delivered", Word, |r| Some(r.client().state.as_str());
-    "server_state", "state at the end, if the segments seen were delivered", Word, |r| Some(r.server().state.as_str());
-    "client_state_proved", "state at the end that the client's own segments prove", Word, |r| Some(r.client().state_proved.as_str());
-    "server_state_proved", "state at the end that the server's own segments prove", Word, |r| Some(r.server().state_proved.as_str());
-    "close", "how it ended", Word, |r| Some(r.record().close.as_str());
-    "active_closer", "who closed first, causally", Word, |r| Some(r.record().active_closer.as_str());
-    "closer_basis", "why that one", Word, |r| Some(r.record().closer_basis.as_str());
+    "client_state", "state at the end, if the segments seen were delivered", Text, |r| state(r.client().state);
+    "server_state", "state at the end, if the segments seen were delivered", Text, |r| state(r.server().state);
+    "client_state_proved", "state at the end that the client's own segments prove", Text, |r| state(r.client().state_proved);
+    "server_state_proved", "state at the end that the server's own segments prove", Text, |r| state(r.server().state_proved);
+    "close", "how it ended", Text, |r| text(r.record().close.as_str());
+    "active_closer", "who closed first, causally", Text, |r| text(r.record().active_closer.as_str());
+    "closer_basis", "why that one", Text, |r| text(r.record().closer_basis.as_str());
     "closer_frame", "the packet that closed", Int, |r| r.record().closer.and_then(|m| whole(m.frame()));
     "closer_time", "when", Time, |r| r.record().closer.map(|m| m.ts_ns);
-    "reset_by", "who sent the reset: client, server, middlebox", Word, |r| r.record().reset.map(|x| x.by.as_str());
-    "reset_kind", "abort, late_data, no_state, refused, injected", Word, |r| r.record().reset.map(|x| x.kind.as_str());
-    "time_wait_holder", "who entered TIME_WAIT: client, server, both, none, unknown", Word, |r| Some(r.holder());
+    "reset_by", "who sent the reset: client, server, middlebox", Text, |r| r.record().reset.and_then(|x| text(x.by.as_str()));
+    "reset_kind", "abort, late_data, no_state, refused, injected", Text, |r| r.record().reset.and_then(|x| text(x.kind.as_str()));
+    "time_wait_holder", "who entered TIME_WAIT: client, server, both, none, unknown", Text, |r| text(r.holder());
     "time_wait_start", "when it began, as the tap saw it", Time, |r| r.main_wait().map(|w| w.0.start.ts_ns);
     "time_wait_restarts", "how often evidence restarted it", Int, |r| whole(r.main_wait().map_or(0, |w| w.0.restarts));
     "time_wait_lower_s", "proven alive this long", Seconds, |r| r.main_wait().and_then(|w| w.1.lower_ns);
     "time_wait_upper_s", "proven gone after this long", Seconds, |r| r.main_wait().and_then(|w| w.1.upper_ns);
     "time_wait_s", "the estimate", Seconds, |r| r.main_wait().and_then(|w| w.1.point_ns);
-    "time_wait_basis", "what the estimate rests on", Word, Row::wait_basis;
-    "time_wait_end", "what ended it", Word, |r| r.main_wait().map(|w| w.1.end.as_str());
+    "time_wait_basis", "what the estimate rests on", Text, |r| r.wait_basis().and_then(text);
+    "time_wait_end", "what ended it", Text, |r| r.main_wait().and_then(|w| text(w.1.end.as_str()));
     "reuse_of", "the connection that held this 4-tuple before", Int, |r| r.record().reuse_of.and_then(|(o, _)| whole(r.outcome.number(o)));
     "reuse_gap_s", "since its last packet", Seconds, |r| r.record().reuse_of.map(|(_, gap)| gap).filter(|&gap| gap >= 0);
     "requests", "HTTP/1.x requests", Int, |r| r.is_http().then(|| r.http().requests.into());
     "responses", "HTTP/1.x final responses", Int, |r| r.is_http().then(|| r.http().responses.into());
-    "http_version", "of the last request, or response if there was none", Word, |r| r.is_http().then(|| version(r.http())).flatten();
-    "protocol", "http/1.0, http/1.1, h2c, tls, other", Word, |r| r.http().protocol.map(Protocol::as_str);
-    "request_connection", "the last request's Connection option", Word, |r| r.http().request_connection.map(ConnectionOption::as_str);
-    "response_connection", "the last response's Connection option", Word, |r| r.http().response_connection.map(ConnectionOption::as_str);
+    "http_version", "of the last request, or response if there was none", Text, |r| r.is_http().then(|| version(r.http())).flatten();
+    "protocol", "http/1.0, http/1.1, h2c, tls, other", Text, |r| r.http().protocol.and_then(|p| text(p.as_str()));
+    "request_connection", "the last request's Connection option", Text, |r| r.http().request_connection.and_then(|o| text(o.as_str()));
+    "response_connection", "the last response's Connection option", Text, |r| r.http().response_connection.and_then(|o| text(o.as_str()));
     "keep_alive_timeout_s", "as the server announced", Int, |r| r.http().keep_alive_timeout_s.map(i64::from);
     "keep_alive_max", "as the server announced", Int, |r| r.http().keep_alive_max.map(i64::from);
-    "close_announced_by", "who said Connection: close", Word, |r| Some(announced(r.http()));
+    "close_announced_by", "who said Connection: close", Text, |r| text(announced(r.http()));
     "idle_before_close_s", "last payload byte to first FIN or RST", Seconds, |r| r.record().idle_before_close_ns;
-    "race", "keepalive_race, stale_reuse", Word, |r| r.record().race.map(Race::as_str);
+    "race", "keepalive_race, stale_reuse", Text, |r| r.record().race.and_then(|x| text(x.as_str()));
     "sni", "server name of the ClientHello", Text, |r| shown(r.tls().and_then(|names| names.sni.as_deref()));
     "alpn", "first ALPN protocol of the ClientHello", Text, |r| shown(r.tls().and_then(|names| names.alpn.as_deref()));
     "quality", "midstream, gap, truncated, one_sided, reordered, duplicates, evicted", Words, |r| r.record().quality.words().collect();
@@ -165,13 +174,13 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "response_persistent", "the last response lets the connection persist", Bool, |r| r.http().response_persistent;
     "reusable", "another request could have followed", Bool, |r| r.http().reusable;
     "unprocessed", "requests without a response at the end", Int, |r| r.is_http().then(|| r.http().unprocessed.into());
-    "reset_effect", "effective, ineffective, unknown", Word, |r| r.record().reset.map(|x| x.effect.as_str());
+    "reset_effect", "effective, ineffective, unknown", Text, |r| r.record().reset.and_then(|x| text(x.effect.as_str()));
     "reset_frame", "the reset's packet", Int, |r| r.record().reset.and_then(|x| whole(x.mark.frame()));
     "ineffective_resets", "resets without effect", Int, |r| whole(r.record().ineffective_resets);
     "half_close_s", "first FIN to the other side's first FIN", Seconds, |r| r.record().half_close_ns;
     "syn_count", "the client's SYN transmissions", Int, |r| whole(r.record().syn_count);
-    "client_stack", "guessed from its SYN", Word, |r| Some(r.client().stack.as_str());
-    "server_stack", "guessed from its SYN-ACK", Word, |r| Some(r.server().stack.as_str());
+    "client_stack", "guessed from its SYN", Text, |r| text(r.client().stack.as_str());
+    "server_stack", "guessed from its SYN-ACK", Text, |r| text(r.server().stack.as_str());
     "time_wait_start_frame", "the packet with which it began", Int, |r| r.main_wait().and_then(|w| whole(w.0.start.frame()));
     "time_wait_start_uncertainty_s", "how far the endpoint's own clock may be from time_wait_start", Seconds, |r| r.main_wait().map(|w| w.0.start_uncertainty_ns);
     "time_wait_model_low_s", "shortest by the host's length", Seconds, |r| r.main_wait().map(|w| w.1.model_low_ns);
@@ -181,12 +190,12 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "server_time_wait_lower_s", "likewise", Seconds, |r| r.other_wait().and_then(|w| w.1.lower_ns);
     "server_time_wait_upper_s", "likewise", Seconds, |r| r.other_wait().and_then(|w| w.1.upper_ns);
     "server_time_wait_s", "likewise", Seconds, |r| r.other_wait().and_then(|w| w.1.point_ns);
-    "server_time_wait_basis", "likewise", Word, |r| r.other_wait().map(|w| w.1.basis.as_str());
-    "server_time_wait_end", "likewise", Word, |r| r.other_wait().map(|w| w.1.end.as_str());
+    "server_time_wait_basis", "likewise", Text, |r| r.other_wait().and_then(|w| text(w.1.basis.as_str()));
+    "server_time_wait_end", "likewise", Text, |r| r.other_wait().and_then(|w| text(w.1.end.as_str()));
     "user_agent", "of the first request", Text, |r| shown(r.http().user_agent.as_deref());
     "server_software", "Server header of the first response", Text, |r| shown(r.http().server_software.as_deref());
 ];
 
-fn version(http: &HttpFacts) -> Option<&'static str> {
-    Some(if http.request_version.or(http.response_version)? == 0 { "1.0" } else { "1.1" })
+fn version(http: &HttpFacts) -> Option<Cow<'static, str>> {
+    text(if http.request_version.or(http.response_version)? == 0 { "1.0" } else { "1.1" })
 }

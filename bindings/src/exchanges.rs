@@ -1,23 +1,23 @@
 //! The `exchanges` table: one row per HTTP request and its final response.
 
-use crate::View;
 use crate::column::{
     Column,
-    Get::{Bool, Int, Text, Time, Word},
+    Get::{Bool, Int, Text, Time},
 };
-use pcapwatch_engine::record::{ConnectionOption, Exchange, Framing};
+use pcapwatch_engine::engine::Outcome;
+use pcapwatch_engine::record::Exchange;
 use std::borrow::Cow;
 use std::sync::Arc;
 
 /// An exchange within its outcome.
 pub struct Row {
-    outcome: Arc<View>,
+    outcome: Arc<Outcome>,
     exchange: Exchange,
 }
 
 impl Row {
     /// The row of an exchange.
-    pub fn new(outcome: &Arc<View>, exchange: Exchange) -> Self {
+    pub fn new(outcome: &Arc<Outcome>, exchange: Exchange) -> Self {
         Row { outcome: Arc::clone(outcome), exchange }
     }
 
@@ -30,8 +30,8 @@ fn shown(text: Option<&str>) -> Option<Cow<'_, str>> {
     text.map(Cow::Borrowed)
 }
 
-fn version(minor: Option<u8>) -> Option<&'static str> {
-    minor.map(|minor| if minor == 0 { "1.0" } else { "1.1" })
+fn version(minor: Option<u8>) -> Option<Cow<'static, str>> {
+    minor.map(|minor| Cow::Borrowed(if minor == 0 { "1.0" } else { "1.1" }))
 }
 
 fn whole(number: u64) -> Option<i64> {
@@ -53,15 +53,15 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "method", "request method", Text, |r| shown(r.exchange().method.as_deref());
     "host", "Host header", Text, |r| shown(r.exchange().host.as_deref());
     "target", "request target", Text, |r| shown(r.exchange().target.as_deref());
-    "request_version", "1.0 or 1.1", Word, |r| version(r.exchange().request_version);
-    "request_connection", "the request's Connection option", Word, |r| r.exchange().request_connection.map(ConnectionOption::as_str);
+    "request_version", "1.0 or 1.1", Text, |r| version(r.exchange().request_version);
+    "request_connection", "the request's Connection option", Text, |r| r.exchange().request_connection.map(|o| o.as_str().into());
     "response_frame", "packet with the response's first byte", Int, |r| r.exchange().response.and_then(|m| whole(m.frame()));
     "response_time", "when", Time, |r| r.exchange().response.map(|m| m.ts_ns);
     "status", "status code", Int, |r| r.exchange().status.map(i64::from);
-    "response_version", "1.0 or 1.1", Word, |r| version(r.exchange().response_version);
-    "response_connection", "the response's Connection option", Word, |r| r.exchange().response_connection.map(ConnectionOption::as_str);
+    "response_version", "1.0 or 1.1", Text, |r| version(r.exchange().response_version);
+    "response_connection", "the response's Connection option", Text, |r| r.exchange().response_connection.map(|o| o.as_str().into());
     "keep_alive", "the response's Keep-Alive header", Text, |r| shown(r.exchange().keep_alive.as_deref());
-    "framing", "how the response's body is delimited", Word, |r| r.exchange().framing.map(Framing::as_str);
+    "framing", "how the response's body is delimited", Text, |r| r.exchange().framing.map(|f| f.as_str().into());
     "complete", "both messages were seen to their end", Bool, |r| Some(r.exchange().complete);
     "persistent", "the connection could persist after it", Bool, |r| r.exchange().persistent;
     "user_agent", "User-Agent header", Text, |r| shown(r.exchange().user_agent.as_deref());

@@ -5,19 +5,16 @@ mod column;
 mod connections;
 mod exchanges;
 mod live;
-mod parquet;
 mod patient;
 
 use arrow_array::RecordBatchIterator;
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_schema::{ArrowError, Schema};
 use column::{Column, next_batch, schema};
-use parquet::{GROUP_ROWS, ParquetParts};
 use pcapwatch_engine::capture::stream::Replay;
 use pcapwatch_engine::capture::write::write_again;
 use pcapwatch_engine::engine::{self, Outcome};
 use pcapwatch_engine::ladder::{self, Target};
-use pcapwatch_engine::record::{ConnectionRecord, Exchange};
 use pcapwatch_engine::rows::{Merge, Row, Sorted};
 use pcapwatch_engine::settings::Settings;
 use pcapwatch_engine::tcp::state::TRANSITIONS;
@@ -27,7 +24,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule};
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,13 +55,13 @@ impl Analysis {
     /// One row per connection, if kept.
     #[getter]
     fn connections(&self) -> Table {
-        self.table(Kind::Connections)
+        Table { outcome: Arc::clone(&self.outcome), kind: Kind::Connections }
     }
 
     /// One row per HTTP exchange, if kept.
     #[getter]
     fn exchanges(&self) -> Table {
-        self.table(Kind::Exchanges)
+        Table { outcome: Arc::clone(&self.outcome), kind: Kind::Exchanges }
     }
 
     /// The decryption secrets that the files carry, as (type, bytes), file by file; what is beyond the limits is left out.
@@ -107,22 +103,6 @@ impl Analysis {
     }
 }
 
-impl Analysis {
-    fn table(&self, kind: Kind) -> Table {
-        Table { outcome: Arc::clone(&self.outcome), kind, threads: self.settings.threads }
-    }
-}
-
-/// An outcome as one thread's rows refer to it: threads that count the same owners with each row wait for each other.
-struct View(Arc<Outcome>);
-
-impl Deref for View {
-    type Target = Outcome;
-    fn deref(&self) -> &Outcome {
-        &self.0
-    }
-}
-
 /// A connection that can be drawn, by its number: those kept, and the exemplars.
 fn target(outcome: &Outcome, number: u64) -> Result<Option<Target>, pcapwatch_engine::capture::SourceError> {
     let exemplars = || outcome.summary.pairs.iter().flat_map(|pair| pair.exemplars.values().flatten());
@@ -145,7 +125,6 @@ enum Kind {
 struct Table {
     outcome: Arc<Outcome>,
     kind: Kind,
-    threads: usize,
 }
 
 #[pymethods]
@@ -165,59 +144,19 @@ impl Table {
         requested_schema: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
         drop(requested_schema); // a request, which a producer may ignore
-        let Outcome { connections, exchanges, .. } = &*self.outcome;
+        let outcome = Arc::clone(&self.outcome);
         let stream = match self.kind {
-            Kind::Connections => stream(connections::COLUMNS, connections, self.connection_rows()()),
-            Kind::Exchanges => stream(exchanges::COLUMNS, exchanges, self.exchange_rows()()),
+            Kind::Connections => {
+                let table = Arc::clone(&outcome.connections);
+                stream(connections::COLUMNS, &table, move |record| connections::Row::new(&outcome, record))
+            }
+            Kind::Exchanges => {
+                let table = Arc::clone(&outcome.exchanges);
+                stream(exchanges::COLUMNS, &table, move |exchange| exchanges::Row::new(&outcome, exchange))
+            }
         };
         PyCapsule::new_with_value(py, stream?, c"arrow_array_stream")
     }
-
-    /// The table as the parts of a Parquet file, made by as many threads as the analysis had.
-    #[pyo3(signature = (hide=None))]
-    fn parquet(&self, hide: Option<Py<PyAny>>) -> PyResult<ParquetParts> {
-        let Outcome { connections, exchanges, opened, .. } = &*self.outcome;
-        let (threads, hide) = (self.threads, Arc::new(hide));
-        let first = |number: u64| if number > 1 { opened.ordinal(number) } else { None };
-        Ok(match self.kind {
-            Kind::Connections => {
-                let ranges = ranges(opened.len(), connections.len(), first);
-                parquet::parts(connections::COLUMNS, connections, &ranges, threads, &hide, self.connection_rows())
-            }
-            Kind::Exchanges => {
-                let ranges = ranges(opened.len(), exchanges.len(), |number| first(number).map(|ordinal| (ordinal, 0)));
-                parquet::parts(exchanges::COLUMNS, exchanges, &ranges, threads, &hide, self.exchange_rows())
-            }
-        }?)
-    }
-}
-
-impl Table {
-    /// Makes, for one thread, what makes its rows.
-    fn connection_rows(&self) -> impl Fn() -> Rows<ConnectionRecord, connections::Row> + Clone + Send + 'static {
-        let outcome = Arc::clone(&self.outcome);
-        move || {
-            let own = Arc::new(View(Arc::clone(&outcome)));
-            Box::new(move |record| connections::Row::new(&own, record))
-        }
-    }
-
-    fn exchange_rows(&self) -> impl Fn() -> Rows<Exchange, exchanges::Row> + Clone + Send + 'static {
-        let outcome = Arc::clone(&self.outcome);
-        move || {
-            let own = Arc::new(View(Arc::clone(&outcome)));
-            Box::new(move |exchange| exchanges::Row::new(&own, exchange))
-        }
-    }
-}
-
-type Rows<T, R> = Box<dyn Fn(T) -> R + Send>;
-
-/// Where a table is cut for its row groups: by connections, so that about [`GROUP_ROWS`] of the rows are in each.
-fn ranges<K: Copy>(connections: u64, rows: usize, first: impl Fn(u64) -> Option<K>) -> Vec<(Option<K>, Option<K>)> {
-    let step = (connections * GROUP_ROWS as u64 / (rows as u64).max(1)).max(1);
-    let starts: Vec<u64> = (0..connections.div_ceil(step)).map(|range| range * step + 1).collect();
-    starts.iter().map(|&start| (first(start), first(start + step))).collect()
 }
 
 /// Rows as a C stream. A thread of its own makes the next batch while the reader has the last one in hand; no more are
@@ -358,9 +297,6 @@ mod _engine {
 
     #[pymodule_export]
     use super::live::Live;
-
-    #[pymodule_export]
-    use super::parquet::ParquetParts;
 
     #[pymodule_export]
     use super::{Analysis, SourceError, Table, analyze, columns_json, default_settings_json, transitions_json};

@@ -17,7 +17,6 @@ pub mod engine;
 pub mod http;
 pub mod ladder;
 pub mod ledger;
-pub mod parquet;
 pub mod record;
 pub mod rows;
 pub mod settings;

@@ -29,8 +29,7 @@ def print_table(
     """``columns`` are what text and Markdown show; every other format carries all of them."""
     destinations = checked(output or [], forced, TABLE_FORMATS)
     options.check_times([name for _, name in destinations], local=local, relative=relative)
-    if any(name != "parquet" for _, name in destinations):  # which the engine writes itself
-        threading.Thread(target=_import_ahead, daemon=True).start()
+    threading.Thread(target=_import_ahead, daemon=True).start()
     analysis = options.run(captures, settings)
     clock = options.clock(summary_of(analysis)["capture"]["first_ns"], local=local, relative=relative)
 
@@ -50,4 +49,5 @@ def _import_ahead() -> None:
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with suppress(ImportError):  # what uses it says so
-        import pyarrow.csv  # noqa: F401
+        import pyarrow.csv
+        import pyarrow.parquet  # noqa: F401

@@ -74,14 +74,7 @@ def write_json(rows: Rows, stream: IO[bytes]) -> None:
 
 
 def write_parquet(rows: Rows, stream: IO[bytes]) -> None:
-    """Parquet 2.6, zstd; nanosecond timestamps. Text by dictionary, counts and instants by difference: they ascend.
-
-    The engine's tables are written by the engine, on all of its threads; others, which are short, by pyarrow.
-    """
-    if (parts := rows.parquet()) is not None:
-        for part in parts:
-            stream.write(part)
-        return
+    """Parquet 2.6, zstd; nanosecond timestamps. Text by dictionary, counts and instants by difference: they ascend."""
     import pyarrow as pa
     import pyarrow.parquet
 
