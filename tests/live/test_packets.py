@@ -84,7 +84,7 @@ def test_a_finding_without_a_file_says_how_to_keep_them() -> None:
 
 
 def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
-    """The report is given, and where it is; one line, exit 2; neither a part of the file nor a temporary one is left."""
+    """The report is given; then one line, exit 2; neither a part of the file nor a temporary one is left."""
     place, out = tmp_path / "gone", tmp_path / "out.json"
     place.mkdir()
     with live("-", "--packets", place / "kept.pcapng", "--report", out, stdin=subprocess.PIPE) as process:
