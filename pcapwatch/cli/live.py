@@ -108,6 +108,7 @@ def live(
         check_writable(report or [])
         watch = Watch(session, stops, signals, interval_s, tuple(report or ()), give, served)
         concluded = draw_screen(watch) if wants_screen(no_tui=no_tui) else print_lines(watch)
+        watch.notices.tell_finding(stops.fired(concluded), session.counters.elapsed_s)
     give(concluded)
     watch.notices.tell_reports(watch.files)
     are_in_files = files is not None or (streams and streams != ["-"])

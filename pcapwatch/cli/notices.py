@@ -22,7 +22,7 @@ class Notices:
     def __init__(self) -> None:
         """Nothing said."""
         self._waiting: list[str] | None = None
-        self._full = False
+        self._full = self._found = False
 
     def say(self, text: str) -> None:
         """One line."""
@@ -54,8 +54,11 @@ class Notices:
         if files:
             self.say(f"the report is in {', '.join(map(str, files))}")
 
-    def tell_finding(self, finding: Finding, elapsed_s: float) -> None:
-        """What `--until-finding` waited for."""
+    def tell_finding(self, finding: Finding | None, elapsed_s: float) -> None:
+        """What `--until-finding` waited for, the first time that it is there."""
+        if finding is None or self._found:
+            return
+        self._found = True
         now = datetime.now(UTC)
         self.say(
             f"{finding.code} {finding.severity} fired {elapsed_s:.1f} s after the start, "

@@ -50,8 +50,8 @@ class Watch:
         """Whether a signal or a stop ends it; ``moment`` if there is a new one."""
         counters = self.session.counters
         self.notices.tell_writing(counters)
-        if moment is not None and (finding := self.stops.fired(moment.report)):
-            self.notices.tell_finding(finding, counters.elapsed_s)
+        if moment is not None:
+            self.notices.tell_finding(self.stops.fired(moment.report), counters.elapsed_s)
         return self.signals.stop or self.stops.reached(counters, moment)
 
     def write_now(self, report: Report) -> str:

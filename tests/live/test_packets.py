@@ -49,7 +49,7 @@ def test_a_finding_leaves_the_packets_around_it(tmp_path: Path) -> None:
         assert process.wait(20) == 0
         said = process.stderr.read().decode()
     packets = counted(CAPTURE)
-    assert said == f"pcapwatch: {kept}: {packets} packets\n"
+    assert said.splitlines()[1:] == [f"pcapwatch: {kept}: {packets} packets"]
     assert counted(kept) == packets
     assert rows(kept) == rows(CAPTURE)
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600, "packets hold secrets"
@@ -75,7 +75,7 @@ def test_of_a_long_capture_the_newest_are_kept(tmp_path: Path) -> None:
 
 def test_a_finding_without_a_file_says_how_to_keep_them() -> None:
     """The last line, on standard error, names both options; without a finding there is none."""
-    for options, lines in (("--until-finding", "PW102"), 1), (("--count", "9"), 0):
+    for options, lines in (("--until-finding", "PW102"), 2), (("--count", "9"), 0):
         with live("-", *options, stdin=subprocess.PIPE) as process:
             _, error = process.communicate(CAPTURE.read_bytes(), timeout=20)
         assert process.returncode == 0
@@ -84,7 +84,7 @@ def test_a_finding_without_a_file_says_how_to_keep_them() -> None:
 
 
 def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
-    """The report is given; one line, exit 2; neither a part of the file nor a temporary one is left."""
+    """The report is given; then one line, exit 2; neither a part of the file nor a temporary one is left."""
     place, out = tmp_path / "gone", tmp_path / "out.json"
     place.mkdir()
     with live("-", "--packets", place / "kept.pcapng", "--report", out, stdin=subprocess.PIPE) as process:
@@ -93,7 +93,8 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
         place.rmdir()
         _, error = process.communicate(CAPTURE.read_bytes(), timeout=20)
     assert process.returncode == 2
-    assert error.count(b"\n") == 1
+    assert error.splitlines()[0] == f"pcapwatch: the report is in {out}".encode()
+    assert error.count(b"\n") == 2
     assert b"--packets" in error
     assert b"nothing was written" in error
     assert json.loads(out.read_text())["capture"]["packets"] > 0
