@@ -23,7 +23,12 @@ COMMAND = [sys.executable, "-m", "pcapwatch"]
 @pytest.mark.parametrize("first", [b"", CAPTURE.read_bytes()[:3000]])
 def test_an_interrupt_while_the_pipe_is_idle(first: bytes) -> None:
     """Nothing comes, not even a file header, or nothing more: Ctrl-C ends it with 130 within seconds."""
-    with subprocess.Popen([*COMMAND, "analyze", "-"], stdin=-1, stdout=-1, stderr=-1) as process:
+
+    def interruptible() -> None:  # a shell starts what it puts in the background with the signal ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    command = [*COMMAND, "analyze", "-"]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, preexec_fn=interruptible) as process:  # noqa: PLW1509
         assert process.stdin is not None
         process.stdin.write(first)
         process.stdin.flush()

@@ -50,7 +50,7 @@ def test_metrics_are_one_sample_a_line(tmp_path: Path, text: str) -> None:
         sample.labels["hostname"]
         for family in text_string_to_metric_families(page)
         for sample in family.samples
-        if sample.name.startswith("pcapwatch_kernel_")
+        if sample.name.startswith("pcapwatch_kernel_time_wait")
     }
     assert len(hosts) == 1
     assert "owned" in hosts.pop()
