@@ -71,7 +71,11 @@ impl StateSpans {
     }
 
     /// `host` had a socket in `state` from `from_ns` (included) to between `to_min_ns` and `to_max_ns` (excluded).
+    /// One that is closed, or listens for all clients, is no socket of a connection.
     pub fn span(&mut self, host: Address, state: State, from_ns: i64, to_min_ns: i64, to_max_ns: i64) {
+        if matches!(state, State::Closed | State::Listen) {
+            return;
+        }
         let from = self.instants.from(from_ns);
         let to_min = self.instants.from(to_min_ns).max(from);
         let to_max = self.instants.from(to_max_ns).max(to_min);
@@ -195,6 +199,17 @@ mod tests {
             let got = told(&settings(Some(at), None), &[(State::Established, 10, 20, 30)], 100);
             assert_eq!(got.first().map(|&(_, _, min, max)| (min, max)), expected, "at {at}");
         }
+    }
+
+    /// Of a SYN that is refused nobody knows since when the port listened: no count, and no grid over fifty years.
+    #[test]
+    fn what_only_listens_is_not_counted() {
+        let second = crate::settings::SECOND;
+        let (from, to) = (1_700_000_000 * second, 1_700_000_009 * second);
+        let spans = [(State::Listen, 0, from, from), (State::Closed, 0, to, to), (State::SynSent, from, to, to)];
+        let got = told(&settings(None, Some(second)), &spans, to);
+        assert_eq!(got.len(), 9);
+        assert!(got.iter().all(|&(_, state, min, max)| (state, min, max) == ("SYN-SENT", 1, 1)));
     }
 
     #[test]

@@ -12,8 +12,8 @@ use crate::record::TimeWaitFacts;
 use crate::settings::SECOND;
 use std::collections::BTreeMap;
 
-/// Width of a bucket while there are few.
-pub const BUCKET_NS: i64 = SECOND / 10;
+/// Width of a bucket while there are few: what is counted at the end of each is then exact at every instant.
+pub const BUCKET_NS: i64 = MS / 1000;
 
 /// Ages (as histogram buckets of ms) between which an end is proven to lie.
 type Between = (Option<u16>, Option<u16>);
@@ -111,8 +111,11 @@ impl Timeline {
     #[must_use]
     pub fn finish(&self, length: &Length, end_ns: i64) -> Vec<Held> {
         let mut changes: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+        // All on the grid of the widest: where some are told to the microsecond and others to the second, what enters
+        // and leaves at once would seem to be held meanwhile, or to leave before it came.
+        let width_ns = self.width_ns();
         let mut change = |at_ns: i64, min: i64, max: i64| {
-            let slot = changes.entry(at_ns.div_euclid(BUCKET_NS)).or_default();
+            let slot = changes.entry(at_ns.div_euclid(width_ns)).or_default();
             *slot = (slot.0 + min, slot.1 + max);
         };
         by_the_end(&self.enter, 0, end_ns, |at, n| change(at, n, n));
@@ -127,7 +130,15 @@ impl Timeline {
             let age = clipped(length.high_ns, alive.map(bucket_high), gone.map(bucket_high));
             by_the_end(buckets, age.saturating_add(buckets.width_ns() - 1), end_ns, |at, n| change(at, 0, -n));
         }
-        running(&changes, end_ns)
+        running(&changes, width_ns, end_ns)
+    }
+
+    /// The band is told for the ends of buckets of this width, ns.
+    #[must_use]
+    pub fn width_ns(&self) -> i64 {
+        let all = [&self.enter, &self.leave, &self.leave_min, &self.leave_max].into_iter();
+        let all = all.chain(self.modelled_min.values()).chain(self.modelled_max.values());
+        all.map(SparseBuckets::width_ns).max().unwrap_or(BUCKET_NS)
     }
 }
 
@@ -154,13 +165,13 @@ fn by_the_end(buckets: &SparseBuckets, age_ns: i64, end_ns: i64, mut change: imp
     all.filter(|&(at, _)| at <= end_ns).for_each(|(at, n)| change(at, n));
 }
 
-/// Sums of the changes, told for the end of each bucket. Buckets that were widened may be a little out of step with each
-/// other, so neither count is let below zero nor least above most.
-fn running(changes: &BTreeMap<i64, (i64, i64)>, end_ns: i64) -> Vec<Held> {
+/// Sums of the changes, told for the end of each bucket. What is modelled may be a bucket out of step, so neither count is
+/// let below zero nor least above most.
+fn running(changes: &BTreeMap<i64, (i64, i64)>, width_ns: i64, end_ns: i64) -> Vec<Held> {
     let mut sum = (0, 0);
     let told = changes.iter().map(|(&bucket, &(min, max))| {
         sum = (sum.0 + min, sum.1 + max);
-        let ns = bucket.saturating_add(1).saturating_mul(BUCKET_NS).min(end_ns);
+        let ns = bucket.saturating_add(1).saturating_mul(width_ns).min(end_ns);
         let most = sum.1.max(0) as u64;
         Held { ns, min: (sum.0.max(0) as u64).min(most), max: most }
     });

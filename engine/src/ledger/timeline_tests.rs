@@ -72,6 +72,28 @@ fn thinning_keeps_the_peak() {
     assert!(thin.windows(2).all(|w| w[0].ns < w[1].ns));
 }
 
+/// Eleven wait at once for a moment, in a capture of milliseconds and in one of hours: the first is told as it was, and
+/// neither lets those that come and go between two counts stay, or leave before they came.
+#[test]
+fn the_peak_of_a_short_time_is_exact() {
+    let mut timeline = Timeline::new(64);
+    for i in 0..11 {
+        timeline.enter(START + i * MS);
+        timeline.leave(START + 20 * MS + i * MS);
+    }
+    let top = peak(&timeline.finish(&Length::of_stack(Stack::Linux), START + SECOND));
+    assert_eq!((top.min, top.max), (11, 11));
+    assert!((START + 10 * MS..START + 11 * MS).contains(&top.ns), "{}", top.ns - START);
+    assert_eq!(timeline.width_ns(), BUCKET_NS);
+    for i in 0..1000 {
+        timeline.enter(START + i * 3 * SECOND);
+        timeline.leave(START + i * 3 * SECOND + 200 * MS);
+    }
+    let held = timeline.finish(&Length::of_stack(Stack::Linux), START + 3000 * SECOND);
+    assert!(timeline.width_ns() > 10 * SECOND);
+    assert!(held.iter().all(|h| h.max <= 1), "{held:?}");
+}
+
 #[test]
 fn what_leaves_within_its_bucket_was_held_once() {
     let mut timeline = Timeline::new(64);

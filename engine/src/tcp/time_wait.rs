@@ -153,6 +153,8 @@ impl TimeWait {
         } else {
             self.gone(syn);
         }
+        // A recycled ISN continues the old sequence space, not the clock.
+        let clock = clock.filter(|_| isn != recycled_isn(self.facts.snd_nxt));
         self.facts.same_host = clock.and_then(|(before, after)| same_isn_clock(before, after));
     }
 
