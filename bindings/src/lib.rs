@@ -95,8 +95,8 @@ impl Analysis {
         }
         let ladders = py
             .detach(|| {
-                let mut again = self.packets.lock().unwrap_or_else(PoisonError::into_inner).again(&self.settings)?;
-                ladder::draw(&mut *again, &targets, rows, &self.outcome, &self.settings)
+                let packets = self.packets.lock().unwrap_or_else(PoisonError::into_inner);
+                ladder::draw(&**packets, &targets, rows, &self.outcome, &self.settings)
             })
             .map_err(source_error)?;
         serde_json::to_string(&ladders).map_err(|e| PyValueError::new_err(e.to_string()))

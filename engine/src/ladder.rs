@@ -6,7 +6,7 @@
 mod drawing;
 mod plan;
 
-use crate::capture::stream::Packets;
+use crate::capture::stream::{Packets, Replay};
 use crate::capture::{Batch, SourceError};
 use crate::decode::Segment;
 use crate::engine::{Engine, Outcome, Reader};
@@ -93,12 +93,13 @@ pub struct Wait {
 }
 
 /// Draws the ladders of `targets` from `set`, of which only the parts that hold them are read where it can be opened at
-/// any place, and only those are decoded in any case. Of each at most `most_rows` rows, [`MAX_ROWS`] if that is less.
+/// any place, and only those are decoded in any case. Of each at most `most_rows` rows, [`MAX_ROWS`] if that is less. Where a connection's packets lie too unevenly
+/// for the middle of it to be left out, all between its first and last are read from `again`.
 ///
 /// # Errors
 /// [`SourceError`] if a file cannot be read again.
 pub fn draw(
-    set: &mut dyn Packets,
+    set: &dyn Replay,
     targets: &[Target],
     most_rows: usize,
     outcome: &Outcome,
@@ -107,10 +108,30 @@ pub fn draw(
     let settings =
         Settings { threads: 1, keep_connections: false, keep_exchanges: false, states: None, ..settings.clone() };
     let most_rows = most_rows.min(MAX_ROWS);
-    let plan = Plan::of(targets, most_rows, set.is_interleaved());
+    let mut ladders = look(&mut *set.again(&settings)?, targets, (most_rows, Some(most_rows)), outcome, &settings)?;
+    let is_short = |ladder: &Ladder| ladder.omitted > 0 && ladder.rows.len() < most_rows / 2 * 2;
+    let uneven: Vec<Target> =
+        targets.iter().zip(&ladders).filter(|(_, ladder)| is_short(ladder)).map(|(target, _)| target.clone()).collect();
+    if !uneven.is_empty() {
+        let drawn = look(&mut *set.again(&settings)?, &uneven, (most_rows, None), outcome, &settings)?;
+        let short = ladders.iter_mut().filter(|ladder| is_short(ladder));
+        short.zip(drawn).for_each(|(ladder, whole)| *ladder = whole);
+    }
+    Ok(ladders)
+}
+
+/// One look at what the plan for so many rows asks for.
+fn look(
+    set: &mut dyn Packets,
+    targets: &[Target],
+    (most_rows, planned): (usize, Option<usize>),
+    outcome: &Outcome,
+    settings: &Settings,
+) -> Result<Vec<Ladder>, SourceError> {
+    let plan = Plan::of(targets, planned, set.is_interleaved());
     // By their first packets: where files are gone by now, those that are left are counted from another one on.
     let mut drawings: Drawings = targets.iter().map(|t| (place(&t.sight.first), Drawing::new(most_rows))).collect();
-    let mut engine = Engine::new(&settings);
+    let mut engine = Engine::new(settings);
     let mut batch = Batch::default();
     let mut done = None;
     for &[from, to] in plan.spans() {

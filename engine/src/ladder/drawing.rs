@@ -140,7 +140,8 @@ impl Drawing {
         {
             row.notes.insert(0, "active closer".into());
         }
-        let is_cut = rows.last().is_some_and(|row| row.ts_ns < sight.last.ts_ns);
+        let is_last = |row: &Row| (row.file, row.frame) == place(&sight.last);
+        let is_cut = !rows.is_empty() && !rows.iter().rev().any(is_last);
         if let Some(last) = rows.last_mut().filter(|_| is_cut) {
             last.notes.push("the packets after this one could not be read again".to_owned());
         }

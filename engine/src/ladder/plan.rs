@@ -17,6 +17,12 @@ const LEAST_WINDOW: u64 = 32_768;
 /// The same where it goes on into another file: how many packets lie between is not known.
 const WINDOW_OF_FILES: u64 = 262_144;
 
+/// Packets around those that close a connection, which are read wherever they lie.
+const AROUND: u64 = 256;
+/// How much later or earlier than others of its connection a packet may be where files are interleaved: what comes first in
+/// time need not be read first.
+const SLACK_NS: i64 = 10_000_000;
+
 /// Where a mark is.
 pub const fn place(mark: &Mark) -> Place {
     (mark.file(), mark.frame())
@@ -40,10 +46,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// For so many rows of each of these connections.
-    pub fn of(targets: &[Target], most_rows: usize, is_interleaved: bool) -> Plan {
+    /// For so many rows of each of these connections; without `most_rows`, everything between their first and last packets.
+    pub fn of(targets: &[Target], most_rows: Option<usize>, is_interleaved: bool) -> Plan {
         let mut plan = Plan { is_interleaved, spans: Vec::new(), holes: Vec::new(), wanted: HashMap::new() };
-        targets.iter().for_each(|target| plan.add(target, most_rows as u64));
+        targets.iter().for_each(|target| plan.add(target, most_rows));
         plan.spans.sort_unstable();
         if is_interleaved {
             plan.spans = vec![[(0, 0), (u32::MAX, u64::MAX)]];
@@ -51,15 +57,23 @@ impl Plan {
         plan
     }
 
-    fn add(&mut self, target: &Target, most_rows: u64) {
+    fn add(&mut self, target: &Target, most_rows: Option<usize>) {
         let Sight { first, last, predecessor, .. } = &target.sight;
-        let order = |mark: &Mark| if self.is_interleaved { by_time(mark.ts_ns) } else { place(mark) };
-        let own = [order(first), order(last)];
-        let before = predecessor.as_ref().map(|marks| marks.each_ref().map(order));
-        let hole = hole(&target.sight, most_rows).filter(|_| !self.is_interleaved);
-        match hole {
-            Some([from, to]) => self.spans.extend([[own[0], from], [to, own[1]]]),
-            None => self.spans.push(own),
+        let span = |[first, last]: [&Mark; 2]| {
+            if self.is_interleaved {
+                [by_time(first.ts_ns.saturating_sub(SLACK_NS)), by_time(last.ts_ns.saturating_add(SLACK_NS))]
+            } else {
+                [place(first), place(last)]
+            }
+        };
+        let own = span([first, last]);
+        let before = predecessor.as_ref().map(|marks| span(marks.each_ref()));
+        let hole = most_rows.and_then(|rows| hole(&target.sight, rows as u64)).filter(|_| !self.is_interleaved);
+        if let Some([from, to]) = hole {
+            self.spans.extend([[own[0], from], [to, own[1]]]);
+            self.spans.extend(turns(&target.sight).map(around).filter(|turn| from < turn[1] && turn[0] < to));
+        } else {
+            self.spans.push(own);
         }
         self.spans.extend(before);
         self.holes.push(hole);
@@ -95,6 +109,16 @@ impl Plan {
         let spans = self.wanted.get(&header.key.within(Tunnel::default()));
         spans.is_some_and(|spans| spans.iter().any(|&[from, to]| from <= at && at <= to))
     }
+}
+
+/// The packets by which a connection closes, as far as they are known: without them nothing behind them is drawn right.
+fn turns(sight: &Sight) -> impl Iterator<Item = &Mark> {
+    sight.closer.iter().chain(sight.waits.iter().flatten().map(|facts| &facts.start))
+}
+
+fn around(mark: &Mark) -> Span {
+    let (file, frame) = place(mark);
+    [(file, frame.saturating_sub(AROUND)), (file, frame.saturating_add(AROUND))]
 }
 
 /// From where to where nothing need be read: more packets than can be drawn lie before it, and after it.

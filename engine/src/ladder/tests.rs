@@ -15,8 +15,7 @@ fn ladders(name: &str, numbers: &[u64]) -> Vec<Ladder> {
         Target { connection: *number, sight: (&record).into() }
     };
     let targets: Vec<Target> = numbers.iter().map(target).collect();
-    draw(&mut set.replay(&settings).expect("the file again"), &targets, MAX_ROWS, &outcome, &settings)
-        .expect("the file again")
+    draw(&set, &targets, MAX_ROWS, &outcome, &settings).expect("the file again")
 }
 
 fn ladder(name: &str, number: u64) -> Ladder {
@@ -151,8 +150,7 @@ fn late_data_of_the_incarnation_before_is_not_the_younger_s() {
     for wanted in [&[2][..], &[1, 2], &[2, 1]] {
         let target = |&number: &u64| Target { connection: number, sight: (&records[number as usize - 1]).into() };
         let targets: Vec<Target> = wanted.iter().map(target).collect();
-        let mut again = set.replay(&settings).expect("what was kept");
-        let drawn = draw(&mut again, &targets, MAX_ROWS, &outcome, &settings).expect("ladders");
+        let drawn = draw(&set, &targets, MAX_ROWS, &outcome, &settings).expect("ladders");
         for ladder in drawn {
             let rows: Vec<u64> = ladder.rows.iter().map(|row| row.frame).collect();
             assert_eq!(rows, if ladder.connection == 1 { vec![1, 2, 3, 5] } else { vec![4, 6, 7] }, "{wanted:?}");
@@ -178,8 +176,7 @@ fn a_long_connection_keeps_its_first_and_last_rows_and_counts_the_others() {
     let outcome = read_all(&mut set, &settings, None).expect("a capture").expect("nobody stops it");
     let [record] = &outcome.connections.to_vec().expect("rows")[..] else { panic!("one connection") };
     let target = Target { connection: 1, sight: record.into() };
-    let mut again = set.replay(&settings).expect("what was kept");
-    let ladder = draw(&mut again, &[target], MAX_ROWS, &outcome, &settings).expect("a ladder").remove(0);
+    let ladder = draw(&set, &[target], MAX_ROWS, &outcome, &settings).expect("a ladder").remove(0);
     assert_eq!((ladder.rows.len(), ladder.omitted, ladder.omitted_after), (MAX_ROWS, 50, MAX_ROWS / 2));
     assert_eq!(ladder.rows[MAX_ROWS / 2 - 1].frame, MAX_ROWS as u64 / 2);
     assert_eq!(ladder.rows[MAX_ROWS / 2].frame, MAX_ROWS as u64 / 2 + 51);
@@ -219,8 +216,7 @@ fn a_long_connection_is_drawn_without_its_middle() {
     for wanted in [&[1][..], &[1, 2], &[2, 1]] {
         let target = |&number: &u64| Target { connection: number, sight: (&records[number as usize - 1]).into() };
         let targets: Vec<Target> = wanted.iter().map(target).collect();
-        let mut again = set.replay(&settings).expect("the file");
-        for ladder in draw(&mut again, &targets, MAX_ROWS, &outcome, &settings).expect("ladders") {
+        for ladder in draw(&set, &targets, MAX_ROWS, &outcome, &settings).expect("ladders") {
             if ladder.connection == 2 {
                 assert_eq!((ladder.rows.len(), ladder.rows[0].frame, ladder.omitted), (1, 50_001, 0));
                 continue;
@@ -241,5 +237,51 @@ fn a_long_connection_is_drawn_without_its_middle() {
             );
             assert_eq!(notes(&ladder), [(100_005, "active closer"), (100_006, "server enters TIME-WAIT")]);
         }
+    }
+}
+
+/// A side that closes in the middle that is not read has closed in what is drawn behind it; and one whose packets lie too
+/// unevenly is read as a whole, so that as many rows as can be are drawn.
+#[test]
+fn a_close_in_the_middle_is_known_behind_it_and_uneven_ones_are_read_whole() {
+    let mut frames = vec![
+        segment(true, 2, (1000, 0), b""),
+        segment(false, 18, (5000, 1001), b""),
+        segment(true, 16, (1001, 5001), b""),
+        segment(true, 17, (1001, 5001), b""),
+        segment(false, 16, (5001, 1002), b""),
+    ];
+    let payload = [b'x'; 100];
+    frames.extend((0..100_000_u32).map(|index| segment(false, 16, (5001 + 100 * index, 1002), &payload)));
+    let fin = frames.split_off(3);
+    let mut even = frames.clone();
+    even.extend((0..50_000_u32).map(|index| segment(false, 16, (5001 + 100 * index, 1001), &payload)));
+    even.push(fin[0].clone());
+    even.push(fin[1].clone());
+    even.extend((50_000..100_000_u32).map(|index| segment(false, 16, (5001 + 100 * index, 1002), &payload)));
+    // 5,000 packets in the middle of those of others.
+    let mut other = frame(7);
+    other[34..36].copy_from_slice(&[0x11, 0x11]);
+    let mut uneven = frames.clone();
+    uneven.extend(std::iter::repeat_n(other.clone(), 60_000));
+    uneven.extend((0..5000_u32).map(|index| segment(false, 16, (5001 + 100 * index, 1001), &payload)));
+    uneven.extend(std::iter::repeat_n(other, 60_000));
+    uneven.push(segment(false, 17, (505_001, 1001), b""));
+    for (name, frames, rows) in [("even", even, 400), ("uneven", uneven, 400)] {
+        let folder = crate::capture::forge::Folder::new(name);
+        let packets: Vec<(u32, &[u8])> = (1..).zip(frames.iter().map(|bytes| &bytes[..])).collect();
+        let path = folder.write("long.pcap", &crate::capture::forge::pcap(&packets));
+        let settings = Settings { keep_connections: true, ..Settings::default() };
+        let (outcome, set) = analyze(&[path], &settings, None).expect("a capture").expect("nobody stops it");
+        let record = outcome.connection(1).expect("rows").expect("a connection");
+        let targets = [Target { connection: 1, sight: (&record).into() }];
+        let ladder = draw(&set, &targets, MAX_ROWS, &outcome, &settings).expect("a ladder").remove(0);
+        assert_eq!((ladder.rows.len(), ladder.omitted_after), (rows, rows / 2), "{name}");
+        let last = ladder.rows.last().expect("rows");
+        let expected =
+            if name == "even" { (State::FinWait2, State::CloseWait) } else { (State::CloseWait, State::FinWait1) };
+        assert_eq!((last.client_state, last.server_state), expected, "{name}");
+        let sides = record.sides.each_ref().map(|side| side.state);
+        assert_eq!([last.client_state, last.server_state], sides, "{name}: as the first look says");
     }
 }

@@ -9,7 +9,6 @@ use super::histogram::{bucket_high, bucket_low, bucket_of};
 use super::kernel::TIMER_SLACK_NS;
 use super::lengths::{LONGEST_NS, Length, MS};
 use crate::record::TimeWaitFacts;
-use crate::settings::SECOND;
 use std::collections::BTreeMap;
 
 /// Width of a bucket while there are few: what is counted at the end of each is then exact at every instant.

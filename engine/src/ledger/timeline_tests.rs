@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::record::{Mark, Stack, TimeWaitEnd};
+use crate::settings::SECOND;
 
 const START: i64 = 1_700_000_000 * SECOND;
 

@@ -101,6 +101,11 @@ pub(super) fn acknowledge_syn<S: Sink>(
     if matches!(peer.opened().0, State::SynReceived | State::SynSent) {
         report(sink, peer.open_assumed(Event::RecvAckOfSyn));
     }
+    if end.opened().0 == State::Listen {
+        // Its SYN-ACK was not captured: whoever acknowledges a SYN and goes on is open.
+        report(sink, end.open_event(Event::Found));
+        end.since_ns = segment.ts_ns;
+    }
     if end.opened().0 == State::SynSent {
         report(sink, end.open_assumed(Event::RecvSynAck));
     }

@@ -46,6 +46,24 @@ fn data_after_a_refusal_is_the_next_connection_s_unless_it_goes_on_from_it() {
     }
 }
 
+/// Whichever packet of the handshake the capture lost, the side that closed first waits, and the other does not.
+#[test]
+fn a_lost_packet_of_the_handshake_changes_nothing_in_the_close() {
+    for (close, holder) in [(&SERVER_CLOSE, Role::Server), (&CLIENT_CLOSE, Role::Client)] {
+        for lost in 0..OPEN.len() {
+            let mut lines = [&OPEN[..], &[(0.5, 'c', P, 1, 1, 0), (0.6, 's', A, 1, 1, 0)], close].concat();
+            lines.remove(lost);
+            situation(&lines, |records| {
+                let [r] = records else { panic!("one connection without packet {lost}") };
+                let waits = r.sides.each_ref().map(|side| side.time_wait.is_some());
+                assert_eq!(waits, [holder == Role::Client, holder == Role::Server], "without packet {lost}");
+                assert_eq!(r.sides[holder as usize].state, State::TimeWait, "without packet {lost}");
+                assert_eq!(r.sides[holder.peer() as usize].state, State::Closed, "without packet {lost}");
+            });
+        }
+    }
+}
+
 #[test]
 fn a_silent_client_leaves_it_half_open() {
     situation(&[(0.0, 'c', S, 0, 0, 0), (0.1, 's', SA, 0, 1, 0), (1.1, 's', SA, 0, 1, 0)], |records| {
