@@ -128,3 +128,10 @@ def test_other_files_of_the_decoder_are_no_formats() -> None:
     }  # fmt: skip
     named = {row["file"].strip("`").removesuffix(".rs") for row in [*LINKS, *LAYERS]}
     assert {path.stem for path in DECODE.glob("*.rs")} == named | own
+
+
+def test_options_are_named_with_their_command() -> None:
+    """`--names` is of one command alone, so it is never named without it."""
+    text = re.sub(r"\s+", " ", FORMATS)
+    assert "--names" in text
+    assert not re.search(r"(?<!analyze )--names", text)

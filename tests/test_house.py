@@ -142,6 +142,8 @@ def test_commands_of_the_readme_exist() -> None:
     """The README's table has every command, and each answers `--help` with exit status 0."""
     commands = re.findall(r"^\| `pcapwatch ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert sorted(commands) == sorted(COMMANDS)
+    tables = (ROOT / "docs" / "tables.md").read_text().partition("## Commands")[2].partition("\n## ")[0]
+    assert sorted(re.findall(r"^pcapwatch ([a-z]+)", tables, re.MULTILINE)) == sorted(COMMANDS)
     pcapwatch = Path(sys.executable).with_name("pcapwatch")
     for command in commands:
         done = subprocess.run([pcapwatch, command, "--help"], capture_output=True, text=True, check=False)

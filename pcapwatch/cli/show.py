@@ -45,6 +45,9 @@ def show(
 ) -> None:
     """One connection as a ladder, both endpoints' states beside it.
 
+    A state holds if what was seen arrived; where the packets prove less, `client proved` (or `server proved`) names the
+    state that they prove.
+
     Formats: txt, md, json. Example: pcapwatch show capture.pcap 2
     """
     captures, number = _split(arguments)

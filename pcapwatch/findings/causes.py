@@ -61,11 +61,11 @@ def _asked(service: Service, endings: Endings) -> Cause:
     each = requests_each(endings.asked_requests / max(endings.asked, 1))
     upstream, asking = any(applies(pair) for pair in service.pairs), _asking(service)
     if endings.asked_close > endings.asked_http10 and not upstream:
-        why = f"because {asking.clients} {_verb(asking, 'ask')} it to with Connection: close, {each}"
+        why = f"because {asking.clients} {asking.verb('ask')} it to with Connection: close, {each}"
         return Cause(endings.asked, why, "PW101", "Let the client stop sending Connection: close.")
     marked = 2 * service.messages("request", "HTTP/1.0", "close") >= endings.asked
     header = "with Connection: close" if marked else "without keep-alive"
-    why = f"because {asking.clients} {_verb(asking, 'ask')} it to, in HTTP/1.0 {header}, {each}"
+    why = f"because {asking.clients} {asking.verb('ask')} it to, in HTTP/1.0 {header}, {each}"
     if upstream:
         return Cause(endings.asked, why, "PW102", "Give the proxy HTTP/1.1 and upstream keep-alive.")
     return Cause(endings.asked, why, "PW101", "Let the client ask for keep-alive.")
@@ -84,10 +84,6 @@ def _told(endings: Endings) -> Cause:
     else:
         why = f"as its own responses are HTTP/1.0 without keep-alive, {each}"
     return Cause(endings.told, why, "PW101", "Enable keep-alive on the server.")
-
-
-def _verb(service: Service, verb: str) -> str:
-    return verb + "s" if len(service.pairs) == 1 else verb
 
 
 def _idle(service: Service) -> Iterator[Cause]:

@@ -75,9 +75,9 @@ def _finding(summary: Summary, service: Service) -> Finding:
         name=NAME,
         severity=by_rate(per_s),
         title=(
-            f"{service.clients}{kind_of(summary, service)} closes {count(closes)} of {count(connections)} HTTP "
-            f"connections to {service} ({share(closes, connections)}) after one request although both sides allowed "
-            f"keep-alive, {service.pace(closes)}"
+            f"{service.clients}{kind_of(summary, service)} {service.verb('close')} {count(closes)} of "
+            f"{count(connections)} HTTP connections to {service} ({share(closes, connections)}) after one request "
+            f"although both sides allowed keep-alive, {service.pace(closes)}"
         ),
         numbers={
             "service": str(service),

@@ -71,8 +71,9 @@ def _finding(summary: Summary, service: Service) -> Finding:
         name=NAME,
         severity=by_rate(per_s),
         title=(
-            f"{service.clients} asks {service} in HTTP/1.0 {header}: {count(asked)} of {count(requests)} requests "
-            f"({share(asked, requests)}), {requests_each(service.requests_each)}, {service.pace(asked)}"
+            f"{service.clients} {service.verb('ask')} {service} in HTTP/1.0 {header}: {count(asked)} of "
+            f"{count(requests)} requests ({share(asked, requests)}), {requests_each(service.requests_each)}, "
+            f"{service.pace(asked)}"
         ),
         numbers={
             "service": str(service),

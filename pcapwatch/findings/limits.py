@@ -40,7 +40,7 @@ def _connections(summary: Summary) -> Iterator[str]:
         yield f"the other direction of {counted(number, 'connection')}: only one was captured"
         yield f"who closed first, and who entered TIME_WAIT, on {counted(number, 'connection')} of one direction only"
     if number := quality.get("midstream", 0):
-        yield f"how {counted(number, 'connection')} began: before the capture, so who opened them is inferred"
+        yield f"how {counted(number, 'connection')} began: it is not in the capture, so who opened them is inferred"
     if number := quality.get("gap", 0):
         yield f"bytes that {counted(number, 'connection')} carried but the capture lacks"
     if number := summary["totals"]["close"].get("open", 0):

@@ -92,6 +92,10 @@ class Service(NamedTuple):
             return str(self.pairs[0]["client"])
         return f"{count(len(self.pairs))} clients"
 
+    def verb(self, plural: str) -> str:
+        """The word for what its clients do: ``closes`` of one, ``close`` of several."""
+        return f"{plural}s" if len(self.pairs) == 1 else plural
+
     @property
     def connections(self) -> int:
         """Connections of all pairs."""

@@ -10,14 +10,15 @@ from collections.abc import Sequence
 
 from pcapwatch.findings.assumptions import Assumptions, time_wait_of
 from pcapwatch.findings.causes import Cause, causes_of, unknown_why
-from pcapwatch.findings.coverage import one_sided_note, told_apart_note
+from pcapwatch.findings.coverage import NOTABLE, one_sided_note, told_apart_note
 from pcapwatch.findings.port_pressure import FULL_PART, Pressure, block_words, pressure_of
 from pcapwatch.findings.proxy_leg import leg_of
+from pcapwatch.findings.ranking import cost
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.unanswered import WORDS as FAILED
 from pcapwatch.findings.wording import count, counted, listed, mean, no_packets, share
 from pcapwatch.report.model import Finding
-from pcapwatch.summary import Summary
+from pcapwatch.summary import PairFacts, Summary
 
 #: Below this many closes per second a handshake each is not worth a change.
 CHEAP_PER_S = 1
@@ -60,10 +61,18 @@ def _nothing(summary: Summary) -> str | None:
 def _subject(summary: Summary, findings: Sequence[Finding]) -> Service | None:
     """The service of the first finding that is a warning or worse, else the one with the most connections."""
     known = {str(service): service for service in services(summary)}
-    for finding in findings:
+    weighty = (finding for finding in findings if not _trifle(summary, finding))
+    for finding in weighty:
         if finding.severity in ("warning", "critical") and (found := known.get(str(finding.numbers.get("service")))):
             return found
     return max(known.values(), key=lambda service: service.connections, default=None)
+
+
+def _trifle(summary: Summary, finding: Finding) -> bool:
+    """Whether an attempt or two that failed are a warning only because hardly anything else went to that service."""
+    attempts = finding.numbers.get("attempts")
+    few = finding.code == "PW110" and cost(finding) < PATTERN and isinstance(attempts, int)
+    return few and NOTABLE * int(attempts or 0) < summary["totals"]["connections"]
 
 
 def _about(
@@ -145,7 +154,7 @@ def _closed_by(
     closing = service.narrowed(lambda pair: pair["active_closer"].get(closer, 0) > 0) or service
     name = str(service) if closer == "server" else closing.clients
     to = "" if closer == "server" else f" to {service}"
-    verb = "closes" if closer == "server" or len(closing.pairs) == 1 else "close"
+    verb = "closes" if closer == "server" else closing.verb("close")
     why = _why(causes, number) or f"; {unknown_why(service, cut=summary['capture']['cut_packets'] > 0)}"
     lead = f"{name} {verb} first on {_of(service, number)}{to}{why}."
     waits = _server_waits(summary, service) if closer == "server" else _client_waits(summary, service, assumptions)
@@ -175,10 +184,26 @@ def _server_waits(summary: Summary, service: Service) -> str:
     if not service.tally("time_wait_holder", "server", "both"):
         return ""
     facts = time_wait_of(summary, service.server)
-    peak = f" (at most {count(facts['peak'][1])} at once)" if facts else ""
+    peak = f" ({_at_once(summary, service, facts['peak'][1])})" if facts else ""
     cost = "; the cost is a handshake per request" if 0 < service.requests_each < 2 else ""
     holds = f"they hold port {service.server_port}, not ephemeral ports"
     return f"Its TIME_WAIT sockets{peak} are harmless where they are: {holds}{cost}."
+
+
+def _at_once(summary: Summary, service: Service, peak: int) -> str:
+    """TIME_WAITs are counted per host: whether those of this one may be of other services or its own connections."""
+    host, port = service.server, service.server_port
+    beside = (
+        (pair["server"] == host and pair["server_port"] != port and _holds(pair, "server"))
+        or (pair["client"] == host and _holds(pair, "client"))
+        for pair in summary["pairs"]
+    )
+    most = f"at most {count(peak)} at once"
+    return f"{host} holds {most}, its other ports' included" if service.partial or any(beside) else most
+
+
+def _holds(pair: PairFacts, side: str) -> bool:
+    return any(pair["time_wait_holder"].get(word, 0) for word in (side, "both"))
 
 
 def _client_waits(summary: Summary, service: Service, assumptions: Assumptions) -> str:
@@ -255,5 +280,5 @@ def _caveats(summary: Summary) -> list[str]:
     note = one_sided_note(summary)
     notes = [note] if note else []
     if 2 * quality.get("midstream", 0) > connections:
-        notes.append("Most connections began before the capture, so who opened them is inferred.")
+        notes.append("The beginning of most connections is not in the capture, so who opened them is inferred.")
     return notes

@@ -46,7 +46,7 @@ def file_remarks(capture: CaptureFacts) -> Iterator[str]:
     if not dropped(capture):
         files, without = len(capture["files"]), uncounted(capture)
         if not interfaces or without == files:
-            yield "drops not recorded in this format"
+            yield f"drops not recorded in {_where_uncounted(capture)}"
         else:
             some = f"; {count(without)} of {counted(files, 'file')} keep no count" if without else ""
             yield f"no drops recorded{some}"
@@ -63,6 +63,14 @@ def file_remarks(capture: CaptureFacts) -> Iterator[str]:
         yield f"{counted(secrets, 'unused decryption secret')} in the file"
     if unlisted := _unlisted(capture):
         yield f"{counted(unlisted, 'interface')} beyond those listed"
+
+
+def _where_uncounted(capture: CaptureFacts) -> str:
+    """Only pcap has no place for a count of drops; a pcapng file that has none was written so."""
+    formats = [file["format"] for file in capture["files"]]
+    if "pcapng" not in formats:
+        return "this format"
+    return "this file" if len(formats) == 1 else "these files"
 
 
 def _unlisted(capture: CaptureFacts) -> int:

@@ -36,7 +36,7 @@ def ladder_lines(
     head, tail = _cut(len(shown), hole, rows)
     for index, row in enumerate(shown):
         if index == head and tail - head + omitted:
-            yield f"{gap}… {tail - head + omitted} more packets …"
+            yield f"{gap}… {_more(tail - head + omitted)} …"
         if head <= index < tail:
             continue
         prefix = f"{signed_seconds(row['ts_ns'] - start, 6):>{_TIME}} {row['frame']:>{frame_width}}  "
@@ -44,9 +44,13 @@ def ladder_lines(
         yield f"{prefix}{row['client_state']:<{_STATE}} {arrow} {row['server_state']}"
         yield from _notes(row, gap + " " * (_STATE + 1), width, proved=proved)
     if head == len(shown) and omitted:
-        yield f"{gap}… {omitted} more packets …"
+        yield f"{gap}… {_more(omitted)} …"
     for line in wait_lines(ladder.get("time_wait", ()), start):
         yield from wrap(line, width, initial_indent=gap, subsequent_indent=gap + "  ")
+
+
+def _more(packets: int) -> str:
+    return f"{packets} more packet{'' if packets == 1 else 's'}"
 
 
 def _names(client: str, server: str, gap: str, column: int, width: int) -> Iterator[str]:

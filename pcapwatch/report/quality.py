@@ -21,11 +21,18 @@ _LINK_NAMES = {
     229: "raw IPv6",
     276: "Linux cooked v2",
 }
+#: What is said of one connection, and of several.
 _CONNECTION_QUALITY = {
-    "midstream": "connections had begun before the capture",
-    "gap": "connections miss bytes that were acknowledged",
-    "one_sided": "connections were captured in one direction only",
-    "reordered": "connections have segments out of order",
+    "midstream": (
+        "connection began before the capture, or its beginning is missing from it",
+        "connections began before the capture, or their beginning is missing from it",
+    ),
+    "gap": ("connection misses bytes that were acknowledged", "connections miss bytes that were acknowledged"),
+    "one_sided": (
+        "connection was captured in one direction only",
+        "connections were captured in one direction only",
+    ),
+    "reordered": ("connection has segments out of order", "connections have segments out of order"),
 }
 
 
@@ -52,12 +59,13 @@ def quality_of(summary: Summary) -> Quality:
         link_types=tuple(sorted({_read_as(interface) for interface in interfaces})),
         snaplen=min((i["snaplen"] for i in interfaces if i["snaplen"]), default=0),
         capture_host=capture["capture_host"],
-        concerns=tuple(_concerns(capture)),
+        concerns=tuple(_concerns(summary)),
         remarks=tuple(_remarks(capture)),
     )
 
 
-def _concerns(capture: CaptureFacts) -> Iterator[str]:
+def _concerns(summary: Summary) -> Iterator[str]:
+    capture = summary["capture"]
     yield from file_concerns(capture)
     fragments = capture["fragments"]
     counted_losses = (
@@ -73,25 +81,27 @@ def _concerns(capture: CaptureFacts) -> Iterator[str]:
         (fragments["overlapping"], "fragmented datagram", "given up because its fragments overlap"),
         (fragments["incomplete"], "fragmented datagram", "of which fragments are missing"),
         (fragments["evicted"], "fragmented datagram", "given up by the limit on memory"),
-        (capture["cut_packets"], "packet", "captured cut short: heads of HTTP may be missing"),
+        (capture["cut_packets"], "packet", f"captured cut short: {_cut_heads(summary)}"),
     )
     yield from (f"{counted(number, noun)} {what}" for number, noun, what in counted_losses if number)
-    for word, text in _CONNECTION_QUALITY.items():
+    for word, (one, several) in _CONNECTION_QUALITY.items():
         if number := capture["connection_quality"].get(word, 0):
-            yield f"{count(number)} {text}" if number != 1 else f"1 {_singular(text)}"
+            yield f"{count(number)} {one if number == 1 else several}"
     if capture["malformed"]:
         yield f"malformed: {_kinds(capture['malformed'])}"
     if anomalies := capture["anomalies"]:
         yield f"{counted(sum(anomalies.values()), 'segment')} that fit no state: {_kinds(anomalies)}"
 
 
-def _singular(text: str) -> str:
-    return (
-        text.replace("connections", "connection", 1)
-        .replace(" have ", " has ", 1)
-        .replace(" miss ", " misses ", 1)
-        .replace(" were ", " was ", 1)
-    )
+def _cut_heads(summary: Summary) -> str:
+    """What the snaplen took from HTTP: all of it where no message was read, and it cut enough to be why."""
+    totals = summary["totals"]
+    other = sum(totals["protocol"].get(word, 0) for word in ("tls", "h2c"))
+    read = any(pair["http"]["requests"] or pair["http"]["responses"] for pair in summary["pairs"])
+    few = 2 * summary["capture"]["cut_packets"] < totals["connections"]
+    if read or few or 2 * other >= totals["connections"]:
+        return "heads of HTTP may be missing"
+    return "no head of HTTP could be read; capture again with -s 0"
 
 
 def _remarks(capture: CaptureFacts) -> Iterator[str]:
@@ -104,8 +114,8 @@ def _remarks(capture: CaptureFacts) -> Iterator[str]:
             if i["read_as"] is not None
         }
     )
-    if not capture["connection_quality"].get("gap"):
-        yield "no gaps"
+    if not any(capture["connection_quality"].get(word) for word in ("gap", "one_sided")):
+        yield "no acknowledged bytes missing"
     yield from _duplicates(capture)
     if joined := capture["fragments"]["datagrams"]:
         yield f"{counted(joined, 'datagram')} put together from fragments"

@@ -334,6 +334,13 @@ def test_help_and_documentation(run: Run, name: str) -> None:
         assert f"`{option}" in section[1] + common[1]
 
 
+def test_show_explains_its_notes(run: Run) -> None:
+    """`client proved` is a word of the ladder's own, so the help of the command that prints it says what it means."""
+    for text in (run("show", "--help")[1], DOCS.read_text()):
+        assert "client proved" in text
+        assert "if what was seen arrived" in " ".join(text.split())
+
+
 def test_version(run: Run) -> None:
     """--version prints one line."""
     try:

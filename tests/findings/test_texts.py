@@ -20,7 +20,7 @@ from pcapwatch.findings.ranking import ranked
 from pcapwatch.findings.verdict import verdict
 from pcapwatch.findings.wording import count, duration, endpoint, listed, mean, share
 from pcapwatch.report.model import Finding
-from pcapwatch.summary import Exemplar
+from pcapwatch.summary import Exemplar, Summary
 
 from . import scenarios as s
 
@@ -136,6 +136,24 @@ def test_filter_of_ipv6_and_of_two_files() -> None:
     """IPv6 has its own field; a connection that runs into the next file has no upper frame in this one."""
     assert display_filter(made()).startswith("tcp.port==5000 && tcp.port==80 && ipv6.addr==::1 && frame.number>=7")
     assert display_filter(made(last_file=1)).endswith("frame.number>=7")
+
+
+def test_one_client_closes_and_several_close() -> None:
+    """The verb of a title agrees with how many clients it speaks of."""
+    titles = {code: title for number in (1, 3) for code, title in _titles(s.one_shot(clients=number), number)}
+    assert titles["PW103", 1].startswith("10.0.0.1 closes 40 of 40")
+    assert titles["PW103", 3].startswith("3 clients close 120 of 120")
+    one = s.http10()["pairs"][0]
+    several = summary([one, {**one, "client": "10.0.0.77"}])  # type: ignore[list-item]
+    titles = {
+        code: title for number, facts in ((1, s.http10()), (2, several)) for code, title in _titles(facts, number)
+    }
+    assert f"{one['client']} asks " in titles["PW102", 1]
+    assert titles["PW102", 2].startswith("2 clients ask ")
+
+
+def _titles(facts: Summary, number: int) -> list[tuple[tuple[str, int], str]]:
+    return [((finding.code, number), finding.title) for finding in find(facts)]
 
 
 def test_order_is_severity_then_cost() -> None:

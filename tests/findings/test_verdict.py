@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from summaries import capture, pair, summary
@@ -84,6 +85,35 @@ def test_a_warning_elsewhere_is_the_subject() -> None:
     assert "10.0.0.9:80" in of(summary([quiet, race]))  # type: ignore[list-item]
 
 
+@pytest.mark.parametrize(
+    ("attempts", "subject"), [(1, "10.0.0.9:80 closes first on all 200"), (3, "10.0.0.9:81 was not")]
+)
+def test_a_failed_attempt_is_not_the_subject_beside_many_closes(attempts: int, subject: str) -> None:
+    """One refused SYN, a warning as it is all that its service got, hides no server that closes on everybody."""
+    refused, tls = s.failed(refused=attempts)["pairs"][0], s.ALL["tls"]["pairs"][0]
+    tls |= {"connections": 200, "close": {"fin": 200}, "active_closer": {"server": 200}, "protocol": {"empty": 200}}
+    refused["server"] = tls["server"] = "10.0.0.9"
+    tls["server_port"] = 80
+    assert subject in of(summary([refused, tls]))  # type: ignore[list-item]
+
+
+def test_a_host_s_waits_are_not_one_service_s() -> None:
+    """The most at once is the host's: where another port or its own connections leave TIME_WAITs, that is said."""
+    alone = s.server_announces(200)
+    assert "Its TIME_WAIT sockets (at most 200 at once)" in of(alone)
+    one = alone["pairs"][0]
+    server = str(one["server"])
+    hosts: Any = alone["hosts"]
+    for other in (
+        pair("10.0.0.7", server, 8081, 100),
+        pair(server, "10.0.0.8", 9000, 100, active_closer={"client": 100}, time_wait_holder={"client": 100}),
+    ):
+        text = of(summary([one, other], hosts))  # type: ignore[list-item]
+        assert f"Its TIME_WAIT sockets ({server} holds at most 200 at once, its other ports' included) are" in text
+    elsewhere = pair("10.0.0.7", server, 8081, 100, active_closer={"client": 100}, time_wait_holder={"client": 100})
+    assert "Its TIME_WAIT sockets (at most 200 at once)" in of(summary([one, elsewhere], hosts))  # type: ignore[list-item]
+
+
 def test_server_side_waits_are_never_called_port_exhaustion() -> None:
     """Where the server holds every TIME_WAIT the verdict says that no ephemeral port is held."""
     for name in ("proxy_and_origin", "server_announces", "idle", "tls"):
@@ -96,7 +126,7 @@ def test_says_when_it_rests_on_little() -> None:
         [pair("10.0.0.1", "10.0.0.9", 80, 4)], capture=capture(connection_quality={"one_sided": 3, "midstream": 3})
     )
     assert "3 of 4 connections (75.0 %) one direction only" in of(facts)
-    assert "began before the capture" in of(facts)
+    assert "The beginning of most connections is not in the capture" in of(facts)
 
 
 @pytest.mark.parametrize(("number", "said"), [(0, False), (9, False), (10, True), (100, True)])

@@ -140,6 +140,10 @@ def test_no_drops_and_drops_not_recorded_are_told_apart() -> None:
     """Zero is a count; pcap has none."""
     assert list(file_remarks(capture({"interface": {"dropped": 0}}))) == ["no drops recorded"]
     assert list(file_remarks(capture())) == ["drops not recorded in this format"]
+    assert list(file_remarks(capture(pcapng()))) == ["drops not recorded in this file"], "pcapng could have it"
+    assert list(file_remarks(capture({**pcapng(), **span("a", 0, 1)}, span("b", 1, 2)))) == [
+        "drops not recorded in these files"
+    ]
 
 
 def test_what_a_pcapng_file_holds_beside_packets() -> None:

@@ -12,6 +12,7 @@ from pcapwatch.report.ladder import ladder_lines
 from pcapwatch.report.lines import capture_lines
 from pcapwatch.report.markdown import render_markdown
 from pcapwatch.report.model import PortRange
+from pcapwatch.report.quality import quality_of
 from pcapwatch.report.sparkline import sparkline
 from pcapwatch.report.text import render_text
 from pcapwatch.report.words import Clock, bare_duration, iso, percent, signed_seconds
@@ -62,6 +63,52 @@ def test_a_large_snaplen_is_not_blamed() -> None:
     assert "7 packets captured cut short" in text
     assert "snaplen" not in text
     assert "whole packets" not in text
+
+
+@pytest.mark.parametrize(
+    ("word", "one", "several"),
+    [
+        (
+            "midstream",
+            "connection began before the capture, or its b",
+            "connections began before the capture, or their b",
+        ),
+        ("gap", "connection misses bytes that were ack", "connections miss bytes that were ack"),
+        ("one_sided", "connection was captured in one", "connections were captured in one"),
+        ("reordered", "connection has segments", "connections have segments"),
+    ],
+)
+def test_what_connections_lack(word: str, one: str, several: str) -> None:
+    """In one and in several; that a beginning is missing does not say that it was before the capture."""
+    for number, said in ((1, one), (2, several)):
+        facts = summaries.summary([], capture=summaries.capture(connection_quality={word: number}))
+        [line] = quality_of(facts).concerns
+        assert line.startswith(f"{number} {said}")
+
+
+def test_missing_bytes_are_not_called_gaps() -> None:
+    """A gap is one between files; that no connection lacks bytes is said in other words, and only where it is so."""
+    assert "no acknowledged bytes missing" in quality_of(summaries.summary([])).remarks
+    for word in ("gap", "one_sided"):
+        lacking = summaries.summary([], capture=summaries.capture(connection_quality={word: 1}))
+        assert "no acknowledged bytes missing" not in quality_of(lacking).remarks
+
+
+@pytest.mark.parametrize(
+    ("cut", "read", "protocol", "said"),
+    [
+        (9, 0, "empty", "no head of HTTP could be read"),
+        (9, 1, "http/1.1", "heads of HTTP may be missing"),
+        (9, 0, "tls", "heads of HTTP may be missing"),
+        (2, 0, "other", "heads of HTTP may be missing"),
+    ],
+)
+def test_heads_of_cut_packets(cut: int, read: int, protocol: str, said: str) -> None:
+    """Where the snaplen left nothing of HTTP, that is said; not of what carries none, nor where it hardly cut."""
+    facts = summaries.http(connections=read, requests=read)
+    pair = summaries.pair("10.0.0.1", "10.0.0.9", 80, 8, http=facts, protocol={protocol: 8})
+    [line] = quality_of(summaries.summary([pair], capture=summaries.capture(cut_packets=cut))).concerns
+    assert line.startswith(f"{cut} packets captured cut short: {said}")
 
 
 @pytest.mark.parametrize(
@@ -132,6 +179,7 @@ def test_ladder_is_cut_in_the_middle() -> None:
     """With fewer rows allowed, the opening and the close stay and the number left out is said."""
     lines = list(ladder_lines(summaries.ladder(), 100, rows=4))
     assert any("… 3 more packets …" in line for line in lines)
+    assert any("… 1 more packet …" in line for line in ladder_lines(summaries.ladder(), 100, rows=6))
     assert "SYN" in lines[1]
     assert "TIME-WAIT" in lines[-2]
 
