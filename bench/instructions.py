@@ -23,9 +23,9 @@ EXAMPLES = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 BASELINE = ROOT / "bench" / "instructions.json"
 #: A kind of traffic that takes this much more of the engine than the baseline says fails.
 TOLERANCE = 0.10
-#: About 100,000 packets of each: short connections, and long ones with large responses.
+#: About 500,000 packets of short connections, 100,000 of bulk: short connections, and long ones with large responses.
 TRAFFIC = {
-    "short": ["--connections", "10000"],
+    "short": ["--connections", "50000"],
     "bulk": ["--connections", "100", "--requests", "10", "--response-bytes", "100000"],
 }
 _COUNTED = re.compile(r"Collected : (\d+)")
