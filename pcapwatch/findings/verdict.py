@@ -87,8 +87,11 @@ def _about(
 
 
 def _tied(ends: dict[str, int], most: str, connections: int) -> bool:
-    """Whether two kinds of end have half of the connections each; an abort is a reset and has an active closer too."""
-    as_many = sum(number == ends[most] for number in ends.values())
+    """Whether two kinds of end have half of the connections each; an abort is a reset and has an active closer too.
+
+    What is still open has no end that would be another pattern.
+    """
+    as_many = sum(number == ends[most] for end, number in ends.items() if end != "open")
     return 2 * ends[most] == connections and as_many > (2 if most == "reset" else 1)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -117,7 +117,12 @@ def test_services_are_made_once_for_a_report(monkeypatch: pytest.MonkeyPatch) ->
     """All rules and the verdict share them, no other summary is given them, and nothing is kept."""
     made: list[int] = []
     make = service._services
-    monkeypatch.setattr(service, "_services", lambda facts: made.append(1) or make(facts))
+
+    def counting(facts: Summary) -> Iterator[service.Service]:
+        made.append(1)
+        return make(facts)
+
+    monkeypatch.setattr(service, "_services", counting)
     facts = s.ALL["pressed"]
     build(facts)
     assert len(made) == 1
