@@ -29,6 +29,8 @@ _UNIT_NS = {
 }
 _DURATION = re.compile(r"(\d+)(?:\.(\d{1,9}))?(ns|us|µs|ms|s|m|h)", re.ASCII)
 _LONGEST_NS = 365 * 24 * 3600 * SECOND_NS
+#: The report is made of objects, some 13 KB for each pair; 23 KB as JSON.
+MOST_PAIRS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,10 @@ class Settings:
 
     def to_engine(self) -> str:
         """The engine's settings as JSON; ``UsageError`` for a value that means nothing."""
+        if (self.max_pairs or 0) > MOST_PAIRS:
+            raise UsageError(
+                f"--max-pairs {self.max_pairs}: at most {MOST_PAIRS}, as each takes up to 23 KB; see --filter"
+            )
         chosen: dict[str, Any] = {
             "threads": self.threads or available_cpus(),
             "batch_packets": self.batch_packets,

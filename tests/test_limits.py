@@ -11,8 +11,9 @@ import summaries
 from places import ROOT
 
 from pcapwatch import _engine
+from pcapwatch.errors import UsageError
 from pcapwatch.report.quality import quality_of
-from pcapwatch.settings import Settings
+from pcapwatch.settings import MOST_PAIRS, Settings
 
 PAGE = (ROOT / "docs" / "limits.md").read_text()
 #: Fields of the engine's settings that bound nothing: what is asked for, how it is read.
@@ -62,3 +63,11 @@ def test_fragments_given_up_are_said(counter: str) -> None:
     said = quality_of(summaries.summary([], capture=summaries.capture(fragments=counts)))
     assert any(line.startswith("7 fragmented datagrams") for line in said.concerns)
     assert f"`fragments.{counter}`" in PAGE
+
+
+def test_pairs_have_a_most() -> None:
+    """A number of pairs whose report would fill memory is refused in one line; the page and the option say which."""
+    assert json.loads(Settings(max_pairs=MOST_PAIRS).to_engine())["max_pairs"] == MOST_PAIRS
+    with pytest.raises(UsageError, match=f"^--max-pairs {MOST_PAIRS + 1}: at most {MOST_PAIRS}, .*$"):
+        Settings(max_pairs=MOST_PAIRS + 1).to_engine()
+    assert f"{MOST_PAIRS:,} at most" in PAGE

@@ -92,7 +92,11 @@ MaxConnections: TypeAlias = Annotated[
 MaxPairs: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        "--max-pairs", metavar="N", min=1, help="Most (client, service) pairs kept apart.", show_default="10000"
+        "--max-pairs",
+        metavar="N",
+        min=1,
+        help="Most (client, service) pairs kept apart, up to 23 KB each; at most 200000.",
+        show_default="10000",
     ),
 ]
 

@@ -22,6 +22,7 @@ from pcapwatch.findings.assumptions import Assumptions
 from pcapwatch.findings.coverage import overflowed
 from pcapwatch.findings.ranking import ranked
 from pcapwatch.findings.rule import Rule
+from pcapwatch.findings.service import services_made_once
 from pcapwatch.report.model import Finding
 from pcapwatch.summary import Summary
 
@@ -50,7 +51,8 @@ def find(summary: Summary, assumptions: Assumptions | None = None) -> list[Findi
     Where pairs were too many to tell apart, every title says that its figures are of the others.
     """
     assumed = assumptions or Assumptions()
-    found = ranked(finding for rule in RULES for finding in rule.check(summary, assumed))
+    with services_made_once(summary):
+        found = ranked(finding for rule in RULES for finding in rule.check(summary, assumed))
     if not overflowed(summary):
         return found
     return [replace(finding, title=f"{finding.title}; figures are of the connections told apart") for finding in found]

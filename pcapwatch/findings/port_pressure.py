@@ -4,7 +4,7 @@ What it detects
     A client that closes first and so holds, towards one service, TIME_WAITs on a large part of its ephemeral ports:
     half of the range or more at once (notice), four fifths or a pace that must fill it (warning), all of it
     (critical). Read from N, the range; T, the client's TIME_WAIT; the ports held at once; the pace of such closes
-    against N/T, the most that lasts.
+    in the service's busiest ten seconds against N/T, the most that lasts.
 
 Why it matters
     When no port is left connect() fails with EADDRNOTAVAIL ("Cannot assign requested address"). Nothing of that is on
@@ -45,10 +45,10 @@ from pcapwatch.findings.assumptions import (
 )
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.proxy_leg import client_hints
-from pcapwatch.findings.service import Service, services
+from pcapwatch.findings.service import UNEVEN, Service, services
 from pcapwatch.findings.wording import count, duration, mean, share
 from pcapwatch.report.model import Finding, PortRange, Severity
-from pcapwatch.summary import PairFacts, Summary
+from pcapwatch.summary import PairFacts, ServiceFacts, Summary
 
 CODE = "PW108"
 NAME = "ephemeral-port-pressure"
@@ -61,12 +61,19 @@ LEAST_BLOCK = 32
 BLOCK_PART = 0.95
 #: A pace is projected only from a span this long.
 PACE_SPAN_NS = 5 * SECOND_NS
+#: Where the busiest time is shorter, a mean of the whole is a pace only if it is such a part of that time's, of which
+#: ten seconds are the window: bursts that come again are a pace, one burst within a long silence is none.
+WINDOW_S, COMES_AGAIN = 10, 0.1
 #: Linux's timer slack above T, and the width of the summary's quantile buckets.
 SLACK_NS, BUCKET = 2_100_000_000, 0.03
 
 
 class Pressure(NamedTuple):
-    """One triple held against its limit. N ports, T ns; ``pace`` closes by the client per second."""
+    """One triple held against its limit.
+
+    N ports, T ns; ``pace``: closes by the client per second, of the service's busiest time or of the whole if that is
+    more; 0 where too little was seen to project one.
+    """
 
     pair: PairFacts
     ports: PortRange
@@ -78,6 +85,8 @@ class Pressure(NamedTuple):
     linux: bool = True
     #: What its kernel said.
     host: KnownHost | None = None
+    #: Whether the pace is only that of the busiest time.
+    uneven: bool = False
 
     @property
     def held(self) -> tuple[int, int]:
@@ -154,16 +163,38 @@ class Pressure(NamedTuple):
         return self.ports.size / self.pace if self.pace > self.limit_per_s else None
 
 
-def pressure_of(summary: Summary, pair: PairFacts, assumptions: Assumptions) -> Pressure:
-    """The facts of one triple beside its limit."""
+def _mean_pace(pair: PairFacts, held: int) -> float:
+    span = pair["last_ns"] - pair["first_ns"]
+    return held * SECOND_NS / span if span >= PACE_SPAN_NS else 0.0
+
+
+def _pace(pair: PairFacts, held: int, busy: ServiceFacts | None) -> float:
+    """Closes per second: a quiet time before or after a burst, or one packet with a wrong time, changes nothing.
+
+    Of the connections in the service's busiest time the client is taken to have its share, but no more a second than
+    it opened in its own busiest one.
+    """
+    whole = _mean_pace(pair, held)
+    if busy is None or not busy["busy_opened"]:
+        return whole
+    then = busy["busy_opened"] * held / max(busy["connections"], 1)
+    if busy["busy_ns"] < PACE_SPAN_NS:
+        return whole if whole * WINDOW_S >= COMES_AGAIN * then else 0.0
+    return max(whole, min(then * SECOND_NS / busy["busy_ns"], pair["ports"]["opened_peak_per_s"]))
+
+
+def pressure_of(
+    summary: Summary, pair: PairFacts, assumptions: Assumptions, busy: ServiceFacts | None = None
+) -> Pressure:
+    """The facts of one triple beside its limit; ``busy``: its service's busiest time, by which its pace is judged."""
     length, source = length_of(summary, pair["client"], assumptions)
     held = pair["time_wait_holder"].get("client", 0) + pair["time_wait_holder"].get("both", 0)
-    span = pair["last_ns"] - pair["first_ns"]
-    pace = held * SECOND_NS / span if span >= PACE_SPAN_NS else 0.0
+    pace = _pace(pair, held, busy)
+    uneven = pace > UNEVEN * _mean_pace(pair, held)
     facts = time_wait_of(summary, pair["client"])
     linux = bool(facts and facts["length"]["stack"] == "linux")
     host = assumptions.kernels.get(pair["client"] or "")
-    return Pressure(pair, port_range_of(pair, assumptions), length, source, held, pace, linux, host)
+    return Pressure(pair, port_range_of(pair, assumptions), length, source, held, pace, linux, host, uneven)
 
 
 def severity_of(pressure: Pressure) -> Severity | None:
@@ -185,9 +216,17 @@ def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
     """One finding per triple under pressure."""
     for service in services(summary):
         for pair in service.pairs:
-            pressure = pressure_of(summary, pair, assumptions)
+            pressure = pressure_of(summary, pair, assumptions, service.busy)
             if severity := severity_of(pressure):
-                yield _finding(summary, Service(service.server, service.server_port, (pair,)), pressure, severity)
+                yield _finding(summary, service._replace(pairs=(pair,)), pressure, severity)
+
+
+def _closing(service: Service, pressure: Pressure) -> str:
+    """The pace in a title, and when that was if it was not always so."""
+    if not pressure.pace:
+        return ""
+    when = service.busiest if pressure.uneven else ""
+    return f", closing {mean(pressure.pace)} connections per second{when}"
 
 
 def _title(service: Service, pressure: Pressure) -> str:
@@ -197,9 +236,8 @@ def _title(service: Service, pressure: Pressure) -> str:
     held = count(high) if low == high else f"up to {count(high)} ({count(low)} proven)"
     title = (
         f"{service.clients} held {held} of {count(pressure.ports.size)} ephemeral ports towards {service} at once "
-        f"({share(high, pressure.ports.size)})"
+        f"({share(high, pressure.ports.size)}){_closing(service, pressure)}"
     )
-    title += f", closing {mean(pressure.pace)} connections per second" if pressure.pace else ""
     title += (
         f"; {mean(pressure.limit_per_s)} per second is the most that lasts with a TIME_WAIT of "
         f"{duration(pressure.time_wait_ns)}"
@@ -213,14 +251,15 @@ def _title(service: Service, pressure: Pressure) -> str:
 
 def _block_title(service: Service, pressure: Pressure, block: PortRange) -> str:
     """The range is not on the wire, but the ports tell of it."""
-    title = f"{service.clients} held {block_words(pressure)} towards {service} at once"
+    title = f"{service.clients} held {block_words(pressure)} towards {service} at once{_closing(service, pressure)}"
     lasts = block.size * SECOND_NS / pressure.time_wait_ns
-    title += f", closing {mean(pressure.pace)} connections per second" if pressure.pace else ""
     verb = "must be" if pressure.fills_block else "may be"
     title += (
         f": that {verb} its whole range, in which {mean(lasts)} per second is the most that lasts with a TIME_WAIT of "
         f"{duration(pressure.time_wait_ns)}"
     )
+    if pressure.pace > lasts and not pressure.recycles:
+        title += f": full after {mean(block.size / pressure.pace)} s"
     title += "; the client recycles its own TIME_WAITs" if pressure.recycles else ""
     return f"{title}; state it to be sure: --port-range {service.clients}={block.low}-{block.high}"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import groupby
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -126,11 +128,17 @@ class Service(NamedTuple):
     def pace(self, number: int, what: str = "") -> str:
         """The rate in words, and when that was if it is not the pace of the whole: ``what`` comes after its number."""
         said = f"{mean(self.per_s(number))}{what} per second"
-        if self.busy is None or self._busy_per_s(number) <= UNEVEN * self._mean_per_s(number):
-            return said
+        uneven = self._busy_per_s(number) > UNEVEN * self._mean_per_s(number)
+        return f"{said}{self.busiest}" if uneven else said
+
+    @property
+    def busiest(self) -> str:
+        """When it was busiest, to be said behind a rate: `` in its busiest 10 s, 3 s into the capture``."""
+        if self.busy is None:
+            return ""
         since_s = (self.busy["busy_from_ns"] - self.start_ns) // SECOND_NS
         when = f"{count(since_s)} s into the capture" if since_s > 0 else "at the capture's start"
-        return f"{said} in its busiest {mean(round(self.busy['busy_ns'] / SECOND_NS, 1))} s, {when}"
+        return f" in its busiest {mean(round(self.busy['busy_ns'] / SECOND_NS, 1))} s, {when}"
 
     def tally(self, field: PairField, *words: str) -> int:
         """Connections under any of the given words of one of the count tables."""
@@ -204,8 +212,31 @@ class Service(NamedTuple):
         return self._replace(pairs=pairs) if pairs else None
 
 
+#: The summary that is being judged, and its services.
+_MADE: ContextVar[tuple[Summary, Sequence[Service]] | None] = ContextVar("services made", default=None)
+
+
+@contextmanager
+def services_made_once(summary: Summary) -> Iterator[None]:
+    """Within it `services` of this very summary are made once, whoever asks; it must not change meanwhile.
+
+    A dozen rules ask, and of ten thousand pairs they take time. Nothing is kept afterwards.
+    """
+    made = _MADE.get()
+    token = _MADE.set(made if made and made[0] is summary else (summary, tuple(_services(summary))))
+    try:
+        yield
+    finally:
+        _MADE.reset(token)
+
+
 def services(summary: Summary) -> Iterator[Service]:
     """Every service in order of address and port; the overflow entry, which mixes services, is left out."""
+    made = _MADE.get()
+    return iter(made[1]) if made and made[0] is summary else _services(summary)
+
+
+def _services(summary: Summary) -> Iterator[Service]:
     named = [(pair["server"], pair["server_port"], pair) for pair in summary["pairs"] if pair["server"] is not None]
     partial = overflowed(summary) > 0
     named.sort(key=lambda entry: entry[:2])

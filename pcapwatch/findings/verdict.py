@@ -35,8 +35,11 @@ def verdict(summary: Summary, findings: Sequence[Finding], assumptions: Assumpti
     if service is None:
         return "The connections were too many to keep their services apart (max_pairs), so no verdict names one."
     whole = told_apart_note(summary)
-    words, code = _about(summary, service, findings, assumptions or Assumptions())
-    worse = _worse(service, findings, code)
+    assumed = assumptions or Assumptions()
+    words, code = _about(summary, service, findings, assumed)
+    pressed = [] if code == "PW108" else _pressed_beside(summary, service, findings, assumed, code)
+    words, code = words + pressed, code or ("PW108" if pressed else "")
+    worse = [one for one in _worse(service, findings, code) if not (pressed and one.code == "PW108")]
     seen = worse if code else worse[1:]
     code = code or (worse[0].code if worse else "")
     words += [*_lost(worse, code), *_see(seen), *_caveats(summary)]
@@ -85,11 +88,20 @@ def _about(
     most = max(ends, key=lambda end: ends[end])
     if ends["reset"] == ends[most]:
         most = "reset"  # an abort has an active closer too
-    if 2 * ends[most] < service.connections:
+    if 2 * ends[most] < service.connections or _tied(ends, most, service.connections):
         return _mixed(service, ends), ""
     if most in ("server", "client"):
         return _closed_by(summary, service, most, findings, assumptions)
     return _otherwise(service, most, ends[most])
+
+
+def _tied(ends: dict[str, int], most: str, connections: int) -> bool:
+    """Whether two kinds of end have half of the connections each; an abort is a reset and has an active closer too.
+
+    What is still open has no end that would be another pattern.
+    """
+    as_many = sum(number == ends[most] for end, number in ends.items() if end != "open")
+    return 2 * ends[most] == connections and as_many > (2 if most == "reset" else 1)
 
 
 def _of(service: Service, number: int) -> str:
@@ -158,10 +170,30 @@ def _closed_by(
     why = _why(causes, number) or f"; {unknown_why(service, cut=summary['capture']['cut_packets'] > 0)}"
     lead = f"{name} {verb} first on {_of(service, number)}{to}{why}."
     waits = _server_waits(summary, service) if closer == "server" else _client_waits(summary, service, assumptions)
-    pressed = next((f for f in findings if f.code == "PW108" and f.numbers.get("service") == str(service)), None)
-    code = pressed.code if pressed else _known(cause, service, findings)
-    remedy = _remedy(service, number, cause, pressed, made=bool(code))
+    pressed = _pressed(service, findings)[:1] if closer == "client" else []
+    code = "PW108" if pressed else _known(cause, service, findings)
+    remedy = _remedy(service, number, cause, pressed[0] if pressed else None, made=bool(code))
     return [sentence for sentence in (lead, waits, remedy) if sentence], code
+
+
+def _pressed(service: Service, findings: Sequence[Finding]) -> list[Finding]:
+    """The clients of a service that come near the end of their ports, the worst first."""
+    return [one for one in findings if one.code == "PW108" and one.numbers.get("service") == str(service)]
+
+
+def _pressed_beside(
+    summary: Summary, service: Service, findings: Sequence[Finding], assumptions: Assumptions, code: str
+) -> list[str]:
+    """Clients under pressure where most connections end otherwise: the server's harmless closes must not hide them."""
+    named = {one.numbers["clients"] for one in _pressed(service, findings)}
+    if not named:
+        return []
+    closing = service.narrowed(lambda pair: pair["client"] in named) or service
+    number = closing.tally("active_closer", "client")
+    verb = "closes" if len(closing.pairs) == 1 else "close"
+    waits = _client_waits(summary, closing, assumptions)
+    named_here = " (PW108)" if code else ""  # else it is the verdict's own code
+    return [f"But {closing.clients} {verb} first on {count(number)}{named_here}.", waits]
 
 
 def _why(causes: list[Cause], number: int) -> str:
@@ -207,7 +239,7 @@ def _holds(pair: PairFacts, side: str) -> bool:
 
 
 def _client_waits(summary: Summary, service: Service, assumptions: Assumptions) -> str:
-    pressures = [pressure_of(summary, pair, assumptions) for pair in service.pairs]
+    pressures = [pressure_of(summary, pair, assumptions, service.busy) for pair in service.pairs]
     holding = [pressure for pressure in pressures if pressure.client_held]
     if not holding:
         return ""
@@ -256,7 +288,7 @@ def _remedy(service: Service, number: int, cause: Cause | None, pressed: Finding
 
 def _worse(service: Service, findings: Sequence[Finding], code: str) -> list[Finding]:
     """Warnings and worse on the same service that the verdict's code does not cover."""
-    covered = {code, "PW101"} if code == "PW102" else {code, "PW101", "PW102", "PW103"} if code == "PW108" else {code}
+    covered = {code, "PW101"} if code == "PW102" else {code, "PW103"} if code == "PW108" else {code}
     severe = [finding for finding in findings if finding.severity in ("warning", "critical")]
     return [f for f in severe if f.code not in covered and f.numbers.get("service") == str(service)]
 

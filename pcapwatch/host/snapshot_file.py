@@ -46,9 +46,11 @@ _T = TypeVar("_T")
 def read_file(path: str) -> Snapshot:
     """A file that ``pcapwatch host -o`` wrote; ``UsageError`` in one line if it is anything else."""
     try:
-        if Path(path).stat().st_size > MOST_BYTES:
+        with Path(path).open("rb") as file:  # no size is asked for: a pipe has none
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
             raise UsageError(f"{path}: more than {MOST_BYTES >> 20} MiB, the most that a host snapshot may have")
-        return from_json(Path(path).read_bytes())
+        return from_json(data)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}: --host-snapshot takes a file of pcapwatch host -o") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -9,6 +9,7 @@ from pcapwatch.findings import Assumptions, find
 from pcapwatch.findings.assumptions import KnownHost, time_wait_of
 from pcapwatch.findings.limits import cannot_show
 from pcapwatch.findings.port_pressure import Pressure, pressure_of
+from pcapwatch.findings.service import services_made_once
 from pcapwatch.findings.verdict import verdict
 from pcapwatch.report.examples import Draw, examples
 from pcapwatch.report.groups import closers, grouped, persistence, trouble
@@ -33,13 +34,15 @@ def build(
     """
     ranges, truths = ports or PortRanges(), _truths(summary, hosts)
     assumed = Assumptions(ports=ranges.ports, hosts=ranges.hosts, kernels=_known_hosts(hosts), truths=truths)
-    findings = find(summary, assumed)
+    with services_made_once(summary):
+        findings = find(summary, assumed)
+        answer = verdict(summary, findings, assumed)
     groups = grouped(summary)
     waiting = tuple(
         sorted(map(_waiting, _waiters(summary)), key=lambda host: (-host.peak[1], -host.entered, host.host or ""))
     )
     return Report(
-        verdict=verdict(summary, findings, assumed),
+        verdict=answer,
         quality=quality_of(summary),
         totals=dict(summary["totals"]),
         closers=tuple(map(closers, groups)),

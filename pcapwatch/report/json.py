@@ -32,7 +32,7 @@ def report_object(report: Report) -> dict[str, Any]:
         "totals": report.totals,
         "services": _services(report),
         "host": [_kernel(truth) for truth in report.host],
-        "hosts": [_host(host, report) for host in report.summary["hosts"]],
+        "hosts": _hosts(report),
         "http": _http(report),
         "examples": [_example(example) for example in report.examples],
         "findings": [_finding(finding) for finding in report.findings],
@@ -138,7 +138,16 @@ def _added(pairs: tuple[PairFacts, ...], word: str) -> dict[str, int]:
     return total
 
 
-def _host(host: HostFacts, report: Report) -> dict[str, Any]:
+def _hosts(report: Report) -> list[dict[str, Any]]:
+    """Every host; the pairs are gone through once, not once for each host."""
+    own: dict[str | None, list[PairFacts]] = {}
+    for pair in report.summary["pairs"]:
+        if pair["ports"]["distinct"]:
+            own.setdefault(pair["client"], []).append(pair)
+    return [_host(host, own.get(host["address"], []), report) for host in report.summary["hosts"]]
+
+
+def _host(host: HostFacts, own: list[PairFacts], report: Report) -> dict[str, Any]:
     facts = host["time_wait"]
     waits = None
     if facts:
@@ -159,7 +168,7 @@ def _host(host: HostFacts, report: Report) -> dict[str, Any]:
             "occupancy": [{"time_ns": s["ns"], "min": s["min"], "max": s["max"]} for s in facts["occupancy"]],
         }
     named = {name: host[name] for name in ("address", "as_client", "as_server", "stack")}
-    return {**named, "time_wait": waits, "worst_triple": _worst_triple(host["address"], report)}
+    return {**named, "time_wait": waits, "worst_triple": _worst_triple(host["address"], own, report)}
 
 
 def _kernel(truth: HostTruth) -> dict[str, Any]:
@@ -190,9 +199,8 @@ def _kernel(truth: HostTruth) -> dict[str, Any]:
     }
 
 
-def _worst_triple(address: str | None, report: Report) -> dict[str, Any] | None:
-    """The (source, destination, destination port) of this host that is nearest its port range."""
-    own = [pair for pair in report.summary["pairs"] if pair["client"] == address and pair["ports"]["distinct"]]
+def _worst_triple(address: str | None, own: list[PairFacts], report: Report) -> dict[str, Any] | None:
+    """The (source, destination, destination port) of this host that is nearest its port range, of its own pairs."""
     if address is None or not own:
         return None
     pair = max(own, key=lambda pair: (pair["ports"]["held_peak_max"], pair["ports"]["distinct"], pair["server"] or ""))

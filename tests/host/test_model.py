@@ -153,6 +153,22 @@ def test_a_snapshot_that_was_written_anew_is_read(tmp_path: Path) -> None:
         assert read_file(str(file)) == snapshot()
 
 
+def test_a_pipe_is_read_no_further_than_a_file_may_go(tmp_path: Path) -> None:
+    """A pipe has no size to ask for: one without an end is refused in one line, at the limit; a snapshot is read."""
+    script = "import sys; from pcapwatch.errors import UsageError; from pcapwatch.host.snapshot_file import read_file\n"
+    script += "try: print(read_file('/dev/stdin').name)\nexcept UsageError as error: print(error)"
+    file = tmp_path / "x.json"
+    file.write_text(to_json(snapshot()))
+    for source, said in ((file, snapshot().name), (Path("/dev/zero"), "/dev/stdin: more than 64 MiB, the most that")):
+        with subprocess.Popen(["cat", str(source)], stdout=subprocess.PIPE) as cat:
+            run = subprocess.run(
+                [sys.executable, "-c", script], stdin=cat.stdout, capture_output=True, text=True, timeout=60, check=True
+            )
+            cat.kill()
+        assert run.stdout.startswith(said)
+        assert run.stdout.count("\n") == 1
+
+
 @given(st.binary(max_size=200), st.integers(0, 600))
 def test_a_broken_file_never_crashes(tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int) -> None:
     """A snapshot with bytes overwritten is read or refused."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import summaries
 
 from pcapwatch.errors import UsageError
 from pcapwatch.report.build import build
 from pcapwatch.report.community_id import community_id
+from pcapwatch.report.json import report_object
 from pcapwatch.report.ladder import ladder_lines
 from pcapwatch.report.lines import capture_lines
 from pcapwatch.report.markdown import render_markdown
@@ -238,3 +242,34 @@ def test_port_ranges() -> None:
     for text in ("0-1", "5-4", "1-65536", "a-b", "1024"):
         with pytest.raises(UsageError, match="LOW-HIGH"):
             parse_port_range(text)
+
+
+class Counted(list[Any]):
+    """A list that counts how often it is gone through."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.times += 1
+        return super().__iter__()
+
+
+def test_json_goes_through_the_pairs_as_often_for_any_number_of_hosts() -> None:
+    """Each host's worst triple comes of one index of the pairs: ten thousand hosts take no ten thousand passes."""
+    times = []
+    for number in (2, 60):
+        clients = [f"10.0.1.{n}" for n in range(number)]
+        pairs = Counted(
+            summaries.pair(client, server, 80, 3, ports=summaries.ports(held_peak_max=held))
+            for client in clients
+            for server, held in (("10.0.0.8", 2), ("10.0.0.9", 3))
+        )
+        made = build(summaries.summary([*pairs], [summaries.host(client) for client in (*clients, "10.0.0.9")]))
+        made.summary["pairs"] = pairs
+        *hosts, server_side = report_object(made)["hosts"]
+        assert {(host["worst_triple"]["server"], host["worst_triple"]["held_peak"]["max"]) for host in hosts} == {
+            ("10.0.0.9", 3)
+        }
+        assert server_side["worst_triple"] is None
+        times.append(pairs.times)
+    assert times[0] == times[1]
