@@ -90,11 +90,11 @@ impl Slots {
     fn halve(&mut self) {
         if let Slots::Narrow { origin, slots } = self
             && slots.last().is_none_or(|slot| slot.0 < u32::MAX)
-            && slots.iter().map(|slot| u64::from(slot.1)).sum::<u64>() <= u64::from(u32::MAX)
+            && u32::try_from(slots.iter().map(|slot| u64::from(slot.1)).sum::<u64>()).is_ok()
         {
             let odd = origin.rem_euclid(2) as u32;
             *origin = origin.div_euclid(2);
-            slots.iter_mut().for_each(|slot| slot.0 = (slot.0 + odd) / 2);
+            slots.iter_mut().for_each(|slot| slot.0 = u32::midpoint(slot.0, odd));
             return slots.dedup_by(|later, kept| {
                 let same = later.0 == kept.0;
                 kept.1 += if same { later.1 } else { 0 };
