@@ -86,6 +86,15 @@ def test_a_mirror_port(tmp_path: Path, late_s: float) -> None:
     assert told(path, keep_duplicates=True) == KEPT
 
 
+@pytest.mark.parametrize("early_s", [0.000_003, 0.000_900])
+def test_a_copy_older_than_what_was_read_before_it(tmp_path: Path, early_s: float) -> None:
+    """Two taps' files are read in turns and their clocks differ: what is read second may be the older of the two."""
+    both = [copy for packet in conversation() for copy in (packet, changed(packet, -early_s, ttl=63))]
+    path = write_capture(tmp_path / "older.pcap", both)
+    assert told(path) == REMOVED
+    assert told(path, keep_duplicates=True) == KEPT
+
+
 def test_both_sides_of_a_router(tmp_path: Path) -> None:
     """The TTL one lower and another header checksum, the IP id the same."""
     path = write_capture(tmp_path / "router.pcap", twice(conversation(), 0.000_200, ttl=63))

@@ -121,7 +121,7 @@ def mark_duplicates(connection: Incarnation) -> None:
     seen: dict[tuple[object, ...], int] = {}
     for p in connection.packets:
         key = (p.src, p.seq, p.ack, p.flags, p.window, p.payload_len, p.ip_id, tuple(p.options))
-        if p.ip_id and key in seen and p.ts_ns - seen[key] < 1_000_000:
+        if p.ip_id and key in seen and abs(p.ts_ns - seen[key]) < 1_000_000:
             p.duplicate = True
         seen[key] = p.ts_ns
 

@@ -175,7 +175,9 @@ impl Endpoint {
         let alike = |seen: &Seen| seen.print == now.print;
         let again = self.seen.iter().any(alike) && {
             let has_id = segment.ip_id.is_some_and(|id| id != 0);
-            let soon = |seen: &&Seen| now.units.wrapping_sub(seen.units) <= DUPLICATE_WINDOW;
+            // Either may be the older one: two taps' files are read in turns, and their clocks differ a little.
+            let apart = |seen: &Seen| now.units.wrapping_sub(seen.units).min(seen.units.wrapping_sub(now.units));
+            let soon = |seen: &&Seen| apart(seen) <= DUPLICATE_WINDOW;
             self.seen.iter().filter(|seen| alike(seen)).filter(soon).any(|seen| has_id || seen.place != now.place)
         };
         if let Some(slot) = self.seen.get_mut(usize::from(self.seen_at) % REMEMBERED) {
