@@ -1,17 +1,18 @@
-"""From paths to a Report: the one place that calls the engine."""
+"""From paths to a Report."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from pcapwatch import redact
 from pcapwatch.errors import CaptureError, UsageError
 from pcapwatch.frames import frame
+from pcapwatch.reading import Path, Progress, run_engine
 from pcapwatch.report.build import build
 from pcapwatch.report.escape import terminal
 from pcapwatch.report.model import Report as _Report
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 MOST_ROWS = 400
 #: Rows of each of a report's examples: reports show fewer, the JSON all of them.
 EXAMPLE_ROWS = 64
-
-Progress: TypeAlias = Callable[[int, int, int], None]
-Path: TypeAlias = "str | os.PathLike[str]"
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,20 +85,6 @@ class Report(_Report):
         from pcapwatch.report.notebook import render_notebook
 
         return render_notebook(self)
-
-
-def run_engine(paths: Sequence[Path], settings: Settings, progress: Progress | None = None) -> Any:
-    """The engine's Analysis of one set of files; ``CaptureError`` (one line) for what is no capture."""
-    if not paths:
-        raise UsageError("no capture named: give a file, a folder or - for stdin")
-    chosen = settings.to_engine()
-
-    from pcapwatch import _engine
-
-    try:
-        return _engine.analyze([os.fspath(path) for path in paths], chosen, progress)
-    except _engine.SourceError as error:
-        raise CaptureError(str(error)) from None
 
 
 def summary_of(analysis: Any) -> Summary:

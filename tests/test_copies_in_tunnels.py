@@ -210,7 +210,8 @@ def test_a_tunnel_that_comes_late(tmp_path: Path) -> None:
 
 def test_the_ladder_is_that_of_the_tunnel(tmp_path: Path) -> None:
     """`show` draws each packet once, from the frames that were kept."""
-    from pcapwatch.analysis import ladders, run_engine
+    from pcapwatch.analysis import ladders
+    from pcapwatch.reading import run_engine
     from pcapwatch.settings import Settings
 
     wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")

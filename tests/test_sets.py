@@ -199,7 +199,8 @@ def test_one_wrong_time_at_the_start_of_a_tap(tmp_path: Path, whole: pcapwatch.R
 
 def test_a_second_look_at_files_that_overlap(tmp_path: Path) -> None:
     """The ladder of a connection whose packets are in two files, by the frames of each."""
-    from pcapwatch.analysis import ladders, run_engine
+    from pcapwatch.analysis import ladders
+    from pcapwatch.reading import run_engine
     from pcapwatch.settings import Settings
 
     overlapping = by_turns(tmp_path)

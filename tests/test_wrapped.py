@@ -143,7 +143,8 @@ def test_depth_is_a_setting(tmp_path: Path) -> None:
 
 def test_ladder_of_a_connection_in_fragments(tmp_path: Path) -> None:
     """`show` finds every segment, also those put together from a tunnel's fragments."""
-    from pcapwatch.analysis import ladders, run_engine
+    from pcapwatch.analysis import ladders
+    from pcapwatch.reading import run_engine
     from pcapwatch.settings import Settings
 
     wrapping = next(w for w in WRAPPINGS if w.name == "fragments_around_gre")

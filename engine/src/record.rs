@@ -536,7 +536,7 @@ pub struct ConnectionRecord {
     /// The incarnation that held this 4-tuple before: its ordinal, and ns since its last packet.
     pub reuse_of: Option<(u64, i64)>,
     /// First and last packet of that one, when this one began.
-    pub predecessor: Option<Box<[Mark; 2]>>,
+    pub predecessor: Option<[Mark; 2]>,
     /// SYN transmissions of the client.
     pub syn_count: u32,
     /// Broken by a race.

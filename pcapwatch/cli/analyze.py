@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import gc
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcapwatch.analysis import Report, report_of
 from pcapwatch.cli import options
 from pcapwatch.cli.output import checked, deliver
 from pcapwatch.errors import UsageError
 from pcapwatch.report.model import SEVERITIES
-from pcapwatch.report.words import Clock
 from pcapwatch.settings import Settings, shown
 
+if TYPE_CHECKING:
+    from pcapwatch.analysis import Report
+    from pcapwatch.report.words import Clock
+
 FORMATS = ("txt", "md", "json")
+#: What makes the report, by its format: loaded while the engine reads.
+_MAKERS = {"txt": "pcapwatch.report.text", "md": "pcapwatch.report.markdown", "json": "pcapwatch.report.json"}
 
 FailOn = Annotated[
     str | None,
@@ -81,7 +85,12 @@ def analyze(
     settings.ports()  # a wrong range is said before the capture is read
     # One report and the process ends. The collector would look through the facts of thousands of pairs again and again.
     gc.disable()
-    report = report_of(options.run(captures, settings), settings)
+    makers = ["pcapwatch.analysis", *(_MAKERS[name] for _, name in destinations)]
+    analysis = options.run(captures, settings, meanwhile=makers)
+
+    from pcapwatch.analysis import report_of
+
+    report = report_of(analysis, settings)
     clock = options.clock(report.quality.first_ns, local=local, relative=relative)
     deliver(destinations, lambda name, width, colour: rendered(report, name, clock, width, colour=colour))
     options.note_unfinished(report.summary["capture"]["files"])

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from pcapwatch.analysis import run_engine
 from pcapwatch.cli.progress import ProgressBar
 from pcapwatch.errors import UsageError
+from pcapwatch.reading import run_engine
 from pcapwatch.report.escape import terminal
-from pcapwatch.report.words import Clock
 from pcapwatch.settings import Settings
 from pcapwatch.summary import FileFacts
+
+if TYPE_CHECKING:
+    from pcapwatch.report.words import Clock
 
 #: A file that ends within a record and was written to this recently may still be growing.
 _FRESH_S = 300
@@ -101,10 +103,10 @@ MaxPairs: TypeAlias = Annotated[
 ]
 
 
-def run(captures: list[str], settings: Settings) -> Any:
-    """The engine's analysis with a progress bar on a terminal."""
+def run(captures: list[str], settings: Settings, meanwhile: Sequence[str] = ()) -> Any:
+    """The engine's analysis with a progress bar on a terminal; ``meanwhile`` as in `run_engine`."""
     with ProgressBar() as bar:
-        return run_engine(captures, settings, bar)
+        return run_engine(captures, settings, bar, meanwhile)
 
 
 def note_unfinished(files: Iterable[FileFacts]) -> None:
@@ -125,6 +127,8 @@ def clock(first_ns: int | None, *, local: bool, relative: bool) -> Clock:
     """How to show instants; the two options exclude each other."""
     if local and relative:
         raise UsageError("--local and --relative exclude each other")
+    from pcapwatch.report.words import Clock
+
     return Clock("local" if local else "relative" if relative else "utc", first_ns or 0)
 
 

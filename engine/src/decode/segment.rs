@@ -85,7 +85,9 @@ impl Header {
 #[derive(Clone, Copy, Debug)]
 pub struct Segment<'a> {
     header: &'a Header,
-    options: &'a [u8],
+    /// What the payload lies in, and where.
+    data: &'a [u8],
+    from: usize,
     /// Payload bytes that were captured (may be fewer than [`Header::payload_len`]).
     pub payload: &'a [u8],
 }
@@ -112,14 +114,14 @@ impl<'a> Segment<'a> {
     #[must_use]
     pub fn at(header: &'a Header, data: &'a [u8], from: usize) -> Self {
         let payload = if header.captured_len == 0 { &[] } else { slice(data, from, header.captured_len as usize) };
-        let before = usize::from(header.options_len);
-        Segment { header, options: slice(data, from.wrapping_sub(before), before), payload }
+        Segment { header, data, from, payload }
     }
 
     /// The options, read now: hardly any segment but a SYN is asked for them.
     #[must_use]
     pub fn options(&self) -> Options {
-        parse_options(self.options)
+        let length = usize::from(self.options_len);
+        parse_options(slice(self.data, self.from.wrapping_sub(length), length))
     }
 }
 

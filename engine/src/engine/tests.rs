@@ -1,5 +1,6 @@
 use super::*;
 use crate::settings::{SECOND, StatesQuery};
+use crate::tcp::connection::usual::long_way;
 
 fn fixture(name: &str) -> Vec<PathBuf> {
     vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures")).join(name)]
@@ -60,6 +61,21 @@ fn neither_threads_nor_batches_change_the_answer() {
                 assert!(found == expected, "{name} with {threads} threads, batches of {batch_packets}");
             }
         }
+    }
+}
+
+/// The short way of usual segments is a short way: every fixture has the same answer when all of its segments go the long
+/// way, and its connections are the same after each of them.
+#[test]
+fn the_short_way_and_the_long_way_end_alike() {
+    let folders = std::fs::read_dir(&fixture("")[0]).expect("fixtures");
+    let mut names: Vec<String> = folders.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.retain(|name| fixture(name)[0].join("truth.json").is_file());
+    assert!(names.len() > 50, "the fixtures are here");
+    for name in names {
+        let alone = settings(1, 4096);
+        let (short, long) = (told(&outcome(&name, &alone)), long_way::throughout(|| told(&outcome(&name, &alone))));
+        assert!(short == long, "{name}");
     }
 }
 

@@ -36,7 +36,7 @@ impl From<&ConnectionRecord> for Sight {
             last: record.last,
             packets: record.sides.iter().map(|side| side.packets).sum(),
             closer: record.closer,
-            predecessor: record.predecessor.as_deref().copied(),
+            predecessor: record.predecessor,
             waits: record.sides.each_ref().map(|side| side.time_wait.clone()),
         }
     }

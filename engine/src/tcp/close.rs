@@ -72,8 +72,10 @@ fn proves_ack_of_fin(me: &Endpoint, mine: &Fin, received: Option<&Fin>) -> bool 
     by_fin || (by_data && mine.peer_next_when_acked != mine.end())
 }
 
-/// The states of an endpoint that both views take for open before the FINs: what [`run`] makes of [`events`], at once.
-fn states_from_open(me: &Endpoint, peer: &Endpoint) -> (State, State) {
+/// The states (assumed, proved) of an endpoint that both views take for open before the FINs, and that no reset ended: what
+/// [`run`] makes of [`events`], at once.
+#[must_use]
+pub fn states_from_open(me: &Endpoint, peer: &Endpoint) -> (State, State) {
     let theirs = peer.fin.as_ref();
     let certain = theirs.filter(|fin| me.has_acked(fin.end()));
     let Some(mine) = &me.fin else {

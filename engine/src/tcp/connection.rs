@@ -3,18 +3,21 @@
 mod ending;
 mod opening;
 pub mod packed;
+mod room;
+pub(crate) mod usual;
 
 use self::ending::{begin_time_wait, take_fin};
-use self::opening::{acknowledge_syn, sender_role};
+use self::opening::acknowledge_syn;
+use self::usual::Course;
 use super::close;
 use super::endpoint::Endpoint;
 use super::history::{Counted, History};
 use super::payload::{Payload, Sink};
 use super::reset::Provocation;
 use super::seq;
-use super::state::{Anomaly, Event};
+use super::state::Anomaly;
 use super::stream::Piece;
-use crate::decode::{Flags, FlowKey, Header, Segment};
+use crate::decode::{Flags, Header, Segment};
 use crate::record::{
     Address, HttpFacts, Mark, Quality, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, RoleBasis, State, Tunnel,
 };
@@ -53,12 +56,13 @@ pub struct Connection<P> {
     pub idle_before_close_ns: Option<i64>,
     /// A FIN or a reset was seen.
     has_close: bool,
-    /// See [`Connection::found_steady`].
-    is_steady: bool,
+    course: Course,
+    /// It has gone the usual way from its SYN on.
+    is_straight: bool,
     /// The incarnation before: its ordinal, and ns since its last packet.
     pub reuse_of: Option<(u64, i64)>,
     /// Its first and last packet by then.
-    pub follows: Option<Box<[Mark; 2]>>,
+    pub follows: Option<[Mark; 2]>,
     /// The incarnation before, while its fate depends on the answer to this one's SYN.
     pub predecessor: Option<Box<Connection<P>>>,
     /// What goes wrong with the capture.
@@ -79,68 +83,6 @@ pub(super) const fn mark(segment: &Header) -> Mark {
 }
 
 impl<P: Payload> Connection<P> {
-    /// Opens a record for `segment`, the first of a new incarnation. Roles follow from it as far as it tells.
-    #[must_use]
-    pub fn open(segment: &Segment<'_>, settings: &Settings) -> Self {
-        let (sender, role_basis) = sender_role::<P>(segment);
-        let (source, target) = (segment.source(), segment.target());
-        let opening = segment.flags.has(Flags::SYN);
-        let mut connection =
-            Connection::blank(&segment.key, segment.ordinal, mark(segment), settings.max_reassembly_bytes);
-        connection.names = if sender == Role::Client { [source, target] } else { [target, source] };
-        connection.client_is_low = segment.from_low == (sender == Role::Client);
-        connection.role_basis = role_basis;
-        connection.history = History::begun_by(sender);
-        if opening {
-            connection.ends[1].begin(State::Listen);
-        } else {
-            connection.quality = Quality(Quality::MIDSTREAM);
-        }
-        if !opening && !segment.flags.has(Flags::RST) {
-            for end in &mut connection.ends {
-                let _ = end.open_event(Event::Found);
-                end.since_ns = segment.ts_ns;
-            }
-        } else if opening && sender == Role::Server {
-            // Only the SYN-ACK was captured: the client must have sent the SYN.
-            let _ = connection.ends[0].open_event(Event::SendSyn);
-            connection.ends[0].since_ns = segment.ts_ns;
-        }
-        connection
-    }
-
-    /// A connection of a flow of which nothing is known but its first packet.
-    fn blank(key: &FlowKey, ordinal: u64, first: Mark, max_reassembly_bytes: usize) -> Self {
-        let end = || Endpoint::new(State::Closed, max_reassembly_bytes);
-        Connection {
-            ordinal,
-            names: [key.low(), key.high()],
-            tunnel: key.tunnel(),
-            client_is_low: true,
-            role_basis: RoleBasis::FirstPacket,
-            ends: [end(), end()],
-            first,
-            last: first,
-            established: None,
-            reset: None,
-            ineffective_resets: 0,
-            history: History::default(),
-            last_payload_ns: None,
-            idle_before_close_ns: None,
-            has_close: false,
-            is_steady: false,
-            challenge_ack: None,
-            reuse_of: None,
-            follows: None,
-            predecessor: None,
-            quality: Quality(0),
-            payload: None,
-            http: None,
-            sent_before_reset: 0,
-            said: [None; 2],
-        }
-    }
-
     /// Which role sent a segment of this 4-tuple.
     #[inline]
     #[must_use]
@@ -150,14 +92,23 @@ impl<P: Payload> Connection<P> {
 
     /// Takes one segment of this connection.
     pub fn accept(&mut self, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) {
-        let mut role = self.sender(segment);
+        let role = self.sender(segment);
         if !settings.keep_duplicates && self.ends[role as usize].is_duplicate(segment) {
             return self.note_duplicate(sink);
         }
         let mark = mark(segment);
+        if !self.take_usual(segment, role, mark, settings, sink) {
+            self.take_any(segment, role, mark, settings, sink);
+        }
+    }
+
+    /// Takes a segment the long way.
+    #[inline(never)]
+    fn take_any(&mut self, segment: &Segment<'_>, role: Role, mark: Mark, settings: &Settings, sink: &mut P::Sink) {
+        let mut role = role;
         let marked = segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0 | Flags::ACK.0);
         // What is not steady goes through every step; what is, only through those that can concern it.
-        let is_plain = self.is_steady && marked == Flags::ACK.0;
+        let is_plain = self.course == Course::Steady && marked == Flags::ACK.0;
         if !is_plain && self.is_of_older(segment, role) {
             return self.note_older(segment, role, mark);
         }
@@ -181,30 +132,7 @@ impl<P: Payload> Connection<P> {
         self.said[role as usize] = Some(Provocation { ack: segment.ack, flags: segment.flags });
         if !is_plain {
             self.settle(mark, role, sink);
-            self.is_steady = self.found_steady();
-        }
-    }
-
-    /// Whether both sides are open for certain and nothing speaks of an end: what holds for most of a connection's life,
-    /// and what no segment without SYN, FIN or RST changes.
-    fn found_steady(&self) -> bool {
-        let is_open = |end: &Endpoint| {
-            end.opened() == (State::Established, State::Established)
-                && (end.state, end.proved) == end.opened()
-                && end.fin.is_none()
-                && end.reset.is_none()
-                && end.stream.next_seq().is_some()
-                && end.ttl != 0
-        };
-        self.established.is_some() && self.reset.is_none() && self.ends.iter().all(is_open)
-    }
-
-    /// The part of [`Connection::take_ack`] that can concern such a connection.
-    fn take_plain_ack(&mut self, segment: &Segment<'_>, role: Role) {
-        let (end, peer) = pair(&mut self.ends, role);
-        if end.is_near_ack(segment.ack, peer) {
-            end.acknowledge(segment.ack, segment.ts_ns);
-            peer.stream.acked(segment.ack);
+            self.find_course();
         }
     }
 
@@ -246,7 +174,7 @@ impl<P: Payload> Connection<P> {
     /// Counts such a segment: it is part of this attempt and says nothing of its sequence space.
     #[cold]
     fn note_older(&mut self, segment: &Segment<'_>, role: Role, mark: Mark) {
-        self.is_steady = false; // the server's SYN was not captured
+        self.course = Course::Any; // the server's SYN was not captured
         self.last = mark;
         self.note_packet(segment, role);
         if role == Role::Server {
@@ -397,12 +325,8 @@ impl<P: Payload> Connection<P> {
         }
         let (end, peer) = pair(&mut self.ends, role);
         let sent = end.next.unwrap_or(segment.seq);
-        if let Some(fin) = &mut peer.fin
-            && fin.acked.is_none()
-            && seq::leq(fin.end(), segment.ack)
-        {
-            fin.acked = Some(mark);
-            fin.peer_next_when_acked = sent;
+        if let Some(fin) = &mut peer.fin {
+            fin.hear_ack(segment.ack, mark, sent);
         }
     }
 
@@ -410,10 +334,12 @@ impl<P: Payload> Connection<P> {
     #[inline]
     pub(super) fn settle(&mut self, mark: Mark, role: Role, sink: &mut P::Sink) {
         let is_closing = |end: &Endpoint| end.fin.is_some() || end.reset.is_some();
-        let is_settled = |end: &Endpoint| (end.state, end.proved) == end.opened();
-        let ends = &self.ends;
-        if ends.iter().any(is_closing) || !ends.iter().all(is_settled) {
-            self.settle_changes(mark, role, sink);
+        if self.ends.iter().any(is_closing) {
+            return self.settle_changes(mark, role, sink);
+        }
+        for side in [Role::Client, Role::Server] {
+            let opened = self.ends[side as usize].opened();
+            self.go_to(side, opened, mark, role, sink);
         }
     }
 
@@ -421,25 +347,32 @@ impl<P: Payload> Connection<P> {
         for side in [Role::Client, Role::Server] {
             let (end, peer) = pair(&mut self.ends, side);
             let (assumed, proved, anomaly) = close::states(end, peer);
-            end.proved = proved;
-            if assumed != end.state {
-                if let Some(pair) = anomaly {
-                    sink.anomaly(pair);
-                }
-                if sink.wants_spans() {
-                    sink.span(self.names[side as usize].0, end.state, end.since_ns, mark.ts_ns, mark.ts_ns);
-                }
-                (end.state, end.since_ns) = (assumed, mark.ts_ns);
+            if let Some(pair) = anomaly.filter(|_| assumed != end.state) {
+                sink.anomaly(pair);
             }
-            if end.state == State::TimeWait && end.time_wait.is_none() {
-                begin_time_wait(end, peer, mark, role == side);
+            self.go_to(side, (assumed, proved), mark, role, sink);
+        }
+    }
+
+    /// A side's states are now these; `role` sent the packet that shows it.
+    #[inline]
+    fn go_to(&mut self, side: Role, (assumed, proved): (State, State), mark: Mark, role: Role, sink: &mut P::Sink) {
+        let (end, peer) = pair(&mut self.ends, side);
+        end.proved = proved;
+        if assumed != end.state {
+            if sink.wants_spans() {
+                sink.span(self.names[side as usize].0, end.state, end.since_ns, mark.ts_ns, mark.ts_ns);
             }
+            (end.state, end.since_ns) = (assumed, mark.ts_ns);
+        }
+        if end.state == State::TimeWait && end.time_wait.is_none() {
+            begin_time_wait(end, peer, mark, role == side);
         }
     }
 
     /// Packets were left out on purpose: whatever comes next is near what was seen, of each side that has not closed.
     pub fn lose_sight(&mut self) {
-        self.is_steady = false;
+        self.course = Course::Any;
         for role in [Role::Client, Role::Server] {
             let (end, peer) = pair(&mut self.ends, role);
             if end.fin.is_none() {

@@ -39,15 +39,45 @@ impl Fin {
     pub const fn end(&self) -> u32 {
         seq::add(self.seq, 1)
     }
+
+    /// The peer, which had sent so far, acknowledged up to `ack`.
+    #[inline]
+    pub fn hear_ack(&mut self, ack: u32, mark: Mark, peer_sent: u32) {
+        if self.acked.is_none() && seq::leq(self.end(), ack) {
+            (self.acked, self.peer_next_when_acked) = (Some(mark), peer_sent);
+        }
+    }
 }
 
-/// One captured packet, as far as another capture of it must agree: all in one word, and when (in units of 1.024 µs, of
-/// which 32 bits are an hour) and where.
+/// One captured packet, as far as another capture of it must agree: what [`Print`] tells, and when (in units of 1.024 µs,
+/// of which 32 bits are an hour) and where.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
-    print: u64,
+    print: Print,
     units: u32,
     place: u32,
+}
+
+/// All that tells one packet of a side from the next. Nothing of any packet is 0 in all of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Print {
+    numbers: u64,
+    extent: u64,
+    rest: u64,
+}
+
+impl Print {
+    #[inline]
+    fn of(header: &Header) -> Self {
+        Print {
+            numbers: u64::from(header.seq) << 32 | u64::from(header.ack),
+            extent: u64::from(header.payload_len) << 32 | u64::from(header.options_print),
+            rest: 1 << 63
+                | u64::from(header.flags.0) << 48
+                | u64::from(header.window) << 32
+                | u64::from(header.ip_id.unwrap_or(0)),
+        }
+    }
 }
 
 /// Packets of a side that a second capture is looked for among: a mirror's copies come some packets later.
@@ -56,9 +86,7 @@ const REMEMBERED: usize = 4;
 /// All that tells one packet of a side from the next, mixed into one word.
 #[must_use]
 pub fn fingerprint(header: &Header) -> u64 {
-    let numbers = u64::from(header.seq) << 32 | u64::from(header.ack);
-    let extent = u64::from(header.payload_len) << 32 | u64::from(header.options_print);
-    let rest = u64::from(header.flags.0) << 48 | u64::from(header.window) << 32 | u64::from(header.ip_id.unwrap_or(0));
+    let Print { numbers, extent, rest } = Print::of(header);
     let mix = |a: u64, b: u64| {
         let wide = u128::from(a) * u128::from(b);
         (wide as u64) ^ (wide >> 64) as u64
@@ -160,6 +188,47 @@ impl Endpoint {
         }
     }
 
+    /// The same in place. Every field is named, so that none that is added is forgotten.
+    pub(super) fn clear(&mut self) {
+        let start = State::Closed;
+        let Endpoint {
+            stream,
+            state,
+            proved,
+            open,
+            since_ns,
+            isn,
+            isn_recycled,
+            syn,
+            syn_count,
+            next,
+            first_seq,
+            acked,
+            acked_at_ns,
+            fin,
+            reset,
+            window,
+            window_scale,
+            packets,
+            bytes,
+            retransmits,
+            ttl,
+            stack,
+            rtt_ns,
+            time_wait,
+            seen,
+            seen_at,
+        } = self;
+        stream.lose_sight();
+        (*state, *proved, *open, *since_ns) = (start, start, (start, start), 0);
+        (*isn, *isn_recycled, *syn, *syn_count) = (None, false, None, 0);
+        (*next, *first_seq, *acked, *acked_at_ns) = (None, 0, None, None);
+        (*fin, *reset, *time_wait) = (None, None, None);
+        (*window, *window_scale, *packets, *bytes, *retransmits) = (0, 0, 0, 0, 0);
+        (*ttl, *stack, *rtt_ns) = (0, Stack::Unknown, 0);
+        (*seen, *seen_at) = ([Seen::default(); REMEMBERED], 0);
+    }
+
     /// It is in this state, and was in no other.
     pub(super) fn begin(&mut self, start: State) {
         (self.state, self.proved, self.open) = (start, start, (start, start));
@@ -171,14 +240,13 @@ impl Endpoint {
     pub fn is_duplicate(&mut self, segment: &Header) -> bool {
         // An interface of another file is another one, too: two taps' files are read as one.
         let place = (segment.file << 20 ^ segment.interface) << 8 | u32::from(segment.ttl);
-        let now = Seen { print: fingerprint(segment), units: (segment.ts_ns >> UNIT_BITS) as u32, place };
-        let alike = |seen: &Seen| seen.print == now.print;
-        let again = self.seen.iter().any(alike) && {
+        let now = Seen { print: Print::of(segment), units: (segment.ts_ns >> UNIT_BITS) as u32, place };
+        let again = self.seen.iter().any(|seen| seen.print.numbers == now.print.numbers) && {
             let has_id = segment.ip_id.is_some_and(|id| id != 0);
             // Either may be the older one: two taps' files are read in turns, and their clocks differ a little.
             let apart = |seen: &Seen| now.units.wrapping_sub(seen.units).min(seen.units.wrapping_sub(now.units));
-            let soon = |seen: &&Seen| apart(seen) <= DUPLICATE_WINDOW;
-            self.seen.iter().filter(|seen| alike(seen)).filter(soon).any(|seen| has_id || seen.place != now.place)
+            let soon = |seen: &&Seen| seen.print == now.print && apart(seen) <= DUPLICATE_WINDOW;
+            self.seen.iter().filter(soon).any(|seen| has_id || seen.place != now.place)
         };
         if let Some(slot) = self.seen.get_mut(usize::from(self.seen_at) % REMEMBERED) {
             *slot = now;

@@ -9,8 +9,8 @@ use super::seq;
 use super::stream::Piece;
 use super::time_wait::TimeWait;
 use crate::record::{
-    ActiveCloser, Close, CloserBasis, ConnectionRecord, HttpFacts, Mark, Quality, Race, ResetEffect, ResetFacts,
-    ResetKind, Role, Side, State,
+    ActiveCloser, Close, CloserBasis, ConnectionRecord, Mark, Quality, Race, ResetEffect, ResetFacts, ResetKind, Role,
+    Side, State,
 };
 use crate::settings::SECOND;
 
@@ -37,21 +37,19 @@ impl<P: Payload> Connection<P> {
         if let Some(mut predecessor) = self.predecessor.take() {
             predecessor.finish(sink);
         }
-        let http = self.finish_payload(sink);
+        self.finish_payload(sink);
         self.conclude_time_wait();
         if sink.wants_spans() {
             self.finish_spans(sink);
         }
-        let record = self.record(http);
-        sink.connection(record);
+        sink.connection(self.record());
     }
 
-    /// Flushes what waits for reassembly and ends the reader.
-    fn finish_payload(&mut self, sink: &mut P::Sink) -> HttpFacts {
+    /// Flushes what waits for reassembly and ends the reader, whose facts are then there.
+    fn finish_payload(&mut self, sink: &mut P::Sink) {
         let mut reader = self.payload.take();
         if reader.is_none() && self.http.is_none() {
-            self.note_acked_gap();
-            return HttpFacts::default();
+            return self.note_acked_gap();
         }
         let (quality, history) = (&mut self.quality, &mut self.history);
         for role in [Role::Client, Role::Server] {
@@ -76,9 +74,8 @@ impl<P: Payload> Connection<P> {
             }
         }
         self.note_acked_gap();
-        match reader {
-            Some(reader) => reader.finish(sink),
-            None => self.http.take().unwrap_or_default(),
+        if let Some(reader) = reader {
+            self.http = Some(reader.finish(sink));
         }
     }
 
@@ -136,10 +133,10 @@ impl<P: Payload> Connection<P> {
         }
     }
 
-    fn record(&mut self, http: HttpFacts) -> ConnectionRecord {
+    fn record(&mut self) -> ConnectionRecord {
         let close = self.close();
         let (active_closer, closer_basis, closer) = self.closer();
-        let race = self.race(&http);
+        let race = self.race();
         let half_close_ns = match &self.ends {
             [Endpoint { fin: Some(c), .. }, Endpoint { fin: Some(s), .. }] if close != Close::Simultaneous => {
                 Some((s.mark.ts_ns - c.mark.ts_ns).abs())
@@ -167,12 +164,12 @@ impl<P: Payload> Connection<P> {
             half_close_ns,
             idle_before_close_ns: self.idle_before_close_ns,
             reuse_of: self.reuse_of,
-            predecessor: self.follows.take(),
+            predecessor: self.follows,
             syn_count: self.ends[0].syn_count,
             race,
-            http,
+            http: self.http.take().unwrap_or_default(),
             quality: self.quality,
-            sides: self.ends.each_mut().map(side),
+            sides: [side(&self.ends[0]), side(&self.ends[1])],
         }
     }
 
@@ -233,10 +230,11 @@ impl<P: Payload> Connection<P> {
     }
 
     /// A request that the server's close overtook, or that ignored it (semantics D4).
-    fn race(&self, http: &HttpFacts) -> Option<Race> {
+    fn race(&self) -> Option<Race> {
         let [client, server] = &self.ends;
         let fin = server.fin?;
         let reset = self.effective_reset()?;
+        let http = self.http.as_ref()?;
         let unheard = client.next.is_some_and(|next| seq::lt(fin.ack, next)) && http.unprocessed > 0;
         if !unheard || reset.role != Role::Server || !matches!(reset.kind, ResetKind::LateData | ResetKind::NoState) {
             return None;
@@ -246,7 +244,7 @@ impl<P: Payload> Connection<P> {
     }
 }
 
-fn side(end: &mut Endpoint) -> Side {
+fn side(end: &Endpoint) -> Side {
     Side {
         packets: end.packets,
         bytes: end.bytes,
@@ -256,6 +254,6 @@ fn side(end: &mut Endpoint) -> Side {
         fin: end.fin.as_ref().map(|fin| fin.mark),
         stack: end.stack,
         ttl: end.ttl,
-        time_wait: end.time_wait.take().map(|wait| wait.facts),
+        time_wait: end.time_wait.as_ref().map(|wait| wait.facts.clone()),
     }
 }

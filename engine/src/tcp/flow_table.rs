@@ -17,7 +17,9 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
-const NONE: u32 = u32::MAX;
+const NONE: u32 = u32::MAX >> 1;
+/// Beside a place: the slot is in the other chain.
+const PARKED: u32 = 1 << 31;
 
 /// Silence after which a connection that is over rests: longer than a second capture of a packet may come late.
 const OVER_REST_NS: i64 = 2_000_000;
@@ -28,14 +30,32 @@ const OPEN_REST_NS: i64 = SECOND;
 const MOST_AWAKE: usize = 1024;
 
 /// One cache line.
+#[repr(align(64))]
 struct Slot<P> {
     key: FlowKey,
     /// None while it rests, at the same place of [`FlowTable::resting`].
     connection: Option<Box<Connection<P>>>,
     newer: u32,
-    older: u32,
-    /// In the chain of those that are open and idle for long, see [`FlowTable::expire`].
-    is_parked: bool,
+    /// With [`PARKED`] in the chain of those that are open and idle for long, see [`FlowTable::expire`].
+    older_and_parked: u32,
+}
+
+impl<P> Slot<P> {
+    const fn older(&self) -> u32 {
+        self.older_and_parked & !PARKED
+    }
+
+    const fn is_parked(&self) -> bool {
+        self.older_and_parked & PARKED != 0
+    }
+
+    fn set_older(&mut self, older: u32) {
+        self.older_and_parked = older | self.older_and_parked & PARKED;
+    }
+
+    fn park(&mut self, is_parked: bool) {
+        self.older_and_parked = self.older() | if is_parked { PARKED } else { 0 };
+    }
 }
 
 /// The two ends of a chain of slots.
@@ -57,7 +77,7 @@ fn opened<P: Payload>(
 ) -> Box<Connection<P>> {
     match spare.pop() {
         Some(mut room) => {
-            *room = Connection::open(segment, settings);
+            room.open_again(segment);
             room
         }
         None => Box::new(Connection::open(segment, settings)),
@@ -188,7 +208,7 @@ impl<P: Payload> FlowTable<P> {
         let Some(connection) = &mut slot.connection else { return false };
         if connection.is_over() && segment.ts_ns.saturating_sub(connection.last.ts_ns) > settings.idle_expiry_ns {
             connection.finish(sink);
-            **connection = Connection::open(segment, settings);
+            connection.open_again(segment);
             return true;
         }
         if incarnation::belongs(connection, segment) != Belongs::Next {
@@ -212,7 +232,7 @@ impl<P: Payload> FlowTable<P> {
             self.evict(sink);
         }
         let connection = opened(&mut self.spare, segment, settings);
-        let slot = Slot { key, connection: Some(connection), newer: NONE, older: NONE, is_parked: false };
+        let slot = Slot { key, connection: Some(connection), newer: NONE, older_and_parked: NONE };
         let at = if let Some(at) = self.free.pop() {
             self.slots[at as usize] = slot;
             at
@@ -270,7 +290,7 @@ impl<P: Payload> FlowTable<P> {
                 }
             } else {
                 self.unlink(at);
-                self.slots[at as usize].is_parked = true;
+                self.slots[at as usize].park(true);
                 self.link(at);
             }
         }
@@ -299,7 +319,7 @@ impl<P: Payload> FlowTable<P> {
         self.at_rest -= 1;
         slot.connection = Some(match self.spare.pop() {
             Some(mut room) => {
-                packed.wake(&slot.key, limit, &mut room);
+                packed.wake(&slot.key, &mut room);
                 room
             }
             None => packed.woken(&slot.key, limit),
@@ -403,7 +423,7 @@ impl<P: Payload> FlowTable<P> {
     fn touch(&mut self, at: u32) {
         if self.awake.newest != at {
             self.unlink(at);
-            self.slots[at as usize].is_parked = false;
+            self.slots[at as usize].park(false);
             self.link(at);
         }
         for next in &mut self.tired {
@@ -414,12 +434,14 @@ impl<P: Payload> FlowTable<P> {
     }
 
     fn chain(&mut self, at: u32) -> &mut Chain {
-        if self.slots[at as usize].is_parked { &mut self.parked } else { &mut self.awake }
+        if self.slots[at as usize].is_parked() { &mut self.parked } else { &mut self.awake }
     }
 
     fn link(&mut self, at: u32) {
         let before = std::mem::replace(&mut self.chain(at).newest, at);
-        (self.slots[at as usize].older, self.slots[at as usize].newer) = (before, NONE);
+        let slot = &mut self.slots[at as usize];
+        slot.newer = NONE;
+        slot.set_older(before);
         match self.slots.get_mut(before as usize) {
             Some(slot) => slot.newer = at,
             None => self.chain(at).oldest = at,
@@ -427,14 +449,14 @@ impl<P: Payload> FlowTable<P> {
     }
 
     fn unlink(&mut self, at: u32) {
-        let (newer, older) = (self.slots[at as usize].newer, self.slots[at as usize].older);
+        let (newer, older) = (self.slots[at as usize].newer, self.slots[at as usize].older());
         for next in &mut self.tired {
             if *next == at {
                 *next = newer;
             }
         }
         match self.slots.get_mut(newer as usize) {
-            Some(slot) => slot.older = older,
+            Some(slot) => slot.set_older(older),
             None => self.chain(at).newest = older,
         }
         match self.slots.get_mut(older as usize) {
@@ -443,3 +465,5 @@ impl<P: Payload> FlowTable<P> {
         }
     }
 }
+
+const _: () = assert!(size_of::<Slot<()>>() == 64);

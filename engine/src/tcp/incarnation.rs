@@ -112,7 +112,7 @@ impl<P: Payload> Connection<P> {
     /// its fate is known; what is over already is returned, for its room.
     pub fn follow(&mut self, mut old: Box<Self>, segment: &Segment<'_>, sink: &mut P::Sink) -> Option<Box<Self>> {
         self.reuse_of = Some((old.ordinal, segment.ts_ns - old.last.ts_ns));
-        self.follows = Some(Box::new([old.first, old.last]));
+        self.follows = Some([old.first, old.last]);
         if !segment.flags.has(Flags::SYN) {
             old.finish(sink);
             return Some(old);

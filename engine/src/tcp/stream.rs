@@ -177,6 +177,16 @@ impl Stream {
         self.push_slow(run, deliver)
     }
 
+    /// Goes on over `len` bytes from `seq`, if they are the next and nothing waits: the caller delivers them.
+    #[inline]
+    pub fn go_on(&mut self, seq: u32, len: u32) -> bool {
+        let is_next = self.started && self.next == seq && self.held.is_none();
+        if is_next {
+            self.next = seq::add(seq, len);
+        }
+        is_next
+    }
+
     /// The peer's acknowledgment number. It closes no hole by itself: a tap may show an ACK before the data it
     /// acknowledges, so only the next segment beyond the hole (or the end) does.
     pub fn acked(&mut self, ack: u32) {

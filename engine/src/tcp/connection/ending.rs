@@ -1,5 +1,6 @@
 //! How a connection ends: FINs, resets, and what later segments say of a TIME_WAIT.
 
+use super::usual::Course;
 use super::{Connection, pair};
 use crate::decode::{Flags, Segment};
 use crate::record::{Mark, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, State};
@@ -20,7 +21,7 @@ impl<P: Payload> Connection<P> {
 
     pub(in crate::tcp) fn take_reset(&mut self, segment: &Segment<'_>, role: Role, mark: Mark) {
         // It may come from the incarnation after this one, so not through `accept`.
-        self.is_steady = false;
+        self.course = Course::Any;
         let (end, peer) = pair(&mut self.ends, role);
         let kind = reset::kind(segment, end, peer, self.said[role.peer() as usize]);
         let both_seen = peer.packets > 0 || end.packets > 1;

@@ -70,14 +70,25 @@ impl Packed {
         self.first = connection.first;
         (self.last_ns, self.is_over) = (connection.last.ts_ns, connection.is_over());
         self.http = facts.map(|facts| shapes.shared(facts));
-        let mut short = ShortWriter::new(self);
-        walk(connection, &mut marks, &mut short);
-        self.long = if short.finish() { None } else { Some(LongWriter::write(connection, &mut marks)) };
+        let is_short = if connection.has_gone_straight(marks.response_end) {
+            self.write::<true, P>(connection, &mut marks)
+        } else {
+            self.write::<false, P>(connection, &mut marks)
+        };
+        debug_assert!(!is_short || self.clone().write::<false, P>(connection, &mut marks), "something odd is lost");
+        self.long = if is_short { None } else { Some(LongWriter::write(connection, &mut marks)) };
+    }
+
+    /// Writes the short form; whether everything fits it. That nothing is odd may be known (`SURE`), and is then not looked for.
+    fn write<const SURE: bool, P: Payload>(&mut self, connection: &mut Connection<P>, marks: &mut HttpMarks) -> bool {
+        let mut short = ShortWriter::<SURE>::new(self);
+        walk(connection, marks, &mut short);
+        short.finish()
     }
 
     /// The connection as it was, of the flow with this key.
-    pub fn wake<P: Payload>(&mut self, key: &FlowKey, max_reassembly_bytes: usize, into: &mut Connection<P>) {
-        *into = Connection::blank(key, self.ordinal, self.first, max_reassembly_bytes);
+    pub fn wake<P: Payload>(&mut self, key: &FlowKey, into: &mut Connection<P>) {
+        into.clear(key, self.ordinal, self.first);
         let mut marks = HttpMarks::default();
         match &self.long {
             None => walk(into, &mut marks, &mut ShortReader::new(self)),
@@ -91,7 +102,7 @@ impl Packed {
     /// The same in new room.
     pub fn woken<P: Payload>(&mut self, key: &FlowKey, max_reassembly_bytes: usize) -> Box<Connection<P>> {
         let mut room = Box::new(Connection::blank(key, self.ordinal, self.first, max_reassembly_bytes));
-        self.wake(key, max_reassembly_bytes, &mut room);
+        self.wake(key, &mut room);
         room
     }
 

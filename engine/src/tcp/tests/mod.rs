@@ -5,7 +5,7 @@ mod evidence;
 mod opening;
 mod resting;
 
-use super::connection::Connection;
+use super::connection::{Connection, usual};
 use super::flow_table::FlowTable;
 use super::payload::{Payload, Sink};
 use super::state::Anomaly;
@@ -81,9 +81,23 @@ impl Payload for NoPayload {
     }
 }
 
-/// Runs a situation from one base.
+/// Runs a situation from one base; and once more with every segment going the long way, which must not show.
 fn run_from(lines: &[Line], base: Base) -> Facts {
-    run_watched(lines, base, &mut resting::is_unchanged)
+    let mut by_both_ways = [Vec::new(), Vec::new()];
+    let [short, long] = &mut by_both_ways;
+    let facts = run_watched(lines, base, &mut |connection| {
+        resting::is_unchanged(connection);
+        short.push(resting::without_course(connection));
+    });
+    let by_long = usual::long_way::throughout(|| {
+        run_watched(lines, base, &mut |connection| long.push(resting::without_course(connection)))
+    });
+    assert_eq!(by_both_ways[0], by_both_ways[1]);
+    assert_eq!(
+        format!("{:?} {:?}", facts.records, facts.anomalies),
+        format!("{:?} {:?}", by_long.records, by_long.anomalies)
+    );
+    facts
 }
 
 fn run_watched(lines: &[Line], base: Base, watch: &mut impl FnMut(&Connection<NoPayload>)) -> Facts {

@@ -34,6 +34,15 @@ fn text(connection: &Connection<NoPayload>) -> String {
     parts.fold(first, |all, part| all + &after(part).expect("the prints' end"))
 }
 
+/// All but how it has gone so far, which says which way its next segment goes.
+pub(super) fn without_course(connection: &Connection<NoPayload>) -> String {
+    let text = format!("{connection:?}");
+    let mut parts = text.split(", course: ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    // A predecessor has its own.
+    parts.fold(first, |all, part| all + part.split_once(", reuse_of: ").expect("what follows it").1)
+}
+
 /// What two FINs closed takes the short form, in whichever order and wherever on the circle of sequence numbers; and the
 /// short form is short.
 #[test]

@@ -43,8 +43,8 @@ fn read<N: Copy + Default>(places: &[N], at: usize) -> N {
     places.get(at).copied().unwrap_or_default()
 }
 
-/// Writes the fixed places.
-pub(super) struct ShortWriter<'a> {
+/// Writes the fixed places; that nothing is odd is looked at unless it is `SURE`.
+pub(super) struct ShortWriter<'a, const SURE: bool> {
     into: &'a mut Packed,
     next: Next,
     bits: u32,
@@ -52,7 +52,7 @@ pub(super) struct ShortWriter<'a> {
     excess: u64,
 }
 
-impl<'a> ShortWriter<'a> {
+impl<'a, const SURE: bool> ShortWriter<'a, SURE> {
     pub(super) fn new(into: &'a mut Packed) -> Self {
         ShortWriter { into, next: Next::default(), bits: 0, excess: 0 }
     }
@@ -64,7 +64,7 @@ impl<'a> ShortWriter<'a> {
     }
 }
 
-impl Tape for ShortWriter<'_> {
+impl<const SURE: bool> Tape for ShortWriter<'_, SURE> {
     const READS: bool = false;
 
     #[inline]
@@ -110,7 +110,9 @@ impl Tape for ShortWriter<'_> {
     }
     #[inline]
     fn odd(&mut self, value: u64) -> u64 {
-        self.excess |= value;
+        if !SURE {
+            self.excess |= value;
+        }
         value
     }
 }

@@ -8,6 +8,7 @@ use crate::decode::Flags;
 use crate::record::{
     HttpFacts, Letters, Mark, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, RoleBasis, Stack, State, TimeWaitEnd,
 };
+use crate::tcp::connection::usual::Course;
 use crate::tcp::connection::{Connection, pair};
 use crate::tcp::endpoint::{Endpoint, Fin};
 use crate::tcp::payload::Payload;
@@ -21,7 +22,8 @@ use crate::tcp::time_wait::{Probe, TimeWait};
 pub(super) struct HttpMarks {
     request: Option<Mark>,
     request_ack: u32,
-    response_end: Option<Mark>,
+    /// Where the last response ended.
+    pub(super) response_end: Option<Mark>,
 }
 
 impl HttpMarks {
@@ -85,7 +87,12 @@ pub(super) fn walk<P: Payload, T: Tape>(connection: &mut Connection<P>, http: &m
 fn walk_kept<P: Payload, T: Tape>(c: &mut Connection<P>, tape: &mut T) {
     flag(tape, &mut c.client_is_low);
     flag(tape, &mut c.has_close);
-    flag(tape, &mut c.is_steady);
+    flag(tape, &mut c.is_straight);
+    let course = c.course as u8;
+    let course = [1, 2, 4].map(|bit| if tape.bit(course & bit != 0) { bit } else { 0 });
+    if T::READS {
+        c.course = of(Course::ALL, course.iter().map(|&bit| u64::from(bit)).sum()).unwrap_or(Course::Any);
+    }
     let seen = c.history.past.each_ref().map(|past| u64::from(past.seen));
     let seen = tape.short(seen[0] | seen[1] << 8);
     let basis = tape.short(u64::from(c.quality.0) | (c.role_basis as u64) << 8);
@@ -172,7 +179,7 @@ fn walk_marks<P: Payload, T: Tape>(c: &mut Connection<P>, http: &mut HttpMarks, 
 fn walk_predecessor<P: Payload, T: Tape>(c: &mut Connection<P>, tape: &mut T) {
     let first = c.first;
     let last_ns = first.ts_ns.wrapping_sub(c.reuse_of.map_or(0, |(_, gap_ns)| gap_ns));
-    let [begun, last] = c.follows.as_deref().copied().unwrap_or([Mark::default(); 2]);
+    let [begun, last] = c.follows.unwrap_or([Mark::default(); 2]);
     let has = c.follows.is_some();
     let back = |mark: Mark| if has { first.place().wrapping_sub(mark.place()).wrapping_add(1) } else { 0 };
     let (begun_place, last_place) = (tape.place(back(begun)), tape.place(back(last)));
@@ -181,7 +188,7 @@ fn walk_predecessor<P: Payload, T: Tape>(c: &mut Connection<P>, tape: &mut T) {
     if T::READS && begun_place > 0 {
         let at = |back: u64, ns: i64| Mark::at_place(ns, first.place().wrapping_sub(back - 1));
         let marks = at(begun_place, last_ns.wrapping_sub(length_ns)).zip(at(last_place, last_ns.wrapping_add(off_ns)));
-        c.follows = marks.map(|(begun, last)| Box::new([begun, last]));
+        c.follows = marks.map(|(begun, last)| [begun, last]);
     }
 }
 
