@@ -1,6 +1,6 @@
 //! Ordinals of the packets that opened a connection, ranked: the contract's `connection` numbers.
 
-use roaring::RoaringTreemap;
+use roaring::{RoaringBitmap, RoaringTreemap};
 
 /// The ordinals of the packets that opened a connection, as they come.
 ///
@@ -8,8 +8,9 @@ use roaring::RoaringTreemap;
 /// are still spoken of, and of the others only how many they were.
 #[derive(Clone, Debug, Default)]
 pub struct Opened {
-    /// Those from `floor` on.
+    /// Those from `floor` on, but for the newest.
     recent: RoaringTreemap,
+    newest: Newest,
     floor: u64,
     /// How many were forgotten or are in `kept`.
     before: u64,
@@ -20,36 +21,84 @@ pub struct Opened {
 impl Opened {
     /// One more.
     pub fn insert(&mut self, ordinal: u64) {
-        // In the order of the capture, so it goes to the end.
-        if self.recent.try_push(ordinal).is_err() {
-            self.recent.insert(ordinal);
+        // In the order of the capture, or nearly.
+        if ordinal / Newest::ORDINALS != self.newest.chunk {
+            self.settle();
+            self.newest.chunk = ordinal / Newest::ORDINALS;
+        }
+        self.newest.insert(ordinal % Newest::ORDINALS);
+    }
+
+    /// The newest go to the others.
+    fn settle(&mut self) {
+        if let Some(newest) = self.newest.take() {
+            self.recent |= newest;
         }
     }
 
     /// How many there were.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.before + self.recent.len()
+        self.before + self.recent.len() + self.newest.count
     }
 
     /// How many are remembered.
     #[must_use]
     pub fn remembered(&self) -> u64 {
-        self.kept.len() as u64 + self.recent.len()
+        self.kept.len() as u64 + self.recent.len() + self.newest.count
     }
 
     /// Takes in those of another shard, of which nothing was forgotten.
-    pub fn merge(&mut self, other: Opened) {
+    pub fn merge(&mut self, mut other: Opened) {
+        self.settle();
+        other.settle();
         self.recent |= other.recent;
     }
 
     /// Forgets all but these.
     pub fn forget(&mut self, but: &RoaringTreemap) {
+        self.settle();
         let ranks = Ranks::from(&*self);
         let end = self.recent.max().map_or(self.floor, |last| last + 1);
         let known = |ordinal: &u64| ranks.is_known(*ordinal);
         let kept = but.iter().filter(known).map(|ordinal| (ordinal, ranks.number(ordinal))).collect();
-        *self = Opened { recent: RoaringTreemap::new(), floor: end, before: self.len(), kept };
+        *self = Opened { floor: end, before: self.len(), kept, ..Opened::default() };
+    }
+}
+
+/// Those of one stretch of the capture, a bit each: so one more costs a few instructions and no search.
+#[derive(Clone, Debug, Default)]
+struct Newest {
+    chunk: u64,
+    bits: Vec<u8>,
+    count: u64,
+}
+
+impl Newest {
+    /// As many as one container of a bitmap has.
+    const ORDINALS: u64 = 1 << 16;
+
+    #[inline]
+    fn insert(&mut self, place: u64) {
+        if self.bits.is_empty() {
+            self.bits.resize(Self::ORDINALS as usize / 8, 0);
+        }
+        if let Some(byte) = self.bits.get_mut(place as usize / 8) {
+            let bit = 1 << (place % 8);
+            self.count += u64::from(*byte & bit == 0);
+            *byte |= bit;
+        }
+    }
+
+    fn take(&mut self) -> Option<RoaringTreemap> {
+        if self.count == 0 {
+            return None;
+        }
+        let first = self.chunk * Self::ORDINALS;
+        let bitmap = RoaringBitmap::from_lsb0_bytes(first as u32, &self.bits);
+        self.bits.fill(0);
+        self.count = 0;
+        Some(RoaringTreemap::from_bitmaps([((first >> 32) as u32, bitmap)]))
     }
 }
 
@@ -70,6 +119,8 @@ pub struct Ranks {
 
 impl From<&Opened> for Ranks {
     fn from(opened: &Opened) -> Self {
+        let mut opened = opened.clone();
+        opened.settle();
         let first = opened.floor / BLOCK;
         let blocks = opened.recent.max().map_or(0, |last| last / BLOCK + 1 - first);
         let blocks = vec![(0, [0; WORDS]); usize::try_from(blocks).unwrap_or(0)];
