@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes asked of the stream at a time: large enough that the system call does not matter, small enough for the cache.
-const CHUNK: usize = 128 << 10;
+const CHUNK: usize = 64 << 10;
 /// A buffer that grew beyond this for one long run is not kept for the next.
 const LARGEST_KEPT: usize = 4 * CHUNK;
 

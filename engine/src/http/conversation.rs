@@ -396,7 +396,9 @@ impl Conversation {
     }
 
     fn emit_finished(&mut self, sink: &mut impl ExchangeSink) {
-        while let Some(entry) = self.pairing.pop_finished() {
+        while self.pairing.has_finished()
+            && let Some(entry) = self.pairing.pop_finished()
+        {
             self.emit(entry, sink);
         }
     }

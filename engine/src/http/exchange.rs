@@ -271,12 +271,23 @@ impl Pairing {
         true
     }
 
-    /// The oldest exchange if it is finished (or if there are too many). A response without request stays as long as
-    /// it is the last, since its request may be late.
+    /// Whether [`Pairing::pop_finished`] has one: asked after each message, where hardly any is finished.
+    #[inline]
+    pub fn has_finished(&self) -> bool {
+        self.entries.len() > MAX_WAITING || self.is_front_finished()
+    }
+
+    /// A response without request stays as long as it is the last, since its request may be late.
+    #[inline]
+    fn is_front_finished(&self) -> bool {
+        let is_lone = |front: &Entry| front.request.is_none() && self.entries.len() == 1;
+        let is_finished = |front: &Entry| front.request_is_over() && !is_lone(front);
+        self.answered > 0 && self.entries.front().is_some_and(is_finished)
+    }
+
+    /// The oldest exchange if it is finished (or if there are too many).
     pub fn pop_finished(&mut self) -> Option<Entry> {
-        let front = self.entries.front()?;
-        let lone = front.request.is_none() && self.entries.len() == 1;
-        if self.answered > 0 && front.request_is_over() && !lone {
+        if self.is_front_finished() {
             self.answered = self.answered.saturating_sub(1);
             return self.entries.pop_front();
         }
