@@ -8,6 +8,8 @@ use crate::settings::Settings;
 use crate::tcp::connection::Connection;
 use crate::tcp::flow_table::FlowTable;
 use roaring::RoaringTreemap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 /// The partitions of one thread.
 pub struct Shard {
@@ -100,10 +102,16 @@ impl Shard {
         collector
     }
 
-    /// Nothing more will come. Once it has been told, it does nothing.
+    /// Nothing more will come. Once it has been told, it does nothing. Connections finish in the order of their last
+    /// packets over all partitions, so that what is counted by time is put at its end.
     pub fn finish(&mut self) {
-        for table in &mut self.tables {
-            table.finish(&mut self.collector);
+        let last = |(at, table): (usize, &FlowTable<Reader>)| table.oldest_ns().map(|ns| Reverse((ns, at)));
+        let mut turns: BinaryHeap<_> = self.tables.iter().enumerate().filter_map(last).collect();
+        while let Some(Reverse((_, at))) = turns.pop()
+            && let Some(table) = self.tables.get_mut(at)
+        {
+            table.finish_oldest(&mut self.collector);
+            turns.extend(last((at, table)));
         }
     }
 }

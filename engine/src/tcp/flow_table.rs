@@ -249,7 +249,7 @@ impl<P: Payload> FlowTable<P> {
 
     /// Ends the longest idle connection.
     fn evict(&mut self, sink: &mut P::Sink) {
-        let at = if self.parked.oldest == NONE { self.awake.oldest } else { self.parked.oldest };
+        let at = self.oldest();
         if at == NONE {
             return;
         }
@@ -259,6 +259,18 @@ impl<P: Payload> FlowTable<P> {
             connection.finish(sink);
             self.spare.push(connection);
         }
+    }
+
+    /// The place of the longest idle connection.
+    const fn oldest(&self) -> u32 {
+        if self.parked.oldest == NONE { self.awake.oldest } else { self.parked.oldest }
+    }
+
+    /// The time of its last packet.
+    #[must_use]
+    pub fn oldest_ns(&self) -> Option<i64> {
+        let at = self.oldest();
+        (at != NONE).then(|| self.standing(at).0)
     }
 
     fn remove(&mut self, at: u32) -> Option<Box<Connection<P>>> {
@@ -408,15 +420,19 @@ impl<P: Payload> FlowTable<P> {
 
     /// Finishes everything.
     pub fn finish(&mut self, sink: &mut P::Sink) {
-        for chain in [self.parked, self.awake] {
-            let mut at = chain.oldest;
-            while let Some(slot) = self.slots.get(at as usize) {
-                let next = slot.newer;
-                if let Some(mut connection) = self.remove(at) {
-                    connection.finish(sink);
-                }
-                at = next;
-            }
+        while self.oldest() != NONE {
+            self.finish_oldest(sink);
+        }
+    }
+
+    /// Finishes the longest idle connection.
+    pub fn finish_oldest(&mut self, sink: &mut P::Sink) {
+        let at = self.oldest();
+        if at != NONE
+            && let Some(mut connection) = self.remove(at)
+        {
+            connection.finish(sink);
+            self.spare.push(connection);
         }
     }
 

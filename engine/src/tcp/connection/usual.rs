@@ -193,7 +193,7 @@ impl<P: Payload> Connection<P> {
     pub(super) fn has_gone_straight(&self, response_end: Option<Mark>) -> bool {
         let [client, server] = &self.ends;
         let is_done = |end: &Endpoint, peer: &Endpoint, said: Option<Provocation>| {
-            end.acked == peer.next && said.map(|said| said.ack) == end.acked && end.bytes <= u64::from(u32::MAX)
+            end.acked == peer.next && said.map(|said| said.ack) == end.acked && u32::try_from(end.bytes).is_ok()
         };
         let closed = [State::TimeWait, State::Closed];
         self.is_straight
