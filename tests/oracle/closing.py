@@ -111,7 +111,8 @@ def read_reset(connection: Incarnation, reset: Segment, client: Endpoint) -> Res
     answered_syn = next((p for p in theirs if p.pure_syn and reset.ack == (p.seq + p.space) % 2**32), None)
     if ttls and reset.ttl not in ttls:
         return Reset(reset, "middlebox", "injected", effect_of(reset, own, theirs), None)
-    if reset.has(ACK) and answered_syn is not None and not any(p.has(SYN) for p in own):
+    opened = any(p.has(SYN) for p in own) or any(p.has(ACK) for p in theirs)
+    if reset.has(ACK) and answered_syn is not None and not opened:
         return Reset(reset, name, "refused", "effective", reset.dst)
     if reset.has(ACK):
         return Reset(reset, name, "abort", effect_of(reset, own, theirs), None)

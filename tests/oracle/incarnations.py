@@ -127,7 +127,11 @@ def mark_duplicates(connection: Incarnation) -> None:
 
 
 def mark_stale(connection: Incarnation) -> None:
-    """Mark A2's last row: the challenge ACK of an older socket before the SYN-ACK, and the RST that it provokes."""
+    """Mark A2's last row: the challenge ACK of an older socket before the SYN-ACK, and the RST that it provokes.
+
+    A side in SYN-SENT acknowledges nothing: once the opener does, its SYN was answered, whatever the tap missed. The
+    reset that it sends to a challenge carries no ACK (RFC 9293 §3.10.7.3).
+    """
     opener = next((p for p in connection.packets if p.pure_syn), None)
     if opener is None or connection.packets[0] is not opener:
         return
@@ -141,8 +145,10 @@ def mark_stale(connection: Incarnation) -> None:
             if p.has(ACK) and not p.has(RST) and not 1 <= signed(p.ack - opener.seq) <= max(longest, 1):
                 p.stale = True
                 challenged.add(p.ack)
-        elif p.has(RST) and p.seq in challenged:
-            p.stale = True
+        elif p.has(RST):
+            p.stale = not p.has(ACK) and p.seq in challenged
+        elif p.has(ACK):
+            return
 
 
 def choose_isn(connection: Incarnation) -> None:

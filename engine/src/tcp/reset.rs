@@ -50,11 +50,17 @@ fn is_late(sender: &Endpoint, receiver: &Endpoint) -> bool {
     sender.fin.is_some_and(|fin| data_end.is_some_and(|end| seq::lt(fin.ack, end)))
 }
 
+/// Whether nothing shows that a SYN was answered: who sent it has acknowledged nothing yet. (Where its SYN-ACK was not
+/// captured, the state alone does not tell.)
+fn awaits_answer(endpoint: &Endpoint) -> bool {
+    endpoint.state == State::SynSent && endpoint.acked.is_none()
+}
+
 /// RST|ACK acknowledging just the SYN, from a side that never sent one (RFC 9293 §3.10.7.1).
 fn is_refusal(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint) -> bool {
     let Some(isn) = receiver.isn else { return false };
     sender.isn.is_none()
-        && receiver.state == State::SynSent
+        && awaits_answer(receiver)
         && segment.flags.has(Flags::ACK)
         && seq::lt(isn, segment.ack)
         && receiver.next.is_some_and(|next| seq::leq(segment.ack, next))
@@ -64,7 +70,7 @@ fn is_refusal(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint) -> 
 /// shows RCV.NXT. Linux also takes RCV.NXT − 1 once it has the peer's FIN.
 #[must_use]
 pub fn effect(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint, role_seen: bool) -> ResetEffect {
-    if receiver.state == State::SynSent {
+    if awaits_answer(receiver) {
         let acceptable = segment.flags.has(Flags::ACK)
             && receiver.isn.is_some_and(|isn| seq::lt(isn, segment.ack))
             && receiver.next.is_some_and(|next| seq::leq(segment.ack, next));
