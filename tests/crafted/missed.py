@@ -1,6 +1,6 @@
 """Situations in which the tap missed packets: what is left must not be read as something that it does not prove."""
 
-from .situations import NO_WAIT, SITUATIONS, Expected, situation
+from .situations import CLIENT_CLOSED, NO_WAIT, SERVER_CLOSED, SITUATIONS, Expected, situation
 from .talk import Talk
 
 __all__ = ["SITUATIONS"]
@@ -63,3 +63,95 @@ def answer_to_an_open_client(t: Talk) -> list[Expected]:
     t.s(0.101, "R", window=0)
     t.bystander(70)
     return [{"close": "reset", "reset_by": "server", "reset_kind": "no_state", "reset_effect": "effective"} | NO_WAIT]
+
+
+# ---- A3: a FIN whose first transmission was not captured ----
+
+
+def crossed_and_sent_again(t: Talk, after_s: float) -> None:
+    """Both close at once; the tap misses the client's FIN and sees it `after_s` behind its acknowledgment once more.
+
+    Sent again it acknowledges the server's FIN, which it did not at first.
+    """
+    t.established()
+    fin = t.nxt["c"]
+    t.s(1.0, "FA", ack=fin)
+    t.s(1.001, "A", ack=fin + 1)
+    t.ip_id += 1  # the client's packet that the tap missed
+    t.c(1.001 + after_s, "FA")
+    t.s(1.002 + after_s, "A")
+    t.bystander(70)
+
+
+@situation("A3, last sentence")
+def fin_sent_again_soon(t: Talk) -> list[Expected]:
+    """A tail loss probe sends a FIN again after some ms: what it acknowledges then says nothing of who came first."""
+    crossed_and_sent_again(t, 0.020)
+    return [{"active_closer": "ambiguous", "closer_basis": "retransmission_only"}]
+
+
+@situation("A3")
+def fin_shown_late(t: Talk) -> list[Expected]:
+    """The same packets within a millisecond: no timer is so short, the tap showed them in the wrong order.
+
+    The client's FIN acknowledges the server's: the server is the active closer.
+    """
+    crossed_and_sent_again(t, 0.0005)
+    return [SERVER_CLOSED | {"closer_time": 1.0}]
+
+
+@situation("A3")
+def fin_shown_late_by_its_ip_id(t: Talk) -> list[Expected]:
+    """20 ms late, but its IP id follows that of the client's packet before it: no packet of the client is missing."""
+    t.established()
+    fin = t.nxt["c"]
+    t.s(1.0, "FA", ack=fin)
+    t.s(1.001, "A", ack=fin + 1)
+    t.ip_id -= 2
+    t.c(1.021, "FA")
+    t.s(1.022, "A")
+    t.bystander(70)
+    return [SERVER_CLOSED | {"closer_time": 1.0}]
+
+
+@situation("A3")
+def fin_sent_again_after_the_other(t: Talk) -> list[Expected]:
+    """The client's FIN was missed; the server's acknowledges it, and the client's is seen once more, acknowledging that.
+
+    Two first FINs cannot acknowledge each other. The one captured after its acknowledgment was sent again: the client's
+    first FIN was what the server answered.
+    """
+    t.established()
+    t.nxt["c"] += 1
+    t.s(1.0, "FA")
+    t.c(1.020, "FA", seq=t.nxt["c"] - 1)
+    t.s(1.021, "A")
+    t.bystander(70)
+    return [CLIENT_CLOSED]
+
+
+@situation("A3")
+def fin_repeated_soon(t: Talk) -> list[Expected]:
+    """Captured twice within 20 ms, the second acknowledging the server's FIN: the first counts, so they crossed."""
+    t.established()
+    fins = dict(t.nxt)
+    t.c(1.0, "FA")
+    t.s(1.001, "FA", ack=fins["c"])
+    t.c(1.020, "FA", seq=fins["c"])
+    t.s(1.021, "A")
+    t.bystander(70)
+    crossed = {"close": "simultaneous", "active_closer": "both", "closer_basis": "crossed"}
+    return [crossed | {"time_wait_holder": "both", "client_retransmits": 1}]
+
+
+@situation("A3")
+def fin_sent_again_behind_its_sender(t: Talk) -> list[Expected]:
+    """The client goes on after its FIN, which the tap missed and sees later: sent again, it decides nothing."""
+    t.established()
+    fin = t.nxt["c"]
+    t.s(1.0, "FA", ack=fin)
+    t.c(1.0005, "A", seq=fin + 1)
+    t.c(1.020, "FA", seq=fin)
+    t.s(1.021, "A", ack=fin + 1)
+    t.bystander(70)
+    return [{"active_closer": "ambiguous", "closer_basis": "retransmission_only"}]

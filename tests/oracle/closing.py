@@ -46,18 +46,36 @@ def acks(p: Segment, offset: int) -> bool:
 def only_retransmitted(connection: Incarnation, fin: Segment) -> bool:
     """Whether a FIN was sent before the first one that the tap saw.
 
-    Then the peer's earlier FIN-less ACK covers it, or its sender had already moved past it.
+    Then the peer's earlier ACK covers it, unless the tap merely showed the two in the wrong order, or its sender
+    had already moved past it.
     """
+    before: Segment | None = None  # of the same side
+    acked: Segment | None = None
     for p in connection.packets:
         if p is fin:
-            return False
-        if p.stale or p.duplicate or p.has(RST):
+            break
+        if p.stale or p.duplicate:
             continue
-        if p.src == fin.src and p.seq_offset >= fin.end_offset:
-            return True
-        if p.src == fin.dst and acks(p, fin.end_offset) and not p.has(FIN):
-            return True
-    return False
+        if p.src == fin.src:
+            before = p
+            if p.seq_offset >= fin.end_offset and not p.has(RST):
+                return True
+        elif acked is None and acks(p, fin.end_offset):
+            acked = p
+    return acked is not None and not reordered(before, acked, fin)
+
+
+def reordered(before: Segment | None, acked: Segment, fin: Segment) -> bool:
+    """Whether a tap's wrong order explains a FIN captured after its acknowledgment.
+
+    The peer of a FIN that has closed itself acknowledges it at once; the shortest timer that repeats it (Linux' tail loss
+    probe) takes two round trips and 2 ms. Up to 0.1 s the IP id may show that no packet of its sender is missing before
+    it: Linux counts each connection's packets up by one.
+    """
+    late_ns = fin.ts_ns - acked.ts_ns
+    counted = before is not None and bool(before.ip_id) and fin.ip_id is not None
+    follows = counted and before is not None and fin.ip_id == ((before.ip_id or 0) + 1) % 2**16
+    return late_ns <= 1_000_000 or (follows and late_ns <= 100_000_000)
 
 
 def may_have_closed_unseen(connection: Incarnation, silent: Endpoint, closing: Endpoint) -> bool:

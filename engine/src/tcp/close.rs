@@ -37,13 +37,13 @@ pub fn order(mine: &Fin, theirs: &Fin) -> Order {
     let i_ack = seq::leq(theirs.end(), mine.ack);
     match (they_ack, i_ack) {
         (true, false) => Order::Mine,
-        (false, true) if mine.acked_before_seen => Order::Undecided,
+        (false, true) if mine.is_sent_again => Order::Undecided,
         (false, true) => Order::Theirs,
         (false, false) => Order::Crossed,
         // Each acknowledges the other: one of the two is a retransmission whose first was not captured. The one that
-        // had been acknowledged before it was seen is that one, and it came first.
-        (true, true) if mine.acked_before_seen && !theirs.acked_before_seen => Order::Mine,
-        (true, true) if theirs.acked_before_seen && !mine.acked_before_seen => Order::Theirs,
+        // is known to have been sent before is that one, and it came first.
+        (true, true) if mine.is_sent_again && !theirs.is_sent_again => Order::Mine,
+        (true, true) if theirs.is_sent_again && !mine.is_sent_again => Order::Theirs,
         (true, true) => Order::Undecided,
     }
 }

@@ -178,7 +178,7 @@ impl<P: Payload> Connection<P> {
                 }
             }
         }
-        self.said[role as usize] = Some(Provocation { ack: segment.ack, flags: segment.flags });
+        self.said[role as usize] = Some(Provocation { ack: segment.ack, flags: segment.flags, ip_id: segment.ip_id.unwrap_or(0) });
         if !is_plain {
             self.settle(mark, role, sink);
             self.is_steady = self.found_steady();
@@ -325,7 +325,7 @@ impl<P: Payload> Connection<P> {
         let (end, peer) = pair(&mut self.ends, role);
         end.sent_to(end_seq);
         if segment.flags.has(Flags::FIN) {
-            take_fin(end, peer, segment, end_seq, mark);
+            take_fin(end, peer, segment, end_seq, mark, self.said[role as usize]);
             self.note_close(mark);
         } else if segment.payload_len == 0 && !continues && end.fin.is_none() && end.stream.next_seq().is_none() {
             end.stream.start(seq);

@@ -20,8 +20,9 @@ pub struct Fin {
     pub acked: Option<Mark>,
     /// How far the peer had sent when it acknowledged: once this side acknowledges beyond, it has that segment.
     pub peer_next_when_acked: u32,
-    /// The peer had acknowledged it before it was captured: reordered by the tap, or only a retransmission was captured.
-    pub acked_before_seen: bool,
+    /// Only a retransmission was captured: its sender had gone on after it, or its peer had acknowledged it, in packets
+    /// captured before it, and the tap's reordering does not explain that.
+    pub is_sent_again: bool,
     /// How often it was sent again.
     pub repeats: u32,
 }
@@ -30,8 +31,8 @@ impl Fin {
     /// Of which nothing is known but its packet.
     #[must_use]
     pub const fn of(mark: Mark) -> Self {
-        let (acked, acked_before_seen) = (None, false);
-        Fin { mark, seq: 0, ack: 0, acked, peer_next_when_acked: 0, acked_before_seen, repeats: 0 }
+        let (acked, is_sent_again) = (None, false);
+        Fin { mark, seq: 0, ack: 0, acked, peer_next_when_acked: 0, is_sent_again, repeats: 0 }
     }
 
     /// Sequence number after the FIN: `seq + 1`.

@@ -5,7 +5,7 @@ use crate::decode::{Flags, Segment};
 use crate::record::{Mark, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, State};
 use crate::tcp::endpoint::{Endpoint, Fin};
 use crate::tcp::payload::Payload;
-use crate::tcp::reset;
+use crate::tcp::reset::{self, Provocation};
 use crate::tcp::seq;
 use crate::tcp::state::Event;
 use crate::tcp::time_wait::TimeWait;
@@ -146,11 +146,29 @@ impl<P: Payload> Connection<P> {
 /// Beside the round trip to the tap: what a busy host takes to act. Far below every retransmission timer (200 ms).
 const ACK_IN_FLIGHT_NS: i64 = 1_000_000;
 
-/// A FIN captured no later than this after its acknowledgment was reordered by the tap: a retransmission takes 200 ms.
-const REORDER_NS: i64 = 100_000_000;
+/// A FIN captured no later than this after its acknowledgment was reordered by the tap. Whoever has closed acknowledges a
+/// FIN at once, and the shortest timer that sends it again, Linux's tail loss probe, takes two round trips and 2 ms.
+const REORDER_NS: i64 = 1_000_000;
+/// A tap shows a packet no later than this behind the others; within it the IP id may tell that it was not sent again.
+const MOST_REORDERED_NS: i64 = 100_000_000;
 
-/// First FIN, or one more.
-pub(super) fn take_fin(end: &mut Endpoint, peer: &Endpoint, segment: &Segment<'_>, seq: u32, mark: Mark) {
+/// Whether a FIN whose acknowledgment was captured before it was sent before, in a packet that the tap missed: so unless it
+/// came too soon for that, or its IP id is the one after that of the packet captured before it, so that none is missing.
+fn is_sent_again(peer: &Endpoint, segment: &Segment<'_>, said: Option<Provocation>) -> bool {
+    let since_ns = peer.acked_at_ns.map_or(0, |at| segment.ts_ns.saturating_sub(at));
+    let is_next = said.is_some_and(|said| said.ip_id != 0 && segment.ip_id == Some(said.ip_id.wrapping_add(1)));
+    since_ns > if is_next { MOST_REORDERED_NS } else { REORDER_NS }
+}
+
+/// First FIN, or one more; `said` is the packet of its sender captured before it.
+pub(super) fn take_fin(
+    end: &mut Endpoint,
+    peer: &Endpoint,
+    segment: &Segment<'_>,
+    seq: u32,
+    mark: Mark,
+    said: Option<Provocation>,
+) {
     let fin_end = seq::add(seq, 1);
     match &mut end.fin {
         Some(fin) if fin.seq == seq => {
@@ -165,14 +183,14 @@ pub(super) fn take_fin(end: &mut Endpoint, peer: &Endpoint, segment: &Segment<'_
         Some(_) => {}
         None => {
             let seen = peer.has_acked(fin_end);
-            let late = peer.acked_at_ns.is_some_and(|at| mark.ts_ns.saturating_sub(at) > REORDER_NS);
+            let passed = end.next.is_some_and(|next| seq::leq(fin_end, next));
             end.fin = Some(Fin {
                 mark,
                 seq,
                 ack: if segment.flags.has(Flags::ACK) { segment.ack } else { end.acked.unwrap_or_default() },
                 acked: seen.then_some(mark),
                 peer_next_when_acked: peer.next.unwrap_or_default(),
-                acked_before_seen: seen && late,
+                is_sent_again: passed || (seen && is_sent_again(peer, segment, said)),
                 repeats: 0,
             });
         }
