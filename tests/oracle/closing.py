@@ -132,6 +132,8 @@ def read_reset(connection: Incarnation, reset: Segment, client: Endpoint) -> Res
     opened = any(p.has(SYN) for p in own) or any(p.has(ACK) for p in theirs)
     if reset.has(ACK) and answered_syn is not None and not opened:
         return Reset(reset, name, "refused", "effective", reset.dst)
+    if lone_refusal(reset, own, theirs):
+        return Reset(reset, name, "refused", "unknown", reset.dst)
     if reset.has(ACK):
         return Reset(reset, name, "abort", effect_of(reset, own, theirs), None)
     taken = max((p.ack_offset for p in own if p.has(ACK)), default=0)
@@ -139,6 +141,14 @@ def read_reset(connection: Incarnation, reset: Segment, client: Endpoint) -> Res
     late = bool(data) and any(p.has(FIN) for p in own)
     kind = "late_data" if late else "no_state" if provoking else "abort"  # an answer to nothing is its sender's own act
     return Reset(reset, name, kind, effect_of(reset, own, theirs), reset.dst if provoking else None)
+
+
+def lone_refusal(reset: Segment, own: list[Segment], theirs: list[Segment]) -> bool:
+    """Whether a reset refuses a SYN that was not captured: RST|ACK from 0, and nothing else of either side is there.
+
+    Only who has no connection answers from 0, and only where the segment had no ACK (RFC 9293 §3.10.7.1).
+    """
+    return reset.has(RST) and reset.has(ACK) and reset.seq == 0 and not own and not theirs
 
 
 def stale_reset(reset: Segment, client: Endpoint) -> Reset:
@@ -203,6 +213,8 @@ def handshake_only(connection: Incarnation, client: Endpoint, server: Endpoint, 
     if any(p.syn_ack for p in theirs):
         return None if resets or any(p.syn_ack for p in own) else "half_open"
     if any(p.src == server for p in resets) and any(p.pure_syn for p in own):
+        return "refused"
+    if resets and lone_refusal(resets[0], own=[], theirs=[p for p in own + theirs if not p.has(RST)]):
         return "refused"
     return None if resets or any(p.pure_syn for p in theirs) else "unanswered"
 

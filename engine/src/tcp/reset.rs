@@ -28,7 +28,7 @@ pub struct Provocation {
 /// The kind of a reset sent by `sender` to `receiver`; `last` is what the receiver had sent last.
 #[must_use]
 pub fn kind(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint, last: Option<Provocation>) -> ResetKind {
-    if is_refusal(segment, sender, receiver) {
+    if is_refusal(segment, sender, receiver) || is_lone_refusal(segment, sender, receiver) {
         return ResetKind::Refused;
     }
     if !has_ttl_of(sender, segment) {
@@ -66,6 +66,18 @@ fn is_refusal(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint) -> 
         && segment.flags.has(Flags::ACK)
         && seq::lt(isn, segment.ack)
         && receiver.next.is_some_and(|next| seq::leq(segment.ack, next))
+}
+
+/// The same where the SYN itself was not captured: sequence number 0 answers a segment without ACK, from a side that has
+/// sent nothing else, to one of which nothing is known.
+fn is_lone_refusal(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint) -> bool {
+    answers_unacknowledging(segment) && sender.next.is_none() && receiver.next.is_none() && receiver.acked.is_none()
+}
+
+/// RST|ACK with sequence number 0: who sends it has no socket, and what it answers was without ACK, as only a SYN is
+/// (RFC 9293 §3.10.7.1).
+pub fn answers_unacknowledging(segment: &Segment<'_>) -> bool {
+    segment.flags.has(Flags::RST) && segment.flags.has(Flags::ACK) && segment.seq == 0
 }
 
 /// Whether the receiver accepts a reset: only one that hits RCV.NXT exactly (RFC 5961 §3.2), as far as the capture
