@@ -178,7 +178,8 @@ impl<P: Payload> Connection<P> {
                 }
             }
         }
-        self.said[role as usize] = Some(Provocation { ack: segment.ack, flags: segment.flags, ip_id: segment.ip_id.unwrap_or(0) });
+        self.said[role as usize] = Some(Provocation { ack: segment.ack, flags: segment.flags });
+        self.ends[role as usize].ip_id = segment.ip_id.unwrap_or(0);
         if !is_plain {
             self.settle(mark, role, sink);
             self.is_steady = self.found_steady();
@@ -325,7 +326,7 @@ impl<P: Payload> Connection<P> {
         let (end, peer) = pair(&mut self.ends, role);
         end.sent_to(end_seq);
         if segment.flags.has(Flags::FIN) {
-            take_fin(end, peer, segment, end_seq, mark, self.said[role as usize]);
+            take_fin(end, peer, segment, end_seq, mark);
             self.note_close(mark);
         } else if segment.payload_len == 0 && !continues && end.fin.is_none() && end.stream.next_seq().is_none() {
             end.stream.start(seq);

@@ -21,8 +21,6 @@ pub struct Provocation {
     pub ack: u32,
     /// Its flags.
     pub flags: Flags,
-    /// Its IP id; 0 if it has none, or after a rest.
-    pub ip_id: u16,
 }
 
 /// The kind of a reset sent by `sender` to `receiver`; `last` is what the receiver had sent last.

@@ -5,7 +5,7 @@ use crate::decode::{Flags, Segment};
 use crate::record::{Mark, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, State};
 use crate::tcp::endpoint::{Endpoint, Fin};
 use crate::tcp::payload::Payload;
-use crate::tcp::reset::{self, Provocation};
+use crate::tcp::reset;
 use crate::tcp::seq;
 use crate::tcp::state::Event;
 use crate::tcp::time_wait::TimeWait;
@@ -154,21 +154,14 @@ const MOST_REORDERED_NS: i64 = 100_000_000;
 
 /// Whether a FIN whose acknowledgment was captured before it was sent before, in a packet that the tap missed: so unless it
 /// came too soon for that, or its IP id is the one after that of the packet captured before it, so that none is missing.
-fn is_sent_again(peer: &Endpoint, segment: &Segment<'_>, said: Option<Provocation>) -> bool {
+fn is_sent_again(end: &Endpoint, peer: &Endpoint, segment: &Segment<'_>) -> bool {
     let since_ns = peer.acked_at_ns.map_or(0, |at| segment.ts_ns.saturating_sub(at));
-    let is_next = said.is_some_and(|said| said.ip_id != 0 && segment.ip_id == Some(said.ip_id.wrapping_add(1)));
+    let is_next = end.ip_id != 0 && segment.ip_id == Some(end.ip_id.wrapping_add(1));
     since_ns > if is_next { MOST_REORDERED_NS } else { REORDER_NS }
 }
 
-/// First FIN, or one more; `said` is the packet of its sender captured before it.
-pub(super) fn take_fin(
-    end: &mut Endpoint,
-    peer: &Endpoint,
-    segment: &Segment<'_>,
-    seq: u32,
-    mark: Mark,
-    said: Option<Provocation>,
-) {
+/// First FIN, or one more.
+pub(super) fn take_fin(end: &mut Endpoint, peer: &Endpoint, segment: &Segment<'_>, seq: u32, mark: Mark) {
     let fin_end = seq::add(seq, 1);
     match &mut end.fin {
         Some(fin) if fin.seq == seq => {
@@ -190,7 +183,7 @@ pub(super) fn take_fin(
                 ack: if segment.flags.has(Flags::ACK) { segment.ack } else { end.acked.unwrap_or_default() },
                 acked: seen.then_some(mark),
                 peer_next_when_acked: peer.next.unwrap_or_default(),
-                is_sent_again: passed || (seen && is_sent_again(peer, segment, said)),
+                is_sent_again: passed || (seen && is_sent_again(end, peer, segment)),
                 repeats: 0,
             });
         }
