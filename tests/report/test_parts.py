@@ -58,6 +58,8 @@ def test_words_do_not_round_into_another_meaning() -> None:
         "65.2 s",
     ]
     assert Clock("relative", 5).instant(5) == "+0.000000000 s"
+    offsets = {5: "+0.0 s", 7_620_005: "+7.62 ms", 100_000_005: "+0.1 s", 3_460_000_005: "+3.4 s", 0: "-0.0 s"}
+    assert {ns: Clock("utc", 5).offset(ns) for ns in offsets} == offsets
 
 
 def test_a_large_snaplen_is_not_blamed() -> None:
