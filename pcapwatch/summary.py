@@ -301,6 +301,7 @@ class Exemplar(TypedDict):
     start_ns: int
     end_ns: int
     closer_frame: int | None
+    closer_file: int | None
 
 
 class PairFacts(TypedDict):

@@ -91,7 +91,7 @@ def exemplar(
         "tunnel": 0,
         "file": 0,
     }
-    facts |= {"first_frame": first, "last_file": 0, "last_frame": last, "closer_frame": last - 2}
+    facts |= {"first_frame": first, "last_file": 0, "last_frame": last, "closer_frame": last - 2, "closer_file": 0}
     return facts | {"start_ns": START + first * 1000, "end_ns": START + first * 1000 + 179_000}
 
 

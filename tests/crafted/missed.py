@@ -123,7 +123,7 @@ def fin_shown_late_by_its_ip_id(t: Talk) -> list[Expected]:
 
 @situation("A3")
 def fin_sent_again_after_the_other(t: Talk) -> list[Expected]:
-    """The client's FIN was missed; the server's acknowledges it, and the client's is seen once more, acknowledging that.
+    """The client's FIN was missed; the server's acknowledges it; then the client's is seen, acknowledging the server's.
 
     Two first FINs cannot acknowledge each other. The one captured after its acknowledgment was sent again: the client's
     first FIN was what the server answered.

@@ -68,9 +68,9 @@ def only_retransmitted(connection: Incarnation, fin: Segment) -> bool:
 def reordered(before: Segment | None, acked: Segment, fin: Segment) -> bool:
     """Whether a tap's wrong order explains a FIN captured after its acknowledgment.
 
-    The peer of a FIN that has closed itself acknowledges it at once; the shortest timer that repeats it (Linux' tail loss
-    probe) takes two round trips and 2 ms. Up to 0.1 s the IP id may show that no packet of its sender is missing before
-    it: Linux counts each connection's packets up by one.
+    Who has closed acknowledges a FIN at once; the shortest timer that repeats it (Linux' tail loss probe) takes two
+    round trips and 2 ms. Up to 0.1 s the IP id may show that no packet of its sender is missing before it: Linux counts
+    each connection's packets up by one.
     """
     late_ns = fin.ts_ns - acked.ts_ns
     counted = before is not None and bool(before.ip_id) and fin.ip_id is not None

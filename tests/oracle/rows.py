@@ -85,14 +85,23 @@ def roles(c: Incarnation) -> tuple[Endpoint, Endpoint, str]:
     for p in live:
         if p.syn_ack:
             return p.dst, p.src, "syn_ack"
-    for p in [p for p in live if p.payload_len][:1]:  # by the second payload the streams are read in these roles
-        if BEGUN_REQUEST.match(p.payload):
-            return p.src, p.dst, "http"
-        if BEGUN_RESPONSE.match(p.payload):
-            return p.dst, p.src, "http"
-        if p.payload[:2] == b"\x16\x03" and p.payload[5:6] in (b"\x01", b"\x02"):
-            return (p.src, p.dst, "tls") if p.payload[5] == 1 else (p.dst, p.src, "tls")
-    first = c.packets[0]
+    told = [p for p in live if p.payload_len][:1]  # by the second payload the streams are read in these roles
+    return (roles_by_payload(told[0]) if told else None) or roles_by_first(c.packets[0])
+
+
+def roles_by_payload(p: Segment) -> tuple[Endpoint, Endpoint, str] | None:
+    """The roles by what a payload begins with."""
+    if BEGUN_REQUEST.match(p.payload):
+        return p.src, p.dst, "http"
+    if BEGUN_RESPONSE.match(p.payload):
+        return p.dst, p.src, "http"
+    if p.payload[:2] == b"\x16\x03" and p.payload[5:6] in (b"\x01", b"\x02"):
+        return (p.src, p.dst, "tls") if p.payload[5] == 1 else (p.dst, p.src, "tls")
+    return None
+
+
+def roles_by_first(first: Segment) -> tuple[Endpoint, Endpoint, str]:
+    """The roles where nothing tells but the first packet and its ports."""
     if lone_refusal(first, [], []):  # the one that was asked answers
         return first.dst, first.src, "first_packet"
     if first.src[1] != first.dst[1]:
@@ -165,7 +174,7 @@ def may_wait_unseen(c: Incarnation, ending: Ending) -> bool:
 
 
 def lacks_its_end(c: Incarnation, side: Endpoint) -> bool:
-    """Whether a side sent something behind all that was captured of it: its own later numbers, or the peer's, say so."""
+    """Whether a side sent something behind all that was captured of it: its own later numbers or the peer's say so."""
     own = [p for p in c.sent(side) if not p.has(RST)]
     captured = [p.end_offset for p in own if p.space]
     reached = max(captured, default=min((p.seq_offset for p in own), default=None))

@@ -189,6 +189,7 @@ impl Exemplars {
                 let told = Arc::make_mut(&mut one);
                 told.connection = number_of(told.ordinal);
                 (told.file, told.last_file) = (told.file - first, told.last_file.saturating_sub(first));
+                told.closer_file = told.closer_file.map(|file| file.saturating_sub(first));
                 one
             });
             Arc::clone(known)
@@ -252,6 +253,7 @@ fn exemplar(record: &ConnectionRecord) -> Exemplar {
         start_ns: record.first.ts_ns,
         end_ns: record.last.ts_ns,
         closer_frame: record.closer.map(|mark| mark.frame()),
+        closer_file: record.closer.map(|mark| mark.file()),
     }
 }
 

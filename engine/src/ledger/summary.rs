@@ -363,6 +363,8 @@ pub struct Exemplar {
     pub end_ns: i64,
     /// The packet that closed.
     pub closer_frame: Option<u64>,
+    /// Index of its file.
+    pub closer_file: Option<u32>,
     /// For the second look.
     #[serde(skip)]
     pub sight: Sight,
