@@ -1,6 +1,6 @@
 """Who closed and how: FINs read causally (A3), resets classified (A7), the shape of the end (contract `close`)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .incarnations import Incarnation, signed
 from .segments import ACK, FIN, RST, SYN, Endpoint, Segment
@@ -143,6 +143,21 @@ def read_reset(connection: Incarnation, reset: Segment, client: Endpoint) -> Res
     return Reset(reset, name, kind, effect_of(reset, own, theirs), reset.dst if provoking else None)
 
 
+def judged(connection: Incarnation, reset: Reset) -> Reset:
+    """The reset as what came after it shows it: where the connection goes on it was not accepted (A7).
+
+    Its own side sends bytes or a FIN beyond all before, or the other acknowledges such.
+    """
+    at = next(i for i, p in enumerate(connection.packets) if p is reset.packet)
+    own = [p for p in connection.packets[:at] if p.src == reset.packet.src and not p.has(RST) and not p.stale]
+    reached = max((p.end_offset for p in own), default=reset.packet.seq_offset)
+    later = [p for p in connection.packets[at + 1 :] if not p.has(RST) and not p.stale and not p.duplicate]
+    sent = [p for p in later if p.src == reset.packet.src and p.space and p.seq_offset >= reached]
+    if sent or any(p.src == reset.packet.dst and p.has(ACK) and p.ack_offset > reached for p in later):
+        return replace(reset, effect="ineffective")
+    return reset
+
+
 def lone_refusal(reset: Segment, own: list[Segment], theirs: list[Segment]) -> bool:
     """Whether a reset refuses a SYN that was not captured: RST|ACK from 0, and nothing else of either side is there.
 
@@ -225,7 +240,7 @@ def read_ending(
     """How it ended and who closed; `later` are the packets of the 4-tuple's following incarnations."""
     done = finished(connection, client, server)
     resets = [
-        stale_reset(p, client) if p.stale else read_reset(connection, p, client)
+        stale_reset(p, client) if p.stale else judged(connection, read_reset(connection, p, client))
         for p in connection.packets
         if p.has(RST) and (done is None or p.ts_ns < done.ts_ns)
     ]

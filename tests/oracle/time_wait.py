@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .closing import acknowledged_by, acks, first_fin, only_retransmitted, read_reset
+from .closing import acknowledged_by, acks, first_fin, judged, only_retransmitted, read_reset
 from .incarnations import Incarnation
 from .segments import ACK, RST, Endpoint, Segment
 
@@ -46,7 +46,7 @@ def entered(connection: Incarnation, side: Endpoint) -> Segment | None:
         return None  # it acknowledged the peer's FIN before (or with) its own: the passive closer
     start = max(own_ack, peer_ack, key=lambda p: order[id(p)])
     for p in connection.packets[: order[id(start)]]:
-        if p.has(RST) and not p.stale and read_reset(connection, p, side).effect == "effective":
+        if p.has(RST) and not p.stale and judged(connection, read_reset(connection, p, side)).effect == "effective":
             return None
     return start
 
