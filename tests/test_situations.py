@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from crafted import vectors
-from crafted.missed import SITUATIONS
+from crafted.odd import SITUATIONS
 from crafted.reading import ISNS, craft, differences, tool_rows
 from crafted.situations import Builder, Situation
 from oracle import read_connections

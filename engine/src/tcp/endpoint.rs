@@ -16,6 +16,8 @@ pub struct Fin {
     pub seq: u32,
     /// Acknowledgment number it carried: what its sender had received when it closed.
     pub ack: u32,
+    /// It carried one, or its sender had before: not so in a SYN's segment (RFC 1644).
+    pub has_ack: bool,
     /// The first segment of the peer that acknowledges it.
     pub acked: Option<Mark>,
     /// How far the peer had sent when it acknowledged: once this side acknowledges beyond, it has that segment.
@@ -32,7 +34,13 @@ impl Fin {
     #[must_use]
     pub const fn of(mark: Mark) -> Self {
         let (acked, is_sent_again) = (None, false);
-        Fin { mark, seq: 0, ack: 0, acked, peer_next_when_acked: 0, is_sent_again, repeats: 0 }
+        Fin { mark, seq: 0, ack: 0, has_ack: false, acked, peer_next_when_acked: 0, is_sent_again, repeats: 0 }
+    }
+
+    /// Whether its sender had everything up to this number of the peer's.
+    #[must_use]
+    pub const fn acks(&self, number: u32) -> bool {
+        self.has_ack && seq::leq(number, self.ack)
     }
 
     /// Sequence number after the FIN: `seq + 1`.

@@ -47,7 +47,7 @@ pub fn kind(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint, last:
 /// Whether the receiver had sent data that the sender's FIN does not acknowledge: it reached a socket already closed.
 fn is_late(sender: &Endpoint, receiver: &Endpoint) -> bool {
     let data_end = receiver.fin.map(|fin| fin.seq).or(receiver.next);
-    sender.fin.is_some_and(|fin| data_end.is_some_and(|end| seq::lt(fin.ack, end)))
+    sender.fin.is_some_and(|fin| fin.has_ack && data_end.is_some_and(|end| seq::lt(fin.ack, end)))
 }
 
 /// Whether nothing shows that a SYN was answered: who sent it has acknowledged nothing yet. (Where its SYN-ACK was not

@@ -175,12 +175,14 @@ pub(super) fn take_fin(end: &mut Endpoint, peer: &Endpoint, segment: &Segment<'_
         }
         Some(_) => {}
         None => {
+            let has_ack = segment.flags.has(Flags::ACK);
             let seen = peer.has_acked(fin_end);
             let passed = end.next.is_some_and(|next| seq::leq(fin_end, next));
             end.fin = Some(Fin {
                 mark,
                 seq,
-                ack: if segment.flags.has(Flags::ACK) { segment.ack } else { end.acked.unwrap_or_default() },
+                ack: if has_ack { segment.ack } else { end.acked.unwrap_or_default() },
+                has_ack: has_ack || end.acked.is_some(),
                 acked: seen.then_some(mark),
                 peer_next_when_acked: peer.next.unwrap_or_default(),
                 is_sent_again: passed || (seen && is_sent_again(end, peer, segment)),
