@@ -207,7 +207,7 @@ def only_the_last_ack_is_missing(t: Talk) -> list[Expected]:
 
 @situation("A4")
 def last_ack_never_came(t: Talk) -> list[Expected]:
-    """The server repeats its FIN to the end of its patience: nobody acknowledged it, so nobody waits for certain."""
+    """The server repeats its FIN to the end of its patience: it may have had no answer, or none was captured."""
     t.established()
     t.c(1.0, "FA")
     t.s(1.001, "A")
@@ -215,7 +215,8 @@ def last_ack_never_came(t: Talk) -> list[Expected]:
     for at in (1.2, 1.6, 2.5, 4.1, 7.5, 14.0):
         t.s(at, "FA", seq=fin)
     t.bystander(200)
-    return [{"close": "fin", "active_closer": "client", "closer_basis": "acknowledged", "server_retransmits": 6}]
+    return [{"close": "fin", "active_closer": "client", "closer_basis": "acknowledged", "server_retransmits": 6}
+            | {"time_wait_holder": "unknown", "time_wait_basis": None}]  # fmt: skip
 
 
 @situation("A7, RFC 5961 section 3.2")
@@ -385,3 +386,57 @@ def the_other_sides_last_ack_twice(t: Talk) -> list[Expected]:
     t.c(start + 0.030, "A")
     t.bystander(start + 200)
     return [CLIENT_CLOSED | {"time_wait_lower_s": None, "time_wait_restarts": 0, "time_wait_basis": "model"}]
+
+
+@situation("A6, A4")
+def the_answer_to_a_late_fin_is_missing(t: Talk) -> list[Expected]:
+    """A FIN 61 s after the other's was acknowledged: an orphan's FIN-WAIT-2 is over by then: no wait is certain."""
+    t.established()
+    t.c(1.0, "FA")
+    t.s(1.001, "A")
+    t.s(62.5, "FA")
+    t.bystander(200)
+    row = {"close": "fin", "active_closer": "client", "closer_basis": "acknowledged"}
+    return [row | {"time_wait_holder": "unknown", "time_wait_basis": None}]
+
+
+@situation("A4, B3 L1")
+def only_the_repeated_fin_was_captured(t: Talk) -> list[Expected]:
+    """The FIN was missed, its acknowledgment was not: the wait began with that; the FIN at +40 s is answered."""
+    t.established()
+    t.c(1.0, "FA")
+    t.s(1.001, "A")
+    unseen(t, "s", 1)
+    t.c(1.003, "A")
+    t.s(41.003, "FA", seq=t.nxt["s"] - 1)
+    t.c(41.004, "A")
+    t.bystander(200)
+    wait = {"time_wait_start": 1.003, "time_wait_lower_s": 40.001, "time_wait_upper_s": None, "time_wait_restarts": 1}
+    return [CLIENT_CLOSED | wait]
+
+
+@situation("A4, B3 U1")
+def only_the_refused_fin_was_captured(t: Talk) -> list[Expected]:
+    """The same at +70 s, answered by a bare reset: gone by then, and 69 s contradict no length."""
+    t.established()
+    t.c(1.0, "FA")
+    t.s(1.001, "A")
+    unseen(t, "s", 1)
+    t.c(1.003, "A")
+    t.s(71.003, "FA", seq=t.nxt["s"] - 1)
+    t.c(71.004, "R", window=0)
+    t.bystander(200)
+    wait = {"time_wait_start": 1.003, "time_wait_upper_s": 70.001, "time_wait_lower_s": None}
+    return [CLIENT_CLOSED | wait | {"time_wait_basis": "upper_only"}]
+
+
+@situation("A7")
+def reset_beyond_what_one_direction_shows(t: Talk) -> list[Expected]:
+    """Only the client was captured, and not all of it: whether its reset hit rcv_nxt is not known."""
+    t.c(0, "S")
+    unseen(t, "s", 1)
+    t.c(0.002, "A")
+    unseen(t, "c", 27)
+    t.c(0.200, "R", window=0)
+    t.bystander(70)
+    return [{"close": "reset", "reset_by": "client", "reset_effect": "unknown", "quality": frozenset({"one_sided"})}]

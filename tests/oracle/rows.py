@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from .capture import read_capture
-from .closing import Ending, first_fin, lone_refusal, read_ending
+from .closing import Ending, acknowledged_by, first_fin, lone_refusal, read_ending
 from .incarnations import Incarnation, split
 from .persistence import http_columns
 from .race import read_race
-from .segments import ACK, RST, Endpoint, Segment, read_segments
+from .segments import ACK, FIN, RST, Endpoint, Segment, read_segments
 from .time_wait import TimeWait, read_time_wait
 from .traffic import distinct_bytes, idle_before_close, quality, retransmits, seconds
 
@@ -169,8 +169,22 @@ def may_wait_unseen(c: Incarnation, ending: Ending) -> bool:
     if accepted and "one_sided" not in quality(c):
         return False
     fins = {side: first_fin(c, side) for side in sides}
-    hidden = any(fins[a] is None and fins[b] is not None and lacks_its_end(c, a) for a, b in (sides, sides[::-1]))
-    return ending.active == "ambiguous" or hidden
+    both = (sides, sides[::-1])
+    hidden = any(fins[a] is None and fins[b] is not None and lacks_its_end(c, a) for a, b in both)
+    return ending.active == "ambiguous" or hidden or any(asks_in_vain(c, *pair) for pair in both)
+
+
+def asks_in_vain(c: Incarnation, first: Endpoint, second: Endpoint) -> bool:
+    """Whether the second to close had no answer to its FIN though it repeated it, or sent it when FIN-WAIT-2 was over.
+
+    Then the one who would wait may have been gone (A4: unproven; A6: 60 s).
+    """
+    mine, theirs = first_fin(c, first), first_fin(c, second)
+    acknowledging = acknowledged_by(c, second, mine.end_offset) if mine else None
+    if theirs is None or acknowledging is None or acknowledged_by(c, first, theirs.end_offset) is not None:
+        return False
+    late = theirs.ts_ns - acknowledging.ts_ns >= 60 * SECOND
+    return late or sum(p.has(FIN) for p in c.sent(second)) > 1
 
 
 def lacks_its_end(c: Incarnation, side: Endpoint) -> bool:

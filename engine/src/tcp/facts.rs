@@ -99,7 +99,7 @@ impl<P: Payload> Connection<P> {
     }
 
     /// An endpoint that must be waiting although its last ACK was not captured: from the peer's FIN on, if the peer did
-    /// not have to repeat it.
+    /// not have to repeat it, and it came while an orphan in FIN-WAIT-2 still takes it.
     fn conclude_time_wait(&mut self) {
         for role in [Role::Client, Role::Server] {
             let (end, peer) = pair(&mut self.ends, role);
@@ -108,6 +108,7 @@ impl<P: Payload> Connection<P> {
             }
             if let (Some(mine), Some(theirs)) = (end.fin, peer.fin)
                 && theirs.repeats == 0
+                && mine.acked.is_none_or(|ack| theirs.mark.ts_ns.saturating_sub(ack.ts_ns) < FIN_TIMEOUT_NS)
             {
                 let start = theirs.mark.at(end.since_ns);
                 end.time_wait = Some(TimeWait::new(start, end.rtt_ns, mine.end(), theirs.end()));
@@ -245,8 +246,13 @@ impl<P: Payload> Connection<P> {
         let hides_fin = |end: &Endpoint, peer: &Endpoint| {
             peer.fin.is_some() && end.fin.is_none() && (lacks_up_to(end, peer.acked) || lacks_up_to(end, end.next))
         };
+        // Its peer's FIN came again and again: was there no answer, or was it not captured?
+        let is_unproven = |end: &Endpoint| end.state == State::TimeWait && end.time_wait.is_none();
         let [client, server] = &self.ends;
-        active == ActiveCloser::Ambiguous || hides_fin(client, server) || hides_fin(server, client)
+        active == ActiveCloser::Ambiguous
+            || hides_fin(client, server)
+            || hides_fin(server, client)
+            || self.ends.iter().any(is_unproven)
     }
 
     /// A request that the server's close overtook, or that ignored it (semantics D4).

@@ -97,7 +97,14 @@ pub fn effect(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint, rol
     if points.any(|rcv_nxt| rcv_nxt == segment.seq || Some(rcv_nxt) == after_fin) {
         return ResetEffect::Effective;
     }
-    if receiver.acked.is_none() && sender.next.is_none() { ResetEffect::Unknown } else { ResetEffect::Ineffective }
+    // Where no packet of the receiver tells, the sender may have sent more than was captured; but one that is still without
+    // an answer to its SYN sends a bare reset for an older socket only.
+    let is_open = sender.acked.is_some() || segment.flags.has(Flags::ACK);
+    if receiver.acked.is_none() && (sender.next.is_none() || is_open) {
+        ResetEffect::Unknown
+    } else {
+        ResetEffect::Ineffective
+    }
 }
 
 /// Who sent the segment that a reset answers, if it answers one.

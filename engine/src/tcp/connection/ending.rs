@@ -200,5 +200,14 @@ pub(super) fn begin_time_wait(end: &mut Endpoint, peer: &Endpoint, mark: Mark, s
         return;
     }
     let uncertainty_ns = if sent_now { 0 } else { end.rtt_ns };
-    end.time_wait = Some(TimeWait::new(mark, uncertainty_ns, mine.end(), theirs.end()));
+    let (mine_end, theirs_end, theirs) = (mine.end(), theirs.end(), *theirs);
+    if !theirs.is_sent_again || theirs.mark != mark {
+        end.time_wait = Some(TimeWait::new(mark, uncertainty_ns, mine_end, theirs_end));
+        return;
+    }
+    // The FIN that it acknowledged then was not captured: this one is a question to what waits already.
+    let since_ns = end.acked_at_ns.into_iter().chain(mine.acked.map(|ack| ack.ts_ns)).max().unwrap_or(mark.ts_ns);
+    let mut wait = TimeWait::new(mark.at(since_ns.min(mark.ts_ns)), uncertainty_ns, mine_end, theirs_end);
+    wait.probed(mark, theirs.ack);
+    end.time_wait = Some(wait);
 }
