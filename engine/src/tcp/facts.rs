@@ -227,7 +227,8 @@ impl<P: Payload> Connection<P> {
     fn is_first_fin_captured(&self) -> bool {
         let is_open = |end: &Endpoint, peer: &Endpoint| {
             let reached = end.stream.next_seq().or(end.next);
-            let is_lost = reached.is_some_and(|reached| peer.fin.is_some_and(|fin| fin.has_ack && seq::lt(reached, fin.ack)));
+            let is_lost =
+                reached.is_some_and(|reached| peer.fin.is_some_and(|fin| fin.has_ack && seq::lt(reached, fin.ack)));
             end.fin.is_none() && !is_lost && (end.bytes > 0 || self.quality.0 & Quality::MIDSTREAM == 0)
         };
         let [client, server] = &self.ends;

@@ -156,7 +156,7 @@ const MOST_REORDERED_NS: i64 = 100_000_000;
 /// came too soon for that, or its IP id is the one after that of the packet captured before it, so that none is missing.
 fn is_sent_again(end: &Endpoint, peer: &Endpoint, segment: &Segment<'_>) -> bool {
     let since_ns = peer.acked_at_ns.map_or(0, |at| segment.ts_ns.saturating_sub(at));
-    let is_next = end.ip_id != 0 && segment.ip_id == Some(end.ip_id.wrapping_add(1));
+    let is_next = end.ip_id.is_some_and(|id| id != 0 && segment.ip_id == Some(id.wrapping_add(1)));
     since_ns > if is_next { MOST_REORDERED_NS } else { REORDER_NS }
 }
 
