@@ -65,7 +65,10 @@ def read_time_wait(connection: Incarnation, side: Endpoint, later: list[Segment]
     at = next(i for i, p in enumerate(connection.packets) if p is start)
     wait = TimeWait(start, ttls=frozenset(p.ttl for p in connection.sent(side) if not p.has(RST)))
     question: Segment | None = None
-    for p in [q for q in connection.packets[at + 1 :] if not q.duplicate] + later:
+    after = [
+        q for q in later if q.ts_ns >= start.ts_ns
+    ]  # a SYN that was not the client's may have come before the close
+    for p in [q for q in connection.packets[at + 1 :] if not q.duplicate] + after:
         if p.src != side:
             question = p if hear(wait, p, rcv_nxt) else question
             continue

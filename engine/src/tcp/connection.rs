@@ -179,7 +179,7 @@ impl<P: Payload> Connection<P> {
             }
         }
         self.said[role as usize] = Some(Provocation { ack: segment.ack, flags: segment.flags });
-        self.ends[role as usize].ip_id = segment.ip_id;
+        self.ends[role as usize].ip_id = segment.ip_id.unwrap_or(0);
         if !is_plain {
             self.settle(mark, role, sink);
             self.is_steady = self.found_steady();

@@ -132,8 +132,8 @@ pub struct Endpoint {
     /// Its TIME_WAIT.
     pub time_wait: Option<TimeWait>,
     seen: [Seen; REMEMBERED],
-    /// IP id of its last packet, for one that comes soon; none after a rest.
-    pub(super) ip_id: Option<u16>,
+    /// IP id of its last packet, for one that comes soon; 0 if it had none, and after a rest.
+    pub(super) ip_id: u16,
     seen_at: u8,
 }
 
@@ -167,7 +167,7 @@ impl Endpoint {
             rtt_ns: 0,
             time_wait: None,
             seen: [Seen::default(); REMEMBERED],
-            ip_id: None,
+            ip_id: 0,
             seen_at: 0,
         }
     }

@@ -156,7 +156,7 @@ const MOST_REORDERED_NS: i64 = 100_000_000;
 /// came too soon for that, or its IP id is the one after that of the packet captured before it, so that none is missing.
 fn is_sent_again(end: &Endpoint, peer: &Endpoint, segment: &Segment<'_>) -> bool {
     let since_ns = peer.acked_at_ns.map_or(0, |at| segment.ts_ns.saturating_sub(at));
-    let is_next = end.ip_id.is_some_and(|id| id != 0 && segment.ip_id == Some(id.wrapping_add(1)));
+    let is_next = end.ip_id != 0 && segment.ip_id == Some(end.ip_id.wrapping_add(1));
     since_ns > if is_next { MOST_REORDERED_NS } else { REORDER_NS }
 }
 
@@ -200,14 +200,23 @@ pub(super) fn begin_time_wait(end: &mut Endpoint, peer: &Endpoint, mark: Mark, s
         return;
     }
     let uncertainty_ns = if sent_now { 0 } else { end.rtt_ns };
-    let (mine_end, theirs_end, theirs) = (mine.end(), theirs.end(), *theirs);
-    if !theirs.is_sent_again || theirs.mark != mark {
-        end.time_wait = Some(TimeWait::new(mark, uncertainty_ns, mine_end, theirs_end));
-        return;
+    if theirs.is_sent_again && theirs.mark == mark {
+        end.time_wait = Some(question_wait(end, mine, theirs, uncertainty_ns));
+    } else {
+        end.time_wait = Some(TimeWait::new(mark, uncertainty_ns, mine.end(), theirs.end()));
     }
-    // The FIN that it acknowledged then was not captured: this one is a question to what waits already.
-    let since_ns = end.acked_at_ns.into_iter().chain(mine.acked.map(|ack| ack.ts_ns)).max().unwrap_or(mark.ts_ns);
-    let mut wait = TimeWait::new(mark.at(since_ns.min(mark.ts_ns)), uncertainty_ns, mine_end, theirs_end);
+}
+
+/// The same where a FIN sent again is all that was captured of it: if its own was acknowledged before, it waits since it
+/// acknowledged the first, and this one is a question to it.
+#[cold]
+fn question_wait(end: &Endpoint, mine: &Fin, theirs: &Fin, uncertainty_ns: i64) -> TimeWait {
+    let mark = theirs.mark;
+    let Some(acked) = mine.acked.filter(|&acked| acked != mark) else {
+        return TimeWait::new(mark, uncertainty_ns, mine.end(), theirs.end());
+    };
+    let since_ns = acked.ts_ns.max(end.acked_at_ns.unwrap_or(acked.ts_ns));
+    let mut wait = TimeWait::new(mark.at(since_ns), uncertainty_ns, mine.end(), theirs.end());
     wait.probed(mark, theirs.ack);
-    end.time_wait = Some(wait);
+    wait
 }
