@@ -89,7 +89,7 @@ impl Front {
             names: TunnelNames::default(),
             defragmenter: Defragmenter::new(settings),
             copies: (!settings.keep_duplicates).then(Copies::new),
-            taps: (!settings.keep_duplicates).then(Taps::default),
+            taps: (!settings.keep_duplicates).then(Taps::new),
             passing: None,
             joined: Vec::new(),
         }

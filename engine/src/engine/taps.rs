@@ -14,9 +14,11 @@ use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 
-/// Packets of a trial.
-const TRIAL: u64 = 4096;
-/// Packets from the beginning of one trial to that of the next.
+/// Packets of a trial at the beginning, and where another file or interface is met.
+const TRIAL: u64 = 1 << 16;
+/// Packets of a trial now and then …
+const SHORT_TRIAL: u64 = 4096;
+/// … and from the beginning of one to that of the next.
 const TRIAL_EVERY: u64 = 1 << 16;
 /// Half of the packets that are remembered at most, and what is remembered at least.
 const GENERATION: usize = 1 << 16;
@@ -115,7 +117,6 @@ impl Memory {
 }
 
 /// Looks for copies among packets in capture order.
-#[derive(Default)]
 pub struct Taps {
     memory: Memory,
     /// There are copies: everything is looked at from here on.
@@ -127,6 +128,11 @@ pub struct Taps {
 }
 
 impl Taps {
+    /// None found yet.
+    pub fn new() -> Self {
+        Taps { memory: Memory::default(), is_sure: false, until: TRIAL, place: (0, 0) }
+    }
+
     /// For whoever looks at a few packets only, of which any may be a copy.
     pub fn look_at_all(&mut self) {
         self.is_sure = true;
@@ -138,7 +144,7 @@ impl Taps {
         if (header.file, header.interface) != self.place {
             self.move_to(header);
         }
-        if self.is_sure || header.ordinal < self.until || header.ordinal % TRIAL_EVERY < TRIAL {
+        if self.is_sure || header.ordinal < self.until || header.ordinal % TRIAL_EVERY < SHORT_TRIAL {
             self.compare(header);
         }
     }
@@ -172,7 +178,7 @@ mod tests {
 
     /// Which of these are copies, as they come.
     fn copies(packets: &[Header]) -> Vec<usize> {
-        let mut taps = Taps::default();
+        let mut taps = Taps::new();
         let mark = |(at, packet): (usize, &Header)| {
             let mut header = Header { ordinal: at as u64, ..*packet };
             taps.look(&mut header);
@@ -238,17 +244,20 @@ mod tests {
 
     #[test]
     fn where_nothing_told_of_copies_a_trial_does() {
-        let plain = |number: u16| packet(number, i64::from(number));
-        let mut packets: Vec<Header> = (0..20_000).map(plain).collect();
-        packets.push(Header { ttl: 60, ..plain(19_000) });
-        assert_eq!(copies(&packets), [0_usize; 0], "the trial was over, the next had not begun");
-        let mut other_file: Vec<Header> = (0..20_000).map(plain).collect();
-        other_file.extend((20_000..24_000).map(|number| Header { file: 1, ..plain(number) }));
-        other_file.push(Header { ttl: 60, file: 1, ..plain(20_500) });
-        assert_eq!(copies(&other_file), [24_000], "another file is another trial");
-        let in_turns = |number: u16| Header { file: u32::from(number) % 2, ..plain(number) };
-        let mut turns: Vec<Header> = (0..20_000).map(in_turns).collect();
-        turns.push(Header { file: 0, ..plain(9_001) });
-        assert_eq!(copies(&turns), [20_000], "files read in turns are remembered whole");
+        let plain = |number: u32| Header { seq: number, ts_ns: i64::from(number) * 1000, ..packet(7, 0) };
+        let of_both = |number: u32| Header { file: number % 2, ..plain(number) };
+        let of_two = |number: u32| Header { file: u32::from(number >= 90_000), ..plain(number) };
+        for (what, kind, copied, expected) in [
+            ("the trial was over, the next had not begun", &plain as &dyn Fn(u32) -> Header, 99_000, false),
+            ("another file is another trial", &of_two, 90_500, true),
+            ("files read in turns are remembered whole", &of_both, 99_000, true),
+        ] {
+            let mut packets: Vec<Header> = (0..100_000).map(kind).collect();
+            packets.push(Header { ttl: 60, file: kind(99_999).file, ..plain(copied) });
+            assert_eq!(copies(&packets).len(), usize::from(expected), "{what}");
+        }
+        let mut late: Vec<Header> = (0..1 << 17).map(plain).collect();
+        late.extend((0..SHORT_TRIAL as u32).map(|number| plain((1 << 17) + number / 2)));
+        assert_eq!(copies(&late).len() as u64, SHORT_TRIAL / 2, "now and then there is one");
     }
 }
