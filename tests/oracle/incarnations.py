@@ -117,7 +117,7 @@ def reordered_start(current: Incarnation, segment: Segment) -> bool:
 
 
 def mark_duplicates(connection: Incarnation) -> None:
-    """Mark packets that are another one captured twice: the same headers, near enough in time for where each was seen."""
+    """Mark packets that are second captures: the same headers, near enough in time for where each was seen."""
     seen: dict[tuple[object, ...], Segment] = {}
     for p in connection.packets:
         key = (p.src, p.seq, p.ack, p.flags, p.window, p.payload_len, p.ip_id, tuple(p.options))
@@ -129,8 +129,8 @@ def mark_duplicates(connection: Incarnation) -> None:
 def is_second_capture(first: Segment, second: Segment) -> bool:
     """Whether two packets with the same headers are one.
 
-    A sender gives each an IP id of its own, sends no SYN twice at once, and waits before it sends anything else again (a
-    round trip; 200 ms on Linux where nothing asks for it).
+    A sender gives each an IP id of its own, sends no SYN twice at once, and waits before it sends anything else again:
+    a round trip, or 200 ms on Linux where nothing asks for it.
     """
     elsewhere, routed = first.file != second.file, first.ttl != second.ttl
     if first.ip_id or first.has(SYN):
