@@ -180,6 +180,7 @@ impl<P: Payload> Connection<P> {
             }
         }
         self.said[role as usize] = Some(Provocation { ack: segment.ack, flags: segment.flags });
+        self.ends[role as usize].ip_id = segment.ip_id.unwrap_or(0);
         if !is_plain {
             self.settle(mark, role, sink);
             self.is_steady = self.found_steady();
@@ -228,10 +229,11 @@ impl<P: Payload> Connection<P> {
     }
 
     /// Whether a segment carries the numbers of an older incarnation (semantics A2, last row): an ACK that does not
-    /// acknowledge the SYN it answers, or the reset that answers this challenge.
+    /// acknowledge the SYN it answers, or the reset that answers this challenge. Not once the client has acknowledged
+    /// something: it had the SYN-ACK, captured or not, and a challenge answers a SYN that is still without one.
     fn is_of_older(&self, segment: &Segment<'_>, role: Role) -> bool {
         let [client, server] = &self.ends;
-        let (Some(isn), None) = (client.isn, server.isn) else { return false };
+        let (Some(isn), None, None) = (client.isn, server.isn, client.acked) else { return false };
         match role {
             Role::Server => {
                 let acks_syn = seq::lt(isn, segment.ack) && client.next.is_some_and(|next| seq::leq(segment.ack, next));
@@ -240,7 +242,11 @@ impl<P: Payload> Connection<P> {
                     && segment.payload_len == 0
                     && !acks_syn
             }
-            Role::Client => segment.flags.has(Flags::RST) && self.challenge_ack == Some(segment.seq),
+            // RFC 9293 §3.10.7.3: SEQ=SEG.ACK, and no ACK of its own.
+            Role::Client => {
+                segment.flags.0 & (Flags::RST.0 | Flags::ACK.0) == Flags::RST.0
+                    && self.challenge_ack == Some(segment.seq)
+            }
         }
     }
 
