@@ -74,6 +74,7 @@ fn is_lone_refusal(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint
 
 /// RST|ACK with sequence number 0: who sends it has no socket, and what it answers was without ACK, as only a SYN is
 /// (RFC 9293 §3.10.7.1).
+#[must_use]
 pub fn answers_unacknowledging(segment: &Segment<'_>) -> bool {
     segment.flags.has(Flags::RST) && segment.flags.has(Flags::ACK) && segment.seq == 0
 }
