@@ -147,13 +147,29 @@ def reordered_start(current: Incarnation, segment: Segment) -> bool:
 
 
 def mark_duplicates(connection: Incarnation) -> None:
-    """Mark packets that are another packet captured twice: the same headers and IP id, nothing sent between."""
-    seen: dict[tuple[object, ...], int] = {}
+    """Mark packets that are second captures: the same headers, near enough in time for where each was seen."""
+    seen: dict[tuple[object, ...], Segment] = {}
     for p in connection.packets:
         key = (p.src, p.seq, p.ack, p.flags, p.window, p.payload_len, p.ip_id, tuple(p.options))
-        if p.ip_id and key in seen and abs(p.ts_ns - seen[key]) < 1_000_000:
-            p.duplicate = True
-        seen[key] = p.ts_ns
+        p.duplicate = key in seen and is_second_capture(seen[key], p)
+        if not p.duplicate:
+            seen[key] = p
+
+
+def is_second_capture(first: Segment, second: Segment) -> bool:
+    """Whether two packets with the same headers are one.
+
+    A sender gives each an IP id of its own, sends no SYN twice at once, and waits before it sends anything else again:
+    a round trip, or 200 ms on Linux where nothing asks for it.
+    """
+    elsewhere, routed = first.file != second.file, first.ttl != second.ttl
+    if first.ip_id or first.has(SYN):
+        most_us = 500_000 if elsewhere or routed else 20_000
+    elif elsewhere or routed:
+        most_us = 100_000 if elsewhere else 1_000
+    else:
+        most_us = 20 if first.space else 0
+    return most_us > 0 and abs(second.ts_ns - first.ts_ns) <= most_us * 1_000
 
 
 def mark_stale(connection: Incarnation) -> None:
