@@ -6,7 +6,7 @@
 use super::ending::take_fin;
 use super::opening::acknowledge_syn;
 use super::{Connection, pair};
-use crate::decode::{Flags, Segment};
+use crate::decode::{Captured, Flags, Segment};
 use crate::record::{Mark, Role, RoleBasis, State};
 use crate::settings::Settings;
 use crate::tcp::close;
@@ -52,7 +52,9 @@ impl<P: Payload> Connection<P> {
         if long_way::is_taken() {
             return false;
         }
-        let is_next = self.ends[role as usize].next == Some(segment.seq) && segment.window != 0 && !segment.has_copy;
+        let is_next = self.ends[role as usize].next == Some(segment.seq)
+            && segment.window != 0
+            && segment.captured != Captured::WithCopies;
         match self.course {
             Course::Opened | Course::Steady if is_next && marks == Flags::ACK.0 => {
                 self.take_steady(segment, role, mark, settings, sink)
@@ -213,7 +215,7 @@ impl<P: Payload> Connection<P> {
         self.said[role as usize] = Some(Provocation { ack: segment.ack, flags: segment.flags });
         let end = &mut self.ends[role as usize];
         end.packets += 1;
-        end.window = segment.window;
+        (end.window, end.ip_id) = (segment.window, segment.ip_id.unwrap_or(0));
     }
 
     /// As [`Connection::take_plain_ack`], where it may acknowledge a FIN.
