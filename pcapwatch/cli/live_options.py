@@ -141,7 +141,7 @@ def streams(sources: list[str] | None, files: WriteOptions | None, *, follow: bo
         raise UsageError(
             f"{folders[0]} is a folder: --follow goes on with each new file in it, analyze reads it as it is"
         )
-    if follow or sources == ["-"] or all(Path(source).is_file() for source in sources):
+    if follow or sources == ["-"] or all(Path(source).is_file() or Path(source).is_fifo() for source in sources):
         if files is not None:
             raise UsageError("--write keeps what comes from an interface; a pipe is kept by tee")
         return sources

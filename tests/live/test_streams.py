@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -79,6 +80,28 @@ def test_a_silent_pipe_can_be_left(tmp_path: Path) -> None:
         assert process.stderr is not None
         assert b"no packets" in process.stdout.read()
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("follow", [(), ("--follow",)], ids=["plain", "followed"])
+def test_a_named_pipe_can_be_left(tmp_path: Path, follow: tuple[str, ...]) -> None:
+    """Before anybody writes into it, and while who does is silent: Ctrl-C is answered without another byte."""
+    fifo = tmp_path / "packets"
+    os.mkfifo(fifo)
+    with live(*follow, fifo) as process:
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        output, error = process.communicate(timeout=20)
+        assert (process.returncode, error) == (0, b"")
+        assert b"no packets" in output
+    with live(*follow, fifo) as process, fifo.open("wb") as writer:
+        writer.write(CAPTURE.read_bytes())
+        writer.flush()
+        assert process.stdout is not None
+        wait_for(lambda: b"TIME_WAIT" in process.stdout.readline())  # type: ignore[union-attr]
+        process.send_signal(signal.SIGINT)
+        output, error = process.communicate(timeout=20)
+        assert (process.returncode, error) == (0, b"")
+        assert b"Who closes first" in output
 
 
 def test_what_is_no_capture_is_said_in_one_line() -> None:
