@@ -136,6 +136,26 @@ def test_a_growing_file_is_followed_until_a_signal(tmp_path: Path, stop: signal.
     assert settled(out) == settled(expected)
 
 
+@pytest.mark.parametrize("late", [signal.SIGUSR1, signal.SIGTERM])
+def test_a_signal_while_it_ends_costs_nothing(tmp_path: Path, late: signal.Signals) -> None:
+    """SIGUSR1, or SIGTERM, again and again from the end of capturing to that of the process: the report is there."""
+    out = tmp_path / "out.json"
+    with live("--follow", CAPTURE, "--report", out) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        while process.poll() is None:
+            process.send_signal(late)
+            time.sleep(0.002)
+        assert process.stderr is not None
+        error = process.stderr.read().decode()
+    # After the report is said to be there a SIGTERM ends what is left of the process.
+    assert process.returncode in (0, -signal.SIGTERM) if late == signal.SIGTERM else process.returncode == 0, error
+    assert error.endswith(f"pcapwatch: the report is in {out}\n")
+    assert "Traceback" not in error
+    assert settled(out)["capture"]["packets"]
+
+
 def test_a_count_is_exact(tmp_path: Path) -> None:
     """Not one packet more is taken, though more is there."""
     out = tmp_path / "out.json"
