@@ -156,6 +156,8 @@ def write_options(folder: Path | None, rotate: str | None, keep: int | None) -> 
         if rotate is not None or keep is not None:
             raise UsageError(f"--{'rotate' if rotate is not None else 'keep'} is for --write DIR: name the folder")
         return None
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--write {folder} is no folder: name one, or one that is not there yet")
     if keep is not None and rotate is None:
         raise UsageError("--keep counts the files of --rotate SIZE: say when a new one begins, as --rotate 100MB")
     return WriteOptions(str(folder), parse_size("--rotate", rotate) if rotate else 0, keep or 0)

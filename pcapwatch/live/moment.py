@@ -67,7 +67,7 @@ class Moment:
 
     at: in UTC; source: what is captured, as the user named it; previous: the counters of the moment before, ``None`` at
     the first; reported: what ``report`` is of, where that is not now: it took long, or the counters alone are new;
-    cost_s: how long making it took of this program's time.
+    cost_s: processor time that making it took.
     """
 
     at: datetime

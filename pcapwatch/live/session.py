@@ -49,7 +49,6 @@ class Session:
         self._engine = engine
         self._latest: Any = None
         self._concluded: Report | None = None
-        self._waited_s = 0.0
         #: When the engine was asked for the latest report, of the monotonic clock.
         self._asked_s = 0.0
 
@@ -98,27 +97,23 @@ class Session:
         if self.host is None:
             return []
         if at_once or self.host.is_due():
-            began_s, waited_s = time.monotonic(), self._waited_s
+            began_s = time.thread_time()
             with suppress(OSError):  # a namespace that is gone has no newer tables
                 self.host.sample()
-            self._let_come(BEHIND_S)
+            # Wait for packets that are on their way; that costs nothing.
+            self.advance(BEHIND_S)
             self._engine.hold_against(self.host.tables_json())
-            self.host.note_cost(time.monotonic() - began_s - (self._waited_s - waited_s))
+            self.host.note_cost(time.thread_time() - began_s)
         return list(self.host.records())
-
-    def _let_come(self, seconds: float) -> None:
-        """Wait for packets that are on their way; that costs nothing."""
-        began_s = time.monotonic()
-        self.advance(seconds)
-        self._waited_s += time.monotonic() - began_s
 
     def moment(self, previous: Counters | None) -> Moment:
         """The present: counters and the report so far."""
-        began_s, waited_s = time.monotonic(), self._waited_s
+        # Of the processor, not of the clock: on a busy machine waiting for it is no load, and figures would become old.
+        began_s = time.thread_time()
         report = self.report()
         took_s, asked = time.monotonic() - self._asked_s, datetime.now(UTC)
         host = self.host.moment(report) if self.host is not None else None
-        cost_s = time.monotonic() - began_s - (self._waited_s - waited_s)
+        cost_s = time.thread_time() - began_s
         reported = asked - timedelta(seconds=took_s) if took_s >= OLD_S else None
         return Moment(datetime.now(UTC), self.source, self.counters, previous, report, host, reported, cost_s)
 

@@ -226,6 +226,7 @@ def test_a_duration_ends_it() -> None:
         (("eth0", "--fanout", "7:luck"), "modes are hash"),
         (("eth0", "--keep", "3"), "--write DIR"),
         (("eth0", "--write", "x", "--keep", "3"), "--rotate SIZE"),
+        (("eth0", "--write", str(CAPTURE)), "is no folder: name one"),
         (("eth0", "lo"), "2 sources"),
         (("-", "--packets", "x.pcap"), "name it FILE.pcapng"),
         (("-", "--packets", "nowhere/x.pcapng"), "the folder nowhere does not exist"),
