@@ -210,6 +210,7 @@ class PortFacts(TypedDict):
     held_peak_min: int
     held_peak_max: int
     held_peak_ns: int
+    held_step_ns: int
     held_at_end_min: int
     held_at_end_max: int
     opened_peak_per_s: int
@@ -307,6 +308,7 @@ class Exemplar(TypedDict):
     start_ns: int
     end_ns: int
     closer_frame: int | None
+    closer_file: int | None
 
 
 class PairFacts(TypedDict):
@@ -374,6 +376,7 @@ class HostTimeWait(TypedDict):
     at_end: Band
     peak: Band
     peak_ns: int
+    peak_step_ns: int
     occupancy: list[Occupancy]
 
 

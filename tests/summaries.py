@@ -52,7 +52,14 @@ def ports(**facts: Any) -> dict[str, Any]:
     """A pair's port facts: one port, held once."""
     usual = {"distinct": 1, "even": 1, "low": 40000, "high": 40000, "held_peak_min": 1, "held_peak_max": 1}
     usual |= {"held_at_end_min": 0, "held_at_end_max": 0}
-    usual |= {"held_peak_ns": START, "opened_peak_per_s": 1, "opened_peak_ns": START, "reuses": 0, "client_recycled": 0}
+    usual |= {
+        "held_peak_ns": START,
+        "held_step_ns": 1000,
+        "opened_peak_per_s": 1,
+        "opened_peak_ns": START,
+        "reuses": 0,
+        "client_recycled": 0,
+    }
     return {**usual, "reuse_gap": None, "outside": 0, "block": None, **facts}
 
 
@@ -91,7 +98,7 @@ def exemplar(
         "tunnel": 0,
         "file": 0,
     }
-    facts |= {"first_frame": first, "last_file": 0, "last_frame": last, "closer_frame": last - 2}
+    facts |= {"first_frame": first, "last_file": 0, "last_frame": last, "closer_frame": last - 2, "closer_file": 0}
     return facts | {"start_ns": START + first * 1000, "end_ns": START + first * 1000 + 179_000}
 
 
@@ -111,6 +118,7 @@ def host(address: str | None, entered: int = 0, **time_wait: Any) -> dict[str, A
             "at_end": [entered, entered],
             "peak": [entered, entered],
             "peak_ns": START + 15 * SECOND,
+            "peak_step_ns": 1000,
         }
         waits |= {
             "length": {"low_ns": 60 * SECOND, "high_ns": round(65.2 * SECOND), "source": "default", "stack": "linux"}

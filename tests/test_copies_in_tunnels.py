@@ -237,3 +237,27 @@ def test_another_networks_connection_of_the_same_4_tuple_stays_apart(tmp_path: P
     assert (rows[-1]["close"], rows[-1]["active_closer"]) == ("open", "none")
     assert (rows[-1]["client_packets"], rows[-1]["server_packets"]) == (4, 2)
     assert [row["active_closer"] for row in rows[:-1] if row["close"] == "fin"] == ["client"]
+
+
+@BOTH
+def test_resets_without_an_ip_id_are_counted_once_each(tmp_path: Path, link: int) -> None:
+    """Two late segments draw two resets alike in all, 5 ms apart, IP id 0: both captured twice, two count."""
+    wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
+    talk = Talk().established()
+    talk.s(1.0, "FA")
+    talk.c(1.001, "A")
+    for n in range(2):
+        talk.c(2.0 + n * 0.005, "PA", b"more")
+        talk.s(2.001 + n * 0.005, "R", window=0)
+
+    def without_id(one: Crafted) -> Crafted:
+        frame = Ether(one.data)
+        if "R" in str(frame[TCP].flags):
+            frame[IP].id = 0
+            del frame[IP].chksum
+        return Crafted(one.at_s, bytes(frame))
+
+    packets = both(wrapping, [without_id(one) for one in talk.packets])
+    (row,) = told(tmp_path, packets, link).connections.to_dict("records")
+    assert (row["client_packets"], row["server_packets"]) == (7, 5)
+    assert (row["close"], row["reset_kind"]) == ("reset_after_fin", "late_data")

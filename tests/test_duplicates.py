@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import struct
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from crafted.talk import EPOCH_NS, Crafted, Talk, write_capture
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
+from scapy.utils import rdpcap, wrpcap
 
 import pcapwatch
 from pcapwatch.cli import main
@@ -144,6 +146,48 @@ def test_two_taps_merged_by_mergecap(tmp_path: Path) -> None:
     subprocess.run(["mergecap", "-w", str(merged), str(near), str(far)], check=True)
     assert told(merged) == REMOVED
     assert told(merged, keep_duplicates=True) == KEPT
+
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+
+
+def second_tap(path: Path, out: Path, late_s: float, ttl_less: int) -> Path:
+    """What a tap further on has of a capture."""
+    frames = list(rdpcap(str(path)))
+    for frame in frames:
+        frame[IP].ttl -= ttl_less
+        frame.time += Decimal(str(late_s))
+        del frame[IP].chksum
+    wrpcap(str(out), frames, nano=True)
+    return out
+
+
+def answers(*paths: Path) -> tuple[int, Any, list[tuple[Any, ...]]]:
+    """Copies removed, the totals, and of each connection what copies could spoil."""
+    report = pcapwatch.analyze([str(path) for path in paths])
+    columns = [
+        *("client", "client_port", "server", "active_closer", "closer_basis", "time_wait_holder", "time_wait_start"),
+        *("client_packets", "server_packets", "client_bytes", "server_bytes", "client_retransmits"),
+        *("server_retransmits", "syn_count", "history", "requests"),
+    ]
+    rows = report.connections[columns].astype(str).to_numpy().tolist()
+    return report.summary["capture"]["duplicates"], report.summary["totals"]["close"], sorted(map(tuple, rows))
+
+
+@pytest.mark.skipif(not shutil.which("mergecap"), reason="mergecap is not installed")
+@pytest.mark.parametrize("name", ["nginx-ab", "proxy-http10-reuse", "nginx-ab-keepalive"])
+@pytest.mark.parametrize(("late_s", "ttl_less"), [(0.000_300, 0), (0.015, 0), (0.080, 1), (0.490, 5)])
+def test_two_taps_with_a_network_between(tmp_path: Path, name: str, late_s: float, ttl_less: int) -> None:
+    """Whole connections pass between a packet and its copy; the answer is that of one tap, as one file or as two."""
+    near = FIXTURES / name / "capture.pcap"
+    far = second_tap(near, tmp_path / "far.pcap", late_s, ttl_less)
+    merged = tmp_path / "merged.pcapng"
+    subprocess.run(["mergecap", "-w", str(merged), str(near), str(far)], check=True)
+    _, totals, rows = answers(near)
+    expected = (len(rdpcap(str(near))), totals, rows)
+    assert answers(near, far) == expected
+    assert answers(far, near) == expected
+    assert answers(merged) == expected
 
 
 def test_the_report_says_how_many(tmp_path: Path) -> None:

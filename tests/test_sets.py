@@ -34,7 +34,7 @@ def compressed(data: bytes, kind: str) -> bytes:
 def rows(report: pcapwatch.Report) -> pd.DataFrame:
     """The connections without where they are, which differs between sets."""
     table = report.connections
-    return table.drop(columns=[column for column in table.columns if column.endswith("_frame") or column == "file"])
+    return table.drop(columns=[column for column in table.columns if column.endswith(("_frame", "file"))])
 
 
 @pytest.fixture(scope="module")

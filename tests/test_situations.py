@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from crafted import vectors
+from crafted.odd import SITUATIONS
 from crafted.reading import ISNS, craft, differences, tool_rows
-from crafted.situations import SITUATIONS, Builder, Situation
+from crafted.situations import Builder, Situation
 from oracle import read_connections
 
 ALL = pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: s.name)

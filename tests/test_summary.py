@@ -13,9 +13,15 @@ from pcapwatch import _engine, summary
 
 ENGINE = Path(__file__).parents[1] / "engine" / "src"
 #: The seam, what the capture files tell of themselves, and the counts of fragments, which go into it as they are.
-PARTS = ("ledger/summary.rs", "ledger/services.rs", "capture/facts.rs", "decode/fragments/counts.rs")
-#: What is kept and never told: bytes that decrypt.
-KEPT = {"Secret"}
+PARTS = (
+    "ledger/summary.rs",
+    "ledger/exemplar.rs",
+    "ledger/services.rs",
+    "capture/facts.rs",
+    "decode/fragments/counts.rs",
+)
+#: What is kept and never told: bytes that decrypt, examples before they are chosen.
+KEPT = {"Secret", "Exemplars"}
 RUST = tuple(ENGINE / part for part in PARTS)
 
 

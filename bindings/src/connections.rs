@@ -7,7 +7,7 @@ use crate::column::{
 use pcapwatch_engine::engine::Outcome;
 use pcapwatch_engine::ledger::{Estimate, estimate, time_wait_holder};
 use pcapwatch_engine::record::{
-    ConnectionRecord, Holder, HttpFacts, Protocol, Role, Side, State, TimeWaitFacts, TlsNames,
+    ConnectionRecord, Holder, HttpFacts, Mark, Protocol, Role, Side, State, TimeWaitFacts, TlsNames,
 };
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -34,8 +34,8 @@ impl Row {
     fn record(&self) -> &ConnectionRecord {
         &self.record
     }
-    fn file(&self) -> Option<&str> {
-        let place = self.record().first.file().checked_sub(self.outcome.first_file)?;
+    fn file(&self, mark: Mark) -> Option<&str> {
+        let place = mark.file().checked_sub(self.outcome.first_file)?;
         Some(self.outcome.summary.capture.files.get(place as usize)?.path.as_str())
     }
     fn client(&self) -> &Side {
@@ -126,7 +126,8 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "end", "last packet, UTC", Time, |r| Some(r.record().last.ts_ns);
     "first_frame", "frame number of the first packet in its file", Int, |r| whole(r.record().first.frame());
     "last_frame", "frame number of the last packet in its file", Int, |r| whole(r.record().last.frame());
-    "file", "file of the first packet", Text, |r| shown(r.file());
+    "file", "file of the first packet", Text, |r| shown(r.file(r.record().first));
+    "last_file", "file of the last packet", Text, |r| shown(r.file(r.record().last));
     "handshake_rtt_s", "SYN to the ACK that completes", Seconds, |r| r.record().handshake_rtt_ns;
     "client_packets", "packets the client sent", Int, |r| whole(r.client().packets);
     "server_packets", "packets the server sent", Int, |r| whole(r.server().packets);
@@ -143,6 +144,7 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "active_closer", "who closed first, causally", Text, |r| text(r.record().active_closer.as_str());
     "closer_basis", "why that one", Text, |r| text(r.record().closer_basis.as_str());
     "closer_frame", "the packet that closed", Int, |r| r.record().closer.and_then(|m| whole(m.frame()));
+    "closer_file", "file of the packet that closed", Text, |r| shown(r.record().closer.and_then(|m| r.file(m)));
     "closer_time", "when", Time, |r| r.record().closer.map(|m| m.ts_ns);
     "reset_by", "who sent the reset: client, server, middlebox", Text, |r| r.record().reset.and_then(|x| text(x.by.as_str()));
     "reset_kind", "abort, late_data, no_state, refused, injected", Text, |r| r.record().reset.and_then(|x| text(x.kind.as_str()));

@@ -16,6 +16,7 @@ mod front;
 pub mod live;
 mod ranks;
 mod shard;
+mod taps;
 mod workers;
 
 pub use collector::{Collector, Reader};

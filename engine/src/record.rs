@@ -128,7 +128,7 @@ words! {
         Tls = "tls",
         /// The lower port is taken for the server's.
         Port = "port",
-        /// Nothing better than who spoke first.
+        /// Nothing better than who spoke first; a lone refusal is the server's.
         FirstPacket = "first_packet",
     }
 }
@@ -545,6 +545,8 @@ pub struct ConnectionRecord {
     pub http: HttpFacts,
     /// Capture quality.
     pub quality: Quality,
+    /// The FIN that a TIME_WAIT takes beside the one captured may be missing from the capture.
+    pub may_wait_unseen: bool,
 }
 
 /// A reset and what is known of it.

@@ -13,7 +13,7 @@ from pcapwatch.cli import options
 from pcapwatch.cli.output import checked, deliver
 from pcapwatch.errors import UsageError
 from pcapwatch.report.escape import markdown_code
-from pcapwatch.report.ladder import ladder_lines
+from pcapwatch.report.ladder import ladder_lines, paths_of, short_names
 from pcapwatch.report.layout import LEAST_WIDTH, MOST_WIDTH
 from pcapwatch.report.words import Clock
 from pcapwatch.settings import Settings, shown
@@ -75,7 +75,8 @@ def show(
             "write the capture to a file and show it from there"
         )
     clock = options.clock(summary["capture"]["first_ns"], local=local, relative=relative)
-    deliver(destinations, lambda name, width, _: _rendered(drawn[0], name, clock, width).encode())
+    ladder = {**drawn[0], "files": paths_of(summary)}
+    deliver(destinations, lambda name, width, _: _rendered(ladder, name, clock, width).encode())
 
 
 def _split(arguments: list[str]) -> tuple[list[str], int]:
@@ -94,8 +95,17 @@ def _rendered(ladder: dict[str, Any], name: str, clock: Clock, width: int) -> st
         return json.dumps(ladder, indent=2, sort_keys=True) + "\n"
     lines = [f"connection {ladder['connection']}"]
     if ladder["rows"]:
-        lines = [f"connection {ladder['connection']}, from {clock.instant(ladder['rows'][0]['ts_ns'])}"]
-    lines += ladder_lines(ladder, min(max(width, LEAST_WIDTH), MOST_WIDTH), proved=True)
+        start = clock.instant(ladder["rows"][0]["ts_ns"])
+        lines = [f"connection {ladder['connection']}, from {start}{_in_one(ladder)}"]
+    lines += ladder_lines(ladder, min(max(width, LEAST_WIDTH), MOST_WIDTH), proved=True, files=ladder["files"])
     if name == "md":
         return "```text\n" + "".join(f"{markdown_code(line)}\n" for line in lines) + "```\n"
     return "".join(f"{line}\n" for line in lines)
+
+
+def _in_one(ladder: dict[str, Any]) -> str:
+    """The file of all its rows, where the capture has others."""
+    used = {row["file"] for row in ladder["rows"]}
+    if len(ladder["files"]) < 2 or len(used) != 1:
+        return ""
+    return f", in {short_names(ladder['files'])[used.pop()]}"

@@ -37,7 +37,8 @@ def unknown_why(service: Service, *, cut: bool = False) -> str:
         return "why cannot be read: the payload is TLS"
     if not service.http("requests") and not service.http("responses"):
         if not any(word.startswith("http/1") for pair in service.pairs for word in pair["protocol"]):
-            return "why cannot be read: no HTTP/1.x was recognised" + (", and packets are cut short" if cut else "")
+            where = " in its packets, which are cut short" if cut else ""
+            return f"why cannot be read: no HTTP/1.x was recognised{where}"
         what = "the snaplen cut the heads of its HTTP/1.x" if cut else "no head of its HTTP/1.x is whole"
         return f"why cannot be read: {what}"
     return "the capture shows no cause that explains most of it"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pcapwatch.findings.wording import endpoint
 from pcapwatch.report.model import Evidence
-from pcapwatch.summary import Exemplar, Summary
+from pcapwatch.summary import Exemplar, FileFacts, Summary
 
 
 def display_filter(exemplar: Exemplar) -> str:
@@ -33,7 +33,7 @@ def evidence_of(summary: Summary, exemplars: Iterable[Exemplar], text: str) -> l
 def _evidence(summary: Summary, exemplar: Exemplar, text: str) -> Evidence:
     files = summary["capture"]["files"]
     where = endpoint(str(exemplar["client"][0]), exemplar["client"][1])
-    closed = f", closed by frame {exemplar['closer_frame']}" if _closed_in_file(exemplar) else ""
+    closed = f", closed by {_closer(files, exemplar)}" if exemplar["closer_frame"] is not None else ""
     return Evidence(
         text=f"{where}: {text}{closed}",
         file=files[exemplar["file"]]["path"] if exemplar["file"] < len(files) else None,
@@ -44,6 +44,9 @@ def _evidence(summary: Summary, exemplar: Exemplar, text: str) -> Evidence:
     )
 
 
-def _closed_in_file(exemplar: Exemplar) -> bool:
-    """Whether the closing frame's number is certain to be one of the file named (it has no file of its own)."""
-    return exemplar["closer_frame"] is not None and exemplar["file"] == exemplar["last_file"]
+def _closer(files: Sequence[FileFacts], exemplar: Exemplar) -> str:
+    """The closing frame; with its file where that is another than the one named."""
+    frame, place = f"frame {exemplar['closer_frame']}", exemplar["closer_file"]
+    if place is None or place == exemplar["file"] or place >= len(files):
+        return frame
+    return f"{frame} of {files[place]['path']}"

@@ -159,8 +159,15 @@ class Pressure(NamedTuple):
 
     @property
     def seconds_to_full(self) -> float | None:
-        """From an empty table at this pace; ``None`` if the pace can last."""
-        return self.ports.size / self.pace if self.pace > self.limit_per_s else None
+        """From an empty table at this pace, of the block where the ports suggest one; ``None`` if the pace can last."""
+        if block := self.block:
+            return None if self.recycles or self.pace <= self.block_per_s else block.size / self.pace
+        return self.ports.size / self.pace if self.pace > self.limit_per_s and not self.recycles else None
+
+    @property
+    def block_per_s(self) -> float:
+        """The most that lasts in the block; 0 without one."""
+        return self.block.size * SECOND_NS / self.time_wait_ns if self.block else 0.0
 
 
 def _mean_pace(pair: PairFacts, held: int) -> float:
@@ -244,7 +251,7 @@ def _title(service: Service, pressure: Pressure) -> str:
     )
     if pressure.held_ns < pressure.time_wait_ns:
         title += f", of which connect() there waits {duration(pressure.held_ns)} (tcp_tw_reuse)"
-    if (seconds := pressure.seconds_to_full) and not pressure.recycles:
+    if seconds := pressure.seconds_to_full:
         title += f": full after {mean(seconds)} s"
     return title + ("; the client recycles its own TIME_WAITs" if pressure.recycles else "")
 
@@ -252,14 +259,14 @@ def _title(service: Service, pressure: Pressure) -> str:
 def _block_title(service: Service, pressure: Pressure, block: PortRange) -> str:
     """The range is not on the wire, but the ports tell of it."""
     title = f"{service.clients} held {block_words(pressure)} towards {service} at once{_closing(service, pressure)}"
-    lasts = block.size * SECOND_NS / pressure.time_wait_ns
+    lasts = pressure.block_per_s
     verb = "must be" if pressure.fills_block else "may be"
     title += (
         f": that {verb} its whole range, in which {mean(lasts)} per second is the most that lasts with a TIME_WAIT of "
         f"{duration(pressure.time_wait_ns)}"
     )
-    if pressure.pace > lasts and not pressure.recycles:
-        title += f": full after {mean(block.size / pressure.pace)} s"
+    if seconds := pressure.seconds_to_full:
+        title += f": full after {mean(seconds)} s"
     title += "; the client recycles its own TIME_WAITs" if pressure.recycles else ""
     return f"{title}; state it to be sure: --port-range {service.clients}={block.low}-{block.high}"
 
@@ -295,7 +302,7 @@ def _numbers(service: Service, pressure: Pressure) -> dict[str, int | float | st
     if block := pressure.block:
         numbers |= {"block_low": block.low, "block_high": block.high, "block_ports": block.size}
         numbers["block_held"] = pressure.block_held
-        numbers["block_limit_per_s"] = round(block.size * SECOND_NS / pressure.time_wait_ns, 2)
+        numbers["block_limit_per_s"] = round(pressure.block_per_s, 2)
     if pressure.pace:
         numbers["closes_per_s"] = round(pressure.pace, 2)
     if seconds := pressure.seconds_to_full:

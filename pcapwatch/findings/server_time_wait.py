@@ -108,7 +108,8 @@ def _finding(summary: Summary, service: Service) -> Finding:
             "told_in_http10": endings.told_http10,
             "requests_per_connection": round(endings.requests_each, 2),
             "closes_per_s": round(per_s, 2),
-            **({"time_wait_peak_min": waits["peak"][0], "time_wait_peak_max": waits["peak"][1]} if waits else {}),
+            # Of the host, as they are counted: its other services' and its own connections' too.
+            **({f"host_time_wait_peak_{at}": waits["peak"][n] for n, at in enumerate(("min", "max"))} if waits else {}),
         },
         evidence=evidence_of(
             summary, service.exemplars("announced_close", "closed_by_server"), "the server closes first"

@@ -20,7 +20,9 @@ def mean(number: float) -> str:
 
 
 def requests_each(number: float) -> str:
-    """Mean requests per connection in words."""
+    """Mean requests per connection in words; none where only the answers were captured."""
+    if not number:
+        return "no request of them captured"
     return "one request per connection" if number == 1 else f"{mean(number)} requests per connection"
 
 

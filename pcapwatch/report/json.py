@@ -165,6 +165,7 @@ def _host(host: HostFacts, own: list[PairFacts], report: Report) -> dict[str, An
             },
             "at_end": {"min": facts["at_end"][0], "max": facts["at_end"][1]},
             "peak": {"min": facts["peak"][0], "max": facts["peak"][1], "time_ns": facts["peak_ns"]},
+            "peak_step_s": seconds(facts["peak_step_ns"]),
             "occupancy": [{"time_ns": s["ns"], "min": s["min"], "max": s["max"]} for s in facts["occupancy"]],
         }
     named = {name: host[name] for name in ("address", "as_client", "as_server", "stack")}
@@ -219,6 +220,7 @@ def _worst_triple(address: str | None, own: list[PairFacts], report: Report) -> 
         "server_port": pair["server_port"],
         "distinct_ports": ports["distinct"],
         "held_peak": {"min": ports["held_peak_min"], "max": ports["held_peak_max"], "time_ns": ports["held_peak_ns"]},
+        "held_step_s": seconds(ports["held_step_ns"]),
         "opened_peak_per_s": ports["opened_peak_per_s"],
         "reuses": ports["reuses"],
         "client_recycled": ports["client_recycled"],

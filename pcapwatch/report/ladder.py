@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePath
 from textwrap import wrap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pcapwatch.report.escape import terminal
 from pcapwatch.report.words import signed_seconds
+
+if TYPE_CHECKING:
+    from pcapwatch.summary import Summary
 
 _STATE = 12
 _TIME = 12
@@ -16,19 +21,39 @@ _WIDEST_ARROW = 46
 EXAMPLE_ROWS = 16
 
 
+def short_names(paths: Sequence[str]) -> list[str]:
+    """The last part of each path, safe for a terminal; the whole path where two end alike."""
+    ends = [PurePath(path).name or path for path in paths]
+    times = Counter(ends)
+    return [terminal(end if times[end] == 1 else path) for end, path in zip(ends, paths, strict=True)]
+
+
+def paths_of(summary: Summary) -> list[str]:
+    """The capture's files, by whose indices ladders name theirs."""
+    return [file["path"] for file in summary["capture"]["files"]]
+
+
 def ladder_lines(
-    ladder: Mapping[str, Any], width: int, rows: int | None = None, *, proved: bool = False
+    ladder: Mapping[str, Any],
+    width: int,
+    rows: int | None = None,
+    *,
+    proved: bool = False,
+    files: Sequence[str] = (),
 ) -> Iterator[str]:
     """Lines no wider than ``width`` (at least 72), safe for a terminal.
 
     rows: at most so many, the first and the last ones; proved: name the proved state where it differs from the assumed
-    one.
+    one; files: the capture's, by whose indices rows name theirs. Rows of several files are numbered ``FILE:FRAME``.
     """
     shown: list[Mapping[str, Any]] = list(ladder["rows"])
-    frame_width = max([5, *(len(str(row["frame"])) for row in shown)])
+    places = _Places(shown, files)
+    frame_width = max([5, *(len(places.frame(row)) for row in shown)])
     arrow_width = min(_WIDEST_ARROW, width - _TIME - frame_width - 2 * _STATE - 5)
     gap = " " * (_TIME + frame_width + 3)
     client, server = terminal(str(ladder["client"])), terminal(str(ladder["server"]))
+    for line in places.legend():
+        yield from wrap(line, width, initial_indent=gap, subsequent_indent=gap + "  ", break_on_hyphens=False)
     yield from _names(client, server, gap, _STATE + 1 + arrow_width, width)
     start = shown[0]["ts_ns"] if shown else 0
     omitted = int(ladder.get("omitted") or 0)
@@ -39,14 +64,51 @@ def ladder_lines(
             yield f"{gap}… {_more(tail - head + omitted)} …"
         if head <= index < tail:
             continue
-        prefix = f"{signed_seconds(row['ts_ns'] - start, 6):>{_TIME}} {row['frame']:>{frame_width}}  "
+        prefix = f"{signed_seconds(row['ts_ns'] - start, 6):>{_TIME}} {places.frame(row):>{frame_width}}  "
         arrow = _arrow(row, arrow_width)
         yield f"{prefix}{row['client_state']:<{_STATE}} {arrow} {row['server_state']}"
         yield from _notes(row, gap + " " * (_STATE + 1), width, proved=proved)
     if head == len(shown) and omitted:
         yield f"{gap}… {_more(omitted)} …"
-    for line in wait_lines(ladder.get("time_wait", ()), start):
-        yield from wrap(line, width, initial_indent=gap, subsequent_indent=gap + "  ")
+    for line in wait_lines(ladder.get("time_wait", ()), start, places.evidence):
+        yield from wrap(line, width, initial_indent=gap, subsequent_indent=gap + "  ", break_on_hyphens=False)
+
+
+class _Places:
+    """How frames are named: by their number, and by their file's where the capture is of several."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]], files: Sequence[str]) -> None:
+        self._used: list[int] = (
+            sorted({row["file"] for row in rows if row.get("file") is not None}) if len(files) > 1 else []
+        )
+        known = short_names([files[at] for at in self._used if at < len(files)])
+        self._names = dict(zip(self._used, known, strict=False))
+        self._files = files
+
+    def legend(self) -> Iterator[str]:
+        """One line where the rows are of several files."""
+        if len(self._used) > 1:
+            named = ", ".join(f"{at + 1} = {self._name(at)}" for at in self._used)
+            yield f"frames are FILE:FRAME, of {named}"
+
+    def frame(self, row: Mapping[str, Any]) -> str:
+        """A row's frame."""
+        return f"{row['file'] + 1}:{row['frame']}" if len(self._used) > 1 else str(row["frame"])
+
+    def evidence(self, wait: Mapping[str, Any]) -> str:
+        """A TIME_WAIT's evidence, which may be in the next connection's file."""
+        at: int | None = wait.get("evidence_file")
+        frame = _frame_alone(wait)
+        return frame if at is None or len(self._files) < 2 or self._used == [at] else f"{frame} of {self._name(at)}"
+
+    def _name(self, at: int) -> str:
+        if at in self._names:
+            return self._names[at]
+        return short_names([self._files[at]])[0] if at < len(self._files) else "a file that is gone"
+
+
+def _frame_alone(wait: Mapping[str, Any]) -> str:
+    return f"frame {wait['evidence_frame']}"
 
 
 def _more(packets: int) -> str:
@@ -68,12 +130,19 @@ def _names(client: str, server: str, gap: str, column: int, width: int) -> Itera
         yield f"{gap}{server.rjust(room)}"
 
 
-def wait_lines(waits: Iterable[Mapping[str, Any]], start_ns: int) -> Iterator[str]:
-    """One sentence on each endpoint's TIME_WAIT: how long, and what proves it. ``start_ns``: the ladder's time zero."""
+def wait_lines(
+    waits: Iterable[Mapping[str, Any]],
+    start_ns: int,
+    frame_of: Callable[[Mapping[str, Any]], str] = _frame_alone,
+) -> Iterator[str]:
+    """One sentence on each endpoint's TIME_WAIT: how long, and what proves it.
+
+    start_ns: the ladder's time zero; frame_of: how a wait's evidence is named.
+    """
     for wait in waits:
         holder = f"{wait['holder']}'s TIME-WAIT"
         at = "" if wait["evidence_ns"] is None else signed_seconds(wait["evidence_ns"] - start_ns, 6)
-        evidence = f"frame {wait['evidence_frame']} at {at}"
+        evidence = f"{frame_of(wait)} at {at}"
         lower, upper, basis = wait["lower_ns"], wait["upper_ns"], wait["basis"]
         model = f"{_seconds(wait['model_low_ns'])} to {_seconds(wait['model_high_ns'])} s by the host's length"
         if basis == "observed_exact" and wait["end"] == "reused":

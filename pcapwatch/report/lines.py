@@ -198,7 +198,7 @@ def example_head(example: Example, clock: Clock) -> Iterator[str]:
     frames = (
         f"frames {count(example.first_frame)}-{count(example.last_frame)}"
         if one
-        else f"from frame {count(example.first_frame)}"
+        else f"from frame {count(example.first_frame)} to frame {count(example.last_frame)} of {example.last_file}"
     )
     length = signed_seconds(example.end_ns - example.start_ns, 6)[1:]
     yield f"connection {count(example.connection)} ({example.kind.replace('_', ' ')}) in {example.file}, {frames}"

@@ -10,7 +10,7 @@ from pcapwatch.findings.actions import actions, checks, do_not
 from pcapwatch.report.escape import markdown, markdown_code
 from pcapwatch.report.host_lines import host_lines
 from pcapwatch.report.http_lines import http_lines
-from pcapwatch.report.ladder import EXAMPLE_ROWS, ladder_lines
+from pcapwatch.report.ladder import EXAMPLE_ROWS, ladder_lines, paths_of
 from pcapwatch.report.lines import (
     capture_lines,
     closer_table,
@@ -74,10 +74,12 @@ def _advice(report: Report) -> Iterator[str]:
 
 
 def _evidence(report: Report, clock: Clock) -> Iterator[str]:
+    paths = paths_of(report.summary)
     for number, example in enumerate(report.examples):
         lines = [markdown_code(line) for line in example_head(example, clock)]
         if example.ladder:
-            lines += ["", *map(markdown_code, ladder_lines(example.ladder, _LADDER_WIDTH, EXAMPLE_ROWS))]
+            drawn = ladder_lines(example.ladder, _LADDER_WIDTH, EXAMPLE_ROWS, files=paths)
+            lines += ["", *map(markdown_code, drawn)]
         yield ("" if number else "### Evidence\n\n") + "```text\n" + "\n".join(lines) + "\n```\n"
 
 

@@ -9,6 +9,8 @@ from pcapwatch.report.files import file_concerns, file_remarks
 from pcapwatch.report.model import PortRanges, Quality, Waiting
 from pcapwatch.summary import CaptureFacts, InterfaceFacts, Summary
 
+#: Moments of a microsecond are every moment: packets are hardly ever nearer.
+_EXACT_STEP_NS = 1000
 _LINK_NAMES = {
     0: "null",
     1: "Ethernet",
@@ -160,9 +162,18 @@ def assumptions(summary: Summary, ranges: PortRanges, waiting: tuple[Waiting, ..
     for text, waiters in sorted(lengths.items()):
         named = ", ".join(waiters[:3]) + (f" and {count(len(waiters) - 3)} more" if len(waiters) > 3 else "")
         yield f"TIME_WAIT {text}: {named}"
+    if (step_ns := _step_ns(summary)) > _EXACT_STEP_NS:
+        apart = f"peaks are the highest counts at moments {duration(step_ns)} apart"
+        yield f"{apart}: what comes and goes between two of them is not in them"
     guessed = sum(pair["role_basis"].get(word, 0) for pair in summary["pairs"] for word in ("port", "first_packet"))
     if guessed:
         yield f"which side is the client of {counted(guessed, 'connection')}, from port or first packet alone"
+
+
+def _step_ns(summary: Summary) -> int:
+    """How far the moments lie apart at which TIME_WAITs and ports held are counted, at most."""
+    hosts = (host["time_wait"]["peak_step_ns"] for host in summary["hosts"] if host["time_wait"])
+    return max([*hosts, *(pair["ports"]["held_step_ns"] for pair in summary["pairs"])], default=0)
 
 
 def _length(host: Waiting) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pcapwatch.findings.actions import actions, checks, do_not
 from pcapwatch.report.host_lines import host_lines
 from pcapwatch.report.http_lines import http_lines
-from pcapwatch.report.ladder import EXAMPLE_ROWS, ladder_lines
+from pcapwatch.report.ladder import EXAMPLE_ROWS, ladder_lines, paths_of
 from pcapwatch.report.layout import LABEL, Page
 from pcapwatch.report.lines import (
     capture_lines,
@@ -69,11 +69,12 @@ def _tables(page: Page, report: Report, clock: Clock) -> None:
 
 
 def _evidence(page: Page, report: Report, clock: Clock) -> None:
+    paths = paths_of(report.summary)
     for number, example in enumerate(report.examples):
         page.blank()
         page.labelled("" if number else "Evidence", example_head(example, clock))
         if example.ladder:
-            for line in ladder_lines(example.ladder, page.width, EXAMPLE_ROWS):
+            for line in ladder_lines(example.ladder, page.width, EXAMPLE_ROWS, files=paths):
                 page.raw(line)
     page.blank()
 

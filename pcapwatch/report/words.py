@@ -30,8 +30,11 @@ class Clock(NamedTuple):
         return f"{moment:%Y-%m-%d %H:%M:%S}.{fraction:09d} {zone}"
 
     def offset(self, ns: int) -> str:
-        """``+3.4 s`` since the first packet."""
-        return f"{signed_seconds(ns - self.zero_ns, 1)} s"
+        """``+3.4 s`` since the first packet; ``+7.62 ms`` where tenths of a second would all read ``+0.0 s``."""
+        since_ns = ns - self.zero_ns
+        if 0 < since_ns < SECOND_NS // 10:
+            return f"+{bare_duration(since_ns)}"
+        return f"{signed_seconds(since_ns, 1)} s"
 
 
 def iso(ns: int) -> str:

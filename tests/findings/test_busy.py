@@ -92,6 +92,7 @@ def test_a_block_is_full_at_the_busiest_pace_too() -> None:
     assert finding.severity == "warning"
     assert "closing 1,000 connections per second in its busiest 10 s" in finding.title
     assert "full after 20 s; state it" in finding.title
+    assert finding.numbers["seconds_to_full"] == pytest.approx(20.0), "of the block, as the title says"
 
 
 def test_a_burst_too_short_to_project_is_none_beside_a_wrong_time() -> None:

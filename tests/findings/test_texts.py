@@ -18,7 +18,7 @@ from pcapwatch.findings.evidence import display_filter
 from pcapwatch.findings.limits import cannot_show
 from pcapwatch.findings.ranking import ranked
 from pcapwatch.findings.verdict import verdict
-from pcapwatch.findings.wording import count, duration, endpoint, listed, mean, share
+from pcapwatch.findings.wording import count, duration, endpoint, listed, mean, requests_each, share
 from pcapwatch.report.model import Finding
 from pcapwatch.summary import Exemplar, Summary
 
@@ -270,3 +270,9 @@ def test_findings_are_plain_data() -> None:
     for facts in s.ALL.values():
         for finding in find(facts):
             assert dataclasses.asdict(finding)["code"] == finding.code
+
+
+def test_no_request_captured_is_not_called_none_per_connection() -> None:
+    """Where only the answers were captured nobody sent `0 requests per connection`."""
+    assert requests_each(0) == "no request of them captured"
+    assert requests_each(1) == "one request per connection"

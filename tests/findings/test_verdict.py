@@ -172,7 +172,7 @@ def test_says_why_no_packet_could_be_read() -> None:
     [
         ("http/1.1", 9, "the snaplen cut the heads"),
         ("http/1.1", 0, "no head of its HTTP/1.x is whole"),
-        ("unknown", 9, "no HTTP/1.x was recognised, and packets are cut short"),
+        ("unknown", 9, "no HTTP/1.x was recognised in its packets, which are cut short"),
         ("unknown", 0, "no HTTP/1.x was recognised."),
     ],
 )

@@ -1,6 +1,6 @@
 """Who closed and how: FINs read causally (A3), resets classified (A7), the shape of the end (contract `close`)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .incarnations import Incarnation, signed
 from .segments import ACK, FIN, RST, SYN, Endpoint, Segment
@@ -46,18 +46,36 @@ def acks(p: Segment, offset: int) -> bool:
 def only_retransmitted(connection: Incarnation, fin: Segment) -> bool:
     """Whether a FIN was sent before the first one that the tap saw.
 
-    Then the peer's earlier FIN-less ACK covers it, or its sender had already moved past it.
+    Then the peer's earlier ACK covers it, unless the tap merely showed the two in the wrong order, or its sender
+    had already moved past it.
     """
+    before: Segment | None = None  # of the same side
+    acked: Segment | None = None
     for p in connection.packets:
         if p is fin:
-            return False
-        if p.stale or p.duplicate or p.has(RST):
+            break
+        if p.stale or p.duplicate:
             continue
-        if p.src == fin.src and p.seq_offset >= fin.end_offset:
-            return True
-        if p.src == fin.dst and acks(p, fin.end_offset) and not p.has(FIN):
-            return True
-    return False
+        if p.src == fin.src:
+            before = p
+            if p.seq_offset >= fin.end_offset and not p.has(RST):
+                return True
+        elif acked is None and acks(p, fin.end_offset):
+            acked = p
+    return acked is not None and not reordered(before, acked, fin)
+
+
+def reordered(before: Segment | None, acked: Segment, fin: Segment) -> bool:
+    """Whether a tap's wrong order explains a FIN captured after its acknowledgment.
+
+    Who has closed acknowledges a FIN at once; the shortest timer that repeats it (Linux' tail loss probe) takes two
+    round trips and 2 ms. Up to 0.1 s the IP id may show that no packet of its sender is missing before it: Linux counts
+    each connection's packets up by one.
+    """
+    late_ns = fin.ts_ns - acked.ts_ns
+    counted = before is not None and bool(before.ip_id) and fin.ip_id is not None
+    follows = counted and before is not None and fin.ip_id == ((before.ip_id or 0) + 1) % 2**16
+    return late_ns <= 1_000_000 or (follows and late_ns <= 100_000_000)
 
 
 def may_have_closed_unseen(connection: Incarnation, silent: Endpoint, closing: Endpoint) -> bool:
@@ -111,8 +129,11 @@ def read_reset(connection: Incarnation, reset: Segment, client: Endpoint) -> Res
     answered_syn = next((p for p in theirs if p.pure_syn and reset.ack == (p.seq + p.space) % 2**32), None)
     if ttls and reset.ttl not in ttls:
         return Reset(reset, "middlebox", "injected", effect_of(reset, own, theirs), None)
-    if reset.has(ACK) and answered_syn is not None and not any(p.has(SYN) for p in own):
+    opened = any(p.has(SYN) for p in own) or any(p.has(ACK) for p in theirs)
+    if reset.has(ACK) and answered_syn is not None and not opened:
         return Reset(reset, name, "refused", "effective", reset.dst)
+    if lone_refusal(reset, own, theirs):
+        return Reset(reset, name, "refused", "unknown", reset.dst)
     if reset.has(ACK):
         return Reset(reset, name, "abort", effect_of(reset, own, theirs), None)
     taken = max((p.ack_offset for p in own if p.has(ACK)), default=0)
@@ -120,6 +141,29 @@ def read_reset(connection: Incarnation, reset: Segment, client: Endpoint) -> Res
     late = bool(data) and any(p.has(FIN) for p in own)
     kind = "late_data" if late else "no_state" if provoking else "abort"  # an answer to nothing is its sender's own act
     return Reset(reset, name, kind, effect_of(reset, own, theirs), reset.dst if provoking else None)
+
+
+def judged(connection: Incarnation, reset: Reset) -> Reset:
+    """The reset as what came after it shows it: where the connection goes on it was not accepted (A7).
+
+    Its own side sends bytes or a FIN beyond all before, or the other acknowledges such.
+    """
+    at = next(i for i, p in enumerate(connection.packets) if p is reset.packet)
+    own = [p for p in connection.packets[:at] if p.src == reset.packet.src and not p.has(RST) and not p.stale]
+    reached = max((p.end_offset for p in own), default=reset.packet.seq_offset)
+    later = [p for p in connection.packets[at + 1 :] if not p.has(RST) and not p.stale and not p.duplicate]
+    sent = [p for p in later if p.src == reset.packet.src and p.space and p.seq_offset >= reached]
+    if sent or any(p.src == reset.packet.dst and p.has(ACK) and p.ack_offset > reached for p in later):
+        return replace(reset, effect="ineffective")
+    return reset
+
+
+def lone_refusal(reset: Segment, own: list[Segment], theirs: list[Segment]) -> bool:
+    """Whether a reset refuses a SYN that was not captured: RST|ACK from 0, and nothing else of either side is there.
+
+    Only who has no connection answers from 0, and only where the segment had no ACK (RFC 9293 §3.10.7.1).
+    """
+    return reset.has(RST) and reset.has(ACK) and reset.seq == 0 and not own and not theirs
 
 
 def stale_reset(reset: Segment, client: Endpoint) -> Reset:
@@ -185,6 +229,8 @@ def handshake_only(connection: Incarnation, client: Endpoint, server: Endpoint, 
         return None if resets or any(p.syn_ack for p in own) else "half_open"
     if any(p.src == server for p in resets) and any(p.pure_syn for p in own):
         return "refused"
+    if resets and lone_refusal(resets[0], own=[], theirs=[p for p in own + theirs if not p.has(RST)]):
+        return "refused"
     return None if resets or any(p.pure_syn for p in theirs) else "unanswered"
 
 
@@ -194,7 +240,7 @@ def read_ending(
     """How it ended and who closed; `later` are the packets of the 4-tuple's following incarnations."""
     done = finished(connection, client, server)
     resets = [
-        stale_reset(p, client) if p.stale else read_reset(connection, p, client)
+        stale_reset(p, client) if p.stale else judged(connection, read_reset(connection, p, client))
         for p in connection.packets
         if p.has(RST) and (done is None or p.ts_ns < done.ts_ns)
     ]

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from .segments import ACK, RST, SYN, Endpoint, Segment
+from .segments import ACK, FIN, RST, SYN, Endpoint, Segment
 
 
 def signed(difference: int) -> int:
@@ -54,6 +54,9 @@ def split_flow(flow: list[Segment]) -> list[Incarnation]:
     result: list[Incarnation] = []
     for segment in flow:
         current = result[-1] if result else None
+        if current is not None and current.previous is not None and continues(current.previous, current, segment):
+            current.previous.packets.append(segment)
+            continue
         if current is None or opens_new(current, segment):
             result.append(Incarnation(previous=current))
         current = result[-1]
@@ -79,6 +82,33 @@ def opens_new(current: Incarnation, segment: Segment) -> bool:
     return not reordered_start(current, segment)
 
 
+def continues(old: Incarnation, new: Incarnation, segment: Segment) -> bool:
+    """Whether a segment goes on with the connection before a SYN that was not answered: the SYN was another's.
+
+    It has the old numbers, and is none that a challenge of the SYN would be (RFC 5961 section 4): of the SYN's own
+    address anything is, of the other one what has bytes or a FIN, and an ACK once the first has gone on.
+    """
+    opener = new.packets[0]
+    answered = any(p.has(SYN) and p.src != opener.src for p in new.packets)
+    if not opener.pure_syn or answered or segment.has(SYN | RST) or is_complete(old):
+        return False
+    syn_end = max(signed(p.seq + p.space - opener.seq) for p in new.packets if p.has(SYN))
+    if segment.src == opener.src and signed(segment.seq - opener.seq) == syn_end:
+        return False
+    before = [p for p in old.packets if p.src == segment.src and not p.has(RST)]
+    near = any(abs(signed(segment.seq - p.seq - p.space)) <= 2**20 for p in before[-1:])
+    return near and (segment.src == opener.src or segment.space > 0 or old.packets[-1].ts_ns > opener.ts_ns)
+
+
+def is_complete(old: Incarnation) -> bool:
+    """Whether a reset ended it, or both FINs are acknowledged."""
+    if any(p.has(RST) for p in old.packets):
+        return True
+    ends = {p.src: (p.seq + p.space) % 2**32 for p in old.packets if p.has(FIN)}
+    acked = {p.dst for p in old.packets if p.has(ACK) and p.dst in ends and signed(p.ack - ends[p.dst]) >= 0}
+    return len(acked) == 2
+
+
 def follows_refusal(current: Incarnation, segment: Segment) -> bool:
     """Whether data is far from the numbers of a refused attempt: another's, whose handshake was not captured."""
     resets = [p for p in current.packets if p.has(RST)]
@@ -96,9 +126,9 @@ def is_far(one: int, other: int) -> bool:
 
 
 def answers(segment: Segment, peer_isn: int, current: Incarnation) -> bool:
-    """Whether a SYN-ACK acknowledges the other side's SYN (with part or all of its Fast Open data)."""
-    syn_data = max((p.payload_len for p in current.packets if p.has(SYN) and p.src == segment.dst), default=0)
-    return 1 <= signed(segment.ack - peer_isn) <= 1 + syn_data
+    """Whether a SYN-ACK acknowledges the other side's SYN (with part or all of what it carries: Fast Open)."""
+    syn_space = max((p.space for p in current.packets if p.has(SYN) and p.src == segment.dst), default=1)
+    return 1 <= signed(segment.ack - peer_isn) <= syn_space
 
 
 def still_opening(current: Incarnation, side: Endpoint) -> bool:
@@ -117,17 +147,37 @@ def reordered_start(current: Incarnation, segment: Segment) -> bool:
 
 
 def mark_duplicates(connection: Incarnation) -> None:
-    """Mark packets that are another packet captured twice: the same headers and IP id, nothing sent between."""
-    seen: dict[tuple[object, ...], int] = {}
+    """Mark packets that are second captures: the same headers, near enough in time for where each was seen."""
+    seen: dict[tuple[object, ...], Segment] = {}
     for p in connection.packets:
         key = (p.src, p.seq, p.ack, p.flags, p.window, p.payload_len, p.ip_id, tuple(p.options))
-        if p.ip_id and key in seen and abs(p.ts_ns - seen[key]) < 1_000_000:
-            p.duplicate = True
-        seen[key] = p.ts_ns
+        p.duplicate = key in seen and is_second_capture(seen[key], p)
+        if not p.duplicate:
+            seen[key] = p
+
+
+def is_second_capture(first: Segment, second: Segment) -> bool:
+    """Whether two packets with the same headers are one.
+
+    A sender gives each an IP id of its own, sends no SYN twice at once, and waits before it sends anything else again:
+    a round trip, or 200 ms on Linux where nothing asks for it.
+    """
+    elsewhere, routed = first.file != second.file, first.ttl != second.ttl
+    if first.ip_id or first.has(SYN):
+        most_us = 500_000 if elsewhere or routed else 20_000
+    elif elsewhere or routed:
+        most_us = 100_000 if elsewhere else 1_000
+    else:
+        most_us = 20 if first.space else 0
+    return most_us > 0 and abs(second.ts_ns - first.ts_ns) <= most_us * 1_000
 
 
 def mark_stale(connection: Incarnation) -> None:
-    """Mark A2's last row: the challenge ACK of an older socket before the SYN-ACK, and the RST that it provokes."""
+    """Mark A2's last row: the challenge ACK of an older socket before the SYN-ACK, and the RST that it provokes.
+
+    A side in SYN-SENT acknowledges nothing: once the opener does, its SYN was answered, whatever the tap missed. The
+    reset that it sends to a challenge carries no ACK (RFC 9293 §3.10.7.3).
+    """
     opener = next((p for p in connection.packets if p.pure_syn), None)
     if opener is None or connection.packets[0] is not opener:
         return
@@ -141,8 +191,10 @@ def mark_stale(connection: Incarnation) -> None:
             if p.has(ACK) and not p.has(RST) and not 1 <= signed(p.ack - opener.seq) <= max(longest, 1):
                 p.stale = True
                 challenged.add(p.ack)
-        elif p.has(RST) and p.seq in challenged:
-            p.stale = True
+        elif p.has(RST):
+            p.stale = not p.has(ACK) and p.seq in challenged
+        elif p.has(ACK):
+            return
 
 
 def choose_isn(connection: Incarnation) -> None:

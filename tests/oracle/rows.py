@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from .capture import read_capture
-from .closing import Ending, read_ending
+from .closing import Ending, acknowledged_by, first_fin, lone_refusal, read_ending
 from .incarnations import Incarnation, split
 from .persistence import http_columns
 from .race import read_race
-from .segments import ACK, RST, Endpoint, Segment, read_segments
+from .segments import ACK, FIN, RST, Endpoint, Segment, read_segments
 from .time_wait import TimeWait, read_time_wait
 from .traffic import distinct_bytes, idle_before_close, quality, retransmits, seconds
 
@@ -63,7 +63,7 @@ def read_row(c: Incarnation, later: list[Segment], capture_end: int) -> Row:
     ending = read_ending(c, client, server, later)
     row |= closing_columns(ending)
     row |= time_wait_columns(c, client, server, later, capture_end)
-    if row["time_wait_holder"] == "none" and may_wait_unseen(ending, row["quality"]):
+    if row["time_wait_holder"] == "none" and may_wait_unseen(c, ending):
         row |= {"time_wait_holder": "unknown", "time_wait_basis": None}
     row |= http_columns(c, client, server)
     row["race"] = read_race(c, client, server, row["requests"] or 0, row["responses"] or 0)
@@ -85,14 +85,25 @@ def roles(c: Incarnation) -> tuple[Endpoint, Endpoint, str]:
     for p in live:
         if p.syn_ack:
             return p.dst, p.src, "syn_ack"
-    for p in [p for p in live if p.payload_len][:1]:  # by the second payload the streams are read in these roles
-        if BEGUN_REQUEST.match(p.payload):
-            return p.src, p.dst, "http"
-        if BEGUN_RESPONSE.match(p.payload):
-            return p.dst, p.src, "http"
-        if p.payload[:2] == b"\x16\x03" and p.payload[5:6] in (b"\x01", b"\x02"):
-            return (p.src, p.dst, "tls") if p.payload[5] == 1 else (p.dst, p.src, "tls")
-    first = c.packets[0]
+    told = [p for p in live if p.payload_len][:1]  # by the second payload the streams are read in these roles
+    return (roles_by_payload(told[0]) if told else None) or roles_by_first(c.packets[0])
+
+
+def roles_by_payload(p: Segment) -> tuple[Endpoint, Endpoint, str] | None:
+    """The roles by what a payload begins with."""
+    if BEGUN_REQUEST.match(p.payload):
+        return p.src, p.dst, "http"
+    if BEGUN_RESPONSE.match(p.payload):
+        return p.dst, p.src, "http"
+    if p.payload[:2] == b"\x16\x03" and p.payload[5:6] in (b"\x01", b"\x02"):
+        return (p.src, p.dst, "tls") if p.payload[5] == 1 else (p.dst, p.src, "tls")
+    return None
+
+
+def roles_by_first(first: Segment) -> tuple[Endpoint, Endpoint, str]:
+    """The roles where nothing tells but the first packet and its ports."""
+    if lone_refusal(first, [], []):  # the one that was asked answers
+        return first.dst, first.src, "first_packet"
     if first.src[1] != first.dst[1]:
         high, low = sorted((first.src, first.dst), key=lambda e: -e[1])
         return high, low, "port"
@@ -148,10 +159,43 @@ def time_wait_columns(
     }  # fmt: skip
 
 
-def may_wait_unseen(ending: Ending, quality: list[str]) -> bool:
-    """Whether the FIN that a TIME_WAIT takes beside the one captured may be missing from the capture."""
-    missing = ending.active == "ambiguous" or (ending.basis == "single_fin" and "gap" in quality)
-    return missing and ending.reset is None
+def may_wait_unseen(c: Incarnation, ending: Ending) -> bool:
+    """Whether the FIN that a TIME_WAIT takes beside the one captured may be missing from the capture.
+
+    Not after a reset that was accepted, unless one direction was not captured: the wait may have been before it.
+    """
+    sides = (c.packets[0].src, c.packets[0].dst)
+    accepted = ending.reset is not None and ending.reset.effect == "effective"
+    if accepted and "one_sided" not in quality(c):
+        return False
+    fins = {side: first_fin(c, side) for side in sides}
+    both = (sides, sides[::-1])
+    hidden = any(fins[a] is None and fins[b] is not None and lacks_its_end(c, a) for a, b in both)
+    return ending.active == "ambiguous" or hidden or any(asks_in_vain(c, *pair) for pair in both)
+
+
+def asks_in_vain(c: Incarnation, first: Endpoint, second: Endpoint) -> bool:
+    """Whether the second to close had no answer to its FIN though it repeated it, or sent it when FIN-WAIT-2 was over.
+
+    Then the one who would wait may have been gone (A4: unproven; A6: 60 s).
+    """
+    mine, theirs = first_fin(c, first), first_fin(c, second)
+    acknowledging = acknowledged_by(c, second, mine.end_offset) if mine else None
+    if theirs is None or acknowledging is None or acknowledged_by(c, first, theirs.end_offset) is not None:
+        return False
+    late = theirs.ts_ns - acknowledging.ts_ns >= 60 * SECOND
+    return late or sum(p.has(FIN) for p in c.sent(second)) > 1
+
+
+def lacks_its_end(c: Incarnation, side: Endpoint) -> bool:
+    """Whether a side sent something behind all that was captured of it: its own later numbers or the peer's say so."""
+    own = [p for p in c.sent(side) if not p.has(RST)]
+    captured = [p.end_offset for p in own if p.space]
+    reached = max(captured, default=min((p.seq_offset for p in own), default=None))
+    if reached is None:
+        return False
+    theirs = [p.ack_offset for p in c.sent(c.peer(side)) if p.has(ACK) and not p.has(RST)]
+    return max([p.seq_offset for p in own] + theirs) > reached
 
 
 def basis(wait: TimeWait, capture_end: int) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .closing import acknowledged_by, first_fin, read_reset
+from .closing import acknowledged_by, acks, first_fin, judged, only_retransmitted, read_reset
 from .incarnations import Incarnation
 from .segments import ACK, RST, Endpoint, Segment
 
@@ -40,11 +40,13 @@ def entered(connection: Incarnation, side: Endpoint) -> Segment | None:
     if own_ack is None or peer_ack is None:
         return None
     before_own_fin = own_ack.seq_offset < own_fin.end_offset and order[id(own_ack)] <= order[id(own_fin)]
-    if before_own_fin:  # it acknowledged the peer's FIN before (or with) its own: the passive closer
-        return None
+    # Unless that own one was sent again, and the peer's, which was not, answers the first.
+    again = only_retransmitted(connection, own_fin) and not only_retransmitted(connection, peer_fin)
+    if before_own_fin and not (again and acks(peer_fin, own_fin.end_offset)):
+        return None  # it acknowledged the peer's FIN before (or with) its own: the passive closer
     start = max(own_ack, peer_ack, key=lambda p: order[id(p)])
     for p in connection.packets[: order[id(start)]]:
-        if p.has(RST) and not p.stale and read_reset(connection, p, side).effect == "effective":
+        if p.has(RST) and not p.stale and judged(connection, read_reset(connection, p, side)).effect == "effective":
             return None
     return start
 
@@ -63,7 +65,10 @@ def read_time_wait(connection: Incarnation, side: Endpoint, later: list[Segment]
     at = next(i for i, p in enumerate(connection.packets) if p is start)
     wait = TimeWait(start, ttls=frozenset(p.ttl for p in connection.sent(side) if not p.has(RST)))
     question: Segment | None = None
-    for p in [q for q in connection.packets[at + 1 :] if not q.duplicate] + later:
+    after = [
+        q for q in later if q.ts_ns >= start.ts_ns
+    ]  # a SYN that was not the client's may have come before the close
+    for p in [q for q in connection.packets[at + 1 :] if not q.duplicate] + after:
         if p.src != side:
             question = p if hear(wait, p, rcv_nxt) else question
             continue

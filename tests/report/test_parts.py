@@ -58,6 +58,8 @@ def test_words_do_not_round_into_another_meaning() -> None:
         "65.2 s",
     ]
     assert Clock("relative", 5).instant(5) == "+0.000000000 s"
+    offsets = {5: "+0.0 s", 7_620_005: "+7.62 ms", 100_000_005: "+0.1 s", 3_460_000_005: "+3.4 s", 0: "-0.0 s"}
+    assert {ns: Clock("utc", 5).offset(ns) for ns in offsets} == offsets
 
 
 def test_a_large_snaplen_is_not_blamed() -> None:
@@ -273,3 +275,15 @@ def test_json_goes_through_the_pairs_as_often_for_any_number_of_hosts() -> None:
         assert server_side["worst_triple"] is None
         times.append(pairs.times)
     assert times[0] == times[1]
+
+
+def test_peaks_counted_at_moments_far_apart_are_said_to_be() -> None:
+    """A peak of a long capture is the highest of counts some time apart; of a short one exact: nothing is said."""
+    facts = summaries.proxy_and_origin()
+    assert not any("apart" in line for line in build(facts).assumptions)
+    facts["pairs"][0]["ports"]["held_step_ns"] = 16_384_000
+    assert any("at moments 16.4 ms apart: what comes and goes between" in line for line in build(facts).assumptions)
+    waits = facts["hosts"][0]["time_wait"] or facts["hosts"][1]["time_wait"]
+    assert waits is not None
+    waits["peak_step_ns"] = 33_554_432
+    assert any("at moments 33.6 ms apart" in line for line in build(facts).assumptions)

@@ -62,7 +62,7 @@ mod vxlan;
 mod walk;
 
 pub use key::{FlowKey, PARTITIONS};
-pub use segment::{Header, Segment};
+pub use segment::{Captured, Header, Segment};
 
 use crate::capture::Packet;
 use crate::record::Tunnel;
@@ -206,7 +206,7 @@ fn segment_header(
         options_print: tcp::options_print(tcp.options),
         tunnel_name: if tunnel.is_named() { u32::MAX } else { 0 },
         depth,
-        has_copy: false,
+        captured: Captured::Once,
         ip_id: datagram.ip_id,
         flags: tcp.flags,
         window: tcp.window,

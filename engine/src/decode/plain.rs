@@ -5,7 +5,7 @@
 
 use super::key::FlowKey;
 use super::tcp::options_print;
-use super::{Flags, Header};
+use super::{Captured, Flags, Header};
 use crate::capture::Packet;
 
 const ETHERTYPE: usize = 12;
@@ -68,7 +68,7 @@ pub fn decode_plain(packet: &Packet, bytes: &[u8], ordinal: u64, header: &mut He
         options_print: options_print(options),
         tunnel_name: 0,
         depth: 0,
-        has_copy: false,
+        captured: Captured::Once,
         ip_id: Some(u16_at(h, IDENTIFICATION)),
         flags,
         window: u16_at(h, WINDOW),

@@ -6,6 +6,18 @@ use super::{Flags, Options};
 use crate::record::{Address, Tunnel};
 use std::ops::Deref;
 
+/// A packet as one of several captures of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Captured {
+    /// The only one, as far as is known.
+    #[default]
+    Once,
+    /// The one that is kept: others were captured with less around them, and left out.
+    WithCopies,
+    /// A copy of one captured before, at another point.
+    Again,
+}
+
 /// What the headers of one segment tell: two cache lines, without a reference, so that it can wait for its turn apart
 /// from the packet's bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,8 +62,8 @@ pub struct Header {
     pub partition: u8,
     /// Headers of tunnels and tags around it.
     pub depth: u8,
-    /// The same packet was captured with less around it, too, and that copy left out.
-    pub has_copy: bool,
+    /// Whether it was captured more than once, which [`crate::engine`] finds out.
+    pub captured: Captured,
     /// The sender is the key's lower end.
     pub from_low: bool,
     /// On a SYN or FIN: the checksum field holds the pseudo-header's sum, uncomplemented, as a Linux host leaves it for

@@ -13,7 +13,7 @@
 //! All of it depends on the packets and their order alone, never on where batches end.
 
 use super::front::Decoded;
-use crate::decode::{Flags, FlowKey, Header};
+use crate::decode::{Captured, Flags, FlowKey, Header};
 use crate::record::Tunnel;
 use crate::tcp::endpoint::fingerprint;
 use crate::tcp::seq;
@@ -336,7 +336,7 @@ impl Copies {
         if let Some((batch, at)) = self.place(deeper_number)
             && let Some(kept) = self.held.get_mut(batch).and_then(|held| held.decoded.headers.get_mut(at))
         {
-            kept.has_copy = true;
+            kept.captured = Captured::WithCopies;
         }
         let (tunnel, name, depth) = (deeper.tunnel(), deeper.tunnel_name, deeper.depth);
         let sent = end_of(deeper);

@@ -2,6 +2,7 @@
 //! owns its 4-tuple.
 
 use super::copies::Copies;
+use super::taps::Taps;
 use crate::capture::{Batch, LinkType, Packet, View};
 use crate::decode::{Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, Segment, decode, layers_around};
 use crate::ledger::summary::CaptureFacts;
@@ -67,6 +68,8 @@ pub struct Front {
     defragmenter: Defragmenter,
     /// What was captured in its tunnel and beside it; none where all copies are to be kept.
     copies: Option<Copies>,
+    /// What was captured at two points; none there, too.
+    taps: Option<Taps>,
     /// A decoded batch that no copies are looked for in.
     passing: Option<Decoded>,
     /// The bytes of datagrams put together in this batch.
@@ -86,6 +89,7 @@ impl Front {
             names: TunnelNames::default(),
             defragmenter: Defragmenter::new(settings),
             copies: (!settings.keep_duplicates).then(Copies::new),
+            taps: (!settings.keep_duplicates).then(Taps::new),
             passing: None,
             joined: Vec::new(),
         }
@@ -105,6 +109,9 @@ impl Front {
         let mut segments = 0;
         let mut sure_from = None;
         let held = batch.view.as_ref().map_or(batch.data.len(), |view| view.length());
+        if let (Some(_), Some(taps)) = (mask, &mut self.taps) {
+            taps.look_at_all();
+        }
         for (index, packet) in batch.packets.iter().enumerate() {
             let ordinal = batch.first_ordinal + index as u64;
             if ordinal.is_multiple_of(LOOK_EVERY) {
@@ -151,7 +158,7 @@ impl Front {
             None => (self.passing.take()?, Vec::new()),
         };
         let Decoded { headers, segments, shards, .. } = &mut decoded;
-        self.deal(headers.get(..*segments).unwrap_or_default(), shards);
+        self.deal(headers.get_mut(..*segments).unwrap_or_default(), shards);
         if !copies.is_empty() {
             shards.iter_mut().for_each(|list| list.retain(|at| copies.binary_search(at).is_err()));
         }
@@ -204,9 +211,12 @@ impl Front {
         }
     }
 
-    fn deal(&mut self, headers: &[Header], shards: &mut [Vec<u32>]) {
+    fn deal(&mut self, headers: &mut [Header], shards: &mut [Vec<u32>]) {
         self.packets.facts.segments += headers.len() as u64;
-        for (at, header) in headers.iter().enumerate() {
+        for (at, header) in headers.iter_mut().enumerate() {
+            if let Some(taps) = &mut self.taps {
+                taps.look(header);
+            }
             if header.checksum_offloaded {
                 self.packets.note_offload(header.source().0);
             }

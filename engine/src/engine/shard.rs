@@ -3,7 +3,7 @@
 use super::collector::{Collector, Reader};
 use super::front::Decoded;
 use super::ranks::Opened;
-use crate::decode::{PARTITIONS, Segment};
+use crate::decode::{Captured, PARTITIONS, Segment};
 use crate::settings::Settings;
 use crate::tcp::connection::Connection;
 use crate::tcp::flow_table::{FlowTable, Held};
@@ -60,8 +60,11 @@ impl Shard {
 
     fn take(&mut self, segment: &Segment<'_>, settings: &Settings, watch: &mut impl FnMut(&Connection<Reader>)) {
         let table_at = self.table_of[usize::from(segment.partition) % PARTITIONS];
-        let table = self.tables.get_mut(usize::from(table_at));
-        if table.is_some_and(|table| table.accept(segment, settings, &mut self.collector, watch)) {
+        let Some(table) = self.tables.get_mut(usize::from(table_at)) else { return };
+        if segment.captured == Captured::Again {
+            return table.note_copy(segment, &mut self.collector);
+        }
+        if table.accept(segment, settings, &mut self.collector, watch) {
             self.opened.insert(segment.ordinal);
             if segment.tunnel_name != 0 {
                 self.collector.name_tunnel(segment.ordinal, segment.tunnel_name);

@@ -3,12 +3,11 @@
 //! A connection reads well when it was captured whole and is short; of equals the earliest is taken. That order is total
 //! and depends on the connection alone, so keeping the three least merges in any order.
 
-use super::summary::Exemplar;
 use crate::record::{
     ActiveCloser, Close, ConnectionRecord, Mark, Quality, Race, ResetEffect, ResetKind, Role, Sight, TimeWaitEnd,
 };
-use serde::Serializer;
 use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -45,6 +44,40 @@ const MOST: usize = 3;
 const NO_FILE: u32 = Mark::LAST_FILE;
 /// Packets up to which a ladder fits a page.
 const SHORT_PACKETS: u64 = 40;
+
+/// A connection worth showing.
+#[derive(Clone, Debug, Serialize, PartialEq)]
+pub struct Exemplar {
+    /// Ordinal of its first packet.
+    pub ordinal: u64,
+    /// `connection` as the contract numbers it.
+    pub connection: u64,
+    /// Client address and port.
+    pub client: (String, u16),
+    /// Server address and port.
+    pub server: (String, u16),
+    /// What is around its packets (key form).
+    pub tunnel: u64,
+    /// Index of the file of the first packet.
+    pub file: u32,
+    /// First frame.
+    pub first_frame: u64,
+    /// Index of the file of the last packet.
+    pub last_file: u32,
+    /// Last frame.
+    pub last_frame: u64,
+    /// First packet's time.
+    pub start_ns: i64,
+    /// Last packet's time.
+    pub end_ns: i64,
+    /// The packet that closed.
+    pub closer_frame: Option<u64>,
+    /// Index of its file.
+    pub closer_file: Option<u32>,
+    /// For the second look.
+    #[serde(skip)]
+    pub sight: Sight,
+}
 
 /// Which of [`KINDS`] a connection is an example of, in their order.
 fn kinds(record: &ConnectionRecord) -> [bool; KINDS.len()] {
@@ -189,6 +222,7 @@ impl Exemplars {
                 let told = Arc::make_mut(&mut one);
                 told.connection = number_of(told.ordinal);
                 (told.file, told.last_file) = (told.file - first, told.last_file.saturating_sub(first));
+                told.closer_file = told.closer_file.map(|file| file.saturating_sub(first));
                 one
             });
             Arc::clone(known)
@@ -252,6 +286,7 @@ fn exemplar(record: &ConnectionRecord) -> Exemplar {
         start_ns: record.first.ts_ns,
         end_ns: record.last.ts_ns,
         closer_frame: record.closer.map(|mark| mark.frame()),
+        closer_file: record.closer.map(|mark| mark.file()),
     }
 }
 

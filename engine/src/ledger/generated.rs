@@ -166,6 +166,7 @@ prop_compose! {
             race: words.4,
             http,
             quality: Quality(quality),
+            may_wait_unseen: quality & 2 != 0,
         }
     }
 }

@@ -230,6 +230,7 @@ impl TimeWaits {
             at_end: (last.min, last.max),
             peak: (top.min, top.max),
             peak_ns: top.ns,
+            peak_step_ns: self.timeline.width_ns(),
             occupancy: thinned(&held, OCCUPANCY_SAMPLES).iter().map(told).collect(),
         }
     }

@@ -48,6 +48,7 @@ pub fn plain(ordinal: u64) -> ConnectionRecord {
         race: None,
         http: HttpFacts::default(),
         quality: Quality(0),
+        may_wait_unseen: false,
     }
 }
 

@@ -124,6 +124,7 @@ impl Ports {
             held_peak_min: held.min.min(most),
             held_peak_max: held.max.min(most),
             held_peak_ns: held.ns,
+            held_step_ns: self.held.width_ns(),
             held_at_end_min: last.min.min(most),
             held_at_end_max: last.max.min(most),
             opened_peak_per_s,

@@ -3,9 +3,10 @@
 //! Durations are integers in nanoseconds (`_ns`); instants are ns since 1970 UTC. Lists are sorted by their key, so
 //! that equal facts serialise to equal bytes.
 
+pub use super::exemplar::Exemplar;
 use super::services::ServiceFacts;
 use crate::capture::{FileFacts, LiveFacts, RepeatedFacts};
-use crate::record::{Sight, Stack};
+use crate::record::Stack;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -193,6 +194,8 @@ pub struct PortFacts {
     pub held_peak_max: u64,
     /// When.
     pub held_peak_ns: i64,
+    /// As a host's `peak_step_ns`.
+    pub held_step_ns: i64,
     /// Ports held at the last packet, proven part.
     pub held_at_end_min: u64,
     /// The same with modelled TIME_WAITs counted as still held.
@@ -336,38 +339,6 @@ pub struct MaxRequests {
     pub closed_by_server: u64,
 }
 
-/// A connection worth showing.
-#[derive(Clone, Debug, Serialize, PartialEq)]
-pub struct Exemplar {
-    /// Ordinal of its first packet.
-    pub ordinal: u64,
-    /// `connection` as the contract numbers it.
-    pub connection: u64,
-    /// Client address and port.
-    pub client: (String, u16),
-    /// Server address and port.
-    pub server: (String, u16),
-    /// What is around its packets (key form).
-    pub tunnel: u64,
-    /// Index of the file of the first packet.
-    pub file: u32,
-    /// First frame.
-    pub first_frame: u64,
-    /// Index of the file of the last packet.
-    pub last_file: u32,
-    /// Last frame.
-    pub last_frame: u64,
-    /// First packet's time.
-    pub start_ns: i64,
-    /// Last packet's time.
-    pub end_ns: i64,
-    /// The packet that closed.
-    pub closer_frame: Option<u64>,
-    /// For the second look.
-    #[serde(skip)]
-    pub sight: Sight,
-}
-
 /// One address.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct HostFacts {
@@ -406,6 +377,8 @@ pub struct HostTimeWait {
     pub peak: (u64, u64),
     /// When, ns.
     pub peak_ns: i64,
+    /// Moments at which they are counted lie so far apart, ns: a peak between two of them is not seen.
+    pub peak_step_ns: i64,
     /// Occupancy over time, at most 120 samples, ascending.
     pub occupancy: Vec<Occupancy>,
 }

@@ -5,23 +5,17 @@ use super::tally::Tally;
 use crate::record::{ActiveCloser, Close, CloserBasis, ConnectionRecord, Holder, Protocol, Quality, Race};
 use std::collections::BTreeMap;
 
-/// `time_wait_holder` of a record. Nobody waits where no FIN was sent. Where the one FIN captured may have been the first
-/// or the second (one direction only, a start between the two), it may be either side; where the other FIN may be among
-/// bytes that are missing, it may have begun.
+/// `time_wait_holder` of a record. Nobody waits where no FIN was sent. Where the other FIN may be missing from the capture
+/// ([`ConnectionRecord::may_wait_unseen`]) it may be either side.
 #[must_use]
 pub fn holder(record: &ConnectionRecord) -> Holder {
     match record.sides.each_ref().map(|side| side.time_wait.is_some()) {
         [true, true] => Holder::Both,
         [true, false] => Holder::Client,
         [false, true] => Holder::Server,
-        [false, false] if record.reset.is_none() && is_fin_missing(record) => Holder::Unknown,
+        [false, false] if record.may_wait_unseen => Holder::Unknown,
         [false, false] => Holder::None,
     }
-}
-
-fn is_fin_missing(record: &ConnectionRecord) -> bool {
-    let gap = record.quality.0 & Quality::GAP != 0;
-    record.active_closer == ActiveCloser::Ambiguous || (record.closer_basis == CloserBasis::SingleFin && gap)
 }
 
 /// What the payload was; a connection without any is `empty`.

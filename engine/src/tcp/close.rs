@@ -33,17 +33,17 @@ pub enum Order {
 /// The causal order of two first FINs.
 #[must_use]
 pub fn order(mine: &Fin, theirs: &Fin) -> Order {
-    let they_ack = seq::leq(mine.end(), theirs.ack);
-    let i_ack = seq::leq(theirs.end(), mine.ack);
+    let they_ack = theirs.acks(mine.end());
+    let i_ack = mine.acks(theirs.end());
     match (they_ack, i_ack) {
         (true, false) => Order::Mine,
-        (false, true) if mine.acked_before_seen => Order::Undecided,
+        (false, true) if mine.is_sent_again => Order::Undecided,
         (false, true) => Order::Theirs,
         (false, false) => Order::Crossed,
         // Each acknowledges the other: one of the two is a retransmission whose first was not captured. The one that
-        // had been acknowledged before it was seen is that one, and it came first.
-        (true, true) if mine.acked_before_seen && !theirs.acked_before_seen => Order::Mine,
-        (true, true) if theirs.acked_before_seen && !mine.acked_before_seen => Order::Theirs,
+        // is known to have been sent before is that one, and it came first.
+        (true, true) if mine.is_sent_again && !theirs.is_sent_again => Order::Mine,
+        (true, true) if theirs.is_sent_again && !mine.is_sent_again => Order::Theirs,
         (true, true) => Order::Undecided,
     }
 }
@@ -67,7 +67,7 @@ fn events(me: &Endpoint, peer: &Endpoint, view: View) -> [Option<Event>; 4] {
 /// Whether `me`'s own segments prove that it received the acknowledgment of its FIN: it acknowledged something that
 /// the peer sent with or after it.
 fn proves_ack_of_fin(me: &Endpoint, mine: &Fin, received: Option<&Fin>) -> bool {
-    let by_fin = received.is_some_and(|theirs| seq::leq(mine.end(), theirs.ack));
+    let by_fin = received.is_some_and(|theirs| theirs.acks(mine.end()));
     let by_data = me.acked.is_some_and(|acked| seq::lt(mine.peer_next_when_acked, acked));
     by_fin || (by_data && mine.peer_next_when_acked != mine.end())
 }

@@ -14,7 +14,7 @@ use super::reset::Provocation;
 use super::seq;
 use super::state::{Anomaly, Event};
 use super::stream::Piece;
-use crate::decode::{Flags, FlowKey, Header, Segment};
+use crate::decode::{Captured, Flags, FlowKey, Header, Segment};
 use crate::record::{
     Address, HttpFacts, Mark, Quality, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, RoleBasis, State, Tunnel,
 };
@@ -152,7 +152,8 @@ impl<P: Payload> Connection<P> {
     pub fn accept(&mut self, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) {
         let mut role = self.sender(segment);
         if !settings.keep_duplicates && self.ends[role as usize].is_duplicate(segment) {
-            return self.note_duplicate(sink);
+            sink.duplicate();
+            return self.note_duplicate();
         }
         let mark = mark(segment);
         let marked = segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0 | Flags::ACK.0);
@@ -161,7 +162,7 @@ impl<P: Payload> Connection<P> {
         if !is_plain && self.is_of_older(segment, role) {
             return self.note_older(segment, role, mark);
         }
-        self.quality.0 |= if segment.has_copy { Quality::DUPLICATES } else { 0 };
+        self.quality.0 |= if segment.captured == Captured::WithCopies { Quality::DUPLICATES } else { 0 };
         self.last = mark.at(mark.ts_ns.max(self.last.ts_ns));
         self.note_packet(segment, role);
         if !is_plain {
@@ -179,6 +180,7 @@ impl<P: Payload> Connection<P> {
             }
         }
         self.said[role as usize] = Some(Provocation { ack: segment.ack, flags: segment.flags });
+        self.ends[role as usize].ip_id = segment.ip_id.unwrap_or(0);
         if !is_plain {
             self.settle(mark, role, sink);
             self.is_steady = self.found_steady();
@@ -208,9 +210,9 @@ impl<P: Payload> Connection<P> {
         }
     }
 
-    fn note_duplicate(&mut self, sink: &mut P::Sink) {
+    /// One of its packets was captured once more.
+    pub fn note_duplicate(&mut self) {
         self.quality.0 |= Quality::DUPLICATES;
-        sink.duplicate();
     }
 
     /// What a segment says before its sequence space is looked at: of a TIME_WAIT, as a reset, as a SYN.
@@ -227,10 +229,11 @@ impl<P: Payload> Connection<P> {
     }
 
     /// Whether a segment carries the numbers of an older incarnation (semantics A2, last row): an ACK that does not
-    /// acknowledge the SYN it answers, or the reset that answers this challenge.
+    /// acknowledge the SYN it answers, or the reset that answers this challenge. Not once the client has acknowledged
+    /// something: it had the SYN-ACK, captured or not, and a challenge answers a SYN that is still without one.
     fn is_of_older(&self, segment: &Segment<'_>, role: Role) -> bool {
         let [client, server] = &self.ends;
-        let (Some(isn), None) = (client.isn, server.isn) else { return false };
+        let (Some(isn), None, None) = (client.isn, server.isn, client.acked) else { return false };
         match role {
             Role::Server => {
                 let acks_syn = seq::lt(isn, segment.ack) && client.next.is_some_and(|next| seq::leq(segment.ack, next));
@@ -239,7 +242,11 @@ impl<P: Payload> Connection<P> {
                     && segment.payload_len == 0
                     && !acks_syn
             }
-            Role::Client => segment.flags.has(Flags::RST) && self.challenge_ack == Some(segment.seq),
+            // RFC 9293 §3.10.7.3: SEQ=SEG.ACK, and no ACK of its own.
+            Role::Client => {
+                segment.flags.0 & (Flags::RST.0 | Flags::ACK.0) == Flags::RST.0
+                    && self.challenge_ack == Some(segment.seq)
+            }
         }
     }
 

@@ -16,12 +16,15 @@ pub struct Fin {
     pub seq: u32,
     /// Acknowledgment number it carried: what its sender had received when it closed.
     pub ack: u32,
+    /// It carried one, or its sender had before: not so in a SYN's segment (RFC 1644).
+    pub has_ack: bool,
     /// The first segment of the peer that acknowledges it.
     pub acked: Option<Mark>,
     /// How far the peer had sent when it acknowledged: once this side acknowledges beyond, it has that segment.
     pub peer_next_when_acked: u32,
-    /// The peer had acknowledged it before it was captured: reordered by the tap, or only a retransmission was captured.
-    pub acked_before_seen: bool,
+    /// Only a retransmission was captured: its sender had gone on after it, or its peer had acknowledged it, in packets
+    /// captured before it, and the tap's reordering does not explain that.
+    pub is_sent_again: bool,
     /// How often it was sent again.
     pub repeats: u32,
 }
@@ -30,8 +33,14 @@ impl Fin {
     /// Of which nothing is known but its packet.
     #[must_use]
     pub const fn of(mark: Mark) -> Self {
-        let (acked, acked_before_seen) = (None, false);
-        Fin { mark, seq: 0, ack: 0, acked, peer_next_when_acked: 0, acked_before_seen, repeats: 0 }
+        let (acked, is_sent_again) = (None, false);
+        Fin { mark, seq: 0, ack: 0, has_ack: false, acked, peer_next_when_acked: 0, is_sent_again, repeats: 0 }
+    }
+
+    /// Whether its sender had everything up to this number of the peer's.
+    #[must_use]
+    pub const fn acks(&self, number: u32) -> bool {
+        self.has_ack && seq::leq(number, self.ack)
     }
 
     /// Sequence number after the FIN: `seq + 1`.
@@ -123,6 +132,8 @@ pub struct Endpoint {
     /// Its TIME_WAIT.
     pub time_wait: Option<TimeWait>,
     seen: [Seen; REMEMBERED],
+    /// IP id of its last packet, for one that comes soon; 0 if it had none, and after a rest.
+    pub(super) ip_id: u16,
     seen_at: u8,
 }
 
@@ -156,6 +167,7 @@ impl Endpoint {
             rtt_ns: 0,
             time_wait: None,
             seen: [Seen::default(); REMEMBERED],
+            ip_id: 0,
             seen_at: 0,
         }
     }

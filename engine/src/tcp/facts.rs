@@ -2,7 +2,7 @@
 
 use super::close;
 use super::connection::{Connection, note_gap, pair};
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Fin};
 use super::history::Counted;
 use super::payload::{Payload, Sink};
 use super::seq;
@@ -86,7 +86,7 @@ impl<P: Payload> Connection<P> {
     fn note_acked_gap(&mut self) {
         let [client, server] = &self.ends;
         for (role, end, peer) in [(Role::Client, client, server), (Role::Server, server, client)] {
-            if end.next.is_some_and(|next| peer.acked.is_some_and(|acked| seq::lt(next, acked))) {
+            if lacks_up_to(end, peer.acked) {
                 self.quality.0 |= Quality::GAP;
                 self.history.counted(role, Counted::Gap);
             }
@@ -99,7 +99,7 @@ impl<P: Payload> Connection<P> {
     }
 
     /// An endpoint that must be waiting although its last ACK was not captured: from the peer's FIN on, if the peer did
-    /// not have to repeat it.
+    /// not have to repeat it, and it came while an orphan in FIN-WAIT-2 still takes it.
     fn conclude_time_wait(&mut self) {
         for role in [Role::Client, Role::Server] {
             let (end, peer) = pair(&mut self.ends, role);
@@ -108,6 +108,7 @@ impl<P: Payload> Connection<P> {
             }
             if let (Some(mine), Some(theirs)) = (end.fin, peer.fin)
                 && theirs.repeats == 0
+                && mine.acked.is_none_or(|ack| theirs.mark.ts_ns.saturating_sub(ack.ts_ns) < FIN_TIMEOUT_NS)
             {
                 let start = theirs.mark.at(end.since_ns);
                 end.time_wait = Some(TimeWait::new(start, end.rtt_ns, mine.end(), theirs.end()));
@@ -172,6 +173,7 @@ impl<P: Payload> Connection<P> {
             race,
             http,
             quality: self.quality,
+            may_wait_unseen: self.may_wait_unseen(active_closer),
             sides: self.ends.each_mut().map(side),
         }
     }
@@ -225,11 +227,33 @@ impl<P: Payload> Connection<P> {
     fn is_first_fin_captured(&self) -> bool {
         let is_open = |end: &Endpoint, peer: &Endpoint| {
             let reached = end.stream.next_seq().or(end.next);
-            let is_lost = reached.is_some_and(|reached| peer.fin.is_some_and(|fin| seq::lt(reached, fin.ack)));
+            let is_lost =
+                reached.is_some_and(|reached| peer.fin.is_some_and(|fin| fin.has_ack && seq::lt(reached, fin.ack)));
             end.fin.is_none() && !is_lost && (end.bytes > 0 || self.quality.0 & Quality::MIDSTREAM == 0)
         };
         let [client, server] = &self.ends;
         self.quality.0 & Quality::ONE_SIDED == 0 && (is_open(client, server) || is_open(server, client))
+    }
+
+    /// Whether a TIME_WAIT may have begun that is not in the capture: the FIN that it takes beside the one captured may be
+    /// missing. So where that may have come first, and where its sender's packets or their acknowledgments show that
+    /// something after its last captured byte was sent. A reset that was accepted ends both sides; in a capture of one
+    /// direction that may have been after the wait.
+    fn may_wait_unseen(&self, active: ActiveCloser) -> bool {
+        let is_reset = self.reset.is_some_and(|reset| reset.effect == ResetEffect::Effective);
+        if is_reset && self.quality.0 & Quality::ONE_SIDED == 0 {
+            return false;
+        }
+        let hides_fin = |end: &Endpoint, peer: &Endpoint| {
+            peer.fin.is_some() && end.fin.is_none() && (lacks_up_to(end, peer.acked) || lacks_up_to(end, end.next))
+        };
+        // Its peer's FIN came again and again: was there no answer, or was it not captured?
+        let is_unproven = |end: &Endpoint| end.state == State::TimeWait && end.time_wait.is_none();
+        let [client, server] = &self.ends;
+        active == ActiveCloser::Ambiguous
+            || hides_fin(client, server)
+            || hides_fin(server, client)
+            || self.ends.iter().any(is_unproven)
     }
 
     /// A request that the server's close overtook, or that ignored it (semantics D4).
@@ -244,6 +268,12 @@ impl<P: Payload> Connection<P> {
         http.last_request?;
         Some(if seq::lt(http.last_request_ack, fin.end()) { Race::KeepaliveRace } else { Race::StaleReuse })
     }
+}
+
+/// Whether something of a side's sequence space up to this number is not in the capture, after all that is.
+fn lacks_up_to(end: &Endpoint, number: Option<u32>) -> bool {
+    let reached = end.fin.as_ref().map(Fin::end).or_else(|| end.stream.next_seq()).or(end.next);
+    reached.is_some_and(|reached| number.is_some_and(|number| seq::lt(reached, number)))
 }
 
 fn side(end: &mut Endpoint) -> Side {

@@ -9,7 +9,7 @@
 use super::connection::Connection;
 use super::connection::packed::{Packed, Shapes};
 use super::incarnation::{self, Belongs, Fate};
-use super::payload::Payload;
+use super::payload::{Payload, Sink};
 use crate::decode::{Flags, FlowKey, PARTITIONS, Segment};
 use crate::record::Quality;
 use crate::settings::{SECOND, Settings};
@@ -169,6 +169,19 @@ impl<P: Payload> FlowTable<P> {
             self.lay_to_rest(segment.ts_ns);
         }
         opened
+    }
+
+    /// Takes a segment that is a copy of one that came before.
+    #[cold]
+    pub fn note_copy(&mut self, segment: &Segment<'_>, sink: &mut P::Sink) {
+        let hash = self.hasher.hash_one(segment.key);
+        if let Some(&at) = self.index.find(hash, |&at| self.slots[at as usize].key == segment.key) {
+            match &mut self.slots[at as usize].connection {
+                Some(connection) => connection.note_duplicate(),
+                None => self.resting[at as usize].note_duplicate(),
+            }
+        }
+        sink.duplicate();
     }
 
     /// Gives a segment to the connection in slot `at`, or to the one before it.

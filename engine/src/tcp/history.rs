@@ -144,7 +144,7 @@ const fn is_power_of_ten(n: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::FlowKey;
+    use crate::decode::{Captured, FlowKey};
     use crate::record::{Address, Tunnel};
     use Role::{Client, Server};
 
@@ -172,7 +172,7 @@ mod tests {
             payload_start: 0,
             tunnel_name: 0,
             depth: 0,
-            has_copy: false,
+            captured: Captured::Once,
             captured_len: payload.len() as u32,
             payload_len: payload.len() as u32,
         }

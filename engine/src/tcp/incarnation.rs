@@ -96,7 +96,9 @@ fn is_late_opening<P: Payload>(connection: &Connection<P>, segment: &Segment<'_>
     young && (continues || acknowledged || crossing)
 }
 
-/// Whether a plain segment continues the predecessor while the new SYN has no answer.
+/// Whether a plain segment continues the predecessor while the new SYN has no answer: it has that one's numbers. Of the side
+/// that was asked a pure ACK may be a challenge of the SYN (semantics A2), unless its peer has gone on with the predecessor:
+/// who has sent a SYN does not, so the SYN was another's (RFC 5961 §4).
 fn is_of_predecessor<P: Payload>(connection: &Connection<P>, segment: &Segment<'_>, role: Role) -> bool {
     let Some(old) = &connection.predecessor else { return false };
     let new = &connection.ends[role as usize];
@@ -104,7 +106,10 @@ fn is_of_predecessor<P: Payload>(connection: &Connection<P>, segment: &Segment<'
         return false;
     }
     let end = &old.ends[old.sender(segment) as usize];
-    segment.payload_len > 0 && end.next.is_some_and(|next| seq::diff(segment.seq, next).unsigned_abs() <= 1 << 20)
+    let is_near = end.next.is_some_and(|next| seq::diff(segment.seq, next).unsigned_abs() <= 1 << 20);
+    let has_space = segment.payload_len > 0 || segment.flags.has(Flags::FIN);
+    let goes_on = role == Role::Client || old.last.ts_ns > connection.first.ts_ns;
+    is_near && (has_space || goes_on)
 }
 
 impl<P: Payload> Connection<P> {

@@ -26,7 +26,7 @@ pub struct Provocation {
 /// The kind of a reset sent by `sender` to `receiver`; `last` is what the receiver had sent last.
 #[must_use]
 pub fn kind(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint, last: Option<Provocation>) -> ResetKind {
-    if is_refusal(segment, sender, receiver) {
+    if is_refusal(segment, sender, receiver) || is_lone_refusal(segment, sender, receiver) {
         return ResetKind::Refused;
     }
     if !has_ttl_of(sender, segment) {
@@ -47,24 +47,43 @@ pub fn kind(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint, last:
 /// Whether the receiver had sent data that the sender's FIN does not acknowledge: it reached a socket already closed.
 fn is_late(sender: &Endpoint, receiver: &Endpoint) -> bool {
     let data_end = receiver.fin.map(|fin| fin.seq).or(receiver.next);
-    sender.fin.is_some_and(|fin| data_end.is_some_and(|end| seq::lt(fin.ack, end)))
+    sender.fin.is_some_and(|fin| fin.has_ack && data_end.is_some_and(|end| seq::lt(fin.ack, end)))
+}
+
+/// Whether nothing shows that a SYN was answered: who sent it has acknowledged nothing yet. (Where its SYN-ACK was not
+/// captured, the state alone does not tell.)
+fn awaits_answer(endpoint: &Endpoint) -> bool {
+    endpoint.state == State::SynSent && endpoint.acked.is_none()
 }
 
 /// RST|ACK acknowledging just the SYN, from a side that never sent one (RFC 9293 §3.10.7.1).
 fn is_refusal(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint) -> bool {
     let Some(isn) = receiver.isn else { return false };
     sender.isn.is_none()
-        && receiver.state == State::SynSent
+        && awaits_answer(receiver)
         && segment.flags.has(Flags::ACK)
         && seq::lt(isn, segment.ack)
         && receiver.next.is_some_and(|next| seq::leq(segment.ack, next))
+}
+
+/// The same where the SYN itself was not captured: sequence number 0 answers a segment without ACK, from a side that has
+/// sent nothing else, to one of which nothing is known.
+fn is_lone_refusal(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint) -> bool {
+    answers_unacknowledging(segment) && sender.next.is_none() && receiver.next.is_none() && receiver.acked.is_none()
+}
+
+/// RST|ACK with sequence number 0: who sends it has no socket, and what it answers was without ACK, as only a SYN is
+/// (RFC 9293 §3.10.7.1).
+#[must_use]
+pub fn answers_unacknowledging(segment: &Segment<'_>) -> bool {
+    segment.flags.has(Flags::RST) && segment.flags.has(Flags::ACK) && segment.seq == 0
 }
 
 /// Whether the receiver accepts a reset: only one that hits RCV.NXT exactly (RFC 5961 §3.2), as far as the capture
 /// shows RCV.NXT. Linux also takes RCV.NXT − 1 once it has the peer's FIN.
 #[must_use]
 pub fn effect(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint, role_seen: bool) -> ResetEffect {
-    if receiver.state == State::SynSent {
+    if awaits_answer(receiver) {
         let acceptable = segment.flags.has(Flags::ACK)
             && receiver.isn.is_some_and(|isn| seq::lt(isn, segment.ack))
             && receiver.next.is_some_and(|next| seq::leq(segment.ack, next));
@@ -79,7 +98,14 @@ pub fn effect(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint, rol
     if points.any(|rcv_nxt| rcv_nxt == segment.seq || Some(rcv_nxt) == after_fin) {
         return ResetEffect::Effective;
     }
-    if receiver.acked.is_none() && sender.next.is_none() { ResetEffect::Unknown } else { ResetEffect::Ineffective }
+    // Where no packet of the receiver tells, the sender may have sent more than was captured; but one that is still without
+    // an answer to its SYN sends a bare reset for an older socket only.
+    let is_open = sender.acked.is_some() || segment.flags.has(Flags::ACK);
+    if receiver.acked.is_none() && (sender.next.is_none() || is_open) {
+        ResetEffect::Unknown
+    } else {
+        ResetEffect::Ineffective
+    }
 }
 
 /// Who sent the segment that a reset answers, if it answers one.

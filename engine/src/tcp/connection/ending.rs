@@ -146,8 +146,19 @@ impl<P: Payload> Connection<P> {
 /// Beside the round trip to the tap: what a busy host takes to act. Far below every retransmission timer (200 ms).
 const ACK_IN_FLIGHT_NS: i64 = 1_000_000;
 
-/// A FIN captured no later than this after its acknowledgment was reordered by the tap: a retransmission takes 200 ms.
-const REORDER_NS: i64 = 100_000_000;
+/// A FIN captured no later than this after its acknowledgment was reordered by the tap. Whoever has closed acknowledges a
+/// FIN at once, and the shortest timer that sends it again, Linux's tail loss probe, takes two round trips and 2 ms.
+const REORDER_NS: i64 = 1_000_000;
+/// A tap shows a packet no later than this behind the others; within it the IP id may tell that it was not sent again.
+const MOST_REORDERED_NS: i64 = 100_000_000;
+
+/// Whether a FIN whose acknowledgment was captured before it was sent before, in a packet that the tap missed: so unless it
+/// came too soon for that, or its IP id is the one after that of the packet captured before it, so that none is missing.
+fn is_sent_again(end: &Endpoint, peer: &Endpoint, segment: &Segment<'_>) -> bool {
+    let since_ns = peer.acked_at_ns.map_or(0, |at| segment.ts_ns.saturating_sub(at));
+    let is_next = end.ip_id != 0 && segment.ip_id == Some(end.ip_id.wrapping_add(1));
+    since_ns > if is_next { MOST_REORDERED_NS } else { REORDER_NS }
+}
 
 /// First FIN, or one more.
 pub(super) fn take_fin(end: &mut Endpoint, peer: &Endpoint, segment: &Segment<'_>, seq: u32, mark: Mark) {
@@ -164,15 +175,17 @@ pub(super) fn take_fin(end: &mut Endpoint, peer: &Endpoint, segment: &Segment<'_
         }
         Some(_) => {}
         None => {
+            let has_ack = segment.flags.has(Flags::ACK);
             let seen = peer.has_acked(fin_end);
-            let late = peer.acked_at_ns.is_some_and(|at| mark.ts_ns.saturating_sub(at) > REORDER_NS);
+            let passed = end.next.is_some_and(|next| seq::leq(fin_end, next));
             end.fin = Some(Fin {
                 mark,
                 seq,
-                ack: if segment.flags.has(Flags::ACK) { segment.ack } else { end.acked.unwrap_or_default() },
+                ack: if has_ack { segment.ack } else { end.acked.unwrap_or_default() },
+                has_ack: has_ack || end.acked.is_some(),
                 acked: seen.then_some(mark),
                 peer_next_when_acked: peer.next.unwrap_or_default(),
-                acked_before_seen: seen && late,
+                is_sent_again: passed || (seen && is_sent_again(end, peer, segment)),
                 repeats: 0,
             });
         }
@@ -187,5 +200,23 @@ pub(super) fn begin_time_wait(end: &mut Endpoint, peer: &Endpoint, mark: Mark, s
         return;
     }
     let uncertainty_ns = if sent_now { 0 } else { end.rtt_ns };
-    end.time_wait = Some(TimeWait::new(mark, uncertainty_ns, mine.end(), theirs.end()));
+    if theirs.is_sent_again && theirs.mark == mark {
+        end.time_wait = Some(question_wait(end, mine, theirs, uncertainty_ns));
+    } else {
+        end.time_wait = Some(TimeWait::new(mark, uncertainty_ns, mine.end(), theirs.end()));
+    }
+}
+
+/// The same where a FIN sent again is all that was captured of it: if its own was acknowledged before, it waits since it
+/// acknowledged the first, and this one is a question to it.
+#[cold]
+fn question_wait(end: &Endpoint, mine: &Fin, theirs: &Fin, uncertainty_ns: i64) -> TimeWait {
+    let mark = theirs.mark;
+    let Some(acked) = mine.acked.filter(|&acked| acked != mark) else {
+        return TimeWait::new(mark, uncertainty_ns, mine.end(), theirs.end());
+    };
+    let since_ns = acked.ts_ns.max(end.acked_at_ns.unwrap_or(acked.ts_ns));
+    let mut wait = TimeWait::new(mark.at(since_ns), uncertainty_ns, mine.end(), theirs.end());
+    wait.probed(mark, theirs.ack);
+    wait
 }

@@ -5,6 +5,7 @@ use crate::decode::{Flags, Segment};
 use crate::record::{Mark, Quality, Role, RoleBasis, State};
 use crate::tcp::endpoint::Endpoint;
 use crate::tcp::payload::{Payload, Sink};
+use crate::tcp::reset;
 use crate::tcp::seq;
 use crate::tcp::stack;
 use crate::tcp::state::Event;
@@ -129,6 +130,9 @@ pub(super) fn sender_role<P: Payload>(segment: &Segment<'_>) -> (Role, RoleBasis
     }
     if let Some(told) = P::role_of(segment.payload) {
         return told;
+    }
+    if reset::answers_unacknowledging(segment) {
+        return (Role::Server, RoleBasis::FirstPacket);
     }
     let (from, to) = (segment.source().1, segment.target().1);
     // A service port is registered (below 1024) or below every stack's ephemeral range, and the other one is not.

@@ -41,6 +41,8 @@ pub struct Packed {
     places: ([u16; PLACES], [u8; PLACES]),
     shorts: [u16; SHORTS],
     is_over: bool,
+    /// A packet of its was captured once more while it rested.
+    was_copied: bool,
     last_ns: i64,
 }
 
@@ -68,7 +70,7 @@ impl Packed {
         let mut marks = facts.as_mut().map(HttpMarks::take).unwrap_or_default();
         self.ordinal = connection.ordinal;
         self.first = connection.first;
-        (self.last_ns, self.is_over) = (connection.last.ts_ns, connection.is_over());
+        (self.last_ns, self.is_over, self.was_copied) = (connection.last.ts_ns, connection.is_over(), false);
         self.http = facts.map(|facts| shapes.shared(facts));
         let mut short = ShortWriter::new(self);
         walk(connection, &mut marks, &mut short);
@@ -86,6 +88,14 @@ impl Packed {
         into.names = if into.client_is_low { [key.low(), key.high()] } else { [key.high(), key.low()] };
         self.long = None;
         into.http = self.http.take().map(|facts| marks.give(Arc::unwrap_or_clone(facts)));
+        if self.was_copied {
+            into.note_duplicate();
+        }
+    }
+
+    /// As [`Connection::note_duplicate`]; it need not be woken for that.
+    pub const fn note_duplicate(&mut self) {
+        self.was_copied = true;
     }
 
     /// The same in new room.

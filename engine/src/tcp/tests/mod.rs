@@ -10,7 +10,7 @@ use super::flow_table::FlowTable;
 use super::payload::{Payload, Sink};
 use super::state::Anomaly;
 use super::stream::Piece;
-use crate::decode::{Flags, FlowKey, Header, Segment};
+use crate::decode::{Captured, Flags, FlowKey, Header, Segment};
 use crate::record::{Address, ConnectionRecord, HttpFacts, Role, RoleBasis, State, TimeWaitFacts, Tunnel};
 use crate::settings::{SECOND, Settings};
 
@@ -122,7 +122,7 @@ fn run_watched(lines: &[Line], base: Base, watch: &mut impl FnMut(&Connection<No
             payload_start: 0,
             tunnel_name: 0,
             depth: 0,
-            has_copy: false,
+            captured: Captured::Once,
             captured_len: len,
             payload_len: len,
         };

@@ -29,7 +29,7 @@ fn text(connection: &Connection<NoPayload>) -> String {
     let mut parts = text.split(", seen: [");
     let first = parts.next().unwrap_or_default().to_owned();
     let after = |part: &str| {
-        part.split_once("], seen_at: ").map(|(_, rest)| rest.trim_start_matches(char::is_numeric).to_owned())
+        part.split_once(", seen_at: ").map(|(_, rest)| rest.trim_start_matches(char::is_numeric).to_owned())
     };
     parts.fold(first, |all, part| all + &after(part).expect("the prints' end"))
 }

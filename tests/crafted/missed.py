@@ -1,0 +1,267 @@
+"""Situations in which the tap missed packets: what is left must not be read as something that it does not prove."""
+
+from .situations import CLIENT_CLOSED, NO_WAIT, NOBODY, SERVER_CLOSED, SITUATIONS, Expected, situation
+from .talk import Talk
+
+__all__ = ["SITUATIONS"]
+
+#: Where the FIN that a TIME_WAIT takes beside the one captured may be missing.
+UNSEEN_WAIT = {"time_wait_holder": "unknown", "time_wait_basis": None}
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def unseen(t: Talk, side: str, numbers: int) -> None:
+    """A side sends so many sequence numbers past the tap."""
+    t.nxt[side] = (t.nxt[side] + numbers) % 2**32
+
+
+def opened_unseen(t: Talk) -> None:
+    """A handshake whose SYN-ACK the tap missed."""
+    t.c(0, "S")
+    unseen(t, "s", 1)
+    t.c(0.002, "A")
+
+
+# ---- A2 last row, A7: a SYN-ACK that was not captured ----
+
+
+@situation("A2 row 6")
+def no_challenge_after_the_clients_ack(t: Talk) -> list[Expected]:
+    """The client acknowledged the SYN-ACK, so the server's ACK of bytes that the tap missed challenges nothing.
+
+    Its reset, at the number that this ACK expects, is an answer that arrives where it must: effective.
+    """
+    opened_unseen(t)
+    unseen(t, "c", 27)
+    t.s(0.101, "A")
+    t.c(0.200, "R", window=0)
+    t.bystander(70)
+    reset = {"reset_by": "client", "reset_kind": "no_state", "reset_effect": "effective"}
+    return [{"close": "reset", "active_closer": "none"} | reset | NO_WAIT]
+
+
+@situation("A2 row 6, A7 row 1")
+def abort_after_unseen_bytes(t: Talk) -> list[Expected]:
+    """The same with an abort: RST|ACK at snd_nxt closes, and no challenge is answered with an ACK in it."""
+    opened_unseen(t)
+    unseen(t, "c", 27)
+    t.s(0.101, "A")
+    t.c(0.200, "RA", window=502)
+    t.bystander(70)
+    closer = {"active_closer": "client", "closer_basis": "abort", "closer_time": 0.2}
+    return [{"close": "reset", "reset_kind": "abort", "reset_effect": "effective"} | closer | NO_WAIT]
+
+
+@situation("A2 row 3, A7 row 1")
+def abort_is_no_refusal(t: Talk) -> list[Expected]:
+    """RST|ACK acknowledging just the SYN, of a server whose SYN-ACK the client has acknowledged: an abort."""
+    opened_unseen(t)
+    t.s(0.003, "RA", window=502)
+    t.bystander(70)
+    closer = {"active_closer": "server", "closer_basis": "abort", "closer_time": 0.003}
+    return [{"close": "reset", "reset_by": "server", "reset_kind": "abort", "reset_effect": "effective"} | closer]
+
+
+@situation("A7 row 2")
+def answer_to_an_open_client(t: Talk) -> list[Expected]:
+    """A bare reset at the client's rcv_nxt is no stray in SYN-SENT, where only RST|ACK would count: it is effective."""
+    opened_unseen(t)
+    t.c(0.100, "PA", REQUEST)
+    t.s(0.101, "R", window=0)
+    t.bystander(70)
+    return [{"close": "reset", "reset_by": "server", "reset_kind": "no_state", "reset_effect": "effective"} | NO_WAIT]
+
+
+# ---- A3: a FIN whose first transmission was not captured ----
+
+
+def crossed_and_sent_again(t: Talk, after_s: float) -> None:
+    """Both close at once; the tap misses the client's FIN and sees it `after_s` behind its acknowledgment once more.
+
+    Sent again it acknowledges the server's FIN, which it did not at first.
+    """
+    t.established()
+    fin = t.nxt["c"]
+    t.s(1.0, "FA", ack=fin)
+    t.s(1.001, "A", ack=fin + 1)
+    t.ip_id += 1  # the client's packet that the tap missed
+    t.c(1.001 + after_s, "FA")
+    t.s(1.002 + after_s, "A")
+    t.bystander(70)
+
+
+@situation("A3, last sentence")
+def fin_sent_again_soon(t: Talk) -> list[Expected]:
+    """A tail loss probe sends a FIN again after some ms: what it acknowledges then says nothing of who came first."""
+    crossed_and_sent_again(t, 0.020)
+    return [{"active_closer": "ambiguous", "closer_basis": "retransmission_only"}]
+
+
+@situation("A3")
+def fin_shown_late(t: Talk) -> list[Expected]:
+    """The same packets within a millisecond: no timer is so short, the tap showed them in the wrong order.
+
+    The client's FIN acknowledges the server's: the server is the active closer.
+    """
+    crossed_and_sent_again(t, 0.0005)
+    return [SERVER_CLOSED | {"closer_time": 1.0}]
+
+
+@situation("A3")
+def fin_shown_late_by_its_ip_id(t: Talk) -> list[Expected]:
+    """20 ms late, but its IP id follows that of the client's packet before it: no packet of the client is missing."""
+    t.established()
+    fin = t.nxt["c"]
+    t.s(1.0, "FA", ack=fin)
+    t.s(1.001, "A", ack=fin + 1)
+    t.ip_id -= 2
+    t.c(1.021, "FA")
+    t.s(1.022, "A")
+    t.bystander(70)
+    return [SERVER_CLOSED | {"closer_time": 1.0}]
+
+
+@situation("A3")
+def fin_sent_again_after_the_other(t: Talk) -> list[Expected]:
+    """The client's FIN was missed; the server's acknowledges it; then the client's is seen, acknowledging the server's.
+
+    Two first FINs cannot acknowledge each other. The one captured after its acknowledgment was sent again: the client's
+    first FIN was what the server answered.
+    """
+    t.established()
+    unseen(t, "c", 1)
+    t.s(1.0, "FA")
+    t.c(1.020, "FA", seq=t.nxt["c"] - 1)
+    t.s(1.021, "A")
+    t.bystander(70)
+    return [CLIENT_CLOSED]
+
+
+@situation("A3")
+def fin_repeated_soon(t: Talk) -> list[Expected]:
+    """Captured twice within 20 ms, the second acknowledging the server's FIN: the first counts, so they crossed."""
+    t.established()
+    fins = dict(t.nxt)
+    t.c(1.0, "FA")
+    t.s(1.001, "FA", ack=fins["c"])
+    t.c(1.020, "FA", seq=fins["c"])
+    t.s(1.021, "A")
+    t.bystander(70)
+    crossed = {"close": "simultaneous", "active_closer": "both", "closer_basis": "crossed"}
+    return [crossed | {"time_wait_holder": "both", "client_retransmits": 1}]
+
+
+@situation("A3")
+def fin_sent_again_behind_its_sender(t: Talk) -> list[Expected]:
+    """The client goes on after its FIN, which the tap missed and sees later: sent again, it decides nothing."""
+    t.established()
+    fin = t.nxt["c"]
+    t.s(1.0, "FA", ack=fin)
+    t.c(1.0005, "A", seq=fin + 1)
+    t.c(1.020, "FA", seq=fin)
+    t.s(1.021, "A", ack=fin + 1)
+    t.bystander(70)
+    return [{"active_closer": "ambiguous", "closer_basis": "retransmission_only"}]
+
+
+# ---- A3: one FIN captured, the other sent ----
+
+
+@situation("A3")
+def crossed_and_one_missed(t: Talk) -> list[Expected]:
+    """FINs cross, and the tap misses the server's: its later ACK counts one number more than was captured of it.
+
+    That may have been its FIN, and whoever holds a TIME_WAIT then is not known; the client closed without having it.
+    """
+    t.established()
+    client_end = t.nxt["c"]
+    t.c(1.0, "FA")
+    unseen(t, "s", 1)
+    t.c(1.001, "A")
+    t.s(1.0015, "A", ack=client_end + 1)
+    t.bystander(70)
+    return [{"active_closer": "client", "closer_basis": "single_fin"} | UNSEEN_WAIT]
+
+
+@situation("A3")
+def second_fin_shown_by_its_sender(t: Talk) -> list[Expected]:
+    """The same where the client's ACK is missing, too: only the server's own number shows that it went on."""
+    t.established()
+    t.c(1.0, "FA")
+    unseen(t, "s", 1)
+    t.s(1.0015, "A")
+    t.bystander(70)
+    return [{"active_closer": "client", "closer_basis": "single_fin"} | UNSEEN_WAIT]
+
+
+@situation("A3")
+def nothing_missed_behind_a_hole(t: Talk) -> list[Expected]:
+    """A hole in the middle of the server's bytes hides no FIN: it sent on after it. Nobody is in TIME_WAIT."""
+    t.established()
+    unseen(t, "s", 100)
+    t.s(0.5, "PA", b"more")
+    t.c(0.501, "A")
+    t.c(1.0, "FA")
+    t.s(1.001, "A")
+    t.bystander(70)
+    return [{"close": "half_closed", "active_closer": "client"} | NO_WAIT]
+
+
+@situation("A3, A7")
+def a_stray_reset_hides_no_fin(t: Talk) -> list[Expected]:
+    """A reset that was not accepted ends no TIME_WAIT: where the second FIN is missing it stays unknown."""
+    t.established()
+    t.c(1.0, "FA")
+    unseen(t, "s", 1)
+    t.c(1.001, "A")
+    t.s(1.5, "R", seq=t.nxt["s"] + 5_000_000, window=0)
+    t.bystander(70)
+    return [{"active_closer": "client", "closer_basis": "single_fin", "reset_effect": "ineffective"} | UNSEEN_WAIT]
+
+
+@situation("A3, A7")
+def one_direction_with_a_reset(t: Talk) -> list[Expected]:
+    """Only the client's packets: its FIN, its ACK of another FIN, and much later a bare reset. It may have waited."""
+    unseen(t, "c", 1)
+    unseen(t, "s", 1)
+    t.c(0, "PA", REQUEST)
+    t.c(1.0, "FA")
+    unseen(t, "s", 41)
+    t.c(1.001, "A")
+    t.c(70.0, "R", window=0)
+    return [{"active_closer": "ambiguous", "closer_basis": "single_fin", "reset_by": "client"} | UNSEEN_WAIT]
+
+
+# ---- A2 row 3, A7 row 3: a refusal whose SYN was not captured ----
+
+
+@situation("A2 row 3, A7 row 3")
+def lone_refusal(t: Talk) -> list[Expected]:
+    """Only the server's direction: RST|ACK from 0 answers a segment without ACK, a SYN. Refused, and nobody closed."""
+    unseen(t, "c", 1)
+    t.s(0.001, "RA", seq=0, window=0)
+    t.bystander(70)
+    reset = {"reset_by": "server", "reset_kind": "refused", "reset_effect": "unknown"}
+    return [{"close": "refused", "client_port": 40_000, "server_packets": 1} | reset | NOBODY]
+
+
+@situation("A2 row 3, A7 row 3")
+def lone_refusals(t: Talk) -> list[Expected]:
+    """Three times, as Windows tries again after a refusal, between two ports that do not tell the service."""
+    t.client, t.server = ("10.9.0.1", 50_001), ("10.9.0.2", 50_002)
+    unseen(t, "c", 1)
+    for at in (0.001, 0.502, 1.003):
+        t.s(at, "RA", seq=0, window=0)
+    t.bystander(70)
+    roles = {"client_port": 50_001, "role_basis": "first_packet", "server_packets": 3}
+    return [{"close": "refused", "reset_by": "server", "reset_kind": "refused"} | roles | NOBODY]
+
+
+@situation("A7 row 1")
+def lone_abort(t: Talk) -> list[Expected]:
+    """RST|ACK from another number is of a connection that was open: its sender ended it."""
+    unseen(t, "c", 1)
+    unseen(t, "s", 1)
+    t.s(0.001, "RA", window=502)
+    t.bystander(70)
+    return [{"close": "reset", "active_closer": "server", "closer_basis": "abort", "reset_kind": "abort"}]
