@@ -44,6 +44,7 @@ pub struct Held<P> {
     max_reassembly_bytes: usize,
 }
 
+#[allow(clippy::large_enum_variant, reason = "nearly all rest, and a box for each would take longer than the copy")]
 enum Copied<P> {
     Awake(Box<Connection<P>>),
     Resting(FlowKey, Packed),
