@@ -117,7 +117,7 @@ def _followed(capture: CaptureFacts) -> Iterator[str]:
     if number := lost["overwritten_files"]:
         yield (
             f"begun anew {counted(number, 'time')} by its writer while it was read: what was not read by then is lost; "
-            "let it write a new file each time (tcpdump -G 60 -w 'name-%s.pcap')"
+            "let it write a new file each time (a time pattern in tcpdump's -w)"
         )
     if number := lost["unread_files"]:
         turn = "its turn" if number == 1 else "their turn"
