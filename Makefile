@@ -93,7 +93,9 @@ $(venv)/.dev: requirements-dev.lock $(venv)/.run
 
 $(venv)/.engine: $(rust_sources) pyproject.toml $(venv)/.run
 	$(need_rust)@echo "building the engine (a minute the first time)"
+	@touch $(venv)/.begun
 	@VIRTUAL_ENV=$(abspath $(venv)) $(bin)/maturin develop --release --locked >$(venv)/build.log 2>&1 || { cat $(venv)/build.log; exit 1; }
 	@# As pip does for a wheel: an editable package is else compiled at every start where PYTHONDONTWRITEBYTECODE is set.
 	@$(bin)/python -m compileall -q pcapwatch
-	@touch $@
+	@# What was edited meanwhile is newer than this, and built the next time.
+	@touch -r $(venv)/.begun $@

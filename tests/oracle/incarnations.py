@@ -95,6 +95,8 @@ def continues(old: Incarnation, new: Incarnation, segment: Segment) -> bool:
     syn_end = max(signed(p.seq + p.space - opener.seq) for p in new.packets if p.has(SYN))
     if segment.src == opener.src and signed(segment.seq - opener.seq) == syn_end:
         return False
+    if any(p.src == opener.src and not p.has(SYN | RST) for p in new.packets):
+        return False  # its opener went on with the new one: the SYN-ACK was not captured
     before = [p for p in old.packets if p.src == segment.src and not p.has(RST)]
     near = any(abs(signed(segment.seq - p.seq - p.space)) <= 2**20 for p in before[-1:])
     return near and (segment.src == opener.src or segment.space > 0 or old.packets[-1].ts_ns > opener.ts_ns)
