@@ -2,7 +2,7 @@
 
 Two network namespaces joined by a veth pair. In the one, generated short HTTP connections are sent at a rate, each
 packet once; in the other they are captured. Printed: packets that reached the interface, that were captured and that
-the kernel dropped, and the capturing process's CPU time.
+the kernel dropped, and the capturing process's CPU time. The tool ``moments`` is ``live`` with a report each second.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.captures import Capture
 from bench.instructions import EXAMPLES, ROOT
@@ -36,6 +37,7 @@ class Measured:
     dropped: int
     seconds: float
     cpu_s: float
+    besides: str = ""
 
     def __str__(self) -> str:
         """In one line."""
@@ -46,7 +48,7 @@ class Measured:
         return (
             f"{rate:>9,.0f} packets/s for {self.seconds:.1f} s: sent {self.sent:,}, arrived {self.arrived:,}, "
             f"captured {self.captured:,}, dropped {self.dropped:,} ({lost}); "
-            f"CPU {self.cpu_s:.2f} s = {cpu:.0%} of a core"
+            f"CPU {self.cpu_s:.2f} s = {cpu:.0%} of a core{self.besides}"
         )
 
 
@@ -57,6 +59,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--ring", type=int, default=64, help="MiB of the ring; a small one drops on purpose")
     parser.add_argument("--senders", type=int, default=2, help="processes that send")
+    parser.add_argument("--clients", type=int, default=1, help="each adds 3,529 connections that stay in memory")
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--tool", choices=sorted(TOOLS), action="append", help="repeatable; all by default")
     asked = parser.parse_args()
@@ -65,7 +68,8 @@ def main() -> None:
     subprocess.run(
         ["cargo", "build", "--release", "--locked", "-q", "-p", "pcapwatch-engine", "--examples"], cwd=ROOT, check=True
     )
-    capture = Capture("live", round((asked.rate or 1_000_000) * asked.seconds / _PACKETS_PER_CONNECTION) + 100)
+    connections = round((asked.rate or 1_000_000) * asked.seconds / _PACKETS_PER_CONNECTION) + 100
+    capture = Capture("live", connections, clients=asked.clients)
     capture.make()
     with _namespaces():
         for _ in range(asked.runs):
@@ -92,7 +96,17 @@ def measure(tool: str, capture: Capture, asked: argparse.Namespace) -> Measured:
         counters = json.loads(said.splitlines()[-1])
     cpu_s = used.ru_utime + used.ru_stime
     arrived = _arrived() - before
-    return Measured(int(sent["sent"]), arrived, counters["packets"], counters["kernel_drops"], sent["seconds"], cpu_s)
+    captured, dropped = counters["packets"], counters["kernel_drops"]
+    return Measured(int(sent["sent"]), arrived, captured, dropped, sent["seconds"], cpu_s, _reports(counters))
+
+
+def _reports(counters: dict[str, Any]) -> str:
+    if not counters.get("moments"):
+        return ""
+    made, longest = counters["moments"], 1000 * counters["longest_s"]
+    return (
+        f"; {made} reports meanwhile, the longest stop {longest:.0f} ms, {counters['tracked']:,} connections in memory"
+    )
 
 
 def _ring(_scratch: Path, ring_bytes: int) -> list[str]:
@@ -107,8 +121,12 @@ def _live(_scratch: Path, ring_bytes: int) -> list[str]:
     return [sys.executable, "-m", "bench.capture", _options(ring_bytes)]
 
 
+def _moments(scratch: Path, ring_bytes: int) -> list[str]:
+    return [*_live(scratch, ring_bytes), "moments"]
+
+
 #: Name: the command for a scratch folder and the bytes of a ring. It says a line once it captures, counters at its end.
-TOOLS = {"ring": _ring, "write": _write, "live": _live}
+TOOLS = {"ring": _ring, "write": _write, "live": _live, "moments": _moments}
 
 
 def _options(ring_bytes: int) -> str:

@@ -20,7 +20,8 @@ Band: TypeAlias = list[int]
 class LiveFacts(TypedDict):
     """What a live capture lost beside what its files say; all zero and ``None`` where files were read.
 
-    removed: by ``--keep``, so that they are not among the files.
+    removed: by ``--keep``, so that they are not among the files; overwritten: files that are followed and were begun
+    anew while they were read; unread: that could not be read; unlisted: read, and too many to be all among the files.
     """
 
     interface_downs: int
@@ -29,6 +30,11 @@ class LiveFacts(TypedDict):
     removed_files: int
     removed_packets: int
     removed_earlier_files: int
+    overwritten_files: int
+    unread_files: int
+    unlisted_files: int
+    unlisted_packets: int
+    unlisted_dropped: int
 
 
 class InterfaceFacts(TypedDict):

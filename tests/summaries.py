@@ -156,6 +156,8 @@ def capture(path: str = "back.pcap", packets: int = 1000, **facts: Any) -> dict[
     usual["fragments"] = dict.fromkeys(("datagrams", "joined", "overlapping", "incomplete", "evicted"), 0)
     usual["live"] = {**dict.fromkeys(("interface_downs", "unwritten_packets"), 0), "write_error": None}
     usual["live"] |= dict.fromkeys(("removed_files", "removed_packets", "removed_earlier_files"), 0)
+    usual["live"] |= dict.fromkeys(("overwritten_files", "unread_files"), 0)
+    usual["live"] |= dict.fromkeys(("unlisted_files", "unlisted_packets", "unlisted_dropped"), 0)
     counts = ("cut_packets", "clock_steps_back", "duplicates", "evicted_connections", "overflow_connections")
     more = ("late_files", "reassembly_overflows", "unnamed_tunnel_packets", "beside_tunnels", "in_two_tunnels")
     return usual | dict.fromkeys((*counts, *more), 0) | facts

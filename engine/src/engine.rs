@@ -31,6 +31,7 @@ use crate::record::{ConnectionRecord, Exchange};
 use crate::rows::Sorted;
 use crate::settings::{HostTable, Settings};
 use crate::tcp::connection::Connection;
+use crate::tcp::flow_table::Held;
 use crate::tcp::state::Anomaly;
 use crate::tunnels::{TunnelNames, Tunnels};
 use front::{Decoded, Front};
@@ -121,17 +122,22 @@ impl Engine {
         });
         let (collector, opened) = merged(shards, &self.settings);
         let (facts, names) = self.front.into_facts();
-        Totals { collector, facts, names, opened }.conclude(capture, &self.settings, None)
+        Totals { collector, held: Vec::new(), facts, names, opened }.conclude(capture, &self.settings, None)
     }
 
     /// What [`Engine::finish`] would make its answer of now, apart from rows: a copy, to be concluded elsewhere while
-    /// this goes on. It costs what the ledger and the connections in the tables cost to copy. An attempt that began less
-    /// than 3 s before `now_ns` is open: it may still be answered.
+    /// this goes on. It costs what the ledger and the connections in the tables cost to copy; they are ended there, too. An
+    /// attempt that began less than 3 s before `now_ns` is open: it may still be answered.
     #[must_use]
     pub fn provisional(&self, now_ns: Option<i64>) -> Totals {
-        let shards = self.shards.iter().map(|shard| (shard.provisional(&self.settings, now_ns), shard.opened.clone()));
+        let mut held = Vec::new();
+        let shards = self.shards.iter().map(|shard| {
+            let (collector, tables) = shard.provisional(&self.settings, now_ns);
+            held.extend(tables);
+            (collector, shard.opened.clone())
+        });
         let (collector, opened) = merged(shards, &self.settings);
-        Totals { collector, facts: self.front.facts(), names: TunnelNames::default(), opened }
+        Totals { collector, held, facts: self.front.facts(), names: TunnelNames::default(), opened }
     }
 }
 
@@ -175,6 +181,8 @@ fn merged(shards: impl Iterator<Item = (Collector, Opened)>, settings: &Settings
 /// The facts of all shards, from which an answer is made.
 pub struct Totals {
     collector: Collector,
+    /// Connections that are still to be ended, of a capture that goes on.
+    held: Vec<Held<Reader>>,
     facts: CaptureFacts,
     names: TunnelNames,
     opened: Opened,
@@ -186,7 +194,8 @@ impl Totals {
     /// # Errors
     /// [`SourceError`] if rows did not fit into the temporary file.
     pub fn conclude(self, capture: SetFacts, settings: &Settings, now_ns: Option<i64>) -> Result<Outcome, SourceError> {
-        let Totals { mut collector, mut facts, names, opened } = self;
+        let Totals { mut collector, held, mut facts, names, opened } = self;
+        held.into_iter().for_each(|table| table.finish(&mut collector));
         facts.files = capture.files;
         facts.live = capture.live;
         facts.repeated_files = capture.repeated;

@@ -104,15 +104,17 @@ def live(
         opened = open_interface(
             chosen, settings, write=files, most_packets=count, watch_host=watched, drop_privileges=True, user=user
         )
-    with opened as session, Signals() as signals, metrics_at(metrics) as served:
-        check_writable(report or [])
-        watch = Watch(session, stops, signals, interval_s, tuple(report or ()), give, served)
-        concluded = draw_screen(watch) if wants_screen(no_tui=no_tui) else print_lines(watch)
-        watch.notices.tell_finding(stops.fired(concluded), session.counters.elapsed_s)
-    give(concluded)
-    watch.notices.tell_reports(watch.files)
-    are_in_files = files is not None or (streams and streams != ["-"])
-    tell_packets(session, packets, concluded, are_lost=not are_in_files and stops.fired(concluded) is not None)
+    # Signals are answered until the report is written: SIGUSR1 or a second SIGTERM meanwhile must not cost it.
+    with Signals() as signals:
+        with opened as session, metrics_at(metrics) as served:
+            check_writable(report or [])
+            watch = Watch(session, stops, signals, interval_s, tuple(report or ()), give, served)
+            concluded = draw_screen(watch) if wants_screen(no_tui=no_tui) else print_lines(watch)
+            watch.notices.tell_finding(stops.fired(concluded), session.counters.elapsed_s)
+        give(concluded)
+        watch.notices.tell_reports(watch.files)
+        are_in_files = files is not None or (streams and streams != ["-"])
+        tell_packets(session, packets, concluded, are_lost=not are_in_files and stops.fired(concluded) is not None)
     if session.failure is not None:
         raise session.failure
     if fails(concluded, fail_on):

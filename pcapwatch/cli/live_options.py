@@ -141,7 +141,7 @@ def streams(sources: list[str] | None, files: WriteOptions | None, *, follow: bo
         raise UsageError(
             f"{folders[0]} is a folder: --follow goes on with each new file in it, analyze reads it as it is"
         )
-    if follow or sources == ["-"] or all(Path(source).is_file() for source in sources):
+    if follow or sources == ["-"] or all(Path(source).is_file() or Path(source).is_fifo() for source in sources):
         if files is not None:
             raise UsageError("--write keeps what comes from an interface; a pipe is kept by tee")
         return sources
@@ -156,6 +156,8 @@ def write_options(folder: Path | None, rotate: str | None, keep: int | None) -> 
         if rotate is not None or keep is not None:
             raise UsageError(f"--{'rotate' if rotate is not None else 'keep'} is for --write DIR: name the folder")
         return None
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--write {folder} is no folder: name one, or one that is not there yet")
     if keep is not None and rotate is None:
         raise UsageError("--keep counts the files of --rotate SIZE: say when a new one begins, as --rotate 100MB")
     return WriteOptions(str(folder), parse_size("--rotate", rotate) if rotate else 0, keep or 0)

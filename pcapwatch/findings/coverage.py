@@ -76,7 +76,7 @@ def dropped(capture: CaptureFacts) -> int:
     count, the last. Where an interface has none, what its packets say of packets lost between them is taken.
     """
     running: dict[tuple[str | None, int], int] = {}
-    total = 0
+    total = capture["live"]["unlisted_dropped"]
     for one in (i for file in capture["files"] for i in file["interfaces"]):
         number = one["dropped"] if one["dropped"] is not None else one["lost_between"]
         if one["counted_since_ns"] is None:

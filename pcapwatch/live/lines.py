@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pcapwatch.findings.wording import count, counted, endpoint
-from pcapwatch.live.moment import Counters, Moment
+from pcapwatch.live.moment import BEHIND_S, Counters, Moment, clock
 from pcapwatch.report.escape import terminal
 from pcapwatch.report.words import band, percent
 
@@ -48,9 +48,11 @@ def _kernel(moment: Moment) -> Iterator[str]:
 
 
 def _age(moment: Moment) -> Iterator[str]:
-    """What is not of now: all but the rates and the losses."""
+    """What is not of now: all but the rates and the losses; and packets, where they are late or none come."""
     if moment.reported is not None:
         yield f"figures {moment.age_s:.1f} s old"
+    if moment.behind_s >= BEHIND_S:
+        yield f"last packet {clock(moment.behind_s)} ago"
 
 
 def _ports(moment: Moment) -> Iterator[str]:

@@ -8,6 +8,9 @@ for good; everything else is counted under ``other``, and a gauge without labels
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from socket import SHUT_RDWR, socket
+from threading import Lock
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app, start_http_server
@@ -22,6 +25,8 @@ from pcapwatch.report.escape import terminal
 
 #: A scraper that says nothing for so long is hung up on.
 _PATIENCE_S = 10
+#: Connections at once. For one more the oldest is hung up on: who drips bytes keeps no scraper out and no files open.
+_MOST_CONNECTIONS = 32
 
 
 #: The one path that is answered.
@@ -49,6 +54,9 @@ class Metrics:
             where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             raise UsageError(f"--metrics {where}: {error.strerror or error}: choose another address or port") from None
         self._server.set_app(_only_metrics(make_wsgi_app(registry)))
+        _Bounded(self._server)
+        # socketserver lets five wait; with one more the next scraper's SYN is dropped, and repeated a second later.
+        self._server.socket.listen(4 * _MOST_CONNECTIONS)
         handler: Any = self._server.RequestHandlerClass
         self._server.RequestHandlerClass = type("Handler", (handler,), {"timeout": _PATIENCE_S})
         bound, taken = self._server.server_address[:2]
@@ -86,6 +94,33 @@ def _only_metrics(app: Callable[..., Any]) -> Callable[..., Any]:
         return [f"only {PATH} is here\n".encode()]
 
     return answer
+
+
+class _Bounded:
+    """At most so many connections of a threading server, the newest."""
+
+    def __init__(self, server: Any) -> None:
+        self._open: dict[socket, None] = {}
+        self._lock = Lock()
+        self._begin, self._answer = server.process_request, server.process_request_thread
+        server.process_request, server.process_request_thread = self._took, self._answered
+
+    def _took(self, connection: socket, address: Any) -> None:
+        with self._lock:
+            self._open[connection] = None
+            if len(self._open) > _MOST_CONNECTIONS:
+                oldest = next(iter(self._open))
+                del self._open[oldest]
+                with suppress(OSError):
+                    oldest.shutdown(SHUT_RDWR)
+        self._begin(connection, address)
+
+    def _answered(self, connection: socket, address: Any) -> None:
+        try:
+            self._answer(connection, address)
+        finally:
+            with self._lock:
+                self._open.pop(connection, None)
 
 
 class _Latest(Collector):

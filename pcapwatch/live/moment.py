@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from pcapwatch.host.watch import HostMoment
 
 
+#: Counters of what is missing: never hidden.
+LOSSES = ("kernel_drops", "ring_losses", "evicted_connections", "interface_down", "written")
+#: From here on it is said how long ago the last packet was captured: none comes, or the program is behind.
+BEHIND_S = 3.0
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What `--write` has put on the disk. ``error``: why it stopped, one line; ``None`` while all is well."""
@@ -60,8 +66,8 @@ class Moment:
     """One moment: ``report`` is what `analyze` would say if the capture ended now; ``host`` is the kernel's own truth.
 
     at: in UTC; source: what is captured, as the user named it; previous: the counters of the moment before, ``None`` at
-    the first; reported: when ``report`` was made, ``None``: now, of a moment that has only its counters anew; cost_s:
-    how long making it took of this program's time.
+    the first; reported: what ``report`` is of, where that is not now: it took long, or the counters alone are new;
+    cost_s: processor time that making it took.
     """
 
     at: datetime
@@ -79,6 +85,12 @@ class Moment:
         return max((self.at - self.reported).total_seconds(), 0.0) if self.reported else 0.0
 
     @property
+    def behind_s(self) -> float:
+        """How long ago the last packet was captured, by this machine's clock; 0 before any, or if that runs behind."""
+        last_ns = self.counters.last_ns
+        return 0.0 if last_ns is None else max(self.at.timestamp() - last_ns / 1e9, 0.0)
+
+    @property
     def host_age_s(self) -> float | None:
         """How old what the kernel told is; ``None`` where it is not asked."""
         return None if self.host is None else max(self.at.timestamp() - self.host.at_ns / 1e9, 0.0)
@@ -86,3 +98,18 @@ class Moment:
     def recounted(self, at: datetime, counters: Counters) -> Moment:
         """A later moment with the same report."""
         return replace(self, at=at, counters=counters, previous=self.counters, reported=self.reported or self.at)
+
+    def kept(self, at: datetime, counters: Counters) -> Moment:
+        """The same moment, looked at later: only what was lost is of then."""
+        lost = {name: getattr(counters, name) for name in LOSSES}
+        return replace(self, at=at, counters=replace(self.counters, **lost), reported=self.reported or self.at)
+
+
+def clock(seconds: float) -> str:
+    """``0:07``, ``12:30``, ``1:02:03``, ``3d 01:02:03``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d {hours:02}:{minutes:02}:{rest:02}"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -31,6 +31,10 @@ IDLE_EXPIRY = "300s"
 BEHIND_S = 0.1
 
 
+#: A report that took longer to make says how old it is.
+OLD_S = 1.0
+
+
 class Session:
     """One capture while it happens; a context manager that ends it.
 
@@ -45,7 +49,8 @@ class Session:
         self._engine = engine
         self._latest: Any = None
         self._concluded: Report | None = None
-        self._waited_s = 0.0
+        #: When the engine was asked for the latest report, of the monotonic clock.
+        self._asked_s = 0.0
 
     def __enter__(self) -> Self:
         """Itself; the capture has begun already."""
@@ -80,6 +85,7 @@ class Session:
     def report(self) -> Report:
         """What `analyze` would say if the capture ended now; it goes on meanwhile."""
         hosts = self._hold()
+        self._asked_s = time.monotonic()
         self._latest = self._asked(self._engine.snapshot)
         return report_of(self._latest, self.settings, hosts, draw=False)
 
@@ -91,27 +97,25 @@ class Session:
         if self.host is None:
             return []
         if at_once or self.host.is_due():
-            began_s, waited_s = time.monotonic(), self._waited_s
+            began_s = time.thread_time()
             with suppress(OSError):  # a namespace that is gone has no newer tables
                 self.host.sample()
-            self._let_come(BEHIND_S)
+            # Wait for packets that are on their way; that costs nothing.
+            self.advance(BEHIND_S)
             self._engine.hold_against(self.host.tables_json())
-            self.host.note_cost(time.monotonic() - began_s - (self._waited_s - waited_s))
+            self.host.note_cost(time.thread_time() - began_s)
         return list(self.host.records())
-
-    def _let_come(self, seconds: float) -> None:
-        """Wait for packets that are on their way; that costs nothing."""
-        began_s = time.monotonic()
-        self.advance(seconds)
-        self._waited_s += time.monotonic() - began_s
 
     def moment(self, previous: Counters | None) -> Moment:
         """The present: counters and the report so far."""
-        began_s, waited_s = time.monotonic(), self._waited_s
+        # Of the processor, not of the clock: on a busy machine waiting for it is no load, and figures would become old.
+        began_s = time.thread_time()
         report = self.report()
+        took_s, asked = time.monotonic() - self._asked_s, datetime.now(UTC)
         host = self.host.moment(report) if self.host is not None else None
-        cost_s = time.monotonic() - began_s - (self._waited_s - waited_s)
-        return Moment(datetime.now(UTC), self.source, self.counters, previous, report, host, cost_s=cost_s)
+        cost_s = time.thread_time() - began_s
+        reported = asked - timedelta(seconds=took_s) if took_s >= OLD_S else None
+        return Moment(datetime.now(UTC), self.source, self.counters, previous, report, host, reported, cost_s)
 
     def ladder(self, connection: int) -> dict[str, Any] | None:
         """A connection of the latest `report` packet by packet; ``None`` if its packets are gone."""

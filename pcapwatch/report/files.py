@@ -23,7 +23,7 @@ _NAMES_SHOWN = 8
 
 def file_concerns(capture: CaptureFacts) -> Iterator[str]:
     """What takes something from the capture, one line each."""
-    yield from (f"{file['path']}: {file['problem']}" for file in capture["files"] if file["problem"])
+    yield from _problems(capture)
     repeated = capture["repeated_files"]
     yield from _first(f"{one['path']} is the same file as {one['same_as']}: read once" for one in repeated)
     yield from _first(_between(capture["files"]))
@@ -38,6 +38,12 @@ def file_concerns(capture: CaptureFacts) -> Iterator[str]:
     yield from _clocks(capture)
     if broken := sum(file["pcapng"]["broken_lists"] for file in capture["files"] if file["pcapng"]):
         yield f"{counted(broken, 'option list')} of the file that reach beyond their block: not read from there on"
+
+
+def _problems(capture: CaptureFacts) -> Iterator[str]:
+    """Files that were not read whole. A file that its writer begins anew for days has the same one each time."""
+    problems = [f"{file['path']}: {file['problem']}" for file in capture["files"] if file["problem"]]
+    yield from _first(iter(problems)) if capture["live"]["overwritten_files"] else problems
 
 
 def file_remarks(capture: CaptureFacts) -> Iterator[str]:
@@ -102,6 +108,23 @@ def _live(capture: CaptureFacts) -> Iterator[str]:
         yield f"{counted(number, 'file')} with {packets} analysed here removed, as newer ones took their place (--keep)"
     if number := lost["removed_earlier_files"]:
         yield f"{counted(number, 'file')} of earlier captures in that folder removed (--keep)"
+    yield from _followed(capture)
+
+
+def _followed(capture: CaptureFacts) -> Iterator[str]:
+    """What following files that another program writes lost."""
+    lost = capture["live"]
+    if number := lost["overwritten_files"]:
+        yield (
+            f"begun anew {counted(number, 'time')} by its writer while it was read: what was not read by then is lost; "
+            "let it write a new file each time (a time pattern in tcpdump's -w)"
+        )
+    if number := lost["unread_files"]:
+        turn = "its turn" if number == 1 else "their turn"
+        yield f"{counted(number, 'followed file')} not read: gone, begun anew or unreadable when {turn} came"
+    if number := lost["unlisted_files"]:
+        packets = counted(lost["unlisted_packets"], "packet")
+        yield f"the oldest {counted(number, 'file')} with {packets} no longer listed, and without examples here"
 
 
 def _interfaces(capture: CaptureFacts) -> Iterator[InterfaceFacts]:

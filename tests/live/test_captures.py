@@ -342,3 +342,48 @@ def test_a_folder_that_tcpdump_rotates_is_followed(lab: Lab, tmp_path: Path) -> 
         assert told[part] == expected[part], part
     assert [one["code"] for one in told["findings"]] == [one["code"] for one in expected["findings"]]
     evidence_is_there(told)
+
+
+#: tcpdump's ways of writing over what it wrote: the same name each second; three names in turn.
+OVERWRITING = {"-G": ("-G", "1", "-w", "same.pcap"), "-C -W": ("-C", "1", "-W", "3", "-w", "ring.pcap")}
+
+
+@pytest.mark.parametrize(("way", "followed"), [("-G", "folder"), ("-G", "file"), ("-C -W", "folder")])
+def test_a_file_that_tcpdump_begins_anew_is_read_anew(lab: Lab, tmp_path: Path, way: str, followed: str) -> None:
+    """Nothing of the new content is taken for the old one's; what was lost is said; what was read is most of it."""
+    out, folder = tmp_path / "out.json", tmp_path / "rotated"
+    folder.mkdir()
+    inside = ["ip", "netns", "exec", lab.server.namespace]
+    *options, name = OVERWRITING[way]
+    writer = [*inside, "tcpdump", "-i", "eth0", "-U", "-Z", "root", *options, str(folder / name)]
+    with subprocess.Popen(writer, stderr=subprocess.PIPE) as rotating:
+        assert rotating.stderr is not None
+        rotating.stderr.readline()
+        try:
+            ab(lab, 50)
+            time.sleep(0.3)
+            source = folder if followed == "folder" else folder / name
+            command = [*PCAPWATCH, "live", "--follow", str(source), "--no-tui", "--report", str(out)]
+            live = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            assert live.stdout is not None
+            live.stdout.readline()
+            for _ in range(10):
+                ab(lab, 400)
+                time.sleep(0.4)
+        finally:
+            rotating.terminate()
+            rotating.wait(10)
+    time.sleep(1)
+    ended(live)
+    told = json.loads(out.read_text())
+    capture, lost = told["capture"], told["capture"]["live"]
+    problems = [file["problem"] for file in capture["files"] if file["problem"]]
+    assert all("began the file anew" in one for one in problems), problems
+    assert len(problems) == lost["overwritten_files"]
+    assert lost["overwritten_files"] >= 3 or way == "-C -W"
+    assert len(capture["files"]) >= 4
+    assert not capture["malformed"]
+    assert lost["unread_files"] == 0
+    assert any("begun anew" in one for one in capture["concerns"]) is bool(problems)
+    # Of each second at most what tcpdump held when it began the next one.
+    assert told["totals"]["connections"] >= 3000

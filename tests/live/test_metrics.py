@@ -12,6 +12,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -295,6 +296,28 @@ def test_the_documentation_names_them() -> None:
     for one in Families().of(full(many(3))):
         labels = f"{{{','.join(one.labels)}}}" if one.labels else ""
         assert f"`{one.name}{'_total' if one.counter else ''}{labels}`" in text
+
+
+def test_silent_and_endless_requests_keep_nobody_out(metrics: Metrics) -> None:
+    """Three hundred drip a request, one sends an endless line: a scrape is answered, and their files are closed."""
+    target = urllib.parse.urlsplit(metrics.url)
+    address = (target.hostname or "", target.port or 0)
+    files = Path("/proc/self/fd")
+    before = len(list(files.iterdir())) if files.is_dir() else 0
+    dripping = [socket.create_connection(address) for _ in range(300)]
+    try:
+        for one in dripping:
+            with suppress(OSError):  # hung up on by now
+                one.sendall(b"GET /metrics HTTP/1.1\r\nX-")
+        with socket.create_connection(address) as endless, suppress(OSError):
+            for _ in range(64):
+                endless.sendall(b"G" * 65_536)
+        assert "process_cpu_seconds_total" in get(metrics.url)
+        if before:
+            assert len(list(files.iterdir())) - before - len(dripping) < 50
+    finally:
+        for one in dripping:
+            one.close()
 
 
 @pytest.fixture

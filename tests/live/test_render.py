@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args
 
@@ -18,9 +18,8 @@ from test_hostile_text import OUTSIDE_HTTP, TEXTS, UNSEEN, craft
 
 import pcapwatch
 from pcapwatch.live.dashboard.render import bits, render
-from pcapwatch.live.dashboard.sections import clock
 from pcapwatch.live.dashboard.view import PAGES, SORTS, Page, View
-from pcapwatch.live.moment import Counters, Moment, Written
+from pcapwatch.live.moment import Counters, Moment, Written, clock
 
 EXPECTED = ROOT / "tests" / "expected" / "live"
 #: A client that closes first and recycles its ports; a proxy whose origin closes first, ports reused; a minute of
@@ -191,6 +190,26 @@ def test_silence_is_said(seen: dict[str, list[Moment]]) -> None:
     assert "silent 1:15" in render(later, view, 100, 24)[0]
     grown = replace(later, counters=replace(later.counters, packets=later.counters.packets + 1))
     assert "silent" not in render(grown, replace(view, trail=view.trail.after(grown)), 100, 24)[0]
+
+
+def test_a_stale_moment_says_how_old_it_is(seen: dict[str, list[Moment]]) -> None:
+    """Figures behind the counters, packets behind the clock, a paused screen: each with its age; losses are of now."""
+    moment, view = at_end(seen["tw-reuse"])
+    assert "old" not in render(moment, view, 120, 24)[0]
+    counters = replace(moment.counters, elapsed_s=moment.counters.elapsed_s + 72, packets=9000, kernel_drops=5)
+    at = moment.at + timedelta(seconds=72)
+    later, heard = moment.recounted(at, counters), replace(view, trail=view.trail.heard(counters))
+    title, lost, *_ = render(later, heard, 120, 24)
+    assert "9,000 packets  figures 1:12 old  packets 1:12 old  " in title, "the capture's clock stands still, too"
+    assert lost.startswith("! 5 packets dropped by the kernel")
+    fresh = replace(counters, last_ns=int(at.timestamp() * 1e9))
+    title, *_ = render(moment.recounted(at, fresh), heard, 120, 24)
+    assert "figures 1:12 old" in title
+    assert "packets 1:12 old" not in title
+    title, lost, *_ = render(moment.kept(at, counters), replace(heard, paused=True), 120, 24)
+    assert title.startswith("PAUSED 1:12 ago  veth0  ")
+    assert "800 packets" in title
+    assert lost.startswith("! 5 packets dropped by the kernel")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -81,6 +82,28 @@ def test_a_silent_pipe_can_be_left(tmp_path: Path) -> None:
         assert process.stderr.read() == b""
 
 
+@pytest.mark.parametrize("follow", [(), ("--follow",)], ids=["plain", "followed"])
+def test_a_named_pipe_can_be_left(tmp_path: Path, follow: tuple[str, ...]) -> None:
+    """Before anybody writes into it, and while who does is silent: Ctrl-C is answered without another byte."""
+    fifo = tmp_path / "packets"
+    os.mkfifo(fifo)
+    with live(*follow, fifo) as process:
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        output, error = process.communicate(timeout=20)
+        assert (process.returncode, error) == (0, b"")
+        assert b"no packets" in output
+    with live(*follow, fifo) as process, fifo.open("wb") as writer:
+        writer.write(CAPTURE.read_bytes())
+        writer.flush()
+        assert process.stdout is not None
+        wait_for(lambda: b"TIME_WAIT" in process.stdout.readline())  # type: ignore[union-attr]
+        process.send_signal(signal.SIGINT)
+        output, error = process.communicate(timeout=20)
+        assert (process.returncode, error) == (0, b"")
+        assert b"Who closes first" in output
+
+
 def test_what_is_no_capture_is_said_in_one_line() -> None:
     """Exit 2, and the line that `analyze` says."""
     with live("-", stdin=subprocess.PIPE) as process:
@@ -111,6 +134,26 @@ def test_a_growing_file_is_followed_until_a_signal(tmp_path: Path, stop: signal.
     expected = tmp_path / "expected.json"
     subprocess.run([*PCAPWATCH, "analyze", grows, "-o", expected], check=True)
     assert settled(out) == settled(expected)
+
+
+@pytest.mark.parametrize("late", [signal.SIGUSR1, signal.SIGTERM])
+def test_a_signal_while_it_ends_costs_nothing(tmp_path: Path, late: signal.Signals) -> None:
+    """SIGUSR1, or SIGTERM, again and again from the end of capturing to that of the process: the report is there."""
+    out = tmp_path / "out.json"
+    with live("--follow", CAPTURE, "--report", out) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        while process.poll() is None:
+            process.send_signal(late)
+            time.sleep(0.002)
+        assert process.stderr is not None
+        error = process.stderr.read().decode()
+    # After the report is said to be there a SIGTERM ends what is left of the process.
+    assert process.returncode in (0, -signal.SIGTERM) if late == signal.SIGTERM else process.returncode == 0, error
+    assert error.endswith(f"pcapwatch: the report is in {out}\n")
+    assert "Traceback" not in error
+    assert settled(out)["capture"]["packets"]
 
 
 def test_a_count_is_exact(tmp_path: Path) -> None:
@@ -183,6 +226,7 @@ def test_a_duration_ends_it() -> None:
         (("eth0", "--fanout", "7:luck"), "modes are hash"),
         (("eth0", "--keep", "3"), "--write DIR"),
         (("eth0", "--write", "x", "--keep", "3"), "--rotate SIZE"),
+        (("eth0", "--write", str(CAPTURE)), "is no folder: name one"),
         (("eth0", "lo"), "2 sources"),
         (("-", "--packets", "x.pcap"), "name it FILE.pcapng"),
         (("-", "--packets", "nowhere/x.pcapng"), "the folder nowhere does not exist"),

@@ -79,6 +79,16 @@ pub struct LiveFacts {
     pub removed_packets: u64,
     /// Files of earlier runs that were removed for the same reason.
     pub removed_earlier_files: u64,
+    /// Times that the writer of a file that is followed began it anew while it was read: what was not read by then is lost.
+    pub overwritten_files: u64,
+    /// Files that are followed and could not be read: most were gone, or begun anew, before their turn.
+    pub unread_files: u64,
+    /// Files that were read and followed by so many others that they are no longer listed.
+    pub unlisted_files: u64,
+    /// Packets in those.
+    pub unlisted_packets: u64,
+    /// Packets that those say were dropped when they were captured.
+    pub unlisted_dropped: u64,
 }
 
 /// One interface of a capture file. Counters are the file's own statistics, of the whole capture and not of this file.

@@ -2,14 +2,14 @@
 //!
 //! A file is over once the next one has begun: such programs close the one before. Files are taken in the order in which
 //! they were last written, and each once: one that only grows after its turn is not read again, one that was begun anew
-//! (`tcpdump -W`) is. What is no capture is no file of it, and a compressed copy of a file that was read (`-z gzip`)
-//! neither.
+//! (`tcpdump -W`) is, the present one among them. What is no capture is no file of it, and a compressed copy of a file that
+//! was read (`-z gzip`) neither. One that is gone, or begun anew, before its turn is counted as lost.
 
 use super::SourceError;
+use super::growing::{Beginning, Shared};
 use super::source::cannot_open;
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,8 +17,6 @@ use std::time::{Duration, Instant, SystemTime};
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Files remembered that are gone; beyond it they are forgotten.
 const MOST_GONE: usize = 4096;
-/// What tells a file from one of the same name: its header and its first packet's.
-const BEGINNING: usize = 48;
 /// Less is no header.
 const LEAST: u64 = 24;
 
@@ -38,39 +36,36 @@ const MAGICS: &[&[u8]] = &[
     b"\xfd7zXZ",
 ];
 
+/// What the name of a compressed copy ends with.
+const COMPRESSED: &[&str] = &["gz", "zst", "xz", "lz4"];
+
 /// A file as it was seen.
 #[derive(Clone, PartialEq, Eq)]
 struct Seen {
     length: u64,
     modified: SystemTime,
-    beginning: Vec<u8>,
+    beginning: Beginning,
 }
 
-impl Seen {
-    /// `None` for what is no file, or cannot be read.
-    fn of(path: &Path, metadata: &fs::Metadata) -> Option<Seen> {
-        let mut beginning = Vec::new();
-        File::open(path).ok()?.take(BEGINNING as u64).read_to_end(&mut beginning).ok()?;
-        Some(Seen { length: metadata.len(), modified: metadata.modified().ok()?, beginning })
-    }
-
-    fn is_capture(&self) -> bool {
-        self.length >= LEAST && MAGICS.iter().any(|magic| self.beginning.starts_with(magic))
-    }
-
-    /// Whether this file may be that one, grown.
-    fn continues(&self, before: &Seen) -> bool {
-        self.length >= before.length && self.beginning.starts_with(&before.beginning)
-    }
+/// A capture whose turn is to come.
+struct Unread {
+    path: PathBuf,
+    seen: Seen,
+    /// It is another content than the one that waited under its name.
+    is_another: bool,
 }
 
 /// The folder, and which of its files were read.
 pub struct Folder {
     path: PathBuf,
+    /// The only file that counts, where it is not the folder that is followed.
+    only: Option<PathBuf>,
     known: HashMap<PathBuf, Seen>,
-    reading: Option<PathBuf>,
+    reading: Option<(PathBuf, Shared)>,
+    /// Found at the latest look.
+    waiting: HashMap<PathBuf, Seen>,
+    lost: u64,
     looked: Option<Instant>,
-    has_next: bool,
 }
 
 impl Folder {
@@ -80,60 +75,115 @@ impl Folder {
     /// [`SourceError`] if it cannot be listed.
     pub fn open(path: &Path) -> Result<Folder, SourceError> {
         fs::read_dir(path).map_err(|error| cannot_open(path, &error))?;
-        let path = path.to_owned();
-        Ok(Folder { path, known: HashMap::new(), reading: None, looked: None, has_next: false })
+        let (known, waiting) = (HashMap::new(), HashMap::new());
+        Ok(Folder { path: path.to_owned(), only: None, known, reading: None, waiting, lost: 0, looked: None })
+    }
+
+    /// A file that is being read already, and whatever takes its place.
+    #[must_use]
+    pub fn of_file(path: &Path, progress: Shared) -> Folder {
+        let (known, waiting) = (HashMap::new(), HashMap::new());
+        let (only, reading) = (Some(path.to_owned()), Some((path.to_owned(), progress)));
+        Folder { path: path.to_owned(), only, known, reading, waiting, lost: 0, looked: None }
     }
 
     /// Whether a file has begun that is to be read after the present one.
     pub fn has_next(&mut self) -> bool {
-        if !self.has_next && self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
-            self.looked = Some(Instant::now());
-            self.has_next = !self.unread().is_empty();
+        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
+            self.look();
         }
-        self.has_next
+        !self.waiting.is_empty()
     }
 
-    /// The next file, from now on the present one.
-    pub fn next(&mut self) -> Option<PathBuf> {
-        if let Some(before) = self.reading.take()
-            && let Some(seen) = fs::metadata(&before).ok().and_then(|metadata| Seen::of(&before, &metadata))
-        {
-            self.known.insert(before, seen);
-        }
-        let (_, path, seen) = self.unread().into_iter().next()?;
+    /// The next file, to be given to [`Folder::begin`] once it is open or could not be opened, and how it begins.
+    pub fn next(&mut self) -> Option<(PathBuf, Beginning)> {
+        self.leave();
+        self.has_next();
+        let (path, _) = self.waiting.iter().min_by(|a, b| (a.1.modified, a.0).cmp(&(b.1.modified, b.0)))?;
+        let (path, seen) = self.waiting.remove_entry(&path.clone())?;
         self.forget();
-        (self.has_next, self.looked) = (false, None);
-        self.known.insert(path.clone(), seen);
-        self.reading = Some(path.clone());
-        Some(path)
+        let beginning = seen.beginning;
+        // Nothing is read of it yet: whatever it changes to is another content.
+        self.known.insert(path.clone(), Seen { beginning: Beginning::default(), ..seen });
+        Some((path, beginning))
     }
 
-    /// Captures that were not read, in the order in which they were last written.
-    fn unread(&self) -> Vec<(SystemTime, PathBuf, Seen)> {
+    /// From now on the present file; without `progress` it could not be read, and is not offered again before it changes.
+    pub fn begin(&mut self, path: PathBuf, progress: Option<Shared>) {
+        let Some(progress) = progress else { return self.lost += 1 };
+        self.known.remove(&path);
+        self.reading = Some((path, progress));
+    }
+
+    /// Files that could not be read: most were gone, or begun anew, before their turn.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// The present file was read: as far as it was.
+    fn leave(&mut self) {
+        let Some((path, progress)) = self.reading.take() else { return };
+        let progress = progress.get();
+        if let (false, Some((length, modified))) = (progress.is_anew(), progress.seen) {
+            self.known.insert(path, Seen { length, modified, beginning: progress.beginning });
+        }
+    }
+
+    /// What is to be read by now; what was to be and cannot be any more is counted.
+    fn look(&mut self) {
+        self.looked = Some(Instant::now());
+        let found = self.unread();
+        let others = found.iter().filter(|one| one.is_another).count();
+        let found: HashMap<PathBuf, Seen> = found.into_iter().map(|one| (one.path, one.seen)).collect();
+        let is_gone = |path: &&PathBuf| {
+            !found.contains_key(*path) && !COMPRESSED.iter().any(|end| found.contains_key(&with_end(path, end)))
+        };
+        self.lost += (others + self.waiting.keys().filter(is_gone).count()) as u64;
+        self.waiting = found;
+    }
+
+    /// Captures that were not read.
+    fn unread(&self) -> Vec<Unread> {
+        if let Some(only) = &self.only {
+            return self.as_unread(only.clone()).into_iter().collect();
+        }
         let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
-        let unread = entries.filter_map(|entry| {
-            let path = entry.path();
-            let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
-            let before = self.known.get(&path);
-            let is_same =
-                |seen: &Seen| seen.length == metadata.len() && metadata.modified().is_ok_and(|m| m == seen.modified);
-            if before.is_some_and(is_same) || self.is_copy(&path) || self.reading.as_ref() == Some(&path) {
-                return None;
-            }
-            let seen = Seen::of(&path, &metadata).filter(Seen::is_capture)?;
-            let is_new = before.is_none_or(|before| !seen.continues(before));
-            is_new.then_some((seen.modified, path, seen))
-        });
-        let mut unread: Vec<_> = unread.collect();
-        unread.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        unread
+        entries.filter_map(|entry| self.as_unread(entry.path())).collect()
+    }
+
+    fn as_unread(&self, path: PathBuf) -> Option<Unread> {
+        let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+        let (length, modified) = (metadata.len(), metadata.modified().ok()?);
+        let is_as = |seen: &&Seen| (seen.length, seen.modified) == (length, modified);
+        let (before, waiting) = (self.known.get(&path), self.waiting.get(&path));
+        if before.as_ref().is_some_and(is_as) || length < LEAST || self.is_present(&path) || self.is_copy(&path) {
+            return None;
+        }
+        if let Some(seen) = waiting.filter(is_as).cloned() {
+            return Some(Unread { path, seen, is_another: false });
+        }
+        let (beginning, bytes) = Beginning::read(File::open(&path).ok()?).ok()?;
+        let is_capture = MAGICS.iter().any(|magic| bytes.starts_with(magic));
+        // Of one without a packet nothing was read: it is begun only now.
+        let goes_on =
+            |seen: &Seen| length >= seen.length && !seen.beginning.is_header() && seen.beginning.goes_on_in(&bytes);
+        let is_new = is_capture && !before.is_some_and(goes_on);
+        let is_another = waiting.is_some_and(|seen| !seen.beginning.goes_on_in(&bytes));
+        is_new.then_some(Unread { path, seen: Seen { length, modified, beginning }, is_another })
+    }
+
+    /// Whether it is the file that is being read, with the content that is.
+    fn is_present(&self, path: &Path) -> bool {
+        self.reading.as_ref().is_some_and(|(reading, progress)| reading == path && !progress.get().is_anew())
     }
 
     /// A file that was read, compressed.
     fn is_copy(&self, path: &Path) -> bool {
-        let is_compressed =
-            path.extension().is_some_and(|suffix| ["gz", "zst", "xz", "lz4"].iter().any(|s| suffix == *s));
-        is_compressed && self.known.contains_key(&path.with_extension(""))
+        let is_compressed = path.extension().is_some_and(|suffix| COMPRESSED.iter().any(|end| suffix == *end));
+        let plain = path.with_extension("");
+        let is_reading = || self.reading.as_ref().is_some_and(|(reading, _)| *reading == plain);
+        is_compressed && (self.known.contains_key(&plain) || is_reading())
     }
 
     /// Files that are gone, once they are many.
@@ -144,9 +194,19 @@ impl Folder {
     }
 }
 
+/// `a.pcap` as `a.pcap.gz`.
+fn with_end(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(end);
+    name.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::growing::Growing;
+    use std::io::Read;
 
     fn capture(first: u8) -> Vec<u8> {
         let mut bytes = b"\xd4\xc3\xb2\xa1".to_vec();
@@ -163,6 +223,26 @@ mod tests {
         path
     }
 
+    /// The next file, read to its end; an error of reading is one that was begun anew.
+    fn read(folder: &mut Folder) -> Option<PathBuf> {
+        let (path, beginning) = next(folder)?;
+        let (mut stream, progress) = Growing::open(&path, beginning).unwrap();
+        folder.begin(path.clone(), progress);
+        stream.read_to_end(&mut Vec::new()).unwrap();
+        Some(path)
+    }
+
+    fn next(folder: &mut Folder) -> Option<(PathBuf, Beginning)> {
+        folder.leave();
+        folder.looked = None;
+        folder.next()
+    }
+
+    fn has_next(folder: &mut Folder) -> bool {
+        folder.looked = None;
+        folder.has_next()
+    }
+
     #[test]
     fn files_are_taken_once_in_the_order_of_writing() {
         let (home, mut at) = (tempfile::tempdir().unwrap(), 0);
@@ -171,29 +251,73 @@ mod tests {
             written(home.path(), name, bytes, at)
         };
         let mut folder = Folder::open(home.path()).unwrap();
-        assert_eq!((folder.has_next(), folder.next()), (false, None));
+        assert_eq!((folder.has_next(), read(&mut folder)), (false, None));
         let ten = write("out10", &capture(1));
         let two = write("out2", &capture(2));
         write("notes.txt", b"nothing that a capture would begin with, and long enough");
         write("begun", b"\xd4\xc3\xb2\xa1");
-        assert_eq!((folder.next(), folder.has_next()), (Some(ten.clone()), true));
-        assert_eq!((folder.next(), folder.has_next()), (Some(two.clone()), false));
+        assert_eq!((read(&mut folder), has_next(&mut folder)), (Some(ten.clone()), true));
+        assert_eq!((read(&mut folder), has_next(&mut folder)), (Some(two.clone()), false));
         // It grows while it is read, and even afterwards: it is not another file for that.
         write("out2", &[capture(2), vec![2; 9]].concat());
-        folder.looked = None;
-        assert!(!folder.has_next());
+        assert!(!has_next(&mut folder));
         let three = write("out3", &capture(3));
-        assert_eq!(folder.next(), Some(three));
+        assert_eq!(read(&mut folder), Some(three));
         write("out2", &[capture(2), vec![2; 99]].concat());
         write("out10.gz", b"\x1f\x8b and what follows, compressed by a program of tcpdump -z");
-        assert_eq!(folder.next(), None);
+        write("out3.gz", b"\x1f\x8b and what follows, while the plain one is the last that was read");
+        assert_eq!(read(&mut folder), None);
         // Begun anew: tcpdump -W.
         let again = write("out10", &capture(4));
-        assert_eq!((folder.has_next(), folder.next()), (true, Some(again)));
+        assert_eq!((has_next(&mut folder), read(&mut folder)), (true, Some(again)));
         fs::remove_file(two).unwrap();
-        assert_eq!(folder.next(), None);
+        assert_eq!(read(&mut folder), None);
         let begun = write("begun", &capture(5));
-        assert_eq!(folder.next(), Some(begun), "as soon as its header is there");
+        assert_eq!(read(&mut folder), Some(begun), "as soon as its header is there");
+        assert_eq!(folder.lost(), 0);
+    }
+
+    /// The present file is no exception, and what was there before its turn, and is not when it comes, is counted.
+    #[test]
+    fn what_is_begun_anew_is_read_anew() {
+        let home = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(home.path()).unwrap();
+        let same = written(home.path(), "same", &capture(1), 1);
+        let (path, beginning) = next(&mut folder).unwrap();
+        let (mut stream, progress) = Growing::open(&path, beginning).unwrap();
+        folder.begin(path, progress);
+        stream.read_exact(&mut [0; 30]).unwrap();
+        written(home.path(), "same", &capture(2), 2);
+        assert!(stream.read_to_end(&mut Vec::new()).is_err());
+        assert_eq!((has_next(&mut folder), folder.lost()), (true, 0));
+        assert_eq!((read(&mut folder), read(&mut folder)), (Some(same), None));
+        // Two wait; before their turn one is gone and the other overwritten.
+        written(home.path(), "ring0", &capture(3), 3);
+        let gone = written(home.path(), "ring1", &capture(4), 4);
+        assert!(has_next(&mut folder));
+        let anew = written(home.path(), "ring0", &capture(5), 5);
+        fs::remove_file(gone).unwrap();
+        assert_eq!((read(&mut folder), read(&mut folder), folder.lost()), (Some(anew), None, 2));
+    }
+
+    /// What is begun anew between two looks is another file, and what could not be opened in its turn has another turn.
+    #[test]
+    fn a_file_that_could_not_be_read_is_not_forgotten() {
+        let home = tempfile::tempdir().unwrap();
+        let mut folder = Folder::open(home.path()).unwrap();
+        let same = written(home.path(), "same", &capture(1), 1);
+        let (path, beginning) = next(&mut folder).unwrap();
+        written(home.path(), "same", &capture(2), 2);
+        let (mut stream, _) = Growing::open(&path, beginning).unwrap();
+        assert!(stream.read(&mut [0; 9]).is_err());
+        folder.begin(path, None);
+        assert_eq!((read(&mut folder), folder.lost()), (Some(same), 1));
+        // One that waits and is compressed before its turn is not lost.
+        let plain = written(home.path(), "late", &capture(3), 3);
+        assert!(has_next(&mut folder));
+        fs::remove_file(plain).unwrap();
+        let compressed = written(home.path(), "late.gz", b"\x1f\x8b and what follows, compressed in the meantime", 4);
+        assert_eq!((read(&mut folder), folder.lost()), (Some(compressed), 1));
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub mod fed;
 mod file;
 pub mod filter;
 mod folder;
+mod growing;
 pub mod interface;
 #[cfg(unix)]
 pub mod interfaces;

@@ -42,13 +42,13 @@ impl Identity {
 
 #[cfg(unix)]
 #[allow(clippy::unnecessary_wraps, reason = "other systems have neither")]
-fn place(metadata: &Metadata) -> Option<(u64, u64)> {
+pub(super) fn place(metadata: &Metadata) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     Some((metadata.dev(), metadata.ino()))
 }
 
 #[cfg(not(unix))]
-fn place(_: &Metadata) -> Option<(u64, u64)> {
+pub(super) fn place(_: &Metadata) -> Option<(u64, u64)> {
     None
 }
 

@@ -42,6 +42,9 @@ pub struct CaptureSet {
     bytes_total: u64,
     packets_read: Arc<AtomicU64>,
     landmarks: Vec<Landmark>,
+    /// The number of the first member: those before it are not listed any more.
+    first_file: u32,
+    live: LiveFacts,
     /// The stream had nothing to give yet.
     is_waiting: bool,
 }
@@ -153,6 +156,7 @@ impl CaptureSet {
         set.bytes_total = self.bytes_total;
         set.landmarks.clone_from(&self.landmarks);
         (set.merges_by_time, set.is_interleaved) = (self.merges_by_time, self.is_interleaved);
+        set.first_file = self.first_file;
         for member in &self.members {
             set.members.push(member.replay(&set.bytes_read, &set.reading)?);
         }
@@ -190,7 +194,7 @@ impl CaptureSet {
     /// # Errors
     /// As [`CaptureSet::next_batch`].
     pub fn skip_to(&mut self, file: u32, frame: u64) -> Result<(), SourceError> {
-        let (file, here) = (file as usize, self.next_ordinal);
+        let (file, here) = (file.saturating_sub(self.first_file) as usize, self.next_ordinal);
         let end = self.landmarks.partition_point(|mark| (mark.file, mark.packets) < (file, frame));
         let known = self.landmarks.get(..end).unwrap_or_default().iter().rev();
         for &mark in known.take_while(|mark| mark.file == file && mark.ordinal > here) {
@@ -229,7 +233,8 @@ impl CaptureSet {
             repeated: self.repeated.clone(),
             late_files: self.late_files,
             filtered_packets: self.filtered_packets,
-            ..SetFacts::default()
+            live: self.live.clone(),
+            first_file: self.first_file,
         }
     }
 
@@ -260,6 +265,8 @@ impl CaptureSet {
             bytes_total: 0,
             packets_read: Arc::default(),
             landmarks: Vec::new(),
+            first_file: 0,
+            live: LiveFacts::default(),
             is_waiting: false,
         })
     }
@@ -308,12 +315,14 @@ impl CaptureSet {
     fn fill(&mut self, at: usize, batch: &mut Batch, max_packets: usize) -> Result<bool, SourceError> {
         let Some(member) = self.members.get_mut(at) else { return Ok(true) };
         let Some(file) = member.open(&self.bytes_read, &self.reading)? else { return Ok(true) };
-        let filled = file.fill(at as u32, &mut batch.packets, max_packets);
+        let filled = file.fill(self.first_file + at as u32, &mut batch.packets, max_packets);
         self.filtered_packets += self.filter.retain(&mut batch.packets, |packet| file.bytes(packet));
         batch.view = file.hand_over(&mut batch.data);
         self.is_waiting = filled == Filled::Waiting;
         if filled == Filled::End {
             self.clock_steps_back += file.clock_steps_back();
+            let is_overwritten = member.progress.as_ref().is_some_and(|progress| progress.get().is_overwritten);
+            self.live.overwritten_files += u64::from(is_overwritten);
             member.close();
         }
         Ok(filled == Filled::End)

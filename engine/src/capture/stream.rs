@@ -6,7 +6,7 @@ use super::{Batch, CaptureSet, SetFacts, SourceError};
 use crate::settings::Settings;
 use serde::Serialize;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What waiting for packets came to.
@@ -171,19 +171,26 @@ impl StreamSource {
             return Ok(StreamSource { set, folder, patience, settings, left });
         }
         let set = CaptureSet::open_live(paths, &settings, follow, &patience)?;
-        Ok(StreamSource { set, folder: None, patience, settings, left })
+        let last = paths.last().zip(set.progress_of_last());
+        let folder = last.map(|(path, progress)| Arc::new(Mutex::new(Folder::of_file(path, progress))));
+        Ok(StreamSource { set, folder, patience, settings, left })
     }
 
     /// Goes on with the folder's next file; waits a little if there is none.
     fn go_on(&mut self, folder: &Arc<Mutex<Folder>>, wait: Duration) {
-        let mut known = folder.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = locked(folder);
         let next = if known.has_next() { known.next() } else { None };
         drop(known);
-        let Some(path) = next else { return std::thread::sleep(wait) };
+        let Some((path, beginning)) = next else { return std::thread::sleep(wait) };
         let followed = Arc::clone(folder);
-        let is_left = move || followed.lock().unwrap_or_else(PoisonError::into_inner).has_next();
-        self.set.go_on_with(&path, Box::new(is_left));
+        let is_left = move || locked(&followed).has_next();
+        let progress = self.set.go_on_with(&path, beginning, Box::new(is_left));
+        locked(folder).begin(path, progress);
     }
+}
+
+fn locked(folder: &Mutex<Folder>) -> MutexGuard<'_, Folder> {
+    folder.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Source for StreamSource {
@@ -206,7 +213,13 @@ impl Source for StreamSource {
     }
 
     fn facts(&self) -> SetFacts {
-        self.set.facts()
+        let mut facts = self.set.facts();
+        facts.live.unread_files = self.folder.as_ref().map_or(0, |folder| locked(folder).lost());
+        facts
+    }
+
+    fn first_file(&self) -> u32 {
+        self.set.first_file()
     }
 
     fn counters(&self) -> SourceCounters {

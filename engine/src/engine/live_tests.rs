@@ -163,6 +163,33 @@ fn an_attempt_is_given_time_to_be_answered() {
     assert_eq!(told(engine.finish(SetFacts::default()).unwrap()), [0, 1, 1], "at the end nothing is waited for");
 }
 
+/// A folder that is followed for days: the newest files are listed, the others totalled, and examples are of listed ones.
+#[test]
+fn a_followed_folder_lists_its_newest_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let frame = crate::engine::tests::frame;
+    for second in 0..1003_u32 {
+        let port = 2000 + second as u16;
+        let packets = [(second, frame(port, true, 0x02, 0)), (second, frame(port, false, 0x14, 0))];
+        let packets: Vec<(u32, &[u8])> = packets.iter().map(|(second, bytes)| (*second, &bytes[..])).collect();
+        let path = folder.path().join(format!("at-{second:04}.pcap"));
+        std::fs::write(&path, crate::capture::forge::pcap(&packets)).unwrap();
+        let at = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(second.into());
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(at).unwrap();
+    }
+    let live = follow(folder.path().to_owned(), true);
+    let begun = Instant::now();
+    while live.counters().packets < 2006 {
+        assert!(live.wait(Duration::from_millis(10)).unwrap() && begun.elapsed() < Duration::from_secs(60));
+    }
+    let summary = live.finish().unwrap().outcome.summary;
+    let (files, lost) = (&summary.capture.files, &summary.capture.live);
+    assert_eq!((files.len(), lost.unlisted_files, lost.unlisted_packets), (1000, 3, 6));
+    assert_eq!((lost.unread_files, lost.overwritten_files, summary.capture.packets), (0, 0, 2006));
+    assert!(files.first().is_some_and(|file| file.path.ends_with("at-0003.pcap")));
+    assert_eq!(summary.totals.connections, 1003);
+}
+
 /// A source that never ends; the count of its `Arc` says when it is let go.
 #[allow(dead_code, reason = "held, not read")]
 struct Endless(std::sync::Arc<()>);

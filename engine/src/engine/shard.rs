@@ -6,7 +6,7 @@ use super::ranks::Opened;
 use crate::decode::{Captured, PARTITIONS, Segment};
 use crate::settings::Settings;
 use crate::tcp::connection::Connection;
-use crate::tcp::flow_table::FlowTable;
+use crate::tcp::flow_table::{FlowTable, Held};
 use roaring::RoaringTreemap;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -95,14 +95,10 @@ impl Shard {
         self.tables.iter().map(|table| table.len() as u64).sum()
     }
 
-    /// What [`Shard::finish`] would have in its collector now, apart from rows, and but for attempts that are too young
-    /// to be called unanswered by the time `now_ns`.
-    pub fn provisional(&self, settings: &Settings, now_ns: Option<i64>) -> Collector {
-        let mut collector = self.collector.totals(settings, now_ns);
-        for table in &self.tables {
-            table.provisional(&mut collector);
-        }
-        collector
+    /// What [`Shard::finish`] would have in its collector now, once it has ended those connections; apart from rows, and but
+    /// for attempts that are too young to be called unanswered by the time `now_ns`.
+    pub fn provisional(&self, settings: &Settings, now_ns: Option<i64>) -> (Collector, Vec<Held<Reader>>) {
+        (self.collector.totals(settings, now_ns), self.tables.iter().map(FlowTable::held).collect())
     }
 
     /// Nothing more will come. Once it has been told, it does nothing. Connections finish in the order of their last

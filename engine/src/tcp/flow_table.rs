@@ -58,6 +58,31 @@ impl<P> Slot<P> {
     }
 }
 
+/// The connections of a table at one time, in its order.
+pub struct Held<P> {
+    connections: Vec<Copied<P>>,
+    max_reassembly_bytes: usize,
+}
+
+#[allow(clippy::large_enum_variant, reason = "nearly all rest, and a box for each would take longer than the copy")]
+enum Copied<P> {
+    Awake(Box<Connection<P>>),
+    Resting(FlowKey, Packed),
+}
+
+impl<P: Payload> Held<P> {
+    /// Ends them all, as [`FlowTable::finish`] would have.
+    pub fn finish(self, sink: &mut P::Sink) {
+        for copied in self.connections {
+            let mut connection = match copied {
+                Copied::Awake(connection) => connection,
+                Copied::Resting(key, mut packed) => packed.woken(&key, self.max_reassembly_bytes),
+            };
+            connection.finish(sink);
+        }
+    }
+}
+
 /// The two ends of a chain of slots.
 #[derive(Clone, Copy)]
 struct Chain {
@@ -416,19 +441,22 @@ impl<P: Payload> FlowTable<P> {
         }
     }
 
-    /// What [`FlowTable::finish`] would say now, without ending anything.
-    pub fn provisional(&self, sink: &mut P::Sink)
+    /// A copy of its connections, for what [`FlowTable::finish`] would say now; as they lie, since that takes a tenth of the time
+    /// of ending them.
+    #[must_use]
+    pub fn held(&self) -> Held<P>
     where
         P: Clone,
     {
-        for at in self.places() {
+        let mut connections = Vec::with_capacity(self.len());
+        connections.extend(self.places().map(|at| {
             let slot = &self.slots[at];
-            let mut connection = match &slot.connection {
-                Some(connection) => connection.clone(),
-                None => self.resting[at].clone().woken(&slot.key, self.max_reassembly_bytes),
-            };
-            connection.finish(sink);
-        }
+            match &slot.connection {
+                Some(connection) => Copied::Awake(connection.clone()),
+                None => Copied::Resting(slot.key, self.resting[at].clone()),
+            }
+        }));
+        Held { connections, max_reassembly_bytes: self.max_reassembly_bytes }
     }
 
     /// Finishes everything.

@@ -104,16 +104,25 @@ class _Dashboard:
             self._shown = self._latest
         if self._options.metrics is not None:
             self._options.metrics.update(self._latest)
-        lasted_s = time.monotonic() - began_s
-        self._due_s = time.monotonic() + max(self._options.interval_s - lasted_s, self._latest.cost_s / _REPORT_SHARE)
+        ended_s = time.monotonic()
+        lasted_s = ended_s - began_s
+        self._due_s = ended_s + max(self._options.interval_s - lasted_s, self._latest.cost_s / _REPORT_SHARE)
+        if not self._view.paused:
+            self._count_due_s = ended_s + self._options.interval_s
         return self._latest
 
     def _recount(self) -> None:
-        """Metrics count on each interval, however rare the moments are."""
-        metrics, now_s = self._options.metrics, time.monotonic()
-        if metrics is not None and now_s >= self._count_due_s:
-            self._count_due_s = now_s + self._options.interval_s
-            metrics.recount(self._latest.recounted(datetime.now(UTC), self._session.counters))
+        """What is shown and exported counts on each interval, and says how old a moment is, however rare they are."""
+        now_s = time.monotonic()
+        if now_s < self._count_due_s:
+            return
+        self._count_due_s = now_s + self._options.interval_s
+        at, counters = datetime.now(UTC), self._session.counters
+        self._latest = self._latest.recounted(at, counters)
+        self._shown = self._shown.kept(at, counters) if self._view.paused else self._latest
+        self._view = replace(self._view, trail=self._view.trail.heard(counters))
+        if self._options.metrics is not None:
+            self._options.metrics.recount(self._latest)
 
     def _pressed(self, keys: list[str]) -> bool:
         for key in keys:

@@ -9,7 +9,6 @@ from pcapwatch.live.dashboard.canvas import Line, Piece, fitted, line, painted, 
 from pcapwatch.live.dashboard.pages import page_lines
 from pcapwatch.live.dashboard.sections import (
     band_area,
-    clock,
     closer_section,
     finding_section,
     persistence_section,
@@ -17,9 +16,9 @@ from pcapwatch.live.dashboard.sections import (
     waiting_hosts,
     waiting_section,
 )
-from pcapwatch.live.dashboard.trail import rates
+from pcapwatch.live.dashboard.trail import Rates, rates
 from pcapwatch.live.dashboard.view import View
-from pcapwatch.live.moment import Counters, Moment
+from pcapwatch.live.moment import BEHIND_S, Counters, Moment, clock
 from pcapwatch.report.wrap import wrapped
 
 #: The sections of the overview with their share of rows, the dearest first: a small screen keeps those.
@@ -37,8 +36,8 @@ _WAITING = 1
 _LEAST_AREA, _MOST_AREA = 4, 10
 #: Below this there is nothing but one line.
 _LEAST = (20, 4)
-#: A capture without packets for so long says so instead of a rate.
-_SILENT_S = 3.0
+#: Figures older than this say so: a moment is made each second where that does not take long.
+_OLD_S = 2.0
 
 
 def render(moment: Moment, view: View, width: int, height: int) -> list[str]:
@@ -65,15 +64,32 @@ def _screen(moment: Moment, view: View, width: int, height: int) -> list[Line]:
 
 
 def _title(moment: Moment, view: View) -> Line:
-    counters, pace = moment.counters, rates(view.trail)
+    counters, pace = moment.counters, _pace(moment, view)
     parts = [_source(moment), clock(counters.elapsed_s), counted(counters.packets, "packet")]
+    if view.paused:
+        return piece(f"PAUSED {clock(moment.age_s)} ago", "bar"), piece(f"  {'  '.join(parts)}", "bold")
+    if moment.age_s >= _OLD_S:
+        parts.append(f"figures {clock(moment.age_s)} old")
     silent_s = counters.elapsed_s - view.trail.changed_s
-    if view.trail.steps and silent_s >= _SILENT_S:
+    if view.trail.steps and silent_s >= BEHIND_S:
         parts.append(f"silent {clock(silent_s)}")
-    elif pace:
-        parts += [f"{mean(pace.packets)}/s", bits(pace.bytes * 8), f"{mean(pace.connections)} new connections/s"]
-    text = "  ".join(parts)
-    return (piece("PAUSED", "bar"), piece(f"  {text}", "bold")) if view.paused else line(text, "bold")
+    else:
+        parts += [f"packets {clock(moment.behind_s)} old"] if moment.behind_s >= BEHIND_S else []
+        parts += (
+            [f"{mean(pace.packets)}/s", bits(pace.bytes * 8), f"{mean(pace.connections)} new connections/s"]
+            if pace
+            else []
+        )
+    return line("  ".join(parts), "bold")
+
+
+def _pace(moment: Moment, view: View) -> Rates | None:
+    """Over the last few moments; where the report is older than the counters, of these alone."""
+    before, now = moment.previous, moment.counters
+    if moment.reported is None or before is None or now.elapsed_s <= before.elapsed_s:
+        return rates(view.trail)
+    lasted = now.elapsed_s - before.elapsed_s
+    return Rates(*((getattr(now, name) - getattr(before, name)) / lasted for name in Rates._fields))
 
 
 def _source(moment: Moment) -> str:

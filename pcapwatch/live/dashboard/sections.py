@@ -11,7 +11,7 @@ from pcapwatch.live.dashboard.chart import area, resampled, rounded_up, scale, s
 from pcapwatch.live.dashboard.services import Service, services, shown_hosts
 from pcapwatch.live.dashboard.trail import exhaustion, finding_key
 from pcapwatch.live.dashboard.view import View
-from pcapwatch.live.moment import Moment
+from pcapwatch.live.moment import Moment, clock
 from pcapwatch.report.groups import persistence
 from pcapwatch.report.model import Persistence, PortUse, Waiting
 from pcapwatch.report.words import band, leg, percent
@@ -132,16 +132,6 @@ def _span(moment: Moment) -> str:
     quality = moment.report.quality
     seconds = ((quality.last_ns or 0) - (quality.first_ns or 0)) / 1e9
     return f"over {clock(seconds)}"
-
-
-def clock(seconds: float) -> str:
-    """``0:07``, ``12:30``, ``1:02:03``, ``3d 01:02:03``."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days}d {hours:02}:{minutes:02}:{rest:02}"
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def port_section(moment: Moment, view: View, width: int, rows: int) -> list[Line]:

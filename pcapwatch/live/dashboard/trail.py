@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 from pcapwatch.findings.wording import count, mean
-from pcapwatch.live.moment import Moment
+from pcapwatch.live.moment import Counters, Moment
 from pcapwatch.report.model import Finding, PortUse
 
 Service: TypeAlias = tuple[str | None, int]
@@ -37,12 +37,13 @@ class Trail:
     """What is remembered.
 
     steps: of the last ``GROWTH_S`` seconds, oldest first; found_s: when each finding was first seen; changed_s: when
-    there last was a new packet; both in seconds since the capture began.
+    there last was a new packet, beyond the number in packets; both in seconds since the capture began.
     """
 
     steps: tuple[Step, ...] = ()
     found_s: dict[FindingKey, float] = field(default_factory=dict)
     changed_s: float = 0.0
+    packets: int = -1
 
     def after(self, moment: Moment) -> Trail:
         """With one more moment."""
@@ -50,9 +51,14 @@ class Trail:
         kept = [one for one in self.steps if step.elapsed_s - one.elapsed_s <= GROWTH_S]
         newly = {finding_key(one): step.elapsed_s for one in moment.report.findings}
         found = dict(islice({**newly, **self.found_s}.items(), FINDINGS))
-        silent = bool(self.steps) and self.steps[-1].packets == step.packets
-        changed_s = self.changed_s if silent else step.elapsed_s
-        return Trail((*kept, step), found, changed_s)
+        heard = self.heard(moment.counters)
+        return Trail((*kept, step), found, heard.changed_s, heard.packets)
+
+    def heard(self, counters: Counters) -> Trail:
+        """With the counters of a later time: a packet that came is no silence, however old the figures are."""
+        if counters.packets == self.packets:
+            return self
+        return replace(self, changed_s=counters.elapsed_s, packets=counters.packets)
 
     def over(self, seconds: float) -> tuple[Step, Step] | None:
         """The newest step and the oldest one not more than ``seconds`` older."""

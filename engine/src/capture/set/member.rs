@@ -5,6 +5,7 @@ use crate::capture::Reading;
 use crate::capture::error::SourceError;
 use crate::capture::facts::FileFacts;
 use crate::capture::file::{CaptureFile, Refusal};
+use crate::capture::growing::Shared;
 use crate::capture::repeated::Identity;
 use crate::capture::source::{Again, Kept, Stream, cannot_open};
 use crate::capture::view::Mapping;
@@ -30,6 +31,8 @@ pub(super) struct Member {
     pub(super) open: Option<Box<CaptureFile>>,
     /// Of a file that may be mapped: whether bytes were lost under a packet.
     pub(super) torn: Option<Arc<AtomicBool>>,
+    /// Of a file that is followed: how far it was read.
+    pub(super) progress: Option<Shared>,
 }
 
 /// How to read a member again.
@@ -65,7 +68,7 @@ impl Member {
         // One that is closed again can be read from.
         let begins_ns = if stay_open { None } else { file.begins_ns() };
         let (origin, open) = (Origin::Path(path.to_owned()), stay_open.then_some(file));
-        Ok(Member { path: name, origin, in_folder, identity: None, begins_ns, facts, open, torn })
+        Ok(Member { path: name, origin, in_folder, identity: None, begins_ns, facts, open, torn, progress: None })
     }
 
     /// A stream that comes once. Its first packet is waited for only if it must be put in `order`.
@@ -90,6 +93,7 @@ impl Member {
             facts,
             open: Some(file),
             torn: None,
+            progress: None,
         })
     }
 
@@ -97,7 +101,7 @@ impl Member {
     pub(super) fn unreadable(name: &str, error: SourceError) -> Member {
         let facts = FileFacts { path: name.to_owned(), problem: Some(error.message), ..FileFacts::default() };
         let (path, origin, in_folder, identity) = (name.to_owned(), Origin::Nothing, true, None);
-        Member { path, origin, in_folder, identity, begins_ns: None, facts, open: None, torn: None }
+        Member { path, origin, in_folder, identity, begins_ns: None, facts, open: None, torn: None, progress: None }
     }
 
     pub(super) fn replay(&self, count: &Arc<AtomicU64>, reading: &Reading) -> Result<Member, SourceError> {
@@ -110,7 +114,8 @@ impl Member {
         };
         let facts = self.facts();
         let (path, origin, in_folder) = (self.path.clone(), self.origin.clone(), self.in_folder);
-        Ok(Member { path, origin, in_folder, identity: None, begins_ns: self.begins_ns, facts, open, torn: None })
+        let (begins_ns, progress) = (self.begins_ns, self.progress.clone());
+        Ok(Member { path, origin, in_folder, identity: None, begins_ns, facts, open, torn: None, progress })
     }
 
     /// Whether this is a file with packets that `before` is, too.
@@ -135,6 +140,11 @@ impl Member {
         reading: &Reading,
     ) -> Result<Option<&mut CaptureFile>, SourceError> {
         if let (None, Origin::Path(path)) = (&self.open, &self.origin) {
+            if let Some(Err(error)) = self.progress.as_ref().map(|progress| progress.check(path)) {
+                // Other packets than those that were read are no use.
+                self.facts.problem = Some(error.message);
+                return Ok(None);
+            }
             match Member::from_path(path, count, reading, self.in_folder, true) {
                 Ok(again) => (self.open, self.torn) = (again.open, again.torn),
                 Err(refusal) => self.vanished(refusal.into())?,
