@@ -6,6 +6,9 @@
 //! the first to go. One that is over, or has been silent for long, rests in little room ([`Packed`]) until a segment comes
 //! for it.
 
+mod slot;
+
+use self::slot::Slot;
 use super::connection::Connection;
 use super::connection::packed::{Packed, Shapes};
 use super::incarnation::{self, Belongs, Fate};
@@ -18,8 +21,6 @@ use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
 const NONE: u32 = u32::MAX >> 1;
-/// Beside a place: the slot is in the other chain.
-const PARKED: u32 = 1 << 31;
 
 /// Silence after which a connection that is over rests: longer than a second capture of a packet may come late.
 const OVER_REST_NS: i64 = 2_000_000;
@@ -28,35 +29,6 @@ const OPEN_REST_NS: i64 = SECOND;
 /// Connections awake in a partition beyond which those silent for longest rest at once: a flood of SYNs opens 250,000
 /// within a second, and awake each takes seven times the room.
 const MOST_AWAKE: usize = 1024;
-
-/// One cache line.
-#[repr(align(64))]
-struct Slot<P> {
-    key: FlowKey,
-    /// None while it rests, at the same place of [`FlowTable::resting`].
-    connection: Option<Box<Connection<P>>>,
-    newer: u32,
-    /// With [`PARKED`] in the chain of those that are open and idle for long, see [`FlowTable::expire`].
-    older_and_parked: u32,
-}
-
-impl<P> Slot<P> {
-    const fn older(&self) -> u32 {
-        self.older_and_parked & !PARKED
-    }
-
-    const fn is_parked(&self) -> bool {
-        self.older_and_parked & PARKED != 0
-    }
-
-    fn set_older(&mut self, older: u32) {
-        self.older_and_parked = older | self.older_and_parked & PARKED;
-    }
-
-    fn park(&mut self, is_parked: bool) {
-        self.older_and_parked = self.older() | if is_parked { PARKED } else { 0 };
-    }
-}
 
 /// The connections of a table at one time, in its order.
 pub struct Held<P> {
@@ -522,5 +494,3 @@ impl<P: Payload> FlowTable<P> {
         }
     }
 }
-
-const _: () = assert!(size_of::<Slot<()>>() == 64);
