@@ -254,6 +254,7 @@ impl Copies {
         }
         let mut held = self.held.pop_front()?;
         held.copies.sort_unstable();
+        held.copies.dedup();
         Some((held.decoded, held.copies))
     }
 

@@ -158,10 +158,7 @@ impl Front {
             None => (self.passing.take()?, Vec::new()),
         };
         let Decoded { headers, segments, shards, .. } = &mut decoded;
-        self.deal(headers.get_mut(..*segments).unwrap_or_default(), shards);
-        if !copies.is_empty() {
-            shards.iter_mut().for_each(|list| list.retain(|at| copies.binary_search(at).is_err()));
-        }
+        self.deal(headers.get_mut(..*segments).unwrap_or_default(), &copies, shards);
         Some(decoded)
     }
 
@@ -211,14 +208,19 @@ impl Front {
         }
     }
 
-    fn deal(&mut self, headers: &mut [Header], shards: &mut [Vec<u32>]) {
+    /// All but those at the places `left_out`, which ascend.
+    fn deal(&mut self, headers: &mut [Header], left_out: &[u32], shards: &mut [Vec<u32>]) {
         self.packets.facts.segments += headers.len() as u64;
+        let mut left_out = left_out.iter().peekable();
         for (at, header) in headers.iter_mut().enumerate() {
-            if let Some(taps) = &mut self.taps {
-                taps.look(header);
-            }
             if header.checksum_offloaded {
                 self.packets.note_offload(header.source().0);
+            }
+            if left_out.next_if(|&&copy| copy as usize == at).is_some() {
+                continue;
+            }
+            if let Some(taps) = &mut self.taps {
+                taps.look(header);
             }
             let owner = usize::from(self.shard_of[usize::from(header.partition) % PARTITIONS]);
             if let Some(list) = shards.get_mut(owner) {
