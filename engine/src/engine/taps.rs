@@ -15,9 +15,9 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 /// Packets of a trial at the beginning, and where another file or interface is met.
-const TRIAL: u64 = 1 << 16;
+const TRIAL: u64 = 1 << 14;
 /// Packets of a trial now and then …
-const SHORT_TRIAL: u64 = 4096;
+const SHORT_TRIAL: u64 = 2048;
 /// … and from the beginning of one to that of the next.
 const TRIAL_EVERY: u64 = 1 << 16;
 /// Half of the packets that are remembered at most, and what is remembered at least.
