@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from pcapwatch.report.words import Clock
 
 FORMATS = ("txt", "md", "json")
-#: What makes the report, by its format: loaded while the engine reads.
-_MAKERS = {"txt": "pcapwatch.report.text", "md": "pcapwatch.report.markdown", "json": "pcapwatch.report.json"}
 
 FailOn = Annotated[
     str | None,
@@ -85,8 +83,7 @@ def analyze(
     settings.ports()  # a wrong range is said before the capture is read
     # One report and the process ends. The collector would look through the facts of thousands of pairs again and again.
     gc.disable()
-    makers = ["pcapwatch.analysis", *(_MAKERS[name] for _, name in destinations)]
-    analysis = options.run(captures, settings, meanwhile=makers)
+    analysis = options.run(captures, settings)
 
     from pcapwatch.analysis import report_of
 

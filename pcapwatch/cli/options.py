@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -103,10 +103,10 @@ MaxPairs: TypeAlias = Annotated[
 ]
 
 
-def run(captures: list[str], settings: Settings, meanwhile: Sequence[str] = ()) -> Any:
-    """The engine's analysis with a progress bar on a terminal; ``meanwhile`` as in `run_engine`."""
+def run(captures: list[str], settings: Settings) -> Any:
+    """The engine's analysis with a progress bar on a terminal."""
     with ProgressBar() as bar:
-        return run_engine(captures, settings, bar, meanwhile)
+        return run_engine(captures, settings, bar)
 
 
 def note_unfinished(files: Iterable[FileFacts]) -> None:
