@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from crafted.reading import tool_rows
 from crafted.talk import EPOCH_NS, Crafted, Talk, write_capture
+from oracle import read_connections
+from oracle.compare import compare
 from scapy.layers.inet import IP, TCP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.utils import rdpcap, wrpcap
 
@@ -188,6 +192,80 @@ def test_two_taps_with_a_network_between(tmp_path: Path, name: str, late_s: floa
     assert answers(near, far) == expected
     assert answers(far, near) == expected
     assert answers(merged) == expected
+
+
+def in_ipv6(packet: Crafted) -> Crafted:
+    """The same segment in IPv6, which has no IP id."""
+    frame = Ether(packet.data)
+    segment = frame[TCP]
+    del segment.chksum
+    ends = {address: f"fd00::{address.rsplit('.', 1)[1]}" for address in (frame[IP].src, frame[IP].dst)}
+    six = Ether() / IPv6(src=ends[frame[IP].src], dst=ends[frame[IP].dst], hlim=frame[IP].ttl) / segment
+    return Crafted(packet.at_s, bytes(six))
+
+
+@pytest.mark.parametrize("late_s", [0.000_3, 0.009])
+def test_ipv6_of_two_taps_in_one_interface(tmp_path: Path, late_s: float) -> None:
+    """Nothing tells one packet from its copy but the time: the SYN's tells what it is."""
+    first = [in_ipv6(packet) for packet in conversation()]
+    late = [Crafted(packet.at_s + late_s, packet.data) for packet in first]
+    path = write_capture(tmp_path / "flat.pcap", sorted([*first, *late], key=lambda packet: packet.at_s))
+    assert told(path) == REMOVED
+    assert told(path, keep_duplicates=True) == KEPT
+    assert compare("flat", tool_rows(path), read_connections(path)) == []
+    midstream = write_capture(tmp_path / "midstream.pcap", sorted([*first[3:], *late[3:]], key=lambda p: p.at_s))
+    assert told(midstream)[:3] == (0, 2, 2), "without the SYN they read as sent again"
+
+
+def cut(packet: Crafted, late_s: float, most: int = 1448) -> list[Crafted]:
+    """The packet as its sender's card puts it on the wire: pieces with IP ids of their own, FIN on the last."""
+    frame = Ether(packet.data)
+    payload = bytes(frame[TCP].payload)
+    pieces = [payload[at : at + most] for at in range(0, len(payload), most)] or [b""]
+    made = []
+    for number, piece in enumerate(pieces):
+        small = frame.copy()
+        small[TCP].remove_payload()
+        small[TCP].seq = (frame[TCP].seq + number * most) % 2**32
+        small[IP].id, small[IP].ttl = frame[IP].id + number, frame[IP].ttl - 1
+        if number < len(pieces) - 1:
+            small[TCP].flags = "A"
+        del small[IP].chksum, small[IP].len, small[TCP].chksum
+        made.append(Crafted(packet.at_s + late_s + number * 1e-6, bytes(small / piece)))
+    return made
+
+
+def large_segments() -> list[Crafted]:
+    """An answer in segments larger than any wire takes, a piece of it sent again, the last with its FIN."""
+    talk = Talk()
+    talk.handshake()
+    talk.c(0.1, "PA", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    first = talk.s(0.2, "PA", b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\nConnection: close\r\n\r\n" + b"x" * 4000)
+    talk.ip_id += 10
+    talk.s(0.201, "PA", b"x" * 3000)
+    talk.ip_id += 10
+    talk.s(0.3, "A", Ether(talk.packets[4].data)[TCP].payload.load[1448:2896], seq=first + 1448)
+    talk.s(0.4, "FPA", b"x" * 2000)
+    talk.ip_id += 10
+    talk.c(0.5, "A")
+    talk.c(0.6, "FA")
+    talk.s(0.7, "A")
+    return talk.packets
+
+
+@pytest.mark.parametrize("late_s", [0.000_3, 0.02])
+def test_one_tap_has_the_pieces_of_the_others_segments(tmp_path: Path, late_s: float) -> None:
+    """Segmentation offload: the answer is the near tap's, and the far one's where that is read first."""
+    near = large_segments()
+    far = [piece for packet in near for piece in cut(packet, late_s)]
+    early = [Crafted(piece.at_s - 2 * late_s, piece.data) for piece in far]
+    for name, beyond, kept in (("late", far, near), ("early", early, early)):
+        paths = [write_capture(tmp_path / f"{name}{at}.pcap", tap) for at, tap in enumerate((near, beyond))]
+        expected = (len(near) + len(far) - len(kept), *answers(paths[kept is not near])[1:])
+        assert [row[11:13] for row in expected[2]] == [("0", "1")]
+        assert answers(*paths) == expected
+        assert answers(*reversed(paths)) == expected
+        assert compare(name, tool_rows(*paths), read_connections(*paths)) == []
 
 
 def test_the_report_says_how_many(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@
 mod collector;
 mod copies;
 mod front;
+mod generations;
 pub mod live;
+mod pieces;
 mod ranks;
 mod shard;
 mod taps;

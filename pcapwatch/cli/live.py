@@ -78,7 +78,7 @@ def live(
     chosen = RingOptions(
         interface=(sources or [""])[0],
         snaplen=snaplen,
-        ring_bytes=live_options.parse_size("--ring", ring),
+        ring_bytes=live_options.ring_bytes(ring),
         promiscuous=not no_promiscuous,
         fanout=live_options.parse_fanout(fanout),
         netns=netns,

@@ -109,6 +109,7 @@ Netns = Annotated[
 
 #: The engine's words for how packets are dealt in a group.
 _MODES = ("hash", "round_robin", "cpu", "rollover", "queue_mapping")
+_LEAST_RING, _LARGEST_RING = 128 << 10, 2047 << 20
 _SIZE = re.compile(r"(\d{1,9})\s*([kKMG]i?B?|B)", re.ASCII)
 _UNIT = {"k": 1 << 10, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -119,6 +120,14 @@ def parse_size(option: str, text: str) -> int:
     if not found or not int(found[1]):
         raise UsageError(f"{option} {shown(text)}: write a number and its unit, as 64MB")
     return int(found[1]) * _UNIT.get((found[2] or "")[:1], 1)
+
+
+def ring_bytes(text: str) -> int:
+    """``--ring`` in bytes; ``UsageError`` for what no ring of the kernel's can be: two blocks at least, an int at most."""
+    size = parse_size("--ring", text)
+    if not _LEAST_RING <= size <= _LARGEST_RING:
+        raise UsageError(f"--ring {shown(text)}: from {_LEAST_RING >> 10}KB to {_LARGEST_RING >> 20}MB, as 64MB")
+    return size
 
 
 def interval_s(text: str) -> float:

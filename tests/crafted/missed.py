@@ -72,6 +72,25 @@ def answer_to_an_open_client(t: Talk) -> list[Expected]:
     return [{"close": "reset", "reset_by": "server", "reset_kind": "no_state", "reset_effect": "effective"} | NO_WAIT]
 
 
+@situation("A1, A2")
+def answer_without_its_syn_ack(t: Talk) -> list[Expected]:
+    """An open connection's ports are used again, and the tap misses the SYN-ACK and the ACK of it.
+
+    The server speaks first, near its old numbers, and acknowledges the new SYN: it is the new connection's, and it closes.
+    """
+    t.established()
+    t.open(t.client_isn + 900_000_000, t.nxt["s"] + 5_000)
+    t.c(30.0, "S")
+    unseen(t, "s", 1)
+    t.s(30.002, "PA", b"220 ready\r\n")
+    t.c(30.003, "A")
+    t.s(30.100, "FA")
+    t.c(30.101, "FA")
+    t.s(30.102, "A")
+    t.bystander(31)
+    return [{"close": "open", "server_bytes": 40} | NOBODY, {"server_bytes": 11, "reuse_of": 1} | SERVER_CLOSED]
+
+
 # ---- A3: a FIN whose first transmission was not captured ----
 
 

@@ -95,6 +95,8 @@ def continues(old: Incarnation, new: Incarnation, segment: Segment) -> bool:
     syn_end = max(signed(p.seq + p.space - opener.seq) for p in new.packets if p.has(SYN))
     if segment.src == opener.src and signed(segment.seq - opener.seq) == syn_end:
         return False
+    if segment.src != opener.src and segment.has(ACK) and answers(segment, opener.seq, new):
+        return False  # it acknowledges the SYN, so the SYN-ACK was not captured
     if any(p.src == opener.src and not p.has(SYN | RST) for p in new.packets):
         return False  # its opener went on with the new one: the SYN-ACK was not captured
     before = [p for p in old.packets if p.src == segment.src and not p.has(RST)]
@@ -149,20 +151,48 @@ def reordered_start(current: Incarnation, segment: Segment) -> bool:
 
 
 def mark_duplicates(connection: Incarnation) -> None:
-    """Mark packets that are second captures: the same headers, near enough in time for where each was seen."""
+    """Mark packets that are second captures: the same headers, near enough in time for where each was seen.
+
+    And what one tap shows for the first time and another has shown, in other pieces (segmentation offload): a tap shows
+    each byte once, unless it is sent again. Asked of taps only that were found to see one packet twice.
+    """
     seen: dict[tuple[object, ...], Segment] = {}
+    shown: dict[tuple[Endpoint, tuple[str, int]], set[int]] = {}
+    twins: set[tuple[Endpoint, tuple[str, int]]] = set()
+    base: dict[Endpoint, int] = {}
+    lag_ns = 0
     for p in connection.packets:
         key = (p.src, p.seq, p.ack, p.flags, p.window, p.payload_len, p.ip_id, tuple(p.options))
-        p.duplicate = key in seen and is_second_capture(seen[key], p)
+        here = (p.src, place(p))
+        start = signed(p.seq - base.setdefault(p.src, p.seq))
+        numbers = set(range(start, start + p.space))
+        elsewhere = [of for twin, of in shown.items() if twin in twins and twin[0] == p.src and twin != here]
+        if key in seen and is_second_capture(seen[key], p, lag_ns):
+            p.duplicate = True
+            if place(p) == place(seen[key]):
+                lag_ns = max(lag_ns, 1, abs(p.ts_ns - seen[key].ts_ns))
+            else:
+                files = {p.file, seen[key].file}
+                twins |= {here, (p.src, place(seen[key]))}
+                twins |= {(q.src, place(q)) for q in connection.packets if q.src == p.dst and files > {q.file}}
+        elif here in twins and p.space and not p.has(SYN | RST) and not numbers <= shown.get(here, set()):
+            p.duplicate = any(numbers <= of for of in elsewhere)
         if not p.duplicate:
             seen[key] = p
+        shown.setdefault(here, set()).update(numbers)
 
 
-def is_second_capture(first: Segment, second: Segment) -> bool:
+def place(p: Segment) -> tuple[str, int]:
+    """Where a side's packet was captured."""
+    return p.file, p.ttl
+
+
+def is_second_capture(first: Segment, second: Segment, lag_ns: int) -> bool:
     """Whether two packets with the same headers are one.
 
     A sender gives each an IP id of its own, sends no SYN twice at once, and waits before it sends anything else again:
-    a round trip, or 200 ms on Linux where nothing asks for it.
+    a round trip, or 200 ms on Linux where nothing asks for it. Once nothing but the time told a packet from its copy,
+    others of its connection that are as little apart are copies, too.
     """
     elsewhere, routed = first.file != second.file, first.ttl != second.ttl
     if first.ip_id or first.has(SYN):
@@ -171,7 +201,8 @@ def is_second_capture(first: Segment, second: Segment) -> bool:
         most_us = 100_000 if elsewhere else 1_000
     else:
         most_us = 20 if first.space else 0
-    return most_us > 0 and abs(second.ts_ns - first.ts_ns) <= most_us * 1_000
+    apart_ns = abs(second.ts_ns - first.ts_ns)
+    return (most_us > 0 and apart_ns <= most_us * 1_000) or apart_ns < min(2 * lag_ns, 20_000_000)
 
 
 def mark_stale(connection: Incarnation) -> None:

@@ -1,6 +1,8 @@
 """A capture's connections as a list of dicts with the contract's column names, each fact found on the whole list."""
 
+import heapq
 import re
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,11 @@ def read_connections(*paths: Path) -> list[Row]:
     """One dict per connection of a set of files, in order of first packet. Raises `NotACaptureError`."""
     files = [(path, read_capture(path)) for path in paths]
     files.sort(key=lambda file: file[1][0].ts_ns if file[1] else 0)
-    segments = [segment for path, packets in files for segment in read_segments(packets, str(path))]
+    taps = [read_segments(packets, str(path)) for path, packets in files]
+    if any(one[-1].ts_ns > next_one[0].ts_ns for one, next_one in pairwise(taps) if one and next_one):
+        segments = list(heapq.merge(*taps, key=lambda segment: segment.ts_ns))
+    else:
+        segments = list(chain.from_iterable(taps))
     connections = split(segments)
     capture_end = max((p.ts_ns for _, packets in files for p in packets), default=0)
     return [read_row(c, following(c, connections), capture_end) for c in connections]
@@ -112,13 +118,14 @@ def roles_by_first(first: Segment) -> tuple[Endpoint, Endpoint, str]:
 
 def handshake_rtt(c: Incarnation) -> float | None:
     """SYN to the ACK that completes the handshake."""
-    syn_acks = [i for i, p in enumerate(c.packets) if p.syn_ack and not p.stale]
+    packets = once(c)
+    syn_acks = [i for i, p in enumerate(packets) if p.syn_ack and not p.stale]
     if not syn_acks:
         return None
-    opener = c.packets[syn_acks[0]].dst  # the client, but for a split handshake
-    for i, p in enumerate(c.packets):
+    opener = packets[syn_acks[0]].dst  # the client, but for a split handshake
+    for i, p in enumerate(packets):
         if i > syn_acks[0] and p.src == opener and p.has(ACK) and not p.has(RST) and p.ack_offset >= 1 and not p.stale:
-            syns = [q for q in c.packets[:i] if q.src == opener and q.pure_syn]  # the last one: RTT, not waiting
+            syns = [q for q in packets[:i] if q.src == opener and q.pure_syn]  # the last one: RTT, not waiting
             return seconds(p.ts_ns - syns[-1].ts_ns) if syns else None
     return None
 

@@ -59,7 +59,7 @@ def retransmits(c: Incarnation, side: Endpoint) -> int:
 
 def idle_before_close(c: Incarnation, ending: Ending) -> float | None:
     """Last payload byte to the first FIN, or to the reset that counts: one that missed closed nothing (A7)."""
-    live = [p for p in c.packets if not p.stale]
+    live = [p for p in c.packets if not p.stale and not p.duplicate]
     reset = ending.reset.packet if ending.reset is not None and ending.reset.effect != "ineffective" else None
     if reset is not None and not any(p is reset for p in live):
         live.append(reset)  # it came with the next incarnation

@@ -13,6 +13,8 @@
 //! All of it depends on the packets and their order alone, never on where batches end.
 
 use super::front::Decoded;
+use super::generations::Generations;
+use super::pieces::end_of;
 use crate::decode::{Captured, Flags, FlowKey, Header};
 use crate::record::Tunnel;
 use crate::tcp::endpoint::fingerprint;
@@ -96,38 +98,6 @@ impl Inside {
 
 type Direction = (FlowKey, bool);
 
-/// Two generations, of which the older is dropped when the younger is full.
-#[derive(Default)]
-struct Flows {
-    young: HashMap<Direction, Inside, RandomState>,
-    old: HashMap<Direction, Inside, RandomState>,
-}
-
-impl Flows {
-    fn is_empty(&self) -> bool {
-        self.young.is_empty() && self.old.is_empty()
-    }
-
-    fn get(&mut self, direction: &Direction) -> Option<&mut Inside> {
-        if let Some(inside) = self.old.remove(direction) {
-            self.insert(*direction, inside);
-        }
-        self.young.get_mut(direction)
-    }
-
-    fn insert(&mut self, direction: Direction, inside: Inside) {
-        if self.young.len() >= MOST_FLOWS / 2 && !self.young.contains_key(&direction) {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(direction, inside);
-    }
-
-    fn remove(&mut self, direction: &Direction) {
-        self.old.remove(direction);
-        self.young.remove(direction);
-    }
-}
-
 /// Holds batches back, and finds the copies in them.
 pub struct Copies {
     /// There may be copies: what comes is watched. Before, only the first packets are.
@@ -144,18 +114,13 @@ pub struct Copies {
     /// The latest packet in the window by what it looks like.
     prints: HashMap<u64, u64, RandomState>,
     hasher: RandomState,
-    flows: Flows,
+    flows: Generations<Direction, Inside>,
     found: Found,
 }
 
 /// A flow's direction, whatever is around it.
 fn direction(header: &Header) -> Direction {
     (header.key.within(Tunnel::default()), header.from_low)
-}
-
-/// The sequence number after what it occupies.
-fn end_of(header: &Header) -> u32 {
-    seq::add(header.seq, header.payload_len + u32::from(header.flags.has(Flags::FIN)))
 }
 
 fn are_alike(a: &Header, b: &Header) -> bool {
@@ -175,7 +140,7 @@ impl Copies {
             window: VecDeque::new(),
             prints: HashMap::default(),
             hasher: RandomState::default(),
-            flows: Flows::default(),
+            flows: Generations::of(MOST_FLOWS / 2),
             found: Found::default(),
         }
     }
@@ -298,7 +263,7 @@ impl Copies {
         let before = self.prints.insert(print, number).map_or(0, |before| before + 1);
         self.window.push_back(Item { print, before, is_copy: false });
         if !self.flows.is_empty()
-            && let Some(inside) = self.flows.get(&direction(&header))
+            && let Some(inside) = self.flows.touch(direction(&header))
             && inside.depth == header.depth
         {
             inside.extend(&header);
@@ -343,10 +308,10 @@ impl Copies {
         let sent = end_of(deeper);
         let new = Inside { tunnel, name, depth, from: deeper.seq, sent, is_ambiguous: false };
         let direction = direction(deeper);
-        match self.flows.get(&direction) {
+        match self.flows.touch(direction) {
             Some(known) if known.depth == depth => known.is_ambiguous |= known.tunnel != tunnel,
             Some(known) if known.depth > depth => {}
-            _ => self.flows.insert(direction, new),
+            _ => _ = self.flows.place(direction, new),
         }
     }
 
@@ -382,7 +347,7 @@ impl Copies {
     fn judge_alone(&mut self, number: u64) {
         let Some(&header) = self.header(number) else { return };
         let direction = direction(&header);
-        let Some(&mut inside) = self.flows.get(&direction) else { return };
+        let Some(&mut inside) = self.flows.touch(direction) else { return };
         if header.depth >= inside.depth || inside.is_ambiguous {
             return;
         }

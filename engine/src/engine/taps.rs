@@ -9,9 +9,10 @@
 //! the packets and their order alone. A copy that comes within four packets of its side the connection itself knows,
 //! always: [`crate::tcp::endpoint::Endpoint::is_duplicate`].
 
-use crate::decode::{Captured, Flags, Header};
+use super::generations::Generations;
+use super::pieces::{Pieces, Place};
+use crate::decode::{Captured, Flags, FlowKey, Header};
 use foldhash::fast::RandomState;
-use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 /// Packets of a trial at the beginning, and where another file or interface is met.
@@ -20,11 +21,13 @@ const TRIAL: u64 = 1 << 14;
 const SHORT_TRIAL: u64 = 2048;
 /// … and from the beginning of one to that of the next.
 const TRIAL_EVERY: u64 = 1 << 16;
-/// Half of the packets that are remembered at most, and what is remembered at least.
-const GENERATION: usize = 1 << 16;
+/// Packets that are remembered at least; twice as many at most.
+const REMEMBERED: usize = 1 << 16;
 
 /// A millisecond, ns.
 const MS: u64 = 1_000_000;
+/// How far apart two packets may be captured if nothing but an IP id, or being a SYN, tells them.
+const ALIKE: u64 = 20 * MS;
 
 /// What a packet has that its sender would not give a second one.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,44 +56,39 @@ impl Telling {
 #[derive(Clone, Copy)]
 struct Sighting {
     ts_ns: i64,
-    file: u32,
-    interface: u32,
-    ttl: u8,
+    place: Place,
 }
 
 impl Sighting {
     const fn of(header: &Header) -> Self {
-        Sighting { ts_ns: header.ts_ns, file: header.file, interface: header.interface, ttl: header.ttl }
+        Sighting { ts_ns: header.ts_ns, place: Place::of(header) }
+    }
+
+    const fn apart_ns(&self, other: &Sighting) -> u64 {
+        self.ts_ns.abs_diff(other.ts_ns)
     }
 
     /// How much earlier or later than another alike this may have been captured to be the same packet, ns. At another
     /// point, as much as networks take and clocks differ; with nothing to tell it by, half of what Linux waits at least
     /// before it sends again (`TCP_RTO_MIN`), or hardly anything if only the TTL differs, which may be a forger's.
     fn most_apart_ns(&self, other: &Sighting, telling: Telling) -> u64 {
-        let is_elsewhere = self.file != other.file || self.interface != other.interface;
-        let is_routed = self.ttl != other.ttl;
+        let is_elsewhere = self.place.is_elsewhere(&other.place);
+        let is_routed = self.place.ttl != other.place.ttl;
         match (telling, is_elsewhere, is_routed) {
             (Telling::Much, true, _) | (Telling::Much, _, true) => 500 * MS,
-            (Telling::Much, false, false) => 20 * MS,
+            (Telling::Much, false, false) => ALIKE,
             (_, true, _) => 100 * MS,
             (_, false, true) => MS,
             (Telling::Little, false, false) => MS / 50,
             (Telling::Nothing, false, false) => 0,
         }
     }
-
-    fn is_same_packet(&self, other: &Sighting, telling: Telling) -> bool {
-        let most_apart_ns = self.most_apart_ns(other, telling);
-        most_apart_ns > 0 && self.ts_ns.abs_diff(other.ts_ns) <= most_apart_ns
-    }
 }
 
-/// Two generations, of which the older is dropped when the younger is full.
-#[derive(Default)]
+/// The newest packets by what they look like.
 struct Memory {
     hasher: RandomState,
-    young: HashMap<u64, Sighting, RandomState>,
-    old: HashMap<u64, Sighting, RandomState>,
+    seen: Generations<u64, Sighting>,
 }
 
 impl Memory {
@@ -100,25 +98,32 @@ impl Memory {
         self.hasher.hash_one((key, from_low, seq, ack, payload_len, options_print, flags.0, window, ip_id))
     }
 
-    /// Whether it is a copy; if not, it is what others are compared with from now on.
-    fn meet(&mut self, header: &Header) -> bool {
-        let (print, now) = (self.print(header), Sighting::of(header));
-        let seen = self.young.get(&print).or_else(|| self.old.get(&print));
-        if seen.is_some_and(|seen| seen.is_same_packet(&now, Telling::of(header))) {
-            return true;
+    /// Where it was captured before, and how much earlier or later, if it is a copy; if not, it is what others are
+    /// compared with from now on. `lag_ns` tells how far apart captures of this flow's packets are that look alike.
+    fn meet(&mut self, header: &Header, lag_ns: impl Fn(&FlowKey) -> u64) -> Option<(Place, u64)> {
+        let (print, now, telling) = (self.print(header), Sighting::of(header), Telling::of(header));
+        if let Some(first) = self.seen.look(&print) {
+            let apart_ns = first.apart_ns(&now);
+            let most_ns = first.most_apart_ns(&now, telling);
+            if most_ns > 0 && apart_ns <= most_ns || apart_ns < (2 * lag_ns(&header.key)).min(ALIKE) {
+                return Some((first.place, apart_ns));
+            }
         }
-        if self.young.len() >= GENERATION {
-            std::mem::swap(&mut self.old, &mut self.young);
-            self.young.clear();
-        }
-        self.young.insert(print, now);
-        false
+        self.seen.place(print, now);
+        None
+    }
+
+    /// What is alike at its own place comes first there: it is no copy of a copy.
+    fn forget(&mut self, header: &Header) -> bool {
+        self.seen.remove(&self.print(header));
+        true
     }
 }
 
 /// Looks for copies among packets in capture order.
 pub struct Taps {
     memory: Memory,
+    pieces: Pieces,
     /// There are copies: everything is looked at from here on.
     is_sure: bool,
     /// The trial lasts until this ordinal.
@@ -130,7 +135,8 @@ pub struct Taps {
 impl Taps {
     /// None found yet.
     pub fn new() -> Self {
-        Taps { memory: Memory::default(), is_sure: false, until: TRIAL, place: (0, 0) }
+        let memory = Memory { hasher: RandomState::default(), seen: Generations::of(REMEMBERED) };
+        Taps { memory, pieces: Pieces::new(), is_sure: false, until: TRIAL, place: (0, 0) }
     }
 
     /// For whoever looks at a few packets only, of which any may be a copy.
@@ -160,9 +166,16 @@ impl Taps {
 
     #[inline(never)]
     fn compare(&mut self, header: &mut Header) {
-        if self.memory.meet(header) {
+        let is_copy = match self.memory.meet(header, |key| self.pieces.lag_ns(key)) {
+            Some((place, apart_ns)) => {
+                self.pieces.pair(header, place, apart_ns);
+                self.is_sure = true;
+                true
+            }
+            None => self.pieces.is_copy(header) && self.memory.forget(header),
+        };
+        if is_copy {
             header.captured = Captured::Again;
-            self.is_sure = true;
         }
     }
 }
@@ -214,6 +227,33 @@ mod tests {
             reaches(20_000, syn, |_| ());
             reaches(500_000, syn, |copy| copy.ttl = 60);
         }
+    }
+
+    #[test]
+    fn a_syn_met_twice_tells_how_far_apart_its_flow_is_captured() {
+        let ack = |us: i64| Header { ip_id: None, seq: 1, ts_ns: us * 1000, ttl: 64, ..Header::default() };
+        let syn = |us: i64| Header { flags: Flags::SYN, seq: 0, ..ack(us) };
+        assert_eq!(copies(&[syn(0), syn(300), ack(1_000), ack(1_599)]), [1, 3]);
+        assert_eq!(copies(&[syn(0), syn(300), ack(1_000), ack(1_600)]), [1]);
+        assert_eq!(copies(&[syn(0), syn(0), ack(1_000), ack(1_000), ack(1_001)]), [1, 3]);
+        assert_eq!(copies(&[syn(0), ack(1_000), ack(1_599)]), [0_usize; 0]);
+        let other = Header { key: FlowKey::default(), from_low: true, ..ack(1_599) };
+        assert_eq!(copies(&[syn(0), syn(300), ack(1_000), other]), [1], "the other side's");
+        assert_eq!(copies(&[syn(0), syn(19_000), ack(1_000), ack(20_999)]), [1, 3]);
+        assert_eq!(copies(&[syn(0), syn(19_000), ack(1_000), ack(21_000)]), [1]);
+    }
+
+    #[test]
+    fn what_is_sent_again_is_kept_whichever_tap_shows_it_first() {
+        let sent = |file: u32, number: u16, len: u32, us: i64| {
+            let header = packet(number, us);
+            Header { seq: 0, payload_len: len, file, ttl: 64 - file as u8, flags: Flags::ACK, ..header }
+        };
+        let opening = |file: u32| Header { flags: Flags::SYN, seq: u32::MAX, ..sent(file, 1, 0, 0) };
+        let large = sent(0, 2, 2896, 10);
+        let again = |file: u32| sent(file, 7, 1448, 90);
+        assert_eq!(copies(&[opening(0), opening(1), large, again(0), again(1)]), [1, 4]);
+        assert_eq!(copies(&[opening(0), opening(1), large, again(1), again(0)]), [1, 3], "the other one's is the copy");
     }
 
     #[test]

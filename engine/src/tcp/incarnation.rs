@@ -105,6 +105,10 @@ fn is_of_predecessor<P: Payload>(connection: &Connection<P>, segment: &Segment<'
     if segment.flags.has(Flags::RST) || old.is_over() || new.next.is_some_and(|next| next == segment.seq) {
         return false;
     }
+    let opener = &connection.ends[Role::Client as usize];
+    if role == Role::Server && segment.flags.has(Flags::ACK) && answers(segment, opener.isn, opener.next) {
+        return false; // it acknowledges the new SYN: the SYN-ACK was not captured
+    }
     let end = &old.ends[old.sender(segment) as usize];
     let is_near = end.next.is_some_and(|next| seq::diff(segment.seq, next).unsigned_abs() <= 1 << 20);
     let has_space = segment.payload_len > 0 || segment.flags.has(Flags::FIN);

@@ -1,0 +1,343 @@
+//! Bytes that two taps show in different pieces.
+//!
+//! A host hands its network card segments of up to 64 KB to cut up, and puts together what comes in as well: a tap on the
+//! host has the large segments, a tap beyond the card has the pieces. A piece has its own numbers, length and IP id, so it
+//! is not *alike* anything. But a tap shows each byte once. What one tap shows for the first time, and another showed
+//! before it, is a copy; what a tap shows again was sent again.
+//!
+//! It is asked of flows only of which a packet was found twice, alike, at two points ([`super::taps`]), and among these
+//! points: a packet that takes another way, or a forger's, has no such point.
+
+use super::generations::Generations;
+use crate::decode::{Flags, FlowKey, Header};
+use crate::tcp::seq;
+
+/// Flows known to be captured at two points; beyond it those not met for longest are forgotten.
+const MOST_FLOWS: usize = 16_384;
+/// Points that see a direction; further ones are not looked at.
+const MOST_PLACES: usize = 4;
+/// Holes remembered of what a place showed; what fills older ones reads as sent again.
+const MOST_HOLES: usize = 8;
+/// How far a number may be from what a place showed to be of the same connection: half a window as wide as most.
+const NEAR: u32 = 1 << 23;
+
+/// The sequence number after what a segment occupies.
+pub(super) fn end_of(header: &Header) -> u32 {
+    let controls = u32::from(header.flags.has(Flags::SYN)) + u32::from(header.flags.has(Flags::FIN));
+    seq::add(header.seq, header.payload_len + controls)
+}
+
+/// Where packets of one direction are captured; a TTL of 0 stands for the one that comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub file: u32,
+    pub interface: u32,
+    pub ttl: u8,
+}
+
+impl Place {
+    pub const fn of(header: &Header) -> Self {
+        Place { file: header.file, interface: header.interface, ttl: header.ttl }
+    }
+
+    /// Told apart by more than the TTL.
+    pub const fn is_elsewhere(&self, other: &Place) -> bool {
+        self.file != other.file || self.interface != other.interface
+    }
+
+    /// The same place for packets of the other direction.
+    const fn back(&self) -> Self {
+        Place { ttl: 0, ..*self }
+    }
+
+    fn is(&self, other: &Place) -> bool {
+        !self.is_elsewhere(other) && (self.ttl == other.ttl || self.ttl == 0 || other.ttl == 0)
+    }
+}
+
+/// What a place showed of a direction.
+#[derive(Clone, Debug)]
+struct Shown {
+    place: Place,
+    /// Up to this number …
+    next: u32,
+    /// … but not these, oldest first: lost before it, or to come.
+    holes: Vec<(u32, u32)>,
+}
+
+impl Shown {
+    const fn up_to(place: Place, next: u32) -> Self {
+        Shown { place, next, holes: Vec::new() }
+    }
+
+    fn is_near(&self, from: u32) -> bool {
+        seq::diff(from, self.next).unsigned_abs() <= NEAR
+    }
+
+    /// All of it.
+    fn has(&self, from: u32, to: u32) -> bool {
+        let overlaps = |&(start, end): &(u32, u32)| seq::lt(start, to) && seq::lt(from, end);
+        self.is_near(from) && seq::leq(to, self.next) && !self.holes.iter().any(overlaps)
+    }
+
+    /// Something of it is new here.
+    fn lacks(&self, from: u32, to: u32) -> bool {
+        self.is_near(from) && !self.has(from, to)
+    }
+
+    fn add(&mut self, from: u32, to: u32) {
+        if !self.is_near(from) {
+            self.holes.clear();
+            self.next = to;
+        } else if seq::lt(self.next, from) {
+            if self.holes.len() == MOST_HOLES {
+                self.holes.remove(0);
+            }
+            self.holes.push((self.next, from));
+        } else if !self.holes.is_empty() {
+            self.fill(from, to);
+        }
+        self.next = seq::max(self.next, to);
+    }
+
+    #[cold]
+    fn fill(&mut self, from: u32, to: u32) {
+        for hole in &mut self.holes {
+            let is_at_start = seq::leq(from, hole.0) && seq::lt(hole.0, to);
+            let is_at_end = seq::lt(from, hole.1) && seq::leq(hole.1, to);
+            // What fills the middle leaves the rest: fillings come in order.
+            match (is_at_start, is_at_end) {
+                (_, true) if seq::lt(hole.0, from) => hole.1 = from,
+                (true, _) => hole.0 = seq::max(hole.0, to),
+                _ => {}
+            }
+        }
+        self.holes.retain(|&(start, end)| seq::lt(start, end));
+    }
+}
+
+/// The places that see a direction.
+#[derive(Default)]
+struct Side([Option<Shown>; MOST_PLACES]);
+
+impl Side {
+    fn at(&mut self, place: Place) -> Option<&mut Shown> {
+        let shown = self.0.iter_mut().flatten().find(|shown| shown.place.is(&place))?;
+        shown.place.ttl = if place.ttl == 0 { shown.place.ttl } else { place.ttl };
+        Some(shown)
+    }
+
+    /// This place sees it, and showed this.
+    fn note(&mut self, place: Place, from: u32, to: u32) {
+        if let Some(shown) = self.at(place) {
+            shown.add(from, to);
+        } else if let Some(free) = self.0.iter_mut().find(|shown| shown.is_none()) {
+            *free = Some(Shown::up_to(place, to));
+        }
+    }
+
+    /// Whether another place has shown all of it.
+    fn was_shown_beside(&self, place: Place, from: u32, to: u32) -> bool {
+        self.0.iter().flatten().any(|shown| !shown.place.is(&place) && shown.has(from, to))
+    }
+}
+
+/// A flow that is captured at two points.
+#[derive(Default)]
+struct Twin {
+    /// Of the key's lower end, and of its higher one.
+    sides: [Side; 2],
+    /// Longest time between two captures of one packet that nothing tells apart but the time, ns.
+    lag_ns: u64,
+}
+
+/// Looks for copies in other pieces.
+pub struct Pieces {
+    twins: Generations<FlowKey, Twin>,
+}
+
+impl Pieces {
+    /// None known.
+    pub fn new() -> Self {
+        Pieces { twins: Generations::of(MOST_FLOWS / 2) }
+    }
+
+    /// The packet was captured at another point before, alike, so much earlier or later.
+    pub fn pair(&mut self, header: &Header, other: Place, apart_ns: u64) {
+        let place = Place::of(header);
+        if self.twins.look(&header.key).is_none() {
+            self.twins.place(header.key, Twin::default());
+        }
+        let Some(twin) = self.twins.touch(header.key) else { return };
+        if place == other {
+            twin.lag_ns = twin.lag_ns.max(apart_ns).max(1);
+            return;
+        }
+        for seen in [other, place] {
+            twin.sides[usize::from(header.from_low)].note(seen, header.seq, end_of(header));
+            if place.is_elsewhere(&other) && header.flags.has(Flags::ACK) {
+                // What is acknowledged passed both before.
+                twin.sides[usize::from(!header.from_low)].note(seen.back(), header.ack, header.ack);
+            }
+        }
+    }
+
+    /// How far apart two packets of this flow may be captured if nothing but the time tells; 0 if that is not known.
+    pub fn lag_ns(&self, key: &FlowKey) -> u64 {
+        self.twins.look(key).map_or(0, |twin| twin.lag_ns)
+    }
+
+    /// Whether a packet that nothing is like was shown by another place, and not by its own. It counts as shown.
+    pub fn is_copy(&mut self, header: &Header) -> bool {
+        let (from, to) = (header.seq, end_of(header));
+        if self.twins.is_empty() || from == to || header.flags.has(Flags::RST) {
+            return false;
+        }
+        let Some(twin) = self.twins.touch(header.key) else { return false };
+        let side = &mut twin.sides[usize::from(header.from_low)];
+        if header.flags.has(Flags::SYN) {
+            // Another connection, of which nothing was shown yet.
+            *side = Side::default();
+            return false;
+        }
+        let place = Place::of(header);
+        let was_shown_beside = side.was_shown_beside(place, from, to);
+        let Some(own) = side.at(place) else { return false };
+        let is_copy = was_shown_beside && own.lacks(from, to);
+        own.add(from, to);
+        is_copy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::Captured;
+
+    const MSS: u32 = 1000;
+
+    /// `len` bytes from `seq`, by the tap of this number.
+    fn data(tap: u32, seq: u32, len: u32) -> Header {
+        Header { seq, payload_len: len, file: tap, ttl: 64 - tap as u8, flags: Flags::ACK, ..Header::default() }
+    }
+
+    fn known() -> Pieces {
+        let mut pieces = Pieces::new();
+        let syn_ack = Header { flags: Flags::SYN, ..data(1, 99, 0) };
+        pieces.pair(&syn_ack, Place::of(&data(0, 0, 0)), 300_000);
+        pieces
+    }
+
+    /// Which of these are copies.
+    fn copies(pieces: &mut Pieces, packets: &[Header]) -> Vec<bool> {
+        assert!(packets.iter().all(|packet| packet.captured == Captured::Once));
+        packets.iter().map(|packet| pieces.is_copy(packet)).collect()
+    }
+
+    #[test]
+    fn pieces_of_what_the_other_tap_showed() {
+        let large = data(0, 100, 3 * MSS);
+        let small = [data(1, 100, MSS), data(1, 100 + MSS, MSS), data(1, 100 + 2 * MSS, MSS)];
+        let near_first = [large, small[0], small[1], small[2]];
+        assert_eq!(copies(&mut known(), &near_first), [false, true, true, true]);
+        let far_first = [small[0], small[1], small[2], large];
+        assert_eq!(copies(&mut known(), &far_first), [false, false, false, true]);
+        let mixed = [small[0], large, small[1], small[2]];
+        assert_eq!(copies(&mut known(), &mixed), [false, false, true, true]);
+    }
+
+    #[test]
+    fn what_is_sent_again_is_no_copy_at_the_tap_that_showed_it() {
+        let large = data(0, 100, 2 * MSS);
+        let again = data(0, 100, MSS);
+        // The first piece was lost between the taps: the far one shows a hole, which what is sent again fills.
+        let far = [data(1, 100 + MSS, MSS), data(1, 100, MSS), data(1, 100, MSS)];
+        let packets = [large, far[0], again, far[1], far[2]];
+        assert_eq!(copies(&mut known(), &packets), [false, true, false, true, false]);
+    }
+
+    #[test]
+    fn holes_are_filled_from_their_start_or_their_end() {
+        let mut shown = Shown::up_to(Place::of(&data(0, 0, 0)), 100);
+        for from in (0..20).map(|at| 200 + at * 100) {
+            shown.add(from, from + 50);
+        }
+        assert_eq!(shown.holes.len(), MOST_HOLES);
+        assert_eq!((shown.holes[0], shown.holes[7]), ((1350, 1400), (2050, 2100)));
+        shown.add(1340, 1360);
+        shown.add(1390, 1410);
+        assert_eq!(shown.holes[0], (1360, 1390));
+        assert!(shown.has(1350, 1360) && !shown.has(1350, 1361) && shown.lacks(1389, 1395) && shown.has(1390, 1400));
+        shown.add(1360, 1390);
+        assert_eq!(shown.holes[0], (1450, 1500));
+        shown.add(1440, 2110);
+        assert_eq!((shown.holes.len(), shown.next), (0, 2150));
+        assert!(shown.has(100, 2150) && !shown.has(100, 2151));
+        shown.add(100 + 3 * NEAR, 200 + 3 * NEAR);
+        assert!(!shown.has(100, 200) && shown.holes.is_empty());
+    }
+
+    #[test]
+    fn a_hole_of_both_is_filled_once() {
+        let packets = [
+            data(0, 100 + MSS, MSS),
+            data(1, 100 + MSS, MSS),
+            data(0, 100, MSS),
+            data(1, 100, MSS),
+            data(0, 100 + 2 * MSS, 0),
+        ];
+        assert_eq!(copies(&mut known(), &packets), [false, true, false, true, false]);
+    }
+
+    #[test]
+    fn a_fin_is_a_number_too() {
+        let fin = |tap, seq, len| Header { flags: Flags(Flags::ACK.0 | Flags::FIN.0), ..data(tap, seq, len) };
+        let packets = [fin(0, 100, 2 * MSS), data(1, 100, MSS), fin(1, 100 + MSS, MSS), fin(0, 100 + 2 * MSS, 0)];
+        assert_eq!(copies(&mut known(), &packets), [false, true, true, false]);
+    }
+
+    #[test]
+    fn only_where_the_flow_was_found_twice() {
+        let mut pieces = known();
+        let elsewhere = data(2, 100, MSS);
+        assert_eq!(copies(&mut pieces, &[data(0, 100, 2 * MSS), elsewhere]), [false, false], "a third way");
+        let mut unknown = Pieces::new();
+        assert_eq!(copies(&mut unknown, &[data(0, 100, 2 * MSS), data(1, 100, MSS)]), [false, false]);
+        let by_ttl = Header { file: 0, ..data(1, 100, MSS) };
+        assert_eq!(copies(&mut known(), &[data(0, 100, 2 * MSS), by_ttl]), [false, false], "another way's TTL");
+    }
+
+    #[test]
+    fn a_syn_begins_anew() {
+        let mut pieces = known();
+        assert!(!pieces.is_copy(&data(0, 100, 9 * MSS)));
+        assert!(!pieces.is_copy(&Header { flags: Flags::SYN, ..data(0, 50, 0) }));
+        assert_eq!(copies(&mut pieces, &[data(0, 51, MSS), data(1, 51, MSS)]), [false, false]);
+    }
+
+    #[test]
+    fn numbers_far_away_are_another_connection() {
+        let mut pieces = known();
+        let far = 100 + 2 * NEAR;
+        assert_eq!(
+            copies(
+                &mut pieces,
+                &[data(0, 100, MSS), data(0, far, 2 * MSS), data(1, far, MSS), data(1, far + MSS, MSS)]
+            ),
+            [false, false, false, true],
+            "its own place must have shown something near"
+        );
+    }
+
+    #[test]
+    fn an_acknowledgment_tells_of_the_other_direction() {
+        let mut pieces = Pieces::new();
+        let ack = Header { from_low: true, ack: 100, ttl: 50, ..data(1, 7, 0) };
+        pieces.pair(&ack, Place::of(&Header { ttl: 49, ..data(0, 7, 0) }), 300_000);
+        assert_eq!(copies(&mut pieces, &[data(0, 100, 2 * MSS), data(1, 100, MSS)]), [false, true]);
+        let same_file = Header { file: 0, ..ack };
+        let mut pieces = Pieces::new();
+        pieces.pair(&same_file, Place::of(&Header { ttl: 49, ..data(0, 7, 0) }), 300_000);
+        assert_eq!(copies(&mut pieces, &[data(0, 100, 2 * MSS), data(0, 100, MSS)]), [false, false]);
+    }
+}
