@@ -7,10 +7,12 @@ import random
 import struct
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from crafted.talk import Talk, write_capture
 from places import ROOT
 
 import pcapwatch
@@ -97,3 +99,16 @@ def test_steps_back_are_counted(tmp_path: Path, name: str) -> None:
     path = tmp_path / "shifted.pcap"
     shift(CAPTURE, path, SHIFTS[name][0])
     assert any(line.endswith("older than the one before") for line in pcapwatch.analyze(path).quality.concerns)
+
+
+@pytest.mark.parametrize(("first", "closer"), [("c", "client"), ("s", "server")])
+def test_a_half_close_across_a_step_back_is_unknown(tmp_path: Path, first: str, closer: str) -> None:
+    """The second FIN has an earlier time than the first: how long the connection was half closed is not known."""
+    talk = Talk().established()
+    talk.close(first)
+    stepped = [replace(packet, at_s=packet.at_s - (0.5 if at >= len(talk.packets) - 2 else 0)) for at, packet in
+               enumerate(talk.packets)]  # fmt: skip
+    path = write_capture(tmp_path / "step.pcap", stepped)
+    (row,) = pcapwatch.analyze(path).connections.to_dict("records")
+    assert row["active_closer"] == closer
+    assert row["half_close_s"] is None

@@ -194,6 +194,25 @@ def test_two_taps_with_a_network_between(tmp_path: Path, name: str, late_s: floa
     assert answers(merged) == expected
 
 
+def test_a_syn_ack_by_the_timer_and_one_in_answer(tmp_path: Path) -> None:
+    """Alike but for the time, 57 us apart, without IP ids: the server sent both."""
+    path = FIXTURES / "half-open" / "capture.pcap"
+    (row,) = pcapwatch.analyze(path).connections.to_dict("records")
+    assert (row["server_retransmits"], row["server_packets"], "duplicates" in row["quality"]) == (4, 5, False)
+
+
+def test_a_fin_sent_thrice_at_once(tmp_path: Path) -> None:
+    """As macOS does on its loopback, where no packet has an IP id: the answer to each is there, too."""
+    talk = Talk().established()
+    fin = talk.s(1.0, "FA")
+    talk.s(1.000_010, "FA", seq=fin)
+    talk.s(1.000_015, "FA", seq=fin)
+    for late in (20, 30, 40):
+        talk.c(1.0 + late * 1e-6, "A")
+    path = write_capture(tmp_path / "thrice.pcap", [changed(packet, 0, id=0) for packet in talk.packets])
+    assert told(path) == (0, 0, 2, False)
+
+
 def in_ipv6(packet: Crafted) -> Crafted:
     """The same segment in IPv6, which has no IP id."""
     frame = Ether(packet.data)

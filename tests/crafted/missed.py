@@ -76,7 +76,7 @@ def answer_to_an_open_client(t: Talk) -> list[Expected]:
 def answer_without_its_syn_ack(t: Talk) -> list[Expected]:
     """An open connection's ports are used again, and the tap misses the SYN-ACK and the ACK of it.
 
-    The server speaks first, near its old numbers, and acknowledges the new SYN: it is the new connection's, and it closes.
+    The server speaks first, near its old numbers, and acknowledges the new SYN: it is the new connection's, and closes.
     """
     t.established()
     t.open(t.client_isn + 900_000_000, t.nxt["s"] + 5_000)

@@ -190,17 +190,18 @@ def place(p: Segment) -> tuple[str, int]:
 def is_second_capture(first: Segment, second: Segment, lag_ns: int) -> bool:
     """Whether two packets with the same headers are one.
 
-    A sender gives each an IP id of its own, sends no SYN twice at once, and waits before it sends anything else again:
-    a round trip, or 200 ms on Linux where nothing asks for it. Once nothing but the time told a packet from its copy,
-    others of its connection that are as little apart are copies, too.
+    A sender gives each an IP id of its own, sends no SYN twice at once, and waits before it sends payload again: a
+    round trip, or 200 ms on Linux where nothing asks for it. Once nothing but the time told a packet from its copy, others
+    of its connection that are as little apart are copies, too.
     """
     elsewhere, routed = first.file != second.file, first.ttl != second.ttl
     if first.ip_id or first.has(SYN):
-        most_us = 500_000 if elsewhere or routed else 20_000
+        alike_us = 20_000 if first.ip_id or first.pure_syn else 0
+        most_us = 500_000 if elsewhere or routed else alike_us
     elif elsewhere or routed:
         most_us = 100_000 if elsewhere else 1_000
     else:
-        most_us = 20 if first.space else 0
+        most_us = 20 if first.payload_len else 0
     apart_ns = abs(second.ts_ns - first.ts_ns)
     return (most_us > 0 and apart_ns <= most_us * 1_000) or apart_ns < min(2 * lag_ns, 20_000_000)
 

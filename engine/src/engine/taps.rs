@@ -34,17 +34,22 @@ const ALIKE: u64 = 20 * MS;
 enum Telling {
     /// An IP id; or it is a SYN, which no host sends again at once.
     Much,
-    /// It occupies sequence space: to send that again takes a round trip at least.
+    /// A SYN-ACK without one: its sender may send it by its timer and in answer to another SYN, at once.
+    Answer,
+    /// It carries payload: to send that again takes a round trip at least.
     Little,
-    /// Acknowledgments and resets may be sent twice, alike.
+    /// Acknowledgments and resets may be sent twice, alike; macOS sends a FIN thrice in 15 µs.
     Nothing,
 }
 
 impl Telling {
     fn of(header: &Header) -> Self {
-        if header.ip_id.is_some_and(|id| id != 0) || header.flags.has(Flags::SYN) {
+        let has_id = header.ip_id.is_some_and(|id| id != 0);
+        if header.flags.has(Flags::SYN) && !has_id {
+            if header.flags.has(Flags::ACK) { Telling::Answer } else { Telling::Much }
+        } else if has_id {
             Telling::Much
-        } else if header.payload_len > 0 || header.flags.has(Flags::FIN) {
+        } else if header.payload_len > 0 {
             Telling::Little
         } else {
             Telling::Nothing
@@ -75,12 +80,12 @@ impl Sighting {
         let is_elsewhere = self.place.is_elsewhere(&other.place);
         let is_routed = self.place.ttl != other.place.ttl;
         match (telling, is_elsewhere, is_routed) {
-            (Telling::Much, true, _) | (Telling::Much, _, true) => 500 * MS,
+            (Telling::Much | Telling::Answer, true, _) | (Telling::Much | Telling::Answer, _, true) => 500 * MS,
             (Telling::Much, false, false) => ALIKE,
             (_, true, _) => 100 * MS,
             (_, false, true) => MS,
             (Telling::Little, false, false) => MS / 50,
-            (Telling::Nothing, false, false) => 0,
+            (Telling::Answer | Telling::Nothing, false, false) => 0,
         }
     }
 }
@@ -226,6 +231,11 @@ mod tests {
             let syn = Header { flags: Flags::SYN, ..without };
             reaches(20_000, syn, |_| ());
             reaches(500_000, syn, |copy| copy.ttl = 60);
+            let syn_ack = Header { flags: Flags(Flags::SYN.0 | Flags::ACK.0), ..without };
+            assert_eq!(copies(&[syn_ack, syn_ack]), [0_usize; 0], "the timer's, and the answer to another SYN");
+            reaches(500_000, syn_ack, |copy| copy.interface = 1);
+            let fin = Header { flags: Flags(Flags::FIN.0 | Flags::ACK.0), ..without };
+            assert_eq!(copies(&[fin, fin]), [0_usize; 0], "sent thrice at once");
         }
     }
 

@@ -140,7 +140,12 @@ impl<P: Payload> Connection<P> {
         let race = self.race();
         let half_close_ns = match &self.ends {
             [Endpoint { fin: Some(c), .. }, Endpoint { fin: Some(s), .. }] if close != Close::Simultaneous => {
-                Some((s.mark.ts_ns - c.mark.ts_ns).abs())
+                let from_client_ns = s.mark.ts_ns - c.mark.ts_ns;
+                Some(match active_closer {
+                    ActiveCloser::Client => from_client_ns,
+                    ActiveCloser::Server => -from_client_ns,
+                    _ => from_client_ns.abs(),
+                })
             }
             _ => None,
         };
