@@ -191,8 +191,8 @@ def is_second_capture(first: Segment, second: Segment, lag_ns: int) -> bool:
     """Whether two packets with the same headers are one.
 
     A sender gives each an IP id of its own, sends no SYN twice at once, and waits before it sends payload again: a
-    round trip, or 200 ms on Linux where nothing asks for it. Once nothing but the time told a packet from its copy, others
-    of its connection that are as little apart are copies, too.
+    round trip, or 200 ms on Linux where nothing asks for it. Once nothing but the time told a packet from its copy,
+    others of its connection that are as little apart are copies, too.
     """
     elsewhere, routed = first.file != second.file, first.ttl != second.ttl
     if first.ip_id or first.has(SYN):
