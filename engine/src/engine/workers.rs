@@ -1,8 +1,9 @@
 //! How threads share one capture: each takes turns at reading ahead, and each works through its own inbox.
 //!
-//! Reading must be done in order, and so one at a time; what was read is the work of all shards. A worker that finds
-//! nobody reading and little read ahead reads the next batch for all; else it takes the oldest batch of its own inbox.
-//! So no thread only reads, a single thread does both in turn, and nobody waits while there is something to do.
+//! Reading must be done in order, and so one at a time; so must decoding and dealing what was read, which is the work of
+//! all shards then. A worker that finds nobody dealing and little dealt ahead deals the next batch for all, or reads it;
+//! else it takes the oldest batch of its own inbox. While one deals another may read on. So no thread only reads, a single
+//! thread does all in turn, and nobody waits while there is something to do.
 
 use super::front::{Decoded, Front};
 use super::shard::Shard;
@@ -18,33 +19,28 @@ const AHEAD: usize = 3;
 /// How long a worker waits for something to do before it looks whether it is still wanted.
 const LOOK_UP: Duration = Duration::from_millis(100);
 
-/// Where batches come from: the set and what decodes it, with buffers to use again.
-struct Source<'s> {
-    set: &'s mut CaptureSet,
+/// Batches that may be read and not dealt: one, which whoever deals next finds in the cache.
+const READ_AHEAD: usize = 1;
+
+/// What decodes batches and deals them out, in order, with buffers to use again.
+struct Dealer<'s> {
     front: &'s mut Front,
-    batch: Batch,
     under_way: VecDeque<Arc<Decoded>>,
 }
 
-impl Source<'_> {
-    /// The next batch; `None` at the end.
-    fn read(&mut self, settings: &Settings) -> Result<Option<Arc<Decoded>>, SourceError> {
-        let mut decoded = self.front.ready();
-        while decoded.is_none() {
-            if self.set.next_batch(&mut self.batch, settings.batch_packets)? {
+impl Dealer<'_> {
+    /// What can be worked on once this batch is decoded; or, if there is none any more, all that waited for one.
+    fn deal(&mut self, batch: Option<&mut Batch>) -> Vec<Arc<Decoded>> {
+        match batch {
+            Some(batch) => {
                 let reused = self.reusable();
-                self.front.decode(&mut self.batch, None, reused);
-                decoded = self.front.ready();
-            } else {
-                self.front.let_go();
-                let Some(last) = self.front.ready() else { return Ok(None) };
-                decoded = Some(last);
+                self.front.decode(batch, None, reused);
             }
+            None => self.front.let_go(),
         }
-        let Some(decoded) = decoded else { return Ok(None) };
-        let shared = Arc::new(decoded);
-        self.under_way.push_back(Arc::clone(&shared));
-        Ok(Some(shared))
+        let ready: Vec<_> = std::iter::from_fn(|| self.front.ready()).map(Arc::new).collect();
+        self.under_way.extend(ready.iter().cloned());
+        ready
     }
 
     /// The latest batch that every worker is through with (its buffers may still be in the cache), else a new one.
@@ -57,12 +53,23 @@ impl Source<'_> {
     }
 }
 
+/// What only one may do at a time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Free,
+    Taken,
+    /// There is no more to do.
+    Over,
+}
+
 /// What the workers agree on.
 struct Desk {
+    /// Batches that were read, to be dealt in this order, and buffers for more.
+    read: VecDeque<Batch>,
+    spare: Vec<Batch>,
     inboxes: Vec<VecDeque<Arc<Decoded>>>,
-    is_reading: bool,
-    /// No more batches will be read.
-    is_over: bool,
+    reading: Turn,
+    dealing: Turn,
     /// Of a mapped file, what is being read.
     view: Option<Arc<View>>,
     /// Workers that wait: without any, nobody is told of changes (a call of the system each).
@@ -70,8 +77,29 @@ struct Desk {
     outcome: Result<(), SourceError>,
 }
 
+impl Desk {
+    /// The next batch to deal, if it is anybody's turn; after the last one what waited for more.
+    fn next_to_deal(&mut self) -> Option<Task> {
+        if self.dealing != Turn::Free || (self.read.is_empty() && self.reading != Turn::Over) {
+            return None;
+        }
+        self.dealing = Turn::Taken;
+        Some(self.read.pop_front().map_or(Task::LetGo, Task::Deal))
+    }
+
+    /// Room for the next batch to read, if it is anybody's turn and not enough was read.
+    fn room_to_read(&mut self) -> Option<Batch> {
+        if self.reading != Turn::Free || self.read.len() >= READ_AHEAD {
+            return None;
+        }
+        self.reading = Turn::Taken;
+        Some(self.spare.pop().unwrap_or_default())
+    }
+}
+
 struct Office<'s> {
-    source: Mutex<Source<'s>>,
+    set: Mutex<&'s mut CaptureSet>,
+    dealer: Mutex<Dealer<'s>>,
     desk: Mutex<Desk>,
     changed: Condvar,
 }
@@ -80,7 +108,10 @@ struct Office<'s> {
 enum Task {
     /// Nothing yet; but whoever waits may have changed his mind.
     LookUp,
-    Read,
+    Read(Batch),
+    Deal(Batch),
+    /// Nothing more was read: what waits for its copies is ready.
+    LetGo,
     Work(Arc<Decoded>),
     /// Nothing of its own: make the reader's way easier meanwhile.
     Prepare(Arc<View>),
@@ -97,17 +128,26 @@ impl Office<'_> {
         let mut desk = self.desk();
         loop {
             let most = desk.inboxes.iter().map(VecDeque::len).max().unwrap_or(0);
-            let ahead = if desk.inboxes.len() > 1 { AHEAD } else { 1 };
-            if !desk.is_reading && !desk.is_over && most < ahead {
-                desk.is_reading = true;
-                return Task::Read;
+            let has_room = most < if desk.inboxes.len() > 1 { AHEAD } else { 1 };
+            if has_room && let Some(task) = desk.next_to_deal() {
+                return task;
+            }
+            // While somebody deals there will be work: what there is goes before reading more.
+            if has_room
+                && desk.dealing != Turn::Taken
+                && let Some(batch) = desk.room_to_read()
+            {
+                return Task::Read(batch);
             }
             if let Some(batch) = desk.inboxes.get_mut(index).and_then(VecDeque::pop_front) {
-                // The reader may have been waiting for room.
+                // Others may have been waiting for room.
                 self.tell(desk);
                 return Task::Work(batch);
             }
-            if desk.is_over && !desk.is_reading {
+            if has_room && let Some(batch) = desk.room_to_read() {
+                return Task::Read(batch);
+            }
+            if desk.dealing == Turn::Over {
                 return Task::Leave;
             }
             if let Some(view) = desk.view.take() {
@@ -123,18 +163,33 @@ impl Office<'_> {
         }
     }
 
-    fn read(&self, settings: &Settings) {
-        let read = self.source.lock().unwrap_or_else(PoisonError::into_inner).read(settings);
+    fn read(&self, mut batch: Batch, settings: &Settings) {
+        let read =
+            self.set.lock().unwrap_or_else(PoisonError::into_inner).next_batch(&mut batch, settings.batch_packets);
         let mut desk = self.desk();
-        desk.is_reading = false;
+        desk.reading = Turn::Over;
         match read {
-            Ok(Some(batch)) if !desk.is_over => {
+            Ok(true) if desk.dealing != Turn::Over => {
+                desk.reading = Turn::Free;
                 desk.view.clone_from(&batch.view);
+                desk.read.push_back(batch);
+            }
+            Ok(_) => {}
+            Err(error) => desk.outcome = Err(error),
+        }
+        self.tell(desk);
+    }
+
+    fn deal(&self, mut batch: Option<Batch>) {
+        let ready = self.dealer.lock().unwrap_or_else(PoisonError::into_inner).deal(batch.as_mut());
+        let mut desk = self.desk();
+        if desk.dealing != Turn::Over {
+            desk.dealing = if batch.is_some() { Turn::Free } else { Turn::Over };
+            for batch in ready {
                 desk.inboxes.iter_mut().for_each(|inbox| inbox.push_back(Arc::clone(&batch)));
             }
-            Ok(_) => desk.is_over = true,
-            Err(error) => (desk.is_over, desk.outcome) = (true, Err(error)),
         }
+        desk.spare.extend(batch);
         self.tell(desk);
     }
 
@@ -157,8 +212,8 @@ impl Office<'_> {
     /// Nothing more is wanted.
     fn close(&self) {
         let mut desk = self.desk();
-        desk.is_over = true;
-        desk.is_reading = false;
+        (desk.reading, desk.dealing) = (Turn::Over, Turn::Over);
+        desk.read.clear();
         desk.inboxes.iter_mut().for_each(VecDeque::clear);
         self.tell(desk);
     }
@@ -168,7 +223,9 @@ impl Office<'_> {
         let _guard = CloseOnPanic(self);
         loop {
             match self.next_task(index) {
-                Task::Read => self.read(settings),
+                Task::Read(batch) => self.read(batch, settings),
+                Task::Deal(batch) => self.deal(Some(batch)),
+                Task::LetGo => self.deal(None),
                 Task::Work(batch) => shard.feed(&batch, settings, &mut |_, _| ()),
                 Task::Prepare(view) => self.prepare(view),
                 Task::LookUp => {}
@@ -209,8 +266,18 @@ pub fn run(
     let gauge = set.gauge();
     let inboxes = shards.iter().map(|_| VecDeque::new()).collect();
     let office = Office {
-        source: Mutex::new(Source { set, front, batch: Batch::default(), under_way: VecDeque::new() }),
-        desk: Mutex::new(Desk { inboxes, is_reading: false, is_over: false, view: None, waiting: 0, outcome: Ok(()) }),
+        set: Mutex::new(set),
+        dealer: Mutex::new(Dealer { front, under_way: VecDeque::new() }),
+        desk: Mutex::new(Desk {
+            read: VecDeque::new(),
+            spare: Vec::new(),
+            inboxes,
+            reading: Turn::Free,
+            dealing: Turn::Free,
+            view: None,
+            waiting: 0,
+            outcome: Ok(()),
+        }),
         changed: Condvar::new(),
     };
     let mut wanted = true;
