@@ -110,7 +110,8 @@ def test_the_longest_idle_give_up_first(tmp_path: Path) -> None:
             for heard in ports[:10]:
                 packets.put(heard, ACK, 1)
     rows = pcapwatch.analyze(packets.saved(), max_kept_bytes=64 * 7 * 1128).connections
-    given_up = {row.client_port for row in rows.itertuples() if "gap" in row.quality}
+    words = zip(rows.client_port, rows.quality, strict=True)
+    given_up = {port for port, quality in words if "gap" in list(quality)}
     assert not given_up & {*ports[:10], *ports[-10:]}
     assert len(given_up) > 100
     assert len(ports) - len(given_up) <= 64 * 7

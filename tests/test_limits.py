@@ -86,6 +86,8 @@ def test_a_number_that_makes_no_sense_is_refused(name: str) -> None:
     allowed = {"max_tunnel_depth": (0, 16), "replay_bytes": (0, 2**48)}
     least, most = allowed.get(name, (1, 2**48))
     for value in (least - 1, most + 1):
+        wrong: dict[str, Any] = {name: value}
         with pytest.raises(UsageError, match=rf"^{name} '{value}': write a whole number from {least} to {most}$"):
-            Settings(**{name: value}).to_engine()
-    assert json.loads(Settings(**{name: least}).to_engine())[name] == least
+            Settings(**wrong).to_engine()
+    right: dict[str, Any] = {name: least}
+    assert json.loads(Settings(**right).to_engine())[name] == least

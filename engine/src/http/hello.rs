@@ -24,6 +24,7 @@ pub struct HelloReader {
 
 impl HelloReader {
     /// Bytes collected so far.
+    #[must_use]
     pub fn kept_bytes(&self) -> usize {
         self.bytes.len()
     }
