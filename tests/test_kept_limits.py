@@ -126,6 +126,7 @@ def test_what_is_given_up_reads_on_as_after_a_gap(tmp_path: Path) -> None:
     packets.put(1024, PSH_ACK, 5100, REQUEST)
     answer = pcapwatch.analyze(packets.saved(), max_kept_bytes=64 * 3000)
     assert any(line.endswith("or given up by a limit") for line in answer.quality.concerns)
+    assert any("the capture lacks, or a limit gave up" in line for line in answer.cannot_see)
     assert [list(words) for words in answer.connections.quality] == [["gap", "reordered"]]
     assert list(answer.connections.requests) == [1]
 
