@@ -31,6 +31,15 @@ _DURATION = re.compile(r"(\d+)(?:\.(\d{1,9}))?(ns|us|µs|ms|s|m|h)", re.ASCII)
 _LONGEST_NS = 365 * 24 * 3600 * SECOND_NS
 #: The report is made of objects, some 13 KB for each pair; 23 KB as JSON.
 MOST_PAIRS = 200_000
+#: Least and most of the settings that are numbers: none of a thing is no analysis, and more than the most is no number.
+_MOST = 2**48
+_RANGES = dict.fromkeys(
+    (
+        "threads", "batch_packets", "max_connections", "max_pairs", "max_reassembly_bytes", "max_kept_bytes",
+        "max_head_bytes", "max_fragmented_datagrams", "max_fragment_bytes", "rows_in_memory",
+    ),
+    (1, _MOST),
+) | {"max_tunnel_depth": (0, 16), "replay_bytes": (0, _MOST)}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +54,9 @@ class Settings:
     watched_hosts: addresses of hosts whose tables come while capturing; full_urls: hide no secrets in URLs;
     keep_duplicates: leave packets captured twice in, as retransmissions; max_connections, max_pairs: limits on memory,
     what they cost is counted in the report; max_head_bytes: longest HTTP head; replay_bytes: of a pipe, kept to draw
-    ladders from; max_reassembly_bytes: out-of-order bytes of a direction; max_tunnel_depth: encapsulations around a
-    packet; max_fragmented_datagrams, max_fragment_bytes, fragment_timeout: what is kept of IP datagrams in fragments,
+    ladders from; max_reassembly_bytes: out-of-order bytes of a direction; max_kept_bytes: those of all connections,
+    with their unfinished heads and the requests that wait; max_tunnel_depth: encapsulations around a packet;
+    max_fragmented_datagrams, max_fragment_bytes, fragment_timeout: what is kept of IP datagrams in fragments,
     and for how long; rows_in_memory: rows of each table that a worker keeps in memory, the others wait in an unnamed
     file in ``TMPDIR`` and the answer is the same; idle_expiry: a connection silent this long is finished; states_at_ns,
     states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and a grid's step.
@@ -65,6 +75,7 @@ class Settings:
     max_connections: int | None = None
     max_pairs: int | None = None
     max_reassembly_bytes: int | None = None
+    max_kept_bytes: int | None = None
     max_head_bytes: int | None = None
     max_tunnel_depth: int | None = None
     max_fragmented_datagrams: int | None = None
@@ -81,10 +92,7 @@ class Settings:
 
     def to_engine(self) -> str:
         """The engine's settings as JSON; ``UsageError`` for a value that means nothing."""
-        if (self.max_pairs or 0) > MOST_PAIRS:
-            raise UsageError(
-                f"--max-pairs {self.max_pairs}: at most {MOST_PAIRS}, as each takes up to 23 KB; see --filter"
-            )
+        self._check_numbers()
         chosen: dict[str, Any] = {
             "threads": self.threads or available_cpus(),
             "batch_packets": self.batch_packets,
@@ -96,6 +104,7 @@ class Settings:
             "max_connections": self.max_connections,
             "max_pairs": self.max_pairs,
             "max_reassembly_bytes": self.max_reassembly_bytes,
+            "max_kept_bytes": self.max_kept_bytes,
             "max_head_bytes": self.max_head_bytes,
             "max_tunnel_depth": self.max_tunnel_depth,
             "max_fragmented_datagrams": self.max_fragmented_datagrams,
@@ -112,6 +121,16 @@ class Settings:
             "states": self._states(),
         }
         return json.dumps({name: value for name, value in chosen.items() if value is not None})
+
+    def _check_numbers(self) -> None:
+        for name, (least, most) in _RANGES.items():
+            value: object = getattr(self, name)
+            if value is not None and not (isinstance(value, int) and least <= value <= most):
+                raise UsageError(f"{name} {shown(str(value))}: write a whole number from {least} to {most}")
+        if (self.max_pairs or 0) > MOST_PAIRS:
+            raise UsageError(
+                f"--max-pairs {self.max_pairs}: at most {MOST_PAIRS}, as each takes up to 23 KB; see --filter"
+            )
 
     def ports(self) -> PortRanges:
         """The ephemeral ranges to hold the clients' ports against: stated by the user, else by a host's own kernel."""

@@ -159,6 +159,8 @@ class CaptureFacts(TypedDict):
     evicted_connections: int
     overflow_connections: int
     reassembly_overflows: int
+    kept_overflows: int
+    long_heads: int
     unnamed_tunnel_packets: int
     fragments: FragmentCounts
     anomalies: Counts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -54,6 +55,32 @@ def endless_pipeline(packets: int) -> Iterator[bytes]:
     return stream_of(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 35, packets)
 
 
+def of_many(connections: int, sent: list[tuple[int, bytes]]) -> Iterator[bytes]:
+    """So many connections after each other, of each one side's segments: (sequence number, payload)."""
+    templates = [bytearray(record(1_700_000_000, frame(PSH_ACK, payload))) for _, payload in sent]
+    yield PCAP
+    for nth in range(connections):
+        for (seq, _), packet in zip(sent, templates, strict=True):
+            struct.pack_into(">HHI", packet, 16 + 34, 1024 + nth, 80, seq)
+            struct.pack_into("<I", packet, 4, 10 * nth % 1_000_000)
+            yield bytes(packet)
+
+
+def beyond_holes(connections: int) -> Iterator[bytes]:
+    """240 KB beyond a hole in each."""
+    return of_many(connections, [(1, b"GET / HTTP/1.1\r\n"), *((1000 + 60_000 * n, b"z" * 60_000) for n in range(4))])
+
+
+def unfinished_heads(connections: int) -> Iterator[bytes]:
+    """60 KB of a head that does not end in each of four times as many."""
+    return of_many(4 * connections, [(1, b"GET / HTTP/1.1\r\nX: " + b"x" * 60_000)])
+
+
+def unanswered_requests(connections: int) -> Iterator[bytes]:
+    """900 requests without a response in each."""
+    return of_many(connections, [(1, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 900)])
+
+
 def analyze(chunks: Iterable[bytes], *options: str) -> tuple[dict[str, object], int]:
     """The report's ``capture`` of a capture on stdin, and KiB at the peak."""
     command = [sys.executable, "-c", WATCHED, *options]
@@ -87,3 +114,13 @@ def test_a_message_without_end_stops_growing(made: Callable[[int], Iterator[byte
     assert capture["packets"] == 200_001
     assert more < less * 1.1
     assert more < 200 << 10
+
+
+@pytest.mark.parametrize("made", [beyond_holes, unfinished_heads, unanswered_requests])
+def test_what_many_connections_keep_stops_growing(made: Callable[[int], Iterator[bytes]]) -> None:
+    """Twice the connections hold no more, within a tenth, and below 300 MiB; what idle ones gave up is counted."""
+    _, less = analyze(made(1500))
+    capture, more = analyze(made(3000))
+    assert capture["kept_overflows"] > 1 << 28  # type: ignore[operator]
+    assert more < less * 1.1
+    assert more < 300 << 10

@@ -46,7 +46,14 @@ def test_every_limit_can_be_set_from_python(name: str) -> None:
 
 @pytest.mark.parametrize(
     "counter",
-    ["evicted_connections", "overflow_connections", "reassembly_overflows", "unnamed_tunnel_packets"],
+    [
+        "evicted_connections",
+        "overflow_connections",
+        "reassembly_overflows",
+        "kept_overflows",
+        "long_heads",
+        "unnamed_tunnel_packets",
+    ],
 )
 def test_what_a_limit_cost_is_said(counter: str) -> None:
     """Each counter is a line under capture quality when it is not 0, and none when it is; the page names it."""
@@ -71,3 +78,16 @@ def test_pairs_have_a_most() -> None:
     with pytest.raises(UsageError, match=f"^--max-pairs {MOST_PAIRS + 1}: at most {MOST_PAIRS}, .*$"):
         Settings(max_pairs=MOST_PAIRS + 1).to_engine()
     assert f"{MOST_PAIRS:,} at most" in PAGE
+
+
+@pytest.mark.parametrize("name", sorted(set(documented()) - {"idle_expiry_ns", "fragment_timeout_ns"}))
+def test_a_number_that_makes_no_sense_is_refused(name: str) -> None:
+    """None of a thing, fewer, or more than there can be: one line that says what there can be."""
+    allowed = {"max_tunnel_depth": (0, 16), "replay_bytes": (0, 2**48)}
+    least, most = allowed.get(name, (1, 2**48))
+    for value in (least - 1, most + 1):
+        wrong: dict[str, Any] = {name: value}
+        with pytest.raises(UsageError, match=rf"^{name} '{value}': write a whole number from {least} to {most}$"):
+            Settings(**wrong).to_engine()
+    right: dict[str, Any] = {name: least}
+    assert json.loads(Settings(**right).to_engine())[name] == least

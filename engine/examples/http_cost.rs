@@ -32,6 +32,8 @@ impl ExchangeSink for Discard {
     fn recent(&mut self) -> &mut RecentHeads {
         &mut self.0
     }
+    fn note_kept(&mut self) {}
+    fn long_head(&mut self) {}
 }
 
 /// Connections of `each` exchanges through both streams and the flow.

@@ -205,6 +205,8 @@ impl Totals {
         facts.duplicates = collector.duplicates + facts.beside_tunnels;
         facts.evicted_connections = collector.evicted;
         facts.reassembly_overflows = collector.overflow_bytes;
+        facts.kept_overflows = collector.given_up_bytes;
+        facts.long_heads = collector.exchanges.long_heads;
         for (Anomaly(state, event), count) in std::mem::take(&mut collector.anomalies) {
             facts.anomalies.insert(format!("{state} {event}"), count);
         }

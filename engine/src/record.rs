@@ -349,7 +349,7 @@ impl Quality {
     ];
     /// The connection's start was not captured.
     pub const MIDSTREAM: u8 = 1;
-    /// Bytes that the peer acknowledged are not in the capture.
+    /// Bytes that the peer acknowledged are not in the capture, or the engine's limits gave bytes up.
     pub const GAP: u8 = 2;
     /// Packets were cut by the snaplen.
     pub const TRUNCATED: u8 = 4;

@@ -19,6 +19,9 @@ pub struct Settings {
     pub idle_expiry_ns: i64,
     /// Out-of-order bytes kept per direction of a connection; beyond it the hole is declared a gap.
     pub max_reassembly_bytes: usize,
+    /// Most bytes kept for all connections together: beyond a hole, of unfinished heads, of requests that wait. Beyond it
+    /// those that are idle for longest are given up and counted.
+    pub max_kept_bytes: usize,
     /// Most encapsulations (tunnels, label stacks, sessions; VLAN tags do not count) around a packet, up to 16; one with
     /// more is counted under `tunnel_depth`.
     pub max_tunnel_depth: u8,
@@ -121,6 +124,7 @@ impl Default for Settings {
             max_connections: 250_000,
             idle_expiry_ns: 3600 * SECOND,
             max_reassembly_bytes: 1 << 20,
+            max_kept_bytes: 128 << 20,
             max_tunnel_depth: crate::decode::TUNNEL_DEPTH,
             max_fragmented_datagrams: 4096,
             max_fragment_bytes: 4 << 20,

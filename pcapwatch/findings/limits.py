@@ -42,7 +42,9 @@ def _connections(summary: Summary) -> Iterator[str]:
     if number := quality.get("midstream", 0):
         yield f"how {counted(number, 'connection')} began: it is not in the capture, so who opened them is inferred"
     if number := quality.get("gap", 0):
-        yield f"bytes that {counted(number, 'connection')} carried but the capture lacks"
+        limited = summary["capture"]["reassembly_overflows"] or summary["capture"]["kept_overflows"]
+        more = ", or a limit gave up" if limited else ""
+        yield f"bytes that {counted(number, 'connection')} carried but the capture lacks{more}"
     if number := summary["totals"]["close"].get("open", 0):
         yield f"how {counted(number, 'connection')} ended: still open when the capture stopped"
 

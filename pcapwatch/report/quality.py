@@ -73,7 +73,9 @@ def _concerns(summary: Summary) -> Iterator[str]:
     counted_losses = (
         (capture["evicted_connections"], "connection", "ended early by the limit on memory (--max-connections)"),
         (capture["overflow_connections"], "connection", "of pairs beyond --max-pairs, in the totals only"),
-        (capture["reassembly_overflows"], "out-of-order byte", "given up by the limit on memory"),
+        (capture["reassembly_overflows"], "missing byte", "no longer waited for, by the limit on out-of-order bytes"),
+        (capture["kept_overflows"], "byte", "kept for idle connections given up by the limit on memory"),
+        (capture["long_heads"], "HTTP head", "not read: longer than max_head_bytes"),
         (capture["unnamed_tunnel_packets"], "packet", "in tunnels beyond the 65,536 that are told apart by name"),
         (
             capture["in_two_tunnels"],
@@ -88,7 +90,9 @@ def _concerns(summary: Summary) -> Iterator[str]:
     yield from (f"{counted(number, noun)} {what}" for number, noun, what in counted_losses if number)
     for word, (one, several) in _CONNECTION_QUALITY.items():
         if number := capture["connection_quality"].get(word, 0):
-            yield f"{count(number)} {one if number == 1 else several}"
+            limited = word == "gap" and (capture["reassembly_overflows"] or capture["kept_overflows"])
+            more = ", or given up by a limit" if limited else ""
+            yield f"{count(number)} {one if number == 1 else several}{more}"
     if capture["malformed"]:
         yield f"malformed: {_kinds(capture['malformed'])}"
     if anomalies := capture["anomalies"]:

@@ -34,6 +34,12 @@ impl Payload for Reader {
     fn is_over(&self) -> bool {
         self.0.is_over()
     }
+    fn kept_bytes(&self) -> usize {
+        self.0.kept_bytes()
+    }
+    fn give_up(&mut self, sink: &mut Collector) -> bool {
+        self.0.give_up(&mut sink.exchanges)
+    }
     fn finish(mut self, sink: &mut Collector) -> HttpFacts {
         self.0.finish(&mut sink.exchanges)
     }
@@ -56,6 +62,9 @@ pub(super) struct Exchanges {
     texts: Texts,
     recent: RecentHeads,
     spare: SpareRoom,
+    /// What the connection at hand keeps may have changed.
+    is_kept_changed: bool,
+    pub(super) long_heads: u64,
 }
 
 /// Texts kept for when they come again: a capture has few different User-Agent and Server headers.
@@ -94,6 +103,13 @@ impl ExchangeSink for Exchanges {
     fn spare(&mut self) -> &mut SpareRoom {
         &mut self.spare
     }
+    fn note_kept(&mut self) {
+        self.is_kept_changed = true;
+    }
+    #[cold]
+    fn long_head(&mut self) {
+        self.long_heads += 1;
+    }
     fn text(&mut self, value: &[u8]) -> Arc<str> {
         self.texts.get(value)
     }
@@ -123,6 +139,7 @@ pub struct Collector {
     pub(super) anomalies: BTreeMap<Anomaly, u64>,
     pub(super) duplicates: u64,
     pub(super) overflow_bytes: u64,
+    pub(super) given_up_bytes: u64,
     pub(super) evicted: u64,
     /// Of a provisional answer: an attempt that began later may still be answered.
     decided_ns: Option<i64>,
@@ -138,6 +155,8 @@ impl Collector {
                 texts: Texts([const { None }; TEXTS]),
                 recent: RecentHeads::default(),
                 spare: SpareRoom::default(),
+                is_kept_changed: false,
+                long_heads: 0,
             },
             keep_connections: settings.keep_connections,
             connections: Rows::new(settings.rows_in_memory),
@@ -147,6 +166,7 @@ impl Collector {
             anomalies: BTreeMap::new(),
             duplicates: 0,
             overflow_bytes: 0,
+            given_up_bytes: 0,
             evicted: 0,
             decided_ns: None,
         }
@@ -155,17 +175,20 @@ impl Collector {
     /// A copy of the totals as of now, which keeps no rows.
     pub(super) fn totals(&self, settings: &Settings, now_ns: Option<i64>) -> Self {
         let without_rows = Settings { keep_connections: false, keep_exchanges: false, ..settings.clone() };
-        Collector {
+        let mut copy = Collector {
             ledger: self.ledger.clone(),
             spans: self.spans.clone(),
             anomalies: self.anomalies.clone(),
             duplicates: self.duplicates,
             overflow_bytes: self.overflow_bytes,
+            given_up_bytes: self.given_up_bytes,
             evicted: self.evicted,
             kernel: self.kernel.provisional(),
             decided_ns: now_ns.map(|now| now.saturating_sub(ANSWER_NS)),
             ..Collector::new(&without_rows)
-        }
+        };
+        copy.exchanges.long_heads = self.exchanges.long_heads;
+        copy
     }
 
     /// A connection that opened has a tunnel with a name.
@@ -195,6 +218,8 @@ impl Collector {
         }
         self.duplicates += other.duplicates;
         self.overflow_bytes += other.overflow_bytes;
+        self.given_up_bytes += other.given_up_bytes;
+        self.exchanges.long_heads += other.exchanges.long_heads;
         self.evicted += other.evicted;
     }
 }
@@ -233,5 +258,19 @@ impl Sink for Collector {
     }
     fn overflow(&mut self, bytes: u64) {
         self.overflow_bytes += bytes;
+    }
+    fn note_kept(&mut self) {
+        self.exchanges.is_kept_changed = true;
+    }
+    #[inline]
+    fn take_kept(&mut self) -> bool {
+        let is_changed = self.exchanges.is_kept_changed;
+        if is_changed {
+            self.exchanges.is_kept_changed = false;
+        }
+        is_changed
+    }
+    fn given_up(&mut self, bytes: u64) {
+        self.given_up_bytes += bytes;
     }
 }

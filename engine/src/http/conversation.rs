@@ -3,6 +3,8 @@
 //! Each direction reads its own messages ([`super::direction`]); what joins them is here: a response's framing needs
 //! its request's method, and an accepted tunnel ends the reading of both.
 
+mod kept;
+
 use super::direction::{BodyEnd, Direction, Origin, Reading};
 use super::exchange::{Message, Pairing, Seen};
 use super::flow::ExchangeSink;
@@ -176,8 +178,12 @@ impl Conversation {
                 self.take_head(role, &head, sink);
                 return len;
             }
-            Parsed::Partial if direction.buffer(rest, most) => direction.reading = Reading::Head,
-            _ => self.not_a_head(role, origin.seq, sink),
+            Parsed::Partial if direction.buffer(rest, most) => {
+                direction.reading = Reading::Head;
+                sink.note_kept();
+            }
+            Parsed::Complete(..) | Parsed::Partial => self.too_long(role, origin.seq, sink),
+            Parsed::Invalid => self.not_a_head(role, origin.seq, sink),
         }
         rest.len()
     }
@@ -190,15 +196,15 @@ impl Conversation {
         let end = direction.head_end(rest);
         let part = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
         let seq = direction.start.seq;
+        sink.note_kept();
         if !direction.buffer(part, most) {
-            self.not_a_head(role, seq, sink);
+            self.too_long(role, seq, sink);
         } else if end.is_some() {
             let head = std::mem::take(&mut direction.partial);
             match parse_any(role, &head, sink.recent()) {
                 Parsed::Complete(len, parsed) if len == head.len() => self.take_head(role, &parsed, sink),
                 _ => self.not_a_head(role, seq, sink),
             }
-            self.direction(role).reuse(head);
         }
         part.len()
     }
@@ -219,6 +225,9 @@ impl Conversation {
         let message = Message::request(head, start);
         self.note_request(head, &message, sink);
         self.pairing.push_request(head, message, sink.wanted());
+        if self.pairing.kept_bytes() > 0 {
+            sink.note_kept();
+        }
         self.facts.max_outstanding = self.facts.max_outstanding.max(self.pairing.outstanding());
         let body = request_body(head);
         if body == Body::None && Method::of(head.method) == Method::Connect {
@@ -263,6 +272,9 @@ impl Conversation {
             self.pairing.skip_lost_responses(lost_at, start.ack);
         }
         let body = self.pairing.push_response(head, start, sink.wanted());
+        if self.pairing.kept_bytes() > 0 {
+            sink.note_kept();
+        }
         self.note_response(head, sink);
         self.begin_body(Role::Server, body, sink);
         self.emit_finished(sink);
@@ -303,6 +315,7 @@ impl Conversation {
     /// 101, or CONNECT accepted: what follows in either direction is not HTTP.
     fn begin_tunnel(&mut self, mark: Mark, sink: &mut impl ExchangeSink) {
         self.is_tunnel = true;
+        sink.note_kept(); // a head that had begun is none
         self.end_message(Role::Server, Seen::Whole, mark, sink);
         for direction in &mut self.directions {
             direction.stop(Reading::Ended);
@@ -337,6 +350,13 @@ impl Conversation {
         }
     }
 
+    /// A head longer than the limit.
+    #[cold]
+    fn too_long(&mut self, role: Role, seq: u32, sink: &mut impl ExchangeSink) {
+        sink.long_head();
+        self.not_a_head(role, seq, sink);
+    }
+
     /// Bytes that are no head where one should start: a capture that starts midway, or the end of reading.
     fn not_a_head(&mut self, role: Role, seq: u32, sink: &mut impl ExchangeSink) {
         if self.direction(role).has_read {
@@ -359,6 +379,9 @@ impl Conversation {
         let direction = self.direction(role);
         let before = direction.reading;
         direction.last = mark;
+        if before == Reading::Head {
+            sink.note_kept();
+        }
         if let Some(passed) = direction.skip(len, seq) {
             self.end_message(role, Seen::Whole, mark, sink);
             if passed < len {
@@ -374,6 +397,9 @@ impl Conversation {
     pub fn fin(&mut self, role: Role, sink: &mut impl ExchangeSink) {
         let direction = self.direction(role);
         let last = direction.last;
+        if direction.reading == Reading::Head {
+            sink.note_kept();
+        }
         match direction.reading {
             Reading::UntilClose => self.end_message(role, Seen::Whole, last, sink),
             Reading::Length(_) | Reading::Chunked(_) => self.end_message(role, Seen::Cut, last, sink),
@@ -396,6 +422,9 @@ impl Conversation {
     }
 
     fn emit_finished(&mut self, sink: &mut impl ExchangeSink) {
+        if self.pairing.kept_bytes() > 0 {
+            sink.note_kept();
+        }
         while self.pairing.has_finished()
             && let Some(entry) = self.pairing.pop_finished()
         {

@@ -5,8 +5,6 @@ use crate::record::Mark;
 
 /// Segment starts tried before a direction that lost its place is given up.
 const MAX_RESYNC_ATTEMPTS: u32 = 1 << 16;
-/// Capacity of a head buffer worth keeping for the next head.
-const KEPT_CAPACITY: usize = 4096;
 
 /// Where a byte came from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -181,13 +179,5 @@ impl Direction {
         };
         let newlines = rest.iter().enumerate().filter(|(_, b)| **b == b'\n');
         newlines.map(|(i, _)| i).find(|&i| ends(i)).map(|i| i + 1)
-    }
-
-    /// Gives a head buffer back for the next head.
-    pub fn reuse(&mut self, mut buffer: Vec<u8>) {
-        if buffer.capacity() <= KEPT_CAPACITY {
-            buffer.clear();
-            self.partial = buffer;
-        }
     }
 }

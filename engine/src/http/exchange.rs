@@ -14,6 +14,10 @@ use std::collections::VecDeque;
 const MAX_WAITING: usize = 1024;
 /// Exchanges whose room is worth keeping for the next connection.
 const FEW_WAITING: usize = 4;
+/// What an exchange that waits takes beside its texts: itself, in a queue that doubles, and the room of the texts.
+const WAITING_BYTES: usize = 512;
+/// What a connection may keep of exchanges without being counted: nearly every one has one at a time.
+const UNCOUNTED_BYTES: usize = 2048;
 /// Longest request target kept, bytes.
 const MAX_TARGET_BYTES: usize = 2048;
 
@@ -111,6 +115,16 @@ pub struct Entry {
     pub method: Method,
     pub response: Option<Answer>,
     texts: Option<Box<Texts>>,
+    /// What the texts take, whether or not anyone wants them: the answer must not depend on that.
+    text_bytes: u32,
+}
+
+const _: () = assert!(2 * size_of::<Entry>() + size_of::<Texts>() <= WAITING_BYTES);
+
+/// What these texts of a message would take.
+fn text_bytes(target: &[u8], others: [Option<&[u8]>; 2]) -> u32 {
+    let others: usize = others.iter().flatten().map(|text| text.len().min(super::MAX_TEXT_BYTES)).sum();
+    (target.len().min(MAX_TARGET_BYTES) + others) as u32
 }
 
 impl Entry {
@@ -169,6 +183,8 @@ pub struct Pairing {
     entries: VecDeque<Entry>,
     /// How many at the front have had their response, or will not have it any more.
     answered: usize,
+    /// What all of them take.
+    bytes: usize,
     /// Requests given up to stay within [`MAX_WAITING`]: the next responses are theirs.
     pub given_up: u32,
 }
@@ -199,6 +215,8 @@ impl Pairing {
     /// received when this was sent is its answer: the tap showed the two directions out of step.
     pub fn push_request(&mut self, head: &RequestHead<'_>, message: Message, wanted: bool) {
         let method = Method::of(head.method);
+        let text_bytes = text_bytes(head.target, [head.fields.host, head.fields.user_agent]);
+        self.bytes += text_bytes as usize;
         let early = self.entries.back_mut().filter(|e| {
             let answer = e.response.as_ref().filter(|_| e.request.is_none()).map(|a| a.message.start);
             let sent = message.start;
@@ -206,6 +224,7 @@ impl Pairing {
         });
         if let Some(entry) = early {
             (entry.request, entry.method) = (Some(message), method);
+            entry.text_bytes += text_bytes;
             if let Some(texts) = &mut entry.texts {
                 texts.add_request(head);
             }
@@ -218,7 +237,8 @@ impl Pairing {
         if self.entries.capacity() == 0 {
             self.entries.reserve_exact(1);
         }
-        self.entries.push_back(Entry { request: Some(message), method, response: None, texts });
+        self.bytes += WAITING_BYTES;
+        self.entries.push_back(Entry { request: Some(message), method, response: None, texts, text_bytes });
     }
 
     /// Takes the head of a final response and says how its body ends.
@@ -226,12 +246,16 @@ impl Pairing {
         let asked = |e: &Entry| e.request.is_some_and(|r| seq::lt(r.start.seq, start.ack));
         if self.given_up > 0 || !self.entries.get(self.answered).is_some_and(asked) {
             self.given_up = self.given_up.saturating_sub(1);
-            let entry = Entry { request: None, method: Method::Other, response: None, texts: None };
+            let entry = Entry { request: None, method: Method::Other, response: None, texts: None, text_bytes: 0 };
+            self.bytes += WAITING_BYTES;
             self.entries.insert(self.answered.min(self.entries.len()), entry);
         }
         let Some(entry) = self.entries.get_mut(self.answered) else { return Body::Unknowable };
         let body = response_body(head, entry.method);
         let message = Message::response(head, start);
+        let text_bytes = text_bytes(b"", [head.fields.keep_alive, head.fields.server]);
+        entry.text_bytes += text_bytes;
+        self.bytes += text_bytes as usize;
         entry.response = Some(Answer { message, status: head.status, body, end: None });
         if wanted {
             entry.texts.get_or_insert_default().add_response(head);
@@ -288,10 +312,19 @@ impl Pairing {
     /// The oldest exchange if it is finished (or if there are too many).
     pub fn pop_finished(&mut self) -> Option<Entry> {
         if self.is_front_finished() {
-            self.answered = self.answered.saturating_sub(1);
-            return self.entries.pop_front();
+            return self.pop_any();
         }
-        (self.entries.len() > MAX_WAITING).then(|| self.give_up_oldest()).flatten()
+        (self.entries.len() > MAX_WAITING).then(|| self.give_up_one()).flatten()
+    }
+
+    /// What they take, beyond what is not counted.
+    pub fn kept_bytes(&self) -> usize {
+        self.bytes.saturating_sub(UNCOUNTED_BYTES)
+    }
+
+    /// Gives up the oldest request that has no response; where all have one, the oldest exchange as it stands.
+    pub fn give_up_one(&mut self) -> Option<Entry> {
+        self.give_up_oldest().or_else(|| self.pop_any())
     }
 
     /// Gives up the oldest request that has no response; the next response after any under way is its.
@@ -299,12 +332,28 @@ impl Pairing {
         let at = self.entries.iter().position(|e| e.response.is_none())?;
         self.answered = self.answered.min(at);
         self.given_up = self.given_up.saturating_add(1);
-        self.entries.remove(at)
+        let entry = self.entries.remove(at);
+        self.taken(entry)
     }
 
     /// Whatever is left, oldest first.
     pub fn pop_any(&mut self) -> Option<Entry> {
         self.answered = self.answered.saturating_sub(1);
-        self.entries.pop_front()
+        let entry = self.entries.pop_front();
+        self.taken(entry)
+    }
+
+    /// What one that has left took is free again, and most of the room of a queue that was longer.
+    fn taken(&mut self, entry: Option<Entry>) -> Option<Entry> {
+        let bytes = entry.as_ref().map_or(0, |entry| WAITING_BYTES + entry.text_bytes as usize);
+        self.bytes -= bytes;
+        let room = self.entries.capacity();
+        if room > FEW_WAITING && self.entries.len() < room / 4 {
+            // Not shrunk in its place: that would leave holes between queues, in which no long one fits.
+            let mut shorter = VecDeque::with_capacity(if self.entries.is_empty() { 0 } else { room / 2 });
+            shorter.append(&mut self.entries);
+            self.entries = shorter;
+        }
+        entry
     }
 }

@@ -23,6 +23,10 @@ pub trait ExchangeSink {
     fn recent(&mut self) -> &mut RecentHeads;
     /// Room of conversations that are over.
     fn spare(&mut self) -> &mut SpareRoom;
+    /// What the flow at hand keeps for what is still to come may have changed.
+    fn note_kept(&mut self);
+    /// A head longer than the limit was not read.
+    fn long_head(&mut self);
     /// A short text from the wire, as [`super::text`] makes it; a sink that has seen it lately need not make it again.
     fn text(&mut self, value: &[u8]) -> Arc<str> {
         super::text(value).into()
@@ -44,6 +48,8 @@ impl ExchangeSink for NoExchanges {
     fn spare(&mut self) -> &mut SpareRoom {
         &mut self.1
     }
+    fn note_kept(&mut self) {}
+    fn long_head(&mut self) {}
 }
 
 /// A sink that keeps them all.
@@ -51,6 +57,10 @@ impl ExchangeSink for NoExchanges {
 pub struct AllExchanges {
     /// In the order in which they ended.
     pub kept: Vec<Exchange>,
+    /// Heads that were too long.
+    pub long_heads: u64,
+    /// [`ExchangeSink::note_kept`] was called.
+    pub is_kept_noted: bool,
     recent: RecentHeads,
     spare: SpareRoom,
 }
@@ -67,6 +77,12 @@ impl ExchangeSink for AllExchanges {
     }
     fn spare(&mut self) -> &mut SpareRoom {
         &mut self.spare
+    }
+    fn note_kept(&mut self) {
+        self.is_kept_noted = true;
+    }
+    fn long_head(&mut self) {
+        self.long_heads += 1;
     }
 }
 
@@ -148,6 +164,19 @@ impl HttpFlow {
                 http.data(role, bytes, Origin { seq, ack, mark }, sink);
             }
             (Stage::Http(http), Piece::Gap { len, seq, mark }) => http.gap(role, len, seq, mark, sink),
+            (_, piece) => {
+                let before = self.kept_bytes();
+                self.begin(role, piece, sink);
+                if self.kept_bytes() != before {
+                    sink.note_kept();
+                }
+            }
+        }
+    }
+
+    /// A piece before it is settled what the payload is.
+    fn begin(&mut self, role: Role, piece: Piece<'_>, sink: &mut impl ExchangeSink) {
+        match (&mut self.stage, piece) {
             (Stage::Hello(reader), Piece::Data { bytes, .. }) if role == Role::Client => {
                 if let Some(names) = reader.read(bytes) {
                     self.stage = Stage::Settled(Protocol::Tls, Some(Box::new(names)));
@@ -158,6 +187,29 @@ impl HttpFlow {
             (_, Piece::Data { bytes, seq, ack, mark }) => self.open(role, bytes, Origin { seq, ack, mark }, sink),
             (_, Piece::Gap { seq, .. }) => self.open_with_gap(role, seq),
         }
+    }
+
+    /// Bytes kept for what is still to come, requests that wait among them.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        match &self.stage {
+            Stage::Unseen | Stage::Settled(..) => 0,
+            Stage::Opening(opening) => opening.sides.iter().map(|side| side.bytes.len()).sum(),
+            Stage::Hello(reader) => reader.kept_bytes(),
+            Stage::Http(http) => http.kept_bytes(),
+        }
+    }
+
+    /// Gives them up; whether bytes of a stream were among them. Those go on as after a gap.
+    #[cold]
+    pub fn give_up(&mut self, sink: &mut impl ExchangeSink) -> bool {
+        match &mut self.stage {
+            Stage::Unseen | Stage::Settled(..) => return false,
+            Stage::Http(http) => return http.give_up(sink),
+            Stage::Opening(opening) => opening.sides.iter_mut().for_each(Beginning::give_up),
+            Stage::Hello(_) => self.settle(Protocol::Tls),
+        }
+        true
     }
 
     /// The FIN of one side, when everything before it has been fed.
@@ -322,6 +374,13 @@ impl Opening {
 }
 
 impl Beginning {
+    fn give_up(&mut self) {
+        if !self.bytes.is_empty() {
+            (self.is_other, self.is_cut) = (true, true);
+            self.bytes = Vec::new();
+        }
+    }
+
     fn extend(&mut self, bytes: &[u8]) -> Sniff {
         self.bytes.extend_from_slice(bytes);
         sniff(&self.bytes)

@@ -23,6 +23,12 @@ pub struct HelloReader {
 }
 
 impl HelloReader {
+    /// Bytes collected so far.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Takes more bytes; the names once the hello is whole, empty ones if it is not a hello or too long.
     pub fn read(&mut self, bytes: &[u8]) -> Option<Names> {
         let room = MAX_HELLO_BYTES.saturating_sub(self.bytes.len());

@@ -164,6 +164,32 @@ fn an_endless_head_is_given_up_at_its_limit() {
     }
 }
 
+#[test]
+fn a_head_beyond_the_limit_is_counted_once() {
+    let head = [&b"GET / HTTP/1.1\r\nX: "[..], &[b'x'; 5000], b"\r\n\r\n"].concat();
+    for piece in [1, 100, head.len()] {
+        let (mut flow, mut exchanges, mut seq) = (HttpFlow::new(LIMITS, 0), AllExchanges::default(), 0);
+        for bytes in head.chunks(piece) {
+            flow.feed(Role::Client, Piece::Data { bytes, seq, ack: 0, mark: mark(1) }, &mut exchanges);
+            seq += bytes.len() as u32;
+        }
+        assert_eq!((exchanges.long_heads, flow.kept_bytes()), (1, 0), "in pieces of {piece}");
+    }
+}
+
+#[test]
+fn what_is_given_up_goes_on_as_after_a_gap() {
+    let mut flow = HttpFlow::new(LIMITS, 0);
+    let mut exchanges = AllExchanges::default();
+    let data = |bytes: &'static [u8], seq| Piece::Data { bytes, seq, ack: 1, mark: mark(1) };
+    flow.feed(Role::Client, data(b"GET /1 HTTP/1.1\r\nHost: half of it", 1), &mut exchanges);
+    assert!(flow.kept_bytes() > 0 && flow.give_up(&mut exchanges) && flow.kept_bytes() == 0);
+    flow.feed(Role::Client, data(b" a head\r\n\r\n", 34), &mut exchanges);
+    flow.feed(Role::Client, data(b"GET /2 HTTP/1.1\r\n\r\n", 47), &mut exchanges);
+    let facts = flow.finish(&mut exchanges);
+    assert_eq!((facts.requests, facts.unprocessed, exchanges.kept.len()), (1, 1, 1));
+}
+
 /// Bytes that look like HTTP often enough to reach deep.
 fn fragments() -> impl Strategy<Value = Vec<u8>> {
     let words: Vec<&[u8]> = vec![
@@ -202,6 +228,8 @@ proptest! {
         let mut flow = HttpFlow::new(LIMITS, 0);
         let mut exchanges = AllExchanges::default();
         for (kind, bytes, seq, ack, len) in steps {
+            let before = flow.kept_bytes();
+            exchanges.is_kept_noted = false;
             let role = if kind % 2 == 0 { Role::Client } else { Role::Server };
             match kind {
                 0..=4 if !bytes.is_empty() => {
@@ -209,8 +237,14 @@ proptest! {
                 }
                 5 => flow.feed(role, Piece::Gap { len: len.max(1), seq, mark: mark(2) }, &mut exchanges),
                 6 => flow.fin(role, &mut exchanges),
+                7 => {
+                    flow.give_up(&mut exchanges);
+                    prop_assert_eq!(flow.kept_bytes(), 0);
+                    continue;
+                }
                 _ => {}
             }
+            prop_assert!(flow.kept_bytes() == before || exchanges.is_kept_noted, "it says when it keeps more or less");
         }
         let facts = flow.finish(&mut exchanges);
         prop_assert!(exchanges.kept.len() >= facts.responses as usize);

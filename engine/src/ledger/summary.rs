@@ -74,8 +74,12 @@ pub struct CaptureFacts {
     pub evicted_connections: u64,
     /// Pairs and hosts beyond `max_pairs`, totalled under null.
     pub overflow_connections: u64,
-    /// Out-of-order bytes given up by `max_reassembly_bytes`.
+    /// Bytes of holes no longer waited for, by `max_reassembly_bytes`.
     pub reassembly_overflows: u64,
+    /// Bytes kept for connections that were given up, by `max_kept_bytes`.
+    pub kept_overflows: u64,
+    /// HTTP heads that were not read, by `max_head_bytes`.
+    pub long_heads: u64,
     /// Packets in tunnels beyond the 65,536 that are told apart by name.
     pub unnamed_tunnel_packets: u64,
     /// What became of IP fragments; those that completed no datagram are in `not_analysed` under `fragment`.

@@ -1,6 +1,7 @@
 //! One connection (one incarnation of a 4-tuple): segments in, facts out.
 
 mod ending;
+mod kept;
 mod opening;
 pub mod packed;
 mod room;
@@ -298,7 +299,11 @@ impl<P: Payload> Connection<P> {
             self.quality.0 |= Quality::REORDERED;
         }
         if pushed.overflow_bytes > 0 {
+            self.quality.0 |= Quality::GAP;
             sink.overflow(pushed.overflow_bytes);
+        }
+        if pushed.kept {
+            sink.note_kept();
         }
     }
 

@@ -6,8 +6,12 @@
 //! the first to go. One that is over, or has been silent for long, rests in little room ([`Packed`]) until a segment comes
 //! for it.
 
+mod held;
+mod kept;
 mod slot;
 
+pub use self::held::Held;
+use self::kept::Kept;
 use self::slot::Slot;
 use super::connection::Connection;
 use super::connection::packed::{Packed, Shapes};
@@ -29,31 +33,6 @@ const OPEN_REST_NS: i64 = SECOND;
 /// Connections awake in a partition beyond which those silent for longest rest at once: a flood of SYNs opens 250,000
 /// within a second, and awake each takes seven times the room.
 const MOST_AWAKE: usize = 1024;
-
-/// The connections of a table at one time, in its order.
-pub struct Held<P> {
-    connections: Vec<Copied<P>>,
-    max_reassembly_bytes: usize,
-}
-
-#[allow(clippy::large_enum_variant, reason = "nearly all rest, and a box for each would take longer than the copy")]
-enum Copied<P> {
-    Awake(Box<Connection<P>>),
-    Resting(FlowKey, Packed),
-}
-
-impl<P: Payload> Held<P> {
-    /// Ends them all, as [`FlowTable::finish`] would have.
-    pub fn finish(self, sink: &mut P::Sink) {
-        for copied in self.connections {
-            let mut connection = match copied {
-                Copied::Awake(connection) => connection,
-                Copied::Resting(key, mut packed) => packed.woken(&key, self.max_reassembly_bytes),
-            };
-            connection.finish(sink);
-        }
-    }
-}
 
 /// The two ends of a chain of slots.
 #[derive(Clone, Copy)]
@@ -99,6 +78,7 @@ pub struct FlowTable<P> {
     tired: [u32; 2],
     /// Ended connections whose room the next ones take.
     spare: Vec<Box<Connection<P>>>,
+    kept: Kept,
     limit: usize,
     max_reassembly_bytes: usize,
     /// Connections ended because the table was full.
@@ -121,6 +101,7 @@ impl<P: Payload> FlowTable<P> {
             parked: Chain::EMPTY,
             tired: [NONE; 2],
             spare: Vec::new(),
+            kept: Kept::new(settings),
             limit: settings.max_connections.div_ceil(PARTITIONS).max(1),
             max_reassembly_bytes: settings.max_reassembly_bytes,
             evicted: 0,
@@ -147,6 +128,10 @@ impl<P: Payload> FlowTable<P> {
             connection.accept(segment, settings, sink);
             watch(connection);
             self.touch(at);
+            if sink.take_kept() {
+                self.recount(at, sink);
+            }
+            debug_assert!(self.is_counted(at));
             return false;
         }
         let (at, opened) = match found {
@@ -158,6 +143,10 @@ impl<P: Payload> FlowTable<P> {
         };
         self.touch(at);
         self.hand_over(at, segment, settings, sink, watch);
+        if sink.take_kept() || self.kept.of(at) > 0 {
+            self.recount(at, sink);
+        }
+        debug_assert!(self.is_counted(at));
         if opened {
             self.lay_to_rest(segment.ts_ns);
         }
@@ -286,6 +275,7 @@ impl<P: Payload> FlowTable<P> {
     fn remove(&mut self, at: u32) -> Option<Box<Connection<P>>> {
         self.wake(at);
         self.unlink(at);
+        self.kept.note(at, 0, 0);
         let slot = &mut self.slots[at as usize];
         let connection = slot.connection.take();
         let hash = self.hasher.hash_one(slot.key);
@@ -376,7 +366,10 @@ impl<P: Payload> FlowTable<P> {
         for at in self.places().collect::<Vec<usize>>() {
             if !self.standing(at as u32).1 {
                 self.wake(at as u32);
-                self.slots[at].connection.iter_mut().for_each(|connection| connection.lose_sight());
+                if let Some(connection) = &mut self.slots[at].connection {
+                    connection.lose_sight();
+                    self.kept.note(at as u32, connection.kept_bytes(), connection.last.ts_ns);
+                }
             }
         }
     }
@@ -411,24 +404,6 @@ impl<P: Payload> FlowTable<P> {
                 None => take(self.resting[at].ordinal()),
             }
         }
-    }
-
-    /// A copy of its connections, for what [`FlowTable::finish`] would say now; as they lie, since that takes a tenth of the time
-    /// of ending them.
-    #[must_use]
-    pub fn held(&self) -> Held<P>
-    where
-        P: Clone,
-    {
-        let mut connections = Vec::with_capacity(self.len());
-        connections.extend(self.places().map(|at| {
-            let slot = &self.slots[at];
-            match &slot.connection {
-                Some(connection) => Copied::Awake(connection.clone()),
-                None => Copied::Resting(slot.key, self.resting[at].clone()),
-            }
-        }));
-        Held { connections, max_reassembly_bytes: self.max_reassembly_bytes }
     }
 
     /// Finishes everything.

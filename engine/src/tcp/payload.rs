@@ -18,6 +18,10 @@ pub trait Payload {
     fn fin(&mut self, role: Role, sink: &mut Self::Sink);
     /// Whether nothing that may still come can change what it found.
     fn is_over(&self) -> bool;
+    /// Bytes it keeps for what is still to come.
+    fn kept_bytes(&self) -> usize;
+    /// Gives them up; whether bytes of a stream were among them, so that its reading goes on as after a gap.
+    fn give_up(&mut self, sink: &mut Self::Sink) -> bool;
     /// Nothing more will come.
     fn finish(self, sink: &mut Self::Sink) -> HttpFacts;
     /// Which side sends such a payload first, if it tells.
@@ -38,6 +42,12 @@ pub trait Sink {
     fn connection(&mut self, record: ConnectionRecord);
     /// A duplicate packet was removed.
     fn duplicate(&mut self);
-    /// Out-of-order bytes were given up.
+    /// Bytes of holes were no longer waited for.
     fn overflow(&mut self, bytes: u64);
+    /// What the connection at hand keeps may have changed.
+    fn note_kept(&mut self);
+    /// Whether that was said since this was asked.
+    fn take_kept(&mut self) -> bool;
+    /// Bytes kept for a connection were given up, to stay within the limit of all.
+    fn given_up(&mut self, bytes: u64);
 }

@@ -11,6 +11,11 @@ use std::collections::VecDeque;
 /// Most separate runs kept per direction, beside the limit in bytes: what bounds a snaplen-cut or one-byte stream.
 pub const MAX_KEPT_PIECES: usize = 2048;
 
+/// What a run takes beside its bytes: itself, in a queue that doubles, and the allocator's own.
+const RUN_BYTES: usize = 128;
+/// A queue this long is not made shorter for what has left it.
+const SHORT_QUEUE: usize = 16;
+
 /// Farthest a segment may lie ahead of the stream unless the peer acknowledged it: the largest window there is
 /// (RFC 7323 §2.3). Beyond that it is no part of this stream.
 const MAX_AHEAD: u32 = 1 << 30;
@@ -51,6 +56,8 @@ pub struct Pushed {
     pub out_of_order: bool,
     /// Bytes of holes given up because the limits were reached.
     pub overflow_bytes: u64,
+    /// What waits beyond a hole may have changed.
+    pub kept: bool,
 }
 
 /// A run of bytes beyond a hole.
@@ -149,6 +156,12 @@ impl Stream {
         self.held.is_some()
     }
 
+    /// Bytes kept beyond a hole, with what keeping them takes.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        self.held.as_ref().map_or(0, |held| held.bytes + held.runs.len() * RUN_BYTES)
+    }
+
     /// Takes one segment's payload: `payload` as captured, `payload_len` as it was on the wire (RFC 9293 §3.4).
     ///
     /// Delivers every byte that is now in order. `ack` is the segment's own acknowledgment number.
@@ -211,7 +224,8 @@ impl Stream {
 
     /// Everything but "the next segment, nothing waiting".
     fn push_slow(&mut self, run: Run<'_>, deliver: &mut impl FnMut(Piece<'_>)) -> Pushed {
-        let mut pushed = Pushed { out_of_order: seq::lt(self.next, run.seq), ..Pushed::default() };
+        let was_waiting = self.held.is_some();
+        let mut pushed = Pushed { out_of_order: seq::lt(self.next, run.seq), kept: was_waiting, ..Pushed::default() };
         if seq::ahead(run.seq, self.next) > MAX_AHEAD {
             if !self.has_acked || seq::lt(self.acked, run.seq) {
                 return pushed;
@@ -225,6 +239,7 @@ impl Stream {
             let filled = self.drain(deliver);
             pushed.out_of_order |= was_waiting && filled;
             pushed.overflow_bytes = self.close_holes(pushed.out_of_order && !filled, deliver);
+            pushed.kept |= self.held.is_some();
         }
         pushed.retransmitted = pushed.new_bytes < run.len;
         pushed
@@ -267,6 +282,8 @@ impl Stream {
         }
         if held.runs.is_empty() {
             self.held = None;
+        } else {
+            held.tighten();
         }
         self.next != before
     }
@@ -305,6 +322,16 @@ impl Stream {
 }
 
 impl Held {
+    /// Gives back the room of runs that have left.
+    fn tighten(&mut self) {
+        let room = self.runs.capacity();
+        if room > SHORT_QUEUE && self.runs.len() < room / 4 {
+            let mut shorter = VecDeque::with_capacity(room / 2);
+            shorter.append(&mut self.runs);
+            self.runs = shorter;
+        }
+    }
+
     fn insert(&mut self, at: usize, part: &Run<'_>) {
         let &Run { seq, len, bytes, ack, mark } = part;
         self.bytes += bytes.len();

@@ -169,6 +169,18 @@ fn too_many_bytes_or_pieces_give_up_the_hole() {
 }
 
 #[test]
+fn what_waits_is_counted_with_what_keeping_it_takes() {
+    let mut rig = Rig::new(1000);
+    assert!(!rig.push(0, b"ab").kept);
+    assert!(rig.push(4, b"ef").kept && rig.push(8, b"ij").kept);
+    assert_eq!(rig.stream.kept_bytes(), 4 + 2 * RUN_BYTES);
+    assert!(rig.push(2, b"cd").kept, "less waits now");
+    assert_eq!(rig.stream.kept_bytes(), 2 + RUN_BYTES);
+    assert!(rig.push(6, b"gh").kept && rig.stream.kept_bytes() == 0);
+    assert_eq!(rig.received.text(), "abcdefghij");
+}
+
+#[test]
 fn a_segment_beyond_any_window_is_ignored_unless_the_peer_acknowledged_it() {
     let mut rig = Rig::new(1000);
     rig.push(0, b"ab");

@@ -94,3 +94,34 @@ fn a_reuse_gap_is_from_a_response_to_the_request_after_it_and_not_while_one_wait
     assert_eq!(facts.longest_reuse_gap_ns, Some(2_000_000));
     assert_eq!((facts.last_request.map(|m| m.frame()), facts.unprocessed), (Some(5), 1));
 }
+
+#[test]
+fn requests_given_up_are_unanswered_and_nothing_else_changes() {
+    let (mut flow, mut exchanges) = (HttpFlow::new(LIMITS, 0), AllExchanges::default());
+    let requests = GET.repeat(20);
+    flow.feed(Role::Client, Piece::Data { bytes: &requests, seq: 1, ack: 1, mark: mark(1) }, &mut exchanges);
+    assert!(flow.kept_bytes() > 0);
+    assert!(!flow.give_up(&mut exchanges), "no bytes of a stream are missing");
+    assert_eq!(flow.kept_bytes(), 0);
+    let answers = OK.repeat(20);
+    let ack = 1 + requests.len() as u32;
+    flow.feed(Role::Server, Piece::Data { bytes: &answers, seq: 1, ack, mark: mark(2) }, &mut exchanges);
+    let facts = flow.finish(&mut exchanges);
+    assert_eq!((facts.requests, facts.responses, facts.unprocessed, facts.broken), (20, 20, 0, false));
+}
+
+#[test]
+fn responses_to_a_request_under_way_do_not_wait_without_end() {
+    let (mut flow, mut exchanges) = (HttpFlow::new(LIMITS, 0), AllExchanges::default());
+    let post = b"POST / HTTP/1.1\r\nContent-Length: 999\r\n\r\nx";
+    flow.feed(Role::Client, Piece::Data { bytes: post, seq: 1, ack: 1, mark: mark(1) }, &mut exchanges);
+    let mut most = 0;
+    for n in 0..20_000 {
+        let seq = 1 + n * OK.len() as u32;
+        flow.feed(Role::Server, Piece::Data { bytes: OK, seq, ack: 50, mark: mark(2) }, &mut exchanges);
+        most = most.max(flow.kept_bytes());
+    }
+    assert!(most < 1 << 20, "{most} bytes");
+    assert_eq!(flow.finish(&mut exchanges).responses, 20_000);
+    assert_eq!(exchanges.kept.len(), 20_000);
+}

@@ -42,6 +42,7 @@ type Line = (f64, char, u16, i64, i64, u32);
 struct Facts {
     records: Vec<ConnectionRecord>,
     anomalies: Vec<Anomaly>,
+    is_kept_changed: bool,
 }
 
 impl Sink for Facts {
@@ -58,6 +59,13 @@ impl Sink for Facts {
     }
     fn duplicate(&mut self) {}
     fn overflow(&mut self, _: u64) {}
+    fn note_kept(&mut self) {
+        self.is_kept_changed = true;
+    }
+    fn take_kept(&mut self) -> bool {
+        std::mem::take(&mut self.is_kept_changed)
+    }
+    fn given_up(&mut self, _: u64) {}
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +79,12 @@ impl Payload for NoPayload {
     fn feed(&mut self, _: Role, _: Piece<'_>, _: &mut Facts) {}
     fn fin(&mut self, _: Role, _: &mut Facts) {}
     fn is_over(&self) -> bool {
+        false
+    }
+    fn kept_bytes(&self) -> usize {
+        0
+    }
+    fn give_up(&mut self, _: &mut Facts) -> bool {
         false
     }
     fn finish(self, _: &mut Facts) -> HttpFacts {
