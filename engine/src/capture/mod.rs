@@ -53,6 +53,7 @@ pub mod tap;
 mod view;
 mod window;
 pub mod write;
+mod xz;
 
 #[cfg(test)]
 pub(crate) mod forge;
