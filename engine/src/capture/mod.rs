@@ -50,6 +50,7 @@ mod set;
 mod source;
 pub mod stream;
 pub mod tap;
+mod times;
 mod view;
 mod window;
 pub mod write;
