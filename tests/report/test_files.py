@@ -186,3 +186,15 @@ def test_packets_without_a_time_are_said_once() -> None:
     assert list(file_concerns(none)) == [
         "no packet has a time (3 simple packets of pcapng): their order is known, no length or rate"
     ]
+
+
+def test_a_file_that_cannot_be_read_keeps_no_count() -> None:
+    """Of a header that is cut nothing is known, nor whether it counted drops."""
+    for counts, said in (
+        ({}, "drops not recorded in this format"),
+        ({"interface": {"dropped": 0}}, "no drops recorded; 1 of 2 files keep no count"),
+    ):
+        unread = {"format": "", "first_ns": None, "last_ns": None, "problem": "the file header is cut short"}
+        made = capture(counts, unread)
+        made["files"][1]["interfaces"] = []
+        assert list(file_remarks(made)) == [said]
