@@ -357,6 +357,7 @@ impl CaptureFile {
             Format::Pcap(reader) => (None, vec![reader.interface.clone()], Vec::new()),
             Format::Pcapng(reader) => {
                 let (facts, interfaces) = reader.facts();
+                let interfaces = interfaces.into_iter().map(|one| one.with_start_near(self.facts.first_ns)).collect();
                 (Some(facts), interfaces, reader.secrets().to_vec())
             }
         };

@@ -1,7 +1,7 @@
 //! Sets whose files overlap, and files whose clocks step.
 
 use super::*;
-use crate::capture::forge::block;
+use crate::capture::forge::{block, options};
 
 /// 70 files of the same two hours: 64 are merged, the other six begin as one of those ends, and are counted.
 #[test]
@@ -107,6 +107,24 @@ fn seconds_left(set: &mut CaptureSet, most: usize) -> Vec<(i64, u8)> {
         seen.extend(batch.packets.iter().map(|p| (p.ts_ns / 1_000_000_000, batch.bytes(p)[0])));
     }
     seen
+}
+
+/// `dumpcap` writes microseconds, be the interface's resolution what it may; others write its ticks.
+#[test]
+fn the_start_of_statistics_is_read_in_the_unit_that_lies_near_the_packets() {
+    let order = Order::Little;
+    let now: i64 = 1_795_000_000_000_000_000;
+    for (start, expected) in [(now / 1000, now), (now + 5, now + 5), (7, 7), (now / 1_000_000, now / 1_000_000)] {
+        let ticks = start as u64;
+        let time = [(ticks >> 32) as u32, ticks as u32].map(|half| order.put32(half)).concat();
+        let list = options(order, &[(2, &time)]);
+        let statistics = block(order, 5, &[&[0; 12][..], &list].concat());
+        let packet = enhanced(order, 0, now as u64, b"x", 1);
+        let file = [section(order), interface(order, 1, 0, &[(9, &[9])]), packet, statistics].concat();
+        let mut set = CaptureSet::from_reader("x", Cursor::new(file), &Settings::default()).unwrap();
+        drain(&mut set, 10);
+        assert_eq!(set.facts().files[0].interfaces[0].counted_since_ns, Some(expected));
+    }
 }
 
 #[test]
