@@ -120,3 +120,14 @@ def test_short_snaplens(tmp_path: Path, first: str, snaplen: int) -> None:
         assert cut[column] == whole[column], column
     assert cut["active_closer"] == WORD[first]
     assert "truncated" in str(cut["quality"])
+
+
+@pytest.mark.parametrize("snaplen", [48, 49, 50, 53])
+@BOTH
+def test_headers_cut_behind_their_flags(tmp_path: Path, first: str, snaplen: int) -> None:
+    """IPv4 in Ethernet: ports, numbers and flags are captured, so who closed is told; a window cut off is no zero."""
+    found = row(tmp_path, [packet.cut(snaplen) for packet in conversation(first)])
+    assert (found["active_closer"], found["close"]) == (WORD[first], "fin")
+    assert "w" not in str(found["history"]).lower()
+    less = [packet.cut(47) for packet in conversation(first)]
+    assert tool_rows(write_capture(tmp_path / "less.pcap", less)) == []

@@ -33,6 +33,12 @@ pub enum Get<R: ?Sized> {
     Words(fn(&R) -> Vec<&'static str>),
 }
 
+/// A row that knows whether its packets had times.
+pub trait Timed {
+    /// Otherwise its instants and lengths say nothing.
+    fn is_timed(&self) -> bool;
+}
+
 /// One column.
 pub struct Column<R: ?Sized> {
     /// The contract's name.
@@ -43,7 +49,7 @@ pub struct Column<R: ?Sized> {
     pub get: Get<R>,
 }
 
-impl<R> Column<R> {
+impl<R: Timed> Column<R> {
     fn data_type(&self) -> DataType {
         match self.get {
             Get::Text(_) | Get::Written(_) => DataType::Utf8,
@@ -76,9 +82,12 @@ impl<R> Column<R> {
             }),
             (Get::Int(get), Builder::Int(cells)) => rows.iter().for_each(|row| cells.append_option(get(row))),
             (Get::Seconds(get), Builder::Seconds(cells)) => {
-                rows.iter().for_each(|row| cells.append_option(get(row).map(|ns| ns as f64 / 1e9)));
+                let seconds = |row: &R| get(row).filter(|_| row.is_timed()).map(|ns| ns as f64 / 1e9);
+                rows.iter().for_each(|row| cells.append_option(seconds(row)));
             }
-            (Get::Time(get), Builder::Time(cells)) => rows.iter().for_each(|row| cells.append_option(get(row))),
+            (Get::Time(get), Builder::Time(cells)) => {
+                rows.iter().for_each(|row| cells.append_option(get(row).filter(|_| row.is_timed())));
+            }
             (Get::Bool(get), Builder::Bool(cells)) => rows.iter().for_each(|row| cells.append_option(get(row))),
             (Get::Words(get), Builder::Words(cells)) => rows.iter().for_each(|row| {
                 get(row).into_iter().for_each(|word| cells.values().append_value(word));
@@ -113,7 +122,7 @@ impl Builder {
 }
 
 /// The schema of a list of columns; each field carries its meaning as metadata `description`.
-pub fn schema<R>(columns: &[Column<R>]) -> Arc<Schema> {
+pub fn schema<R: Timed>(columns: &[Column<R>]) -> Arc<Schema> {
     let field = |column: &Column<R>| {
         Field::new(column.name, column.data_type(), true)
             .with_metadata(HashMap::from([("description".to_owned(), column.meaning.to_owned())]))
@@ -125,7 +134,7 @@ pub fn schema<R>(columns: &[Column<R>]) -> Arc<Schema> {
 ///
 /// Every column is filled for a few rows at a time, which meanwhile stay in the cache: a row is near a kilobyte, and a
 /// batch of them would come from memory once for each column.
-pub fn next_batch<R, E>(
+pub fn next_batch<R: Timed, E>(
     columns: &[Column<R>],
     schema: &Arc<Schema>,
     rows: &mut impl Iterator<Item = Result<R, E>>,

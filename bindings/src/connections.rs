@@ -3,6 +3,7 @@
 use crate::column::{
     Column,
     Get::{Bool, Int, Seconds, Text, Time, Words, Written},
+    Timed,
 };
 use pcapwatch_engine::engine::Outcome;
 use pcapwatch_engine::ledger::{Estimate, estimate, time_wait_holder};
@@ -65,6 +66,7 @@ impl Row {
 
     fn wait_basis(&self) -> Option<&'static str> {
         match (self.main_wait(), time_wait_holder(self.record())) {
+            (Some(_), _) if !self.is_timed() => Some("censored"),
             (Some((_, estimate)), _) => Some(estimate.basis.as_str()),
             (None, Holder::Unknown) => None,
             (None, _) => Some("not_entered"),
@@ -78,6 +80,12 @@ impl Row {
 
     fn wait(&self, role: Role) -> Option<(&TimeWaitFacts, &Estimate)> {
         self.record().sides[role as usize].time_wait.as_ref().zip(self.waits[role as usize].as_ref())
+    }
+}
+
+impl Timed for Row {
+    fn is_timed(&self) -> bool {
+        !self.outcome.is_untimed
     }
 }
 

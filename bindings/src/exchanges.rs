@@ -3,6 +3,7 @@
 use crate::column::{
     Column,
     Get::{Bool, Int, Text, Time},
+    Timed,
 };
 use pcapwatch_engine::engine::Outcome;
 use pcapwatch_engine::record::Exchange;
@@ -23,6 +24,12 @@ impl Row {
 
     fn exchange(&self) -> &Exchange {
         &self.exchange
+    }
+}
+
+impl Timed for Row {
+    fn is_timed(&self) -> bool {
+        !self.outcome.is_untimed
     }
 }
 

@@ -161,7 +161,7 @@ impl Table {
 
 /// Rows as a C stream. A thread of its own makes the next batch while the reader has the last one in hand; no more are
 /// made ahead, so that the table is never in memory.
-fn stream<T: Row, R: 'static>(
+fn stream<T: Row, R: column::Timed + 'static>(
     columns: &'static [Column<R>],
     table: &Arc<Sorted<T>>,
     row: impl Fn(T) -> R + Send + 'static,

@@ -201,6 +201,7 @@ impl Totals {
         facts.files = capture.files;
         facts.live = capture.live;
         facts.repeated_files = capture.repeated;
+        facts.settle_span();
         (facts.clock_steps_back, facts.late_files) = (capture.clock_steps_back, capture.late_files);
         facts.duplicates = collector.duplicates + facts.beside_tunnels;
         facts.evicted_connections = collector.evicted;
@@ -220,11 +221,25 @@ impl Totals {
         if let Some(spans) = collector.spans {
             summary.states = spans.finish(&lengths, capture_end_ns);
         }
+        let is_untimed = summary.capture.is_untimed();
+        if is_untimed {
+            summary.forget_lengths();
+        }
         let span = summary.capture.first_ns.zip(summary.capture.last_ns);
         summary.kernel = collector.kernel.finish(&lengths, span, capture_end_ns);
         let tunnels = names.into_tunnels(collector.tunnels);
         let first_file = capture.first_file;
-        Ok(Outcome { summary, connections, tunnels, exchanges, lengths, capture_end_ns, opened, first_file })
+        Ok(Outcome {
+            summary,
+            connections,
+            tunnels,
+            exchanges,
+            lengths,
+            capture_end_ns,
+            opened,
+            first_file,
+            is_untimed,
+        })
     }
 }
 
@@ -254,6 +269,8 @@ pub struct Outcome {
     pub opened: Ranks,
     /// The number of the first file in the Summary: those before it were removed (`live --keep`).
     pub first_file: u32,
+    /// No packet had a time: instants and lengths in rows say nothing.
+    pub is_untimed: bool,
 }
 
 impl Outcome {

@@ -129,7 +129,7 @@ def clock(first_ns: int | None, *, local: bool, relative: bool) -> Clock:
         raise UsageError("--local and --relative exclude each other")
     from pcapwatch.report.words import Clock
 
-    return Clock("local" if local else "relative" if relative else "utc", first_ns or 0)
+    return Clock.of(first_ns, "local" if local else "relative" if relative else "utc")
 
 
 def check_times(formats: list[str], *, local: bool, relative: bool) -> None:

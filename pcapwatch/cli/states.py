@@ -99,7 +99,8 @@ def _counted(captures: list[str], plain: Settings, at: str | None, every: str | 
     span = summary_of(options.run(captures, plain))["capture"]
     edge_ns = span["first_ns"] if origin == "start" else span["last_ns"]
     if edge_ns is None:
-        raise UsageError(f"--at {shown(at or '')}: {no_packets(span)}, so there is no start and no end")
+        why = "no packet of this capture has a time" if span["packets"] else no_packets(span)
+        raise UsageError(f"--at {shown(at or '')}: {why}, so there is no start and no end")
     at_ns = edge_ns + offset_ns
     return summary_of(options.run(captures, _with(plain, at_ns=at_ns))), at_ns
 

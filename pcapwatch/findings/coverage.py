@@ -62,6 +62,8 @@ def uncounted(capture: CaptureFacts) -> int:
 
 def _is_uncounted(file: FileFacts) -> bool:
     """Each interface has a count of its own; of a capture by this program the first stands for the whole."""
+    if not file["interfaces"]:
+        return True  # it could not be read, or describes none: nothing is counted in it
     counts = [interface["dropped"] for interface in file["interfaces"]]
     application = file["pcapng"]["application"] if file["pcapng"] else None
     if file["format"] == "live" or (application or "").startswith("pcapwatch "):

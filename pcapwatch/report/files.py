@@ -35,6 +35,7 @@ def file_concerns(capture: CaptureFacts) -> Iterator[str]:
             f"{counted(late, 'file')} of the same time as 64 others, and not merged with them: "
             "connections may be split; merge them first: mergecap -I none -w all.pcapng FILES"
         )
+    yield from _untimed(capture)
     yield from _clocks(capture)
     if broken := sum(file["pcapng"]["broken_lists"] for file in capture["files"] if file["pcapng"]):
         yield f"{counted(broken, 'option list')} of the file that reach beyond their block: not read from there on"
@@ -163,6 +164,19 @@ def _interval_ns(file: FileFacts) -> int:
     """The mean time between two packets of a file."""
     span = (file["last_ns"] or 0) - (file["first_ns"] or 0)
     return max(span, 0) // max(file["packets"] - 1, 1)
+
+
+def _untimed(capture: CaptureFacts) -> Iterator[str]:
+    """Only pcapng has packets without a time."""
+    number = sum(file["pcapng"]["blocks"].get("simple_packet", 0) for file in capture["files"] if file["pcapng"])
+    if number and capture["first_ns"] is None:
+        simple = counted(number, "simple packet")
+        yield f"no packet has a time ({simple} of pcapng): their order is known, no length or rate"
+    elif number:
+        yield (
+            f"{counted(number, 'packet')} without a time (pcapng's simple packets): each stands at that of the packet "
+            "before it, so that lengths around it are not measured"
+        )
 
 
 def _clocks(capture: CaptureFacts) -> Iterator[str]:

@@ -56,6 +56,8 @@ def ladder_lines(
         yield from wrap(line, width, initial_indent=gap, subsequent_indent=gap + "  ", break_on_hyphens=False)
     yield from _names(client, server, gap, _STATE + 1 + arrow_width, width)
     start = shown[0]["ts_ns"] if shown else 0
+    # Packets without times stand at 1970-01-01 00:00:00, all of them.
+    is_timed = any(row["ts_ns"] for row in shown)
     omitted = int(ladder.get("omitted") or 0)
     hole = int(ladder.get("omitted_after") or 0) if omitted else len(shown)
     head, tail = _cut(len(shown), hole, rows)
@@ -64,7 +66,8 @@ def ladder_lines(
             yield f"{gap}… {_more(tail - head + omitted)} …"
         if head <= index < tail:
             continue
-        prefix = f"{signed_seconds(row['ts_ns'] - start, 6):>{_TIME}} {places.frame(row):>{frame_width}}  "
+        time = signed_seconds(row["ts_ns"] - start, 6) if is_timed else "-"
+        prefix = f"{time:>{_TIME}} {places.frame(row):>{frame_width}}  "
         arrow = _arrow(row, arrow_width)
         yield f"{prefix}{row['client_state']:<{_STATE}} {arrow} {row['server_state']}"
         yield from _notes(row, gap + " " * (_STATE + 1), width, proved=proved)

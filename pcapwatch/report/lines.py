@@ -200,7 +200,7 @@ def example_head(example: Example, clock: Clock) -> Iterator[str]:
         if one
         else f"from frame {count(example.first_frame)} to frame {count(example.last_frame)} of {example.last_file}"
     )
-    length = signed_seconds(example.end_ns - example.start_ns, 6)[1:]
+    length = "" if clock.style == "unknown" else f", {signed_seconds(example.end_ns - example.start_ns, 6)[1:]} s long"
     yield f"connection {count(example.connection)} ({example.kind.replace('_', ' ')}) in {example.file}, {frames}"
-    yield f"{clock.instant(example.start_ns)}, {length} s long; Community ID {example.community_id}"
+    yield f"{clock.instant(example.start_ns)}{length}; Community ID {example.community_id}"
     yield f"Wireshark: {example.display_filter}"

@@ -35,7 +35,7 @@ _COMMAND = re.compile(r"(?P<where>on .+?: )?(?P<command>(?:[^:]|:(?! ))+)(?P<exp
 
 def render_markdown(report: Report, clock: Clock | None = None, limit: int = MOST_CHARACTERS) -> str:
     """At most ``limit`` characters: what does not fit is left out by whole parts from the end, and it says so."""
-    clock = clock or Clock("utc", report.quality.first_ns or 0)
+    clock = clock or Clock.of(report.quality.first_ns)
     return _fitted([part for part in _parts(report, clock) if part], limit)
 
 

@@ -82,7 +82,7 @@ def _concerns(summary: Summary) -> Iterator[str]:
             "packet",
             "captured in two tunnels or VLANs: such connections are counted in each",
         ),
-        (fragments["overlapping"], "fragmented datagram", "given up because its fragments overlap"),
+        (fragments["overlapping"], "fragmented datagram", "given up because of fragments that overlap"),
         (fragments["incomplete"], "fragmented datagram", "of which fragments are missing"),
         (fragments["evicted"], "fragmented datagram", "given up by the limit on memory"),
         (capture["cut_packets"], "packet", f"captured cut short: {_cut_heads(summary)}"),

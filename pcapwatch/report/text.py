@@ -45,7 +45,7 @@ def render_text(report: Report, width: int = 100, clock: Clock | None = None, *,
 
 def clock_of(report: Report) -> Clock:
     """UTC, with offsets from the first packet."""
-    return Clock("utc", report.quality.first_ns or 0)
+    return Clock.of(report.quality.first_ns)
 
 
 def _tables(page: Page, report: Report, clock: Clock) -> None:

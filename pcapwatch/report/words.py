@@ -12,13 +12,20 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock(NamedTuple):
-    """How instants are shown: ``utc``, ``local`` or ``relative`` to ``zero_ns``, the first packet."""
+    """How instants are shown: ``utc``, ``local`` or ``relative`` to ``zero_ns``, the first packet; ``unknown``: not."""
 
-    style: Literal["utc", "local", "relative"] = "utc"
+    style: Literal["utc", "local", "relative", "unknown"] = "utc"
     zero_ns: int = 0
+
+    @classmethod
+    def of(cls, first_ns: int | None, style: Literal["utc", "local", "relative"] = "utc") -> Clock:
+        """The clock of a capture whose first packet has that time; without one, its packets have no times."""
+        return cls("unknown") if first_ns is None else cls(style, first_ns)
 
     def instant(self, ns: int) -> str:
         """``2026-11-20 19:23:45.123456789 UTC``, or its offset instead of UTC, or ``+3.400000000 s``."""
+        if self.style == "unknown":
+            return "time unknown"
         if self.style == "relative":
             return f"{signed_seconds(ns - self.zero_ns, 9)} s"
         whole, fraction = divmod(ns, SECOND_NS)
@@ -31,6 +38,8 @@ class Clock(NamedTuple):
 
     def offset(self, ns: int) -> str:
         """``+3.4 s`` since the first packet; ``+7.62 ms`` where tenths of a second would all read ``+0.0 s``."""
+        if self.style == "unknown":
+            return "an unknown time"
         since_ns = ns - self.zero_ns
         if 0 < since_ns < SECOND_NS // 10:
             return f"+{bare_duration(since_ns)}"

@@ -86,7 +86,7 @@ def read_segments(packets: list[RawPacket], file: str) -> list[Segment]:
 
 
 def read_segment(packet: RawPacket, file: str) -> Segment | None:
-    """One packet's TCP segment, if it holds the twenty bytes that every TCP header has; its options may be cut."""
+    """One packet's TCP segment, if its header was captured up to the flags; what is cut of the rest is zero."""
     found = strip_link(packet)
     if found is None:
         return None
@@ -97,9 +97,9 @@ def read_segment(packet: RawPacket, file: str) -> Segment | None:
         return None
     src, dst, ttl, ip_id, transport, wire_len = network
     header_len = (transport[12] >> 4) * 4
-    if header_len < 20 or len(transport) < 20 or wire_len < header_len:
+    if header_len < 20 or len(transport) < 14 or wire_len < header_len:
         return None
-    tcp = dpkt.tcp.TCP(transport)
+    tcp = dpkt.tcp.TCP(transport.ljust(20, b"\0"))
     try:
         options = dpkt.tcp.parse_opts(tcp.opts)
     except (dpkt.dpkt.Error, IndexError):

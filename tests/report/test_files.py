@@ -170,3 +170,31 @@ def test_lists_that_reach_beyond_their_block() -> None:
     """A damaged option list is counted."""
     found = list(file_concerns(capture(pcapng(broken_lists=2))))
     assert found == ["2 option lists of the file that reach beyond their block: not read from there on"]
+
+
+def test_packets_without_a_time_are_said_once() -> None:
+    """Beside others the lengths around them are not measured; alone there are none, and no clock is to blame."""
+    told = pcapng(blocks={"simple_packet": 3, "enhanced_packet": 1})
+    some = capture({**span("a", 0, 0), **told}, first_ns=NOON, last_ns=NOON)
+    assert list(file_concerns(some)) == [
+        (
+            "3 packets without a time (pcapng's simple packets): each stands at that of the packet before it, so that "
+            "lengths around it are not measured"
+        )
+    ]
+    none = capture({**told, "first_ns": None, "last_ns": None}, first_ns=None, last_ns=None)
+    assert list(file_concerns(none)) == [
+        "no packet has a time (3 simple packets of pcapng): their order is known, no length or rate"
+    ]
+
+
+def test_a_file_that_cannot_be_read_keeps_no_count() -> None:
+    """Of a header that is cut nothing is known, nor whether it counted drops."""
+    for counts, said in (
+        ({}, "drops not recorded in this format"),
+        ({"interface": {"dropped": 0}}, "no drops recorded; 1 of 2 files keep no count"),
+    ):
+        unread = {"format": "", "first_ns": None, "last_ns": None, "problem": "the file header is cut short"}
+        made = capture(counts, unread)
+        made["files"][1]["interfaces"] = []
+        assert list(file_remarks(made)) == [said]

@@ -8,6 +8,7 @@ use super::ahead::Ahead;
 use super::lz4::Lz4Frames;
 use super::lz4_legacy::Lz4Blocks;
 use super::source::{Counted, Stream};
+use super::xz::XzStreams;
 use std::io::{self, BufReader, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,8 +45,6 @@ impl Kind {
         match head {
             [0x1f, 0x8b, ..] => Some(Kind::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Kind::Zstd),
-            // A skippable frame (RFC 8878 §3.1.2) may come first; lz4 has the same, and no tool writes one first.
-            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Kind::Zstd),
             [0x04, 0x22, 0x4d, 0x18, ..] => Some(Kind::Lz4),
             [0x02, 0x21, 0x4c, 0x18, ..] => Some(Kind::Lz4Legacy),
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Kind::Xz),
@@ -74,7 +73,7 @@ impl Kind {
             }
             Kind::Lz4 => Box::new(Lz4Frames::new(Box::new(input))),
             Kind::Lz4Legacy => Box::new(Lz4Blocks::new(Box::new(input))),
-            Kind::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(input, true, XZ_MEMORY_KIB)),
+            Kind::Xz => Box::new(XzStreams::new(Box::new(input), XZ_MEMORY_KIB)),
         };
         Ok(Box::new(Named { stream: plain, kind: self }))
     }
@@ -101,16 +100,39 @@ pub fn decompressed(stream: Stream) -> io::Result<(Stream, String)> {
     Ok((Box::new(Ahead::new(Box::new(bounded))), words.join("+")))
 }
 
-/// Looks at the first bytes of a stream and puts them back, with the error that ended them, if one did.
+/// Looks at the first bytes of a stream and puts them back, with the error that ended them, if one did. Skippable frames
+/// (RFC 8878 §3.1.2), which zstd and lz4 have in common, are passed over: what follows them says which it is.
 fn recognise(mut stream: Stream) -> (Option<Kind>, Stream) {
-    let mut head = Vec::with_capacity(MAGIC);
-    let read = stream.by_ref().take(MAGIC as u64).read_to_end(&mut head);
-    let kind = Kind::recognise(&head);
-    let head = Cursor::new(head);
-    match read {
-        Err(error) => (None, Box::new(head.chain(Failed(Some(error))))),
-        Ok(_) => (kind, Box::new(head.chain(stream))),
+    let mut has_skipped = false;
+    loop {
+        let mut head = Vec::with_capacity(MAGIC);
+        let read = stream.by_ref().take(MAGIC as u64).read_to_end(&mut head);
+        let read = match (read, head.as_slice()) {
+            (Ok(_), &[0x50..=0x5f, 0x2a, 0x4d, 0x18, low, high]) => match pass_over([low, high], &mut stream) {
+                Ok(()) => {
+                    has_skipped = true;
+                    continue;
+                }
+                Err(error) => Err(error),
+            },
+            (read, _) => read,
+        };
+        let kind = Kind::recognise(&head).or((has_skipped && !head.is_empty()).then_some(Kind::Zstd));
+        let head = Cursor::new(head);
+        return match read {
+            Err(error) => (None, Box::new(head.chain(Failed(Some(error))))),
+            Ok(_) => (kind, Box::new(head.chain(stream))),
+        };
     }
+}
+
+/// Passes over the rest of a skippable frame, of whose length the lower half was read.
+fn pass_over([first, second]: [u8; 2], stream: &mut Stream) -> io::Result<()> {
+    let mut rest = [0; 2];
+    stream.read_exact(&mut rest).map_err(|error| name(Kind::Zstd, &error))?;
+    let length = u64::from(u32::from_le_bytes([first, second, rest[0], rest[1]]));
+    let passed = io::copy(&mut stream.by_ref().take(length), &mut io::sink())?;
+    if passed == length { Ok(()) } else { Err(name(Kind::Zstd, &io::ErrorKind::UnexpectedEof.into())) }
 }
 
 /// A stream that fails, once.

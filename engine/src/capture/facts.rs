@@ -116,6 +116,9 @@ pub struct InterfaceFacts {
     pub delivered: Option<u64>,
     /// Since when these statistics count (`isb_starttime`): the files of one rotated capture state the same.
     pub counted_since_ns: Option<i64>,
+    /// The same, should it be in microseconds whatever the interface's resolution is: so `dumpcap` writes it.
+    #[serde(skip)]
+    pub counted_since_as_us_ns: Option<i64>,
     /// Packets lost just before others, as those say (`epb_dropcount`, and the obsolete packet block's count).
     pub lost_between: u64,
     /// Packets marked as received (`epb_flags`).
@@ -134,6 +137,21 @@ pub struct InterfaceFacts {
     pub resolution: u8,
     /// Seconds added to every time (`if_tsoffset`).
     pub offset_s: i64,
+}
+
+/// How far the start of a capture may be from its file's first packet, at most: a year of rotated files.
+const NEAR_NS: u64 = 365 * 86_400 * 1_000_000_000;
+
+impl InterfaceFacts {
+    /// Takes the start of the statistics as microseconds where only that lies near the packets of the file.
+    #[must_use]
+    pub fn with_start_near(mut self, first_ns: Option<i64>) -> Self {
+        let is_near = |ns: Option<i64>| ns.zip(first_ns).is_some_and(|(ns, first)| ns.abs_diff(first) < NEAR_NS);
+        if !is_near(self.counted_since_ns) && is_near(self.counted_since_as_us_ns) {
+            self.counted_since_ns = self.counted_since_as_us_ns;
+        }
+        self
+    }
 }
 
 /// What the blocks of a pcapng file say, packets aside.

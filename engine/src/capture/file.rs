@@ -6,6 +6,7 @@ use super::patience::Patient;
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, Pcapng};
 use super::source::{Counted, Keeping, Kept, Stream};
+use super::times::note_time;
 use super::view::{Mapping, View};
 use super::window::Window;
 use super::{Packet, Reading, Record};
@@ -15,9 +16,6 @@ use std::sync::atomic::AtomicU64;
 
 /// Bytes looked at to recognise a format.
 const HEAD: usize = 512;
-
-/// A file without packets for longer than this says so: the capture may have stood still.
-const LONG_SILENCE_NS: u64 = 3600 * 1_000_000_000;
 
 /// Bytes of a record, on average, from which on mapping a file costs less than copying it: most of it is not looked at. Of
 /// short records every line is, and a copy brings it into the cache in less time than faults and misses do.
@@ -47,8 +45,10 @@ pub struct CaptureFile {
     ending: Ending,
     facts: FileFacts,
     clock_steps_back: u64,
-    /// Time of the last packet that had one.
+    /// Time of the last packet: its own, or the one that was taken for it.
     last_ns: i64,
+    /// A first packet without a time has had the file searched for one.
+    has_looked_ahead: bool,
     /// What it may be mapped by, and where the bytes are counted.
     mappable: Option<(Mapping, Arc<AtomicU64>)>,
     /// The latest records were long.
@@ -71,6 +71,9 @@ pub enum Filled {
 /// First packets of a file that are looked at for its place among others, and the bytes within which they are.
 const PACKETS_TO_ORDER_BY: usize = 64;
 const BYTES_TO_ORDER_BY: u64 = 64 << 10;
+
+/// Bytes that are searched for a time where the first packet has none.
+const LOOK_AHEAD: usize = 1 << 20;
 
 /// What a file's facts say of its packets so far.
 #[derive(Clone, Copy)]
@@ -145,8 +148,19 @@ impl CaptureFile {
         };
         let facts = FileFacts { path: path.to_owned(), format: word, compression, ..FileFacts::default() };
         let ending = Ending::default();
-        let (mappable, is_sparse) = (None, false);
-        Ok(CaptureFile { input, format, ending, facts, clock_steps_back: 0, last_ns: 0, mappable, is_sparse })
+        let (mappable, is_sparse, has_looked_ahead) = (None, false, false);
+        let (clock_steps_back, last_ns) = (0, 0);
+        Ok(CaptureFile {
+            input,
+            format,
+            ending,
+            facts,
+            clock_steps_back,
+            last_ns,
+            has_looked_ahead,
+            mappable,
+            is_sparse,
+        })
     }
 
     /// Goes over to `mapping`, of the file that the stream is, when its packets turn out to be long.
@@ -158,7 +172,7 @@ impl CaptureFile {
 
     /// The earliest time among the first packets, which are gone then: one of them may have a wrong time, and be the first.
     pub fn begins_ns(&mut self) -> Option<i64> {
-        let mut least: Option<i64> = None;
+        let mut least = self.first_ns();
         for _ in 0..PACKETS_TO_ORDER_BY {
             let Read::Record(record) = read(&mut self.format, &mut self.input, &mut self.ending) else { break };
             least = least.into_iter().chain(record.ts_ns).min();
@@ -169,23 +183,43 @@ impl CaptureFile {
         least
     }
 
-    /// Time of the first packet, which is left to be read; `None` if there is none, or it has no time.
+    /// Time of the first packet, which is left to be read, or of the first that has one; `None` if there is none.
     pub fn first_ns(&mut self) -> Option<i64> {
         let Read::Record(Record { ts_ns: first_ns, .. }) = read(&mut self.format, &mut self.input, &mut self.ending)
         else {
             return None;
         };
+        self.put_back();
+        first_ns.or_else(|| self.time_ahead())
+    }
+
+    /// Puts the last packet back, which comes again.
+    fn put_back(&mut self) {
         self.input.put_back();
         if let Format::Pcapng(reader) = &mut self.format {
             reader.put_back();
         }
-        first_ns
+    }
+
+    /// The time of the first packet from here on that has one, as far as is looked.
+    #[cold]
+    fn time_ahead(&mut self) -> Option<i64> {
+        let Format::Pcapng(reader) = &self.format else { return None };
+        reader.first_time_ns(self.input.look_ahead(LOOK_AHEAD))
+    }
+
+    /// The time for packets without one before the first that has one, should the file have none near its start.
+    pub fn begin_after(&mut self, latest_ns: Option<i64>) {
+        if let (0, Some(latest_ns)) = (self.facts.packets, latest_ns) {
+            self.last_ns = latest_ns;
+        }
     }
 
     /// Adds to `packets` what the buffer holds, until they are `most`, and says what stopped that. `file` is the index that
     /// goes into each. What was added stays in its place until [`CaptureFile::hand_over`].
     ///
-    /// A packet without a time (pcapng's simple packets) takes that of the packet before it.
+    /// A packet without a time (pcapng's simple packets) takes that of the packet before it; before the first packet that
+    /// has one, that one's.
     pub fn fill(&mut self, file: u32, packets: &mut Vec<Packet>, most: usize) -> Filled {
         let (before, offset) = (self.noted(), self.input.offset());
         let filled = self.fill_unsure(file, packets, most);
@@ -249,6 +283,12 @@ impl CaptureFile {
                 Read::Refill => return Step::Refill,
                 Read::End => return Step::End,
             };
+        if ts_ns.is_none() && self.facts.first_ns.is_none() && !self.has_looked_ahead {
+            self.put_back();
+            self.has_looked_ahead = true;
+            self.last_ns = self.time_ahead().unwrap_or(self.last_ns);
+            return self.next(file);
+        }
         self.facts.packets += 1;
         if let Some(ts_ns) = ts_ns {
             self.note_time(ts_ns);
@@ -317,6 +357,7 @@ impl CaptureFile {
             Format::Pcap(reader) => (None, vec![reader.interface.clone()], Vec::new()),
             Format::Pcapng(reader) => {
                 let (facts, interfaces) = reader.facts();
+                let interfaces = interfaces.into_iter().map(|one| one.with_start_near(self.facts.first_ns)).collect();
                 (Some(facts), interfaces, reader.secrets().to_vec())
             }
         };
@@ -348,37 +389,6 @@ impl CaptureFile {
     pub fn clock_steps_back(&self) -> u64 {
         self.clock_steps_back
     }
-}
-
-/// Notes a packet's time in the facts of its file: one that is older than the one before it, or much younger, is told; the
-/// first of a file is neither. Gives the steps back of the clock, one or none. `last_ns` is the time of
-/// the packet before, 0 for the first.
-#[inline]
-pub fn note_time(facts: &mut FileFacts, last_ns: &mut i64, ts_ns: i64) -> u64 {
-    // A step back is, unsigned, a long way forward: one comparison finds both.
-    let jumps = ts_ns.wrapping_sub(*last_ns) as u64 > LONG_SILENCE_NS;
-    let steps_back = if jumps { note_jump(facts, ts_ns) } else { 0 };
-    facts.first_ns.get_or_insert(ts_ns);
-    facts.last_ns = Some(ts_ns);
-    *last_ns = ts_ns;
-    steps_back
-}
-
-#[cold]
-fn note_jump(facts: &mut FileFacts, ts_ns: i64) -> u64 {
-    let Some(last_ns) = facts.last_ns else { return 0 };
-    if ts_ns < last_ns {
-        facts.before_step_ns = facts.before_step_ns.max(Some(last_ns));
-        return 1;
-    }
-    // One packet with a wrong time, or a clock that was put right again: the way back is no silence.
-    let returns_to = facts.before_step_ns.filter(|&before| ts_ns.saturating_add(LONG_SILENCE_NS as i64) > before);
-    let silence_ns = ts_ns.saturating_sub(returns_to.map_or(last_ns, |before| before.max(last_ns)));
-    if silence_ns > LONG_SILENCE_NS as i64 {
-        facts.long_silences += 1;
-        facts.longest_silence_ns = facts.longest_silence_ns.max(silence_ns);
-    }
-    0
 }
 
 /// What reading a record came to.

@@ -1,13 +1,13 @@
 //! An interface as a [`Source`]: what its packets are taken with, and the files they are written to, if they are.
 
 use super::facts::{FileFacts, LiveFacts};
-use super::file::note_time;
 #[cfg(target_os = "linux")]
 use super::privilege::drop_privileges;
 #[cfg(target_os = "linux")]
 use super::ring::{Ring, RingOptions};
 use super::stream::{Came, Packets, Replay, Source, SourceCounters};
 use super::tap::{Tap, TapCounters};
+use super::times::note_time;
 use super::write::{WriteOptions, Writer};
 use super::{Batch, CaptureSet, SetFacts, SourceError};
 use crate::settings::Settings;

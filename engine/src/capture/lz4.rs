@@ -2,7 +2,7 @@
 //! which reads one at a time and takes a frame that is cut between two blocks for a whole one.
 
 use super::source::Stream;
-use lz4_flex::frame::FrameDecoder;
+use lz4_flex::frame::{Error, FrameDecoder};
 use std::io::{self, Read};
 
 /// The bytes of all frames of a stream.
@@ -35,6 +35,20 @@ impl Lz4Frames {
         let watched = Watched { stream, count: 0, ended: false };
         Lz4Frames { decoder: FrameDecoder::new(watched), in_frame: false }
     }
+
+    /// Passes over what a skippable frame holds.
+    fn pass_over(&mut self, length: u64) -> io::Result<()> {
+        let passed = io::copy(&mut self.decoder.get_mut().take(length), &mut io::sink())?;
+        if passed == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+}
+
+/// The length of the skippable frame that the decoder has come to, if that is what it says.
+fn skippable(error: &io::Error) -> Option<u64> {
+    match error.get_ref()?.downcast_ref()? {
+        Error::SkippableFrame(length) => Some(u64::from(*length)),
+        _ => None,
+    }
 }
 
 impl Read for Lz4Frames {
@@ -43,7 +57,14 @@ impl Read for Lz4Frames {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while !into.is_empty() {
             let before = self.decoder.get_ref().count;
-            let read = self.decoder.read(into)?;
+            let read = match self.decoder.read(into) {
+                Ok(read) => read,
+                Err(error) => {
+                    let length = skippable(&error).ok_or(error)?;
+                    self.pass_over(length)?;
+                    continue;
+                }
+            };
             let compressed = self.decoder.get_ref();
             if read > 0 {
                 self.in_frame = true;
@@ -103,6 +124,16 @@ mod tests {
         }
         assert_eq!(read(whole[..whole.len() - 12].to_vec()).0.len(), 5 + 65_536);
         assert_eq!(read(first), (b"first".to_vec(), None));
+    }
+
+    #[test]
+    fn a_skippable_frame_is_passed_over_wherever_it_is() {
+        let one = frame(b"one", BlockMode::Independent);
+        let skippable = [0x5f, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 9, 9, 9];
+        let all = [&one[..], &skippable, &skippable, &one, &skippable].concat();
+        assert_eq!(read(all.clone()), (b"oneone".to_vec(), None));
+        let cut = all[..all.len() - 1].to_vec();
+        assert_eq!(read(cut), (b"oneone".to_vec(), Some(io::ErrorKind::UnexpectedEof)));
     }
 
     #[test]

@@ -50,9 +50,11 @@ mod set;
 mod source;
 pub mod stream;
 pub mod tap;
+mod times;
 mod view;
 mod window;
 pub mod write;
+mod xz;
 
 #[cfg(test)]
 pub(crate) mod forge;

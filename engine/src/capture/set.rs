@@ -35,6 +35,8 @@ pub struct CaptureSet {
     filter: Filter,
     reading: Reading,
     next_ordinal: u64,
+    /// Latest time of a packet that was read: that of a file without times which comes after.
+    latest_ns: Option<i64>,
     filtered_packets: u64,
     clock_steps_back: u64,
     repeated: Vec<RepeatedFacts>,
@@ -59,6 +61,8 @@ struct Landmark {
     /// Ordinal of the next packet.
     ordinal: u64,
     last_ns: i64,
+    /// Of the set.
+    latest_ns: Option<i64>,
 }
 
 /// Bytes between two landmarks of a file. A second look reads no more than this for nothing.
@@ -202,7 +206,7 @@ impl CaptureSet {
             // At offset 0 it is opened when its turn comes.
             if mark.offset == 0 || member.open_at(&mark, &self.bytes_read, &self.reading)? {
                 (self.current, self.next) = (Some(mark.file), mark.file + 1);
-                self.next_ordinal = mark.ordinal;
+                (self.next_ordinal, self.latest_ns) = (mark.ordinal, mark.latest_ns);
                 return Ok(());
             }
         }
@@ -218,8 +222,8 @@ impl CaptureSet {
         let is_new = |mark: &Landmark| (mark.file, mark.packets) < (current, packets);
         let is_new = self.landmarks.last().is_none_or(is_new);
         if is_new && offset >= due {
-            let (file, ordinal) = (current, self.next_ordinal);
-            self.landmarks.push(Landmark { file, packets, offset, ordinal, last_ns });
+            let (file, ordinal, latest_ns) = (current, self.next_ordinal, self.latest_ns);
+            self.landmarks.push(Landmark { file, packets, offset, ordinal, last_ns, latest_ns });
         }
     }
 
@@ -258,6 +262,7 @@ impl CaptureSet {
             filter,
             reading: Reading::new(settings),
             next_ordinal: 0,
+            latest_ns: None,
             filtered_packets: 0,
             clock_steps_back: 0,
             repeated: Vec::new(),
@@ -315,7 +320,9 @@ impl CaptureSet {
     fn fill(&mut self, at: usize, batch: &mut Batch, max_packets: usize) -> Result<bool, SourceError> {
         let Some(member) = self.members.get_mut(at) else { return Ok(true) };
         let Some(file) = member.open(&self.bytes_read, &self.reading)? else { return Ok(true) };
+        file.begin_after(self.latest_ns);
         let filled = file.fill(self.first_file + at as u32, &mut batch.packets, max_packets);
+        self.latest_ns = self.latest_ns.max(batch.packets.last().map(|packet| packet.ts_ns));
         self.filtered_packets += self.filter.retain(&mut batch.packets, |packet| file.bytes(packet));
         batch.view = file.hand_over(&mut batch.data);
         self.is_waiting = filled == Filled::Waiting;

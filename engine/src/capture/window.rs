@@ -3,7 +3,7 @@
 use super::error::Stop;
 use super::source::Counted;
 use super::view::{Mapping, View};
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -35,6 +35,15 @@ pub struct Window {
     is_waiting: bool,
     /// Bytes of the stream to pass over before the next that is read.
     to_skip: u64,
+}
+
+/// A stream that has failed, and not said so yet.
+struct Failed(Option<io::Error>);
+
+impl Read for Failed {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
 }
 
 /// Where a window's bytes come from.
@@ -200,6 +209,15 @@ impl Window {
         }
         let end = self.end.min(self.start.saturating_add(length));
         Ok(self.held().get(self.start..end).unwrap_or_default())
+    }
+
+    /// As much as there is of the next `length` bytes, without taking them. What keeps the rest from coming is told when that
+    /// is asked for.
+    pub fn look_ahead(&mut self, length: usize) -> &[u8] {
+        if let Err(Stop::Unreadable { error, .. }) = self.peek(length) {
+            self.source = Source::Stream(Box::new(Failed(Some(error))));
+        }
+        self.unread().0
     }
 
     /// Takes `length` bytes, all or none: `None` where the stream ends before.

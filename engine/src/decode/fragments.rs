@@ -2,7 +2,7 @@
 //!
 //! Overlaps are resolved as Linux does (`inet_frag_queue_insert` since 4.19, RFC 5722 for IPv6): a fragment that brings
 //! nothing new is passed over, one that overlaps in part makes the whole datagram worthless, and so do two that disagree
-//! on where it ends. A datagram of which some fragment was cut by the snaplen is known as far as its bytes go, with the
+//! on where it ends. A first fragment of IPv6 that ends within the header of TCP or UDP is ignored (RFC 8200 §4.5). A datagram of which some fragment was cut by the snaplen is known as far as its bytes go, with the
 //! length that it had.
 //!
 //! What cannot lead to TCP is not stored. Of a UDP datagram only the first fragment has the ports: once it is there and
@@ -14,7 +14,7 @@ use super::ip::{Ends, Place, TCP};
 use super::layers::Layers;
 use super::span::{Span, u16_at};
 use super::walk::{Piece, Walk, protocol};
-use super::{Header, NotAnalysed, segment_header, sent, udp};
+use super::{Header, NotAnalysed, ipv6, segment_header, sent, tcp, udp};
 use crate::capture::Packet;
 use crate::record::{Address, Tunnel};
 use crate::settings::Settings;
@@ -65,6 +65,9 @@ struct Queue {
     head: Option<Head>,
     /// By offset; none overlaps another.
     pieces: BTreeMap<u32, Held>,
+    /// Where each run of pieces begins and ends, as Linux keeps them: only a piece that goes on from the end of all lengthens
+    /// one, and any other is a run of its own, be it adjoining or not.
+    runs: BTreeMap<u32, u32>,
     /// Bytes of the datagram that are there.
     present: u32,
     /// Bytes of memory that they take.
@@ -91,6 +94,7 @@ impl Queue {
         Queue {
             head: None,
             pieces: BTreeMap::new(),
+            runs: BTreeMap::new(),
             present: 0,
             held: OVERHEAD,
             end: None,
@@ -102,7 +106,7 @@ impl Queue {
     }
 
     fn fit(&self, from: u32, to: u32, more: bool) -> Fit {
-        let furthest = self.pieces.last_key_value().map_or(0, |(&at, held)| at + held.wire_len);
+        let furthest = self.furthest();
         let contradicts = match self.end {
             Some(end) => to > end || !more && to != end,
             None => !more && to < furthest,
@@ -110,19 +114,21 @@ impl Queue {
         if contradicts {
             return Fit::Overlap;
         }
-        let before = self.pieces.range(..=from).next_back().map_or(0, |(&at, held)| at + held.wire_len);
-        if before <= from {
-            return if self.pieces.range(from..to).next().is_none() { Fit::New } else { Fit::Overlap };
+        if to > furthest {
+            return if from < furthest { Fit::Overlap } else { Fit::New };
         }
-        // Known if what is there reaches from the start to the end without a hole.
-        let mut reached = before;
-        for (&at, held) in self.pieces.range(from + 1..to.max(from + 1)) {
-            if at > reached {
-                return Fit::Overlap;
-            }
-            reached = at + held.wire_len;
+        // What lies within one run is known; what reaches over its edge is not, even into a run that adjoins.
+        match self.runs.range(..=from).next_back() {
+            Some((_, &end)) if to <= end => Fit::Known,
+            Some((_, &end)) if from < end => Fit::Overlap,
+            _ if self.runs.range(from..to).next().is_some() => Fit::Overlap,
+            _ => Fit::New,
         }
-        if reached >= to { Fit::Known } else { Fit::Overlap }
+    }
+
+    /// Where the last piece so far ends.
+    fn furthest(&self) -> u32 {
+        self.pieces.last_key_value().map_or(0, |(&at, held)| at + held.wire_len)
     }
 
     fn insert(&mut self, piece: &Piece<'_>, layers: &Layers, wire_len: u32) {
@@ -132,6 +138,10 @@ impl Queue {
         }
         if !more {
             self.end = Some(offset + wire_len);
+        }
+        match self.runs.last_entry() {
+            Some(mut last) if *last.get() == offset => *last.get_mut() += wire_len,
+            _ => _ = self.runs.insert(offset, offset + wire_len),
         }
         self.present += wire_len;
         let bytes = piece.rest.stated(wire_len).bytes.to_vec();
@@ -266,6 +276,9 @@ impl Defragmenter {
     /// Takes one fragment that `packets` packets brought.
     fn add(&mut self, piece: &Piece<'_>, layers: &Layers, ts_ns: i64, packets: u64) -> Result<Whole, NotAnalysed> {
         let wire_len = checked_length(piece)?;
+        if lacks_header(piece) {
+            return Err(NotAnalysed::Fragment);
+        }
         let key = Key::of(piece, layers);
         self.expire(&key, ts_ns);
         let mut queue = self.take(&key).unwrap_or_else(|| Queue::new(ts_ns));
@@ -273,6 +286,7 @@ impl Defragmenter {
         if starts_ignored(piece) {
             queue.is_ignored = true;
             queue.pieces.clear();
+            queue.runs.clear();
             queue.held = OVERHEAD;
         }
         if queue.is_ignored {
@@ -366,6 +380,21 @@ fn checked_length(piece: &Piece<'_>) -> Result<u32, NotAnalysed> {
         return Err(NotAnalysed::Malformed("fragment_length"));
     }
     Ok(length)
+}
+
+/// Whether this is a first fragment of IPv6 that ends before the header of what it carries does. As Linux does
+/// (`ipv6frag_thdr_truncated`): one whose extension headers do not end is taken.
+fn lacks_header(piece: &Piece<'_>) -> bool {
+    if piece.ends.ip_id.is_some() || piece.place.offset > 0 {
+        return false;
+    }
+    let Ok(upper) = ipv6::skip_extensions(piece.protocol, piece.rest) else { return false };
+    let least = match upper.protocol {
+        TCP => tcp::HEADER as u32,
+        protocol::UDP => udp::HEADER as u32,
+        _ => 1,
+    };
+    upper.fragment.is_none() && upper.rest.wire_len < least
 }
 
 fn may_lead_to_tcp(number: u8, is_v4: bool) -> bool {

@@ -209,11 +209,12 @@ fn segment_header(
         captured: Captured::Once,
         ip_id: datagram.ip_id,
         flags: tcp.flags,
-        window: tcp.window,
+        window: tcp.window.unwrap_or(0),
+        is_window_cut: tcp.window.is_none(),
         ttl: datagram.ttl,
         options_len: tcp.options.len() as u8,
         from_low,
-        checksum_offloaded: opens_or_closes && tcp.checksum == datagram.pseudo_header_sum(),
+        checksum_offloaded: opens_or_closes && tcp.checksum == Some(datagram.pseudo_header_sum()),
     })
 }
 

@@ -72,6 +72,7 @@ pub fn decode_plain(packet: &Packet, bytes: &[u8], ordinal: u64, header: &mut He
         ip_id: Some(u16_at(h, IDENTIFICATION)),
         flags,
         window: u16_at(h, WINDOW),
+        is_window_cut: false,
         ttl: h[TTL],
         options_len: options.len() as u8,
         from_low,

@@ -52,7 +52,7 @@ pub struct Header {
     pub ip_id: Option<u16>,
     /// Flags.
     pub flags: Flags,
-    /// Window field, unscaled.
+    /// Window field, unscaled; 0 where it was not captured.
     pub window: u16,
     /// IPv4 TTL or IPv6 hop limit.
     pub ttl: u8,
@@ -66,6 +66,8 @@ pub struct Header {
     pub captured: Captured,
     /// The sender is the key's lower end.
     pub from_low: bool,
+    /// The snaplen cut the header before the window's end.
+    pub is_window_cut: bool,
     /// On a SYN or FIN: the checksum field holds the pseudo-header's sum, uncomplemented, as a Linux host leaves it for
     /// its network card to complete. So the capture was taken on the sender (by chance: one packet in 65,536).
     pub checksum_offloaded: bool,

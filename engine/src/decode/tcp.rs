@@ -3,7 +3,10 @@
 use super::span::{Span, u16_at, u32_at};
 use super::{Flags, NotAnalysed, Options};
 
-const HEADER: usize = 20;
+/// A header without options.
+pub const HEADER: usize = 20;
+/// The header up to its flags: without these it tells nothing.
+const UP_TO_FLAGS: usize = 14;
 const SOURCE_PORT: usize = 0;
 const DESTINATION_PORT: usize = 2;
 const SEQUENCE: usize = 4;
@@ -40,10 +43,10 @@ pub struct Header<'a> {
     pub ack: u32,
     /// Flags.
     pub flags: Flags,
-    /// Window, unscaled.
-    pub window: u16,
-    /// Checksum field.
-    pub checksum: u16,
+    /// Window, unscaled; `None` where the snaplen cut it off.
+    pub window: Option<u16>,
+    /// Checksum field, likewise.
+    pub checksum: Option<u16>,
     /// Length the header states.
     pub len: usize,
     /// Options, as far as they were captured.
@@ -52,10 +55,18 @@ pub struct Header<'a> {
     pub payload: Span<'a>,
 }
 
-/// A TCP segment. Its options may be cut by the snaplen, its first 20 bytes may not.
+/// A TCP segment. The snaplen may cut its header, but not before the flags.
 #[inline]
 pub fn parse_tcp(span: Span<'_>) -> Result<Header<'_>, NotAnalysed> {
-    let header = span.header::<HEADER>("tcp_length")?;
+    match span.bytes.first_chunk() {
+        Some(header) => parse_header(header, span),
+        None => parse_cut(span),
+    }
+}
+
+/// The fixed part of a header, and what follows it in `span`.
+#[inline]
+fn parse_header<'a>(header: &[u8; HEADER], span: Span<'a>) -> Result<Header<'a>, NotAnalysed> {
     let offset_and_flags = u16_at(header, DATA_OFFSET_AND_FLAGS);
     let header_length = usize::from(offset_and_flags >> 12) * 4;
     if header_length < HEADER || header_length > span.wire_len as usize {
@@ -67,12 +78,28 @@ pub fn parse_tcp(span: Span<'_>) -> Result<Header<'_>, NotAnalysed> {
         seq: u32_at(header, SEQUENCE),
         ack: u32_at(header, ACKNOWLEDGMENT),
         flags: Flags(offset_and_flags & 0x0fff),
-        window: u16_at(header, WINDOW),
-        checksum: u16_at(header, CHECKSUM),
+        window: Some(u16_at(header, WINDOW)),
+        checksum: Some(u16_at(header, CHECKSUM)),
         len: header_length,
         options,
         payload: span.after(header_length),
     })
+}
+
+/// A header that the snaplen cut, as of IPv6 in Ethernet at 68 bytes.
+#[cold]
+fn parse_cut(span: Span<'_>) -> Result<Header<'_>, NotAnalysed> {
+    if (span.wire_len as usize) < HEADER {
+        return Err(NotAnalysed::Malformed("tcp_length"));
+    }
+    let captured = span.bytes.len();
+    let mut header = [0; HEADER];
+    header.iter_mut().zip(span.bytes).for_each(|(to, from)| *to = *from);
+    if captured < UP_TO_FLAGS {
+        return Err(NotAnalysed::Truncated);
+    }
+    let whole = parse_header(&header, span)?;
+    Ok(Header { window: whole.window.filter(|_| captured >= CHECKSUM), checksum: None, ..whole })
 }
 
 /// Of the options, what tells one packet from the next: `TSval`, and the first SACK block's right edge.

@@ -6,7 +6,8 @@ use super::span::{Span, u16_at};
 use super::walk::{Step, protocol};
 use super::{geneve, gtp, teredo, vxlan};
 
-const HEADER: usize = 8;
+/// Ports, length, checksum.
+pub const HEADER: usize = 8;
 const SOURCE_PORT: usize = 0;
 const DESTINATION_PORT: usize = 2;
 const LENGTH: usize = 4;

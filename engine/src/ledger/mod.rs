@@ -28,6 +28,7 @@ pub mod tally;
 pub mod timeline;
 mod totals;
 pub mod turnbull;
+mod untimed;
 
 pub use lengths::{Estimate, Length, LengthSource, Lengths, estimate};
 pub use states::StateSpans;

@@ -222,7 +222,7 @@ impl<P: Payload> Connection<P> {
         let gone = self.history.has_reset(role) || self.ends[role.peer() as usize].fin.is_some();
         self.history.packet(role, segment);
         // A window of zero means nothing with or after a reset, and once the peer will send no more.
-        if segment.window == 0 && !segment.flags.has(Flags::RST) && !gone {
+        if segment.window == 0 && !segment.is_window_cut && !segment.flags.has(Flags::RST) && !gone {
             self.history.counted(role, Counted::ZeroWindow);
         }
     }

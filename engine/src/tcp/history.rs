@@ -166,6 +166,7 @@ mod tests {
             ack: 0,
             flags: Flags(flags),
             window: 1,
+            is_window_cut: false,
             options_print: 0,
             options_len: 0,
             checksum_offloaded: false,

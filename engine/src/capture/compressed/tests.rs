@@ -67,8 +67,20 @@ fn compression_is_recognised_by_magic_and_members_are_joined() {
     for (word, pack) in KINDS {
         assert_eq!(unpack([pack(b"one "), pack(b"two")].concat()), (b"one two".to_vec(), word.to_owned(), None));
     }
-    let skippable = [&[0x51, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9][..], &zstandard(b"one")].concat();
-    assert_eq!(unpack(skippable), (b"one".to_vec(), "zstd".to_owned(), None));
+}
+
+#[test]
+fn what_follows_skippable_frames_says_which_compression_it_is() {
+    let skippable = [0x51, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9];
+    for (word, pack) in [("zstd", zstandard as fn(&[u8]) -> Vec<u8>), ("lz4", lz4)] {
+        let whole = [&skippable[..], &skippable, &pack(b"one"), &skippable, &pack(b"two")].concat();
+        assert_eq!(unpack(whole), (b"onetwo".to_vec(), word.to_owned(), None));
+    }
+    assert_eq!(unpack(skippable.to_vec()), (Vec::new(), "none".to_owned(), None));
+    for end in 6..skippable.len() {
+        let error = unpack(skippable[..end].to_vec()).2;
+        assert_eq!(error.as_deref(), Some("the zstd data are cut short"), "{end}");
+    }
 }
 
 #[test]
@@ -96,7 +108,7 @@ fn a_stream_cut_anywhere_gives_a_beginning_and_says_so() {
             assert_eq!(error, Some(format!("the {word} data are cut short")), "{word} {end}");
         }
         let (out, ..) = unpack(whole[..whole.len() / 2].to_vec());
-        // All but the block that was cut: xz and lz4 have blocks of 64 KiB here.
+        // All but the block that was cut: lz4 has blocks of 64 KiB here.
         assert!(out.len() + 80_000 > plain.len() / 2, "{word}: {} bytes of what came before the cut", out.len());
     }
 }

@@ -27,6 +27,7 @@ use packet::{PacketFields, note_obsolete_drops, note_options};
 use secrets::{SECRETS_START, keep_secrets, note_secrets};
 use section::{SECTION_START, note_section, parse_section};
 use statistics::{STATISTICS, note_statistics};
+use std::io::Cursor;
 use told::{MOST_SECRET_BYTES, Told};
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
@@ -84,12 +85,14 @@ impl Pcapng {
     /// # Errors
     /// A [`Stop`] if it is cut short or is none of pcapng.
     pub fn open(input: &mut Window, reading: &Reading) -> Result<Pcapng, Stop> {
-        let told = Told { keep_names: reading.names, ..Told::default() };
-        let reading = reading.clone();
-        let (order, section) = (Order::Little, Vec::new());
-        let mut reader = Pcapng { order, section, before: 0, reading, told, packets: 0, other_frames: 0, noted: 0 };
+        let mut reader = Pcapng::new(Order::Little, Vec::new(), reading);
         reader.begin_section(input)?;
         Ok(reader)
+    }
+
+    fn new(order: Order, section: Vec<Interface>, reading: &Reading) -> Pcapng {
+        let told = Told { keep_names: reading.names, ..Told::default() };
+        Pcapng { order, section, before: 0, reading: reading.clone(), told, packets: 0, other_frames: 0, noted: 0 }
     }
 
     /// The next packet; `None` at the end of the file.
@@ -119,6 +122,19 @@ impl Pcapng {
     /// The last packet was put back in the window, and comes again.
     pub fn put_back(&mut self) {
         self.packets -= 1;
+    }
+
+    /// The time of the first packet that has one, among the blocks that `bytes` hold, which come next.
+    #[must_use]
+    pub fn first_time_ns(&self, bytes: &[u8]) -> Option<i64> {
+        let mut ahead = Pcapng::new(self.order, self.section.clone(), &self.reading);
+        let mut input = Window::new(Box::new(Cursor::new(bytes.to_vec())));
+        while let Ok(Some(record)) = ahead.next(&mut input) {
+            if record.ts_ns.is_some() {
+                return record.ts_ns;
+            }
+        }
+        None
     }
 
     /// What the file told so far: its own facts and those of its interfaces.

@@ -30,6 +30,7 @@ pub fn note_statistics(order: Order, body: &[u8], (index, clock): (usize, Clock)
                 // As in packets: the high half first, in either byte order.
                 let ticks = u64::from(order.u32(value, 0)) << 32 | u64::from(order.u32(value, 4));
                 facts.counted_since_ns = Some(clock.ns(ticks));
+                facts.counted_since_as_us_ns = Some(Clock::DEFAULT.ns(ticks));
             }
             note(code, count, facts);
         }

@@ -18,9 +18,9 @@ mod naming;
 mod tests;
 
 use super::facts::{FileFacts, InterfaceFacts, LiveFacts, PcapngFacts};
-use super::file::note_time;
 use super::source::cannot_open;
 use super::stream::Written;
+use super::times::note_time;
 use super::{Batch, SourceError};
 pub use again::write_again;
 use blocks::{PacketBlock, STATISTICS_BYTES, append_interface, append_section, append_statistics};

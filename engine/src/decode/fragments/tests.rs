@@ -75,7 +75,7 @@ fn fragments_of_both_versions_in_any_order() {
     let segment = segment_bytes();
     let datagrams = [
         cut(16, &segment, |at, more, part| v4(9, 6, at, more, part)),
-        cut(8, &segment, |at, more, part| v6(9, 6, at, more, part)),
+        cut(24, &segment, |at, more, part| v6(9, 6, at, more, part)),
     ];
     for fragments in datagrams {
         for first in 0..fragments.len() {
@@ -118,13 +118,48 @@ fn a_partial_overlap_or_two_ends_make_the_datagram_worthless() {
         [one(16, false, &segment[16..]), one(24, false, &segment[24..32])],
         [one(16, false, &segment[16..32]), one(32, true, &segment[..8])],
         [one(24, true, &segment[..8]), one(16, false, &segment[..8])],
-        [two(0, true, &segment[..16]), two(8, true, &segment[8..32])],
+        [two(0, true, &segment[..24]), two(8, true, &segment[8..32])],
     ];
     for (number, fragments) in cases.iter().enumerate() {
         let mut bench = Bench::new(|_| ());
         fragments.iter().for_each(|bytes| assert_eq!(bench.give(bytes), Err(WAITING.into())));
         let counts = bench.counts();
         assert_eq!(counts, FragmentCounts { overlapping: 1, ..FragmentCounts::default() }, "case {number}");
+    }
+}
+
+/// As `inet_frag_queue_insert`: a run is what came in order at the end; what came between is a run of its own.
+#[test]
+fn what_lies_in_two_adjoining_runs_is_an_overlap() {
+    let segment = segment_bytes();
+    let one = |at: usize, to: usize| v4(9, 6, at, to < segment.len(), &segment[at..to]);
+    let cases: [(&[(usize, usize)], u64); 4] = [
+        (&[(0, 16), (16, 32), (8, 24)], 0),
+        (&[(16, 32), (0, 16), (8, 24)], 1),
+        (&[(16, 32), (0, 16), (0, 32)], 1),
+        (&[(16, 24), (24, 32), (0, 16), (16, 32)], 0),
+    ];
+    for (fragments, overlapping) in cases {
+        let mut bench = Bench::new(|_| ());
+        fragments.iter().for_each(|&(at, to)| assert_eq!(bench.give(&one(at, to)), Err(WAITING.into())));
+        let last = bench.give(&one(32, segment.len()));
+        assert_eq!((last.is_ok(), bench.counts().overlapping), (overlapping == 0, overlapping), "{fragments:?}");
+    }
+}
+
+/// RFC 8200 §4.5, as `ipv6frag_thdr_truncated`: what is sent again in whole is then no overlap.
+#[test]
+fn a_first_fragment_of_ipv6_that_ends_within_the_header_is_ignored() {
+    let segment = segment_bytes();
+    for (first, counts) in [(16, (1, 0)), (24, (0, 1))] {
+        let mut bench = Bench::new(|_| ());
+        let one = |at: usize, to: usize| v6(9, 6, at, to < segment.len(), &segment[at..to]);
+        assert_eq!(bench.give(&one(0, first)), Err(WAITING.into()));
+        assert_eq!(bench.give(&one(0, 32)), Err(WAITING.into()));
+        let last = bench.give(&one(32, segment.len()));
+        assert_eq!(last.is_ok(), first == 16);
+        let found = bench.counts();
+        assert_eq!((found.datagrams, found.overlapping), counts, "{first}");
     }
 }
 

@@ -144,6 +144,7 @@ fn run_watched(lines: &[Line], base: Base, watch: &mut impl FnMut(&Connection<No
             ack: if has_ack { relative(theirs, ack) } else { 0 },
             flags: Flags(flags),
             window: if flags & R != 0 && !has_ack { 0 } else { 500 },
+            is_window_cut: false,
             options_print: 0,
             options_len: 0,
             checksum_offloaded: false,

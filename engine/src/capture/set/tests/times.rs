@@ -1,6 +1,7 @@
 //! Sets whose files overlap, and files whose clocks step.
 
 use super::*;
+use crate::capture::forge::{block, options};
 
 /// 70 files of the same two hours: 64 are merged, the other six begin as one of those ends, and are counted.
 #[test]
@@ -35,6 +36,94 @@ fn a_wrong_time_at_the_start_does_not_hold_a_file_back() {
         let order: Vec<u8> = drain(&mut set, 100).iter().map(|seen| seen.3[0] - b'0').collect();
         assert_eq!(order, [5, 1, 2, 3, 6, 4, 7]);
         assert_eq!(set.facts().clock_steps_back, 1);
+    }
+}
+
+/// A pcapng of simple packets (`None`) and of others at so many seconds, each of one byte.
+fn with_and_without_times(packets: &[(Option<u64>, u8)]) -> Vec<u8> {
+    let order = Order::Little;
+    let mut file = [section(order), interface(order, 1, 0, &[])].concat();
+    for &(seconds, byte) in packets {
+        let simple = || block(order, 3, &[&order.put32(1)[..], &[byte]].concat());
+        file.extend(seconds.map_or_else(simple, |seconds| enhanced(order, 0, seconds * 1_000_000, &[byte], 1)));
+    }
+    file
+}
+
+/// Seconds and bytes of all packets.
+fn seconds(set: &mut CaptureSet, most: usize) -> Vec<(i64, u8)> {
+    drain(set, most).iter().map(|seen| (seen.2, seen.3[0])).collect()
+}
+
+#[test]
+fn a_packet_without_a_time_has_that_of_the_one_before_and_the_first_that_of_the_one_after() {
+    let file = with_and_without_times(&[(None, b'a'), (None, b'b'), (Some(50), b'c'), (None, b'd'), (Some(60), b'e')]);
+    let expected = [(50, b'a'), (50, b'b'), (50, b'c'), (50, b'd'), (60, b'e')];
+    for most in [1, 2, 100] {
+        let mut set = CaptureSet::from_reader("x", Cursor::new(file.clone()), &Settings::default()).unwrap();
+        assert_eq!(seconds(&mut set, most), expected);
+        let facts = &set.facts().files[0];
+        assert_eq!((facts.first_ns, facts.last_ns), (Some(50_000_000_000), Some(60_000_000_000)));
+        assert_eq!(facts.pcapng.as_ref().unwrap().blocks["simple_packet"], 3, "counted once");
+        assert_eq!(seconds(&mut set.replay(&Settings::default()).unwrap(), most), expected);
+    }
+}
+
+#[test]
+fn a_time_is_looked_for_within_a_megabyte() {
+    for (before, first) in [(40_000, 50), (60_000, 0)] {
+        let mut packets = vec![(None, b'a'); before];
+        packets.push((Some(50), b'b'));
+        let file = with_and_without_times(&packets);
+        let mut set = CaptureSet::from_reader("x", Cursor::new(file), &Settings::default()).unwrap();
+        assert_eq!(seconds(&mut set, 4096)[0], (first, b'a'), "{before}");
+    }
+}
+
+/// Its packets come last, at the time of the latest before them; one that begins without times is put where they begin.
+#[test]
+fn files_without_times_in_a_set() {
+    let folder = Folder::new("without-times");
+    let none = folder.write("a", &with_and_without_times(&[(None, b'1'), (None, b'2')]));
+    let begins = folder.write("b", &with_and_without_times(&[(None, b'3'), (Some(20), b'4')]));
+    let third = folder.write("c", &pcap(&[(10, b"5"), (30, b"6")]));
+    let expected = [(10, b'5'), (20, b'3'), (20, b'4'), (30, b'6'), (30, b'1'), (30, b'2')];
+    for most in [1, 100] {
+        let mut set = open(&[&none, &begins, &third]).unwrap();
+        assert_eq!(seconds(&mut set, most), expected);
+        let times: Vec<_> = set.facts().files.iter().map(|file| file.first_ns.map(|ns| ns / 1_000_000_000)).collect();
+        assert_eq!(times, [Some(10), Some(20), None]);
+        let mut again = set.replay(&Settings::default()).unwrap();
+        again.skip_to(2, 1).unwrap();
+        let rest = seconds_left(&mut again, most);
+        assert!(expected.ends_with(&rest) && rest.ends_with(&expected[4..]), "{rest:?}");
+    }
+}
+
+/// As [`seconds`], of a set that was sought in.
+fn seconds_left(set: &mut CaptureSet, most: usize) -> Vec<(i64, u8)> {
+    let (mut batch, mut seen) = (Batch::default(), Vec::new());
+    while set.next_batch(&mut batch, most).unwrap() {
+        seen.extend(batch.packets.iter().map(|p| (p.ts_ns / 1_000_000_000, batch.bytes(p)[0])));
+    }
+    seen
+}
+
+/// `dumpcap` writes microseconds, be the interface's resolution what it may; others write its ticks.
+#[test]
+fn the_start_of_statistics_is_read_in_the_unit_that_lies_near_the_packets() {
+    let order = Order::Little;
+    let now: i64 = 1_795_000_000_000_000_000;
+    for (start, expected) in [(now / 1000, now), (now + 5, now + 5), (7, 7), (now / 1_000_000, now / 1_000_000)] {
+        let ticks = start as u64;
+        let time = [(ticks >> 32) as u32, ticks as u32].map(|half| order.put32(half)).concat();
+        let list = options(order, &[(2, &time)]);
+        let statistics = block(order, 5, &[&[0; 12][..], &list].concat());
+        let packet = enhanced(order, 0, now as u64, b"x", 1);
+        let file = [section(order), interface(order, 1, 0, &[(9, &[9])]), packet, statistics].concat();
+        let mut set = CaptureSet::from_reader("x", Cursor::new(file), &Settings::default()).unwrap();
+        drain(&mut set, 10);
+        assert_eq!(set.facts().files[0].interfaces[0].counted_since_ns, Some(expected));
     }
 }
 
