@@ -54,7 +54,7 @@ def snapshot(**facts: Any) -> Snapshot:
 def facts(**given: Any) -> dict[str, Any]:
     """The engine's word on that snapshot."""
     usual: dict[str, Any] = {"at_ns": 0, "kernel": 2, "wire": [2, 3], "both": 2, "only_kernel": {}, "only_wire": {}}
-    return usual | {"left_out": 0, "examples": []} | given
+    return usual | {"never_listed": 0, "left_out": 0, "examples": []} | given
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
@@ -267,6 +267,8 @@ def test_a_full_table_is_a_finding_and_one_with_room_is_none() -> None:
     assert not found((snapshot(), facts()))
     assert not found((snapshot(), facts(kernel=49, only_wire={"certain": 5})))
     assert len(found((snapshot(), facts(kernel=50, only_wire={"certain": 5})))) == 1
+    (title,) = found((snapshot(), facts(kernel=50, never_listed=7)))
+    assert title.endswith("the wire shows 7 more"), "those that it never listed count when their time is long up"
     (title,) = found((earlier, facts()), (snapshot(), facts()))
     assert "its overflow counter rose by 2" in title
 
