@@ -123,7 +123,7 @@ def parse_size(option: str, text: str) -> int:
 
 
 def ring_bytes(text: str) -> int:
-    """``--ring`` in bytes; ``UsageError`` for what no ring of the kernel's can be: two blocks at least, an int at most."""
+    """``--ring`` in bytes; ``UsageError`` for what no ring can be: two blocks at least, an int at most."""
     size = parse_size("--ring", text)
     if not _LEAST_RING <= size <= _LARGEST_RING:
         raise UsageError(f"--ring {shown(text)}: from {_LEAST_RING >> 10}KB to {_LARGEST_RING >> 20}MB, as 64MB")
