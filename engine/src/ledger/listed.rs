@@ -21,7 +21,7 @@ const SURE_NS: i64 = 30 * SECOND;
 /// timer is told somewhere between the clock before a listing and after it.
 #[derive(Clone, Copy, Debug)]
 struct Last {
-    read_ns: (i64, i64),
+    reading: (i64, i64),
     ends_ns: i64,
     took_ns: i64,
 }
@@ -31,7 +31,7 @@ impl Last {
     fn and(self, newer: Last) -> Last {
         let is_same = (self.ends_ns - newer.ends_ns).abs() <= self.took_ns + newer.took_ns + TOLERANCE_NS;
         let best = if is_same && self.took_ns <= newer.took_ns { self } else { newer };
-        Last { read_ns: newer.read_ns, ..best }
+        Last { reading: newer.reading, ..best }
     }
 }
 
@@ -63,7 +63,7 @@ impl Listed {
         self.reads.push_back(table.read_ns);
         self.forget_old(table.read_ns.0);
         for &(ends, ends_ns) in &table.waits {
-            let newest = Last { read_ns: table.read_ns, ends_ns, took_ns: table.read_ns.1 - table.read_ns.0 };
+            let newest = Last { reading: table.read_ns, ends_ns, took_ns: table.read_ns.1 - table.read_ns.0 };
             if let Some(known) = self.sockets.get_mut(&ends) {
                 *known = known.and(newest);
             } else if self.sockets.len() < MOST_LISTED {
@@ -96,8 +96,8 @@ impl Listed {
     /// without it before that.
     pub(super) fn end_of(&self, ends: (End, End), facts: &TimeWaitFacts) -> Option<i64> {
         let last = self.sockets.get(&ends)?;
-        let is_its_own = is_covered_by(last.read_ns, facts) && timer_holds(last.read_ns, facts);
-        let vanished = || self.was_read(last.read_ns.1, last.ends_ns.saturating_sub(TOLERANCE_NS));
+        let is_its_own = is_covered_by(last.reading, facts) && timer_holds(last.reading, facts);
+        let vanished = || self.was_read(last.reading.1, last.ends_ns.saturating_sub(TOLERANCE_NS));
         (is_its_own && last.ends_ns >= facts.possibly_restarted_ns && !vanished()).then_some(last.ends_ns)
     }
 
@@ -108,7 +108,7 @@ impl Listed {
         let sure_ns = facts.start.ts_ns.saturating_add(SURE_NS);
         let until_ns = marks.into_iter().flatten().map(|mark| mark.ts_ns).fold(sure_ns, i64::min) - TOLERANCE_NS;
         let is_own = !self.is_incomplete && self.own.contains(&ends.0.0);
-        let had = |last: &Last| last.read_ns.1 >= facts.start.ts_ns - facts.start_uncertainty_ns - TOLERANCE_NS;
+        let had = |last: &Last| last.reading.1 >= facts.start.ts_ns - facts.start_uncertainty_ns - TOLERANCE_NS;
         is_own && self.was_read(began_ns, until_ns) && !self.sockets.get(&ends).is_some_and(had)
     }
 
@@ -119,7 +119,7 @@ impl Listed {
 
     /// Nobody asks for it any more; a socket that began later stays.
     pub(super) fn forget(&mut self, ends: (End, End), facts: &TimeWaitFacts) {
-        if self.sockets.get(&ends).is_some_and(|last| is_covered_by(last.read_ns, facts)) {
+        if self.sockets.get(&ends).is_some_and(|last| is_covered_by(last.reading, facts)) {
             self.sockets.remove(&ends);
         }
     }

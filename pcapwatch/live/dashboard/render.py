@@ -138,9 +138,9 @@ def _told(counters: Counters, *, short: bool) -> Iterator[str]:
     if counters.interface_down:
         yield f"{'' if short else 'interface '}down {counted(counters.interface_down, 'time')}"
     if written.unwritten or written.error:
-        number = count(written.unwritten) if short else counted(written.unwritten, "packet")
+        missing = count(written.unwritten) if short else counted(written.unwritten, "packet")
         why = (written.error or "").rpartition(": ")[2] if short else written.error
-        yield (f"{number} " if written.unwritten else "") + "not written" + (f": {why}" if written.error else "")
+        yield (f"{missing} " if written.unwritten else "") + "not written" + (f": {why}" if written.error else "")
 
 
 def _overview(moment: Moment, view: View, width: int, room: int) -> list[Line]:
