@@ -20,11 +20,13 @@ Band: TypeAlias = list[int]
 class LiveFacts(TypedDict):
     """What a live capture lost beside what its files say; all zero and ``None`` where files were read.
 
-    removed: by ``--keep``, so that they are not among the files; overwritten: files that are followed and were begun
-    anew while they were read; unread: that could not be read; unlisted: read, and too many to be all among the files.
+    ring_losses: times that the ring was full; removed: by ``--keep``, so that they are not among the files;
+    overwritten: files that are followed and were begun anew while they were read; unread: that could not be read;
+    unlisted: read, and too many to be all among the files.
     """
 
     interface_downs: int
+    ring_losses: int
     unwritten_packets: int
     write_error: str | None
     removed_files: int
@@ -406,6 +408,7 @@ class KernelFacts(TypedDict):
     """One host's TIME_WAITs at one moment, as its kernel listed them and as the wire shows them.
 
     ``only_kernel``: before_capture, after_capture, unproven, not_captured; ``only_wire``: certain, possible.
+    ``never_listed``: TIME_WAITs that no reading of a watched kernel had, until now.
     """
 
     at_ns: int
@@ -414,12 +417,13 @@ class KernelFacts(TypedDict):
     both: int
     only_kernel: Counts
     only_wire: Counts
+    never_listed: int
     left_out: int
     examples: list[KernelExample]
 
 
 class KernelExample(TypedDict):
-    """A socket that only one of both shows; ``kind``: a word of ``only_kernel``, or ``only_wire``."""
+    """A socket that only one of both shows; ``kind``: a word of ``only_kernel``, ``only_wire``, ``never_listed``."""
 
     kind: str
     own: str

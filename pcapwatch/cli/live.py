@@ -111,6 +111,7 @@ def live(
             watch = Watch(session, stops, signals, interval_s, tuple(report or ()), give, served)
             concluded = draw_screen(watch) if wants_screen(no_tui=no_tui) else print_lines(watch)
             watch.notices.tell_finding(stops.fired(concluded), session.counters.elapsed_s)
+            watch.notices.tell_unfired(stops.finding)
         give(concluded)
         watch.notices.tell_reports(watch.files)
         are_in_files = files is not None or (streams and streams != ["-"])

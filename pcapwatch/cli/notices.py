@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pcapwatch.findings.wording import counted
 from pcapwatch.report.escape import terminal
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Notices:
     def __init__(self) -> None:
         """Nothing said."""
         self._waiting: list[str] | None = None
-        self._full = self._found = False
+        self._full = self._again = self._found = False
 
     def say(self, text: str) -> None:
         """One line."""
@@ -44,15 +45,25 @@ class Notices:
                 self.say(text)
 
     def tell_writing(self, counters: Counters) -> None:
-        """That packets cannot be written, the first time."""
-        if counters.written.error and not self._full:
+        """That packets cannot be written, and that they are again, the first time."""
+        written = counters.written
+        missing = f"{counted(written.unwritten, 'packet')} are missing"
+        if written.error and not self._full:
             self._full = True
-            self.say(f"{counters.written.error}; the capture goes on")
+            self.say(f"{written.error}{f'; {missing}' if written.unwritten else ''}; the capture goes on")
+        elif self._full and not written.error and not self._again:
+            self._again = True
+            self.say(f"packets are written again; {missing}")
 
     def tell_reports(self, files: tuple[Path, ...]) -> None:
         """Where the report is now."""
         if files:
             self.say(f"the report is in {', '.join(map(str, files))}")
+
+    def tell_unfired(self, code: str | None) -> None:
+        """That what `--until-finding` waited for never came."""
+        if code is not None and not self._found:
+            self.say(f"{code} did not fire")
 
     def tell_finding(self, finding: Finding | None, elapsed_s: float) -> None:
         """What `--until-finding` waited for, the first time that it is there."""

@@ -3,7 +3,8 @@
 What it detects
     A host whose kernel was read (pcapwatch host, --host-snapshot, live) had no bucket left for a connection that
     entered TIME_WAIT: its counter TCPTimeWaitOverflow rose between two readings, or its table was at
-    tcp_max_tw_buckets and the wire shows TIME_WAITs that it does not list.
+    tcp_max_tw_buckets and the wire shows TIME_WAITs that it does not list: then, or, where it is read again and
+    again, ever.
 
 Why it matters
     The connection is forgotten at once. A FIN that the peer repeats is answered by a reset, and a delayed segment may
@@ -47,13 +48,18 @@ def _overflows(truth: HostTruth) -> bool:
         return False
     cap = truth.sysctls.get("tcp_max_tw_buckets") or ""
     full = cap.isdecimal() and truth.time_wait >= int(cap)
-    return bool(truth.overflows) or (full and truth.only_wire.get("certain", 0) > 0)
+    return bool(truth.overflows) or (full and _missing(truth) > 0)
+
+
+def _missing(truth: HostTruth) -> int:
+    """On the wire alone: at the reading's moment, or while they lasted."""
+    return max(truth.only_wire.get("certain", 0), truth.never_listed)
 
 
 def _finding(truth: HostTruth) -> Finding:
     cap = truth.sysctls.get("tcp_max_tw_buckets") or "unknown"
     host = truth.addresses[0]
-    missing = truth.only_wire.get("certain", 0)
+    missing = _missing(truth)
     risen = f", its overflow counter rose by {count(truth.overflows)}" if truth.overflows else ""
     return Finding(
         code=CODE,

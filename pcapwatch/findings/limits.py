@@ -18,8 +18,9 @@ def cannot_show(summary: Summary, hosts: Sequence[HostTruth] = ()) -> list[str]:
     """Lines for the report's "cannot see", those that bear on the answer most first; ``hosts``: what kernels said."""
     if not summary["totals"]["connections"]:
         return list(_lost(summary))
-    parts = (_ends, _connections, _payload, _legs, _ports, _caps, _lost)
-    return [*(line for part in parts for line in part(summary)), *_side(summary, hosts)]
+    parts = (_ends, _connections, _payload, _legs, _ports)
+    lines = [line for part in parts for line in part(summary)]
+    return [*lines, *_caps(summary, hosts), *_lost(summary), *_side(summary, hosts)]
 
 
 def _ends(summary: Summary) -> Iterator[str]:
@@ -75,12 +76,21 @@ def _ports(summary: Summary) -> Iterator[str]:
         yield "a connect() that fails for want of a port: it sends nothing, look for EADDRNOTAVAIL in the client's logs"
 
 
-def _caps(summary: Summary) -> Iterator[str]:
-    """Servers whose TIME_WAITs could meet the kernel's cap, which no packet tells."""
+def _caps(summary: Summary, truths: Sequence[HostTruth]) -> Iterator[str]:
+    """Servers whose TIME_WAITs could meet the kernel's cap, which no packet tells, and no kernel told."""
+    told = {
+        address
+        for truth in truths
+        for address in truth.addresses
+        if truth.sysctls.get("tcp_max_tw_buckets") and "TCPTimeWaitOverflow" in truth.counters
+    }
     many = [
         str(host["address"])
         for host in summary["hosts"]
-        if host["as_server"] and host["time_wait"] and host["time_wait"]["peak"][1] >= SMALLEST_CAP
+        if host["as_server"]
+        and host["address"] not in told
+        and host["time_wait"]
+        and host["time_wait"]["peak"][1] >= SMALLEST_CAP
     ]
     if many:
         yield f"how near {listed(many)} came to tcp_max_tw_buckets: compare with nstat TcpExtTCPTimeWaitOverflow there"

@@ -128,6 +128,7 @@ def _truth(summary: Summary, host: HostRecord, facts: KernelFacts, seen: tuple[s
         both=facts["both"],
         only_kernel=dict(facts["only_kernel"]),
         only_wire=dict(facts["only_wire"]) if together else {},
+        never_listed=facts["never_listed"] if together else 0,
         left_out=facts["left_out"],
         examples=tuple((one["kind"], one["own"], one["peer"]) for one in facts["examples"]),
         watched=host.watched,

@@ -98,6 +98,7 @@ class Families:
             ("interface_downs", "Times the interface went down.", counters.interface_down),
             ("written_bytes", "Bytes written by --write.", counters.written.bytes),
             ("written_files", "Files written by --write.", counters.written.files),
+            ("unwritten_packets", "Packets that --write found no room for.", counters.written.unwritten),
         )
         yield from (self._counter(name, text, (), {(): number}) for name, text, number in plain)
         if counters.kernel_drops is not None:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pcapwatch import _engine
-from pcapwatch.errors import CaptureError, PcapwatchError
+from pcapwatch.errors import CaptureError, PcapwatchError, UsageError
 from pcapwatch.live.elsewhere import Socket
 from pcapwatch.live.session import RingOptions, Session
 from pcapwatch.settings import Settings
@@ -83,6 +83,9 @@ def open_fed(
 
     ``CaptureError`` if it cannot be opened, ``UsageError`` without scapy. Ring, fanout and namespaces are Linux's.
     """
+    for given, word in ((options.fanout, "--fanout"), (options.netns, "--netns")):
+        if given:
+            raise UsageError(f"{word} is Linux's: packets are taken by scapy's socket here, which has no such thing")
     name, snaplen = options.interface, options.snaplen
     socket = Socket(name, expression=settings.filter, promiscuous=options.promiscuous, snaplen=snaplen)
     fed = {"interface": name, "link_type": socket.link_type, "snaplen": snaplen or 262_144}

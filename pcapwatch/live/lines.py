@@ -70,13 +70,14 @@ def _news(moment: Moment) -> Iterator[str]:
 
 def _lost(moment: Moment) -> Iterator[str]:
     counters = moment.counters
-    if counters.kernel_drops is not None:
-        yield f"{counted(counters.kernel_drops, 'drop')}"
+    yield counted(counters.kernel_drops, "drop") if counters.kernel_drops is not None else "drops unknown"
     if counters.ring_losses:
         yield f"{counted(counters.ring_losses, 'ring loss', 'ring losses')}"
     if counters.evicted_connections:
         yield f"{counted(counters.evicted_connections, 'connection')} evicted"
     if counters.interface_down:
         yield f"interface down {counted(counters.interface_down, 'time')}"
-    if counters.written.error:
-        yield f"not written: {counters.written.error}"
+    written = counters.written
+    if written.unwritten or written.error:
+        number = f"{counted(written.unwritten, 'packet')} " if written.unwritten else ""
+        yield f"{number}not written" + (f": {written.error}" if written.error else "")

@@ -20,10 +20,14 @@ BEHIND_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What `--write` has put on the disk. ``error``: why it stopped, one line; ``None`` while all is well."""
+    """What `--write` has put on the disk.
+
+    unwritten: packets that found no room; error: why nothing is written now, one line; ``None`` while packets are.
+    """
 
     files: int = 0
     bytes: int = 0
+    unwritten: int = 0
     error: str | None = None
 
 

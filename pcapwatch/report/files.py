@@ -101,6 +101,8 @@ def _live(capture: CaptureFacts) -> Iterator[str]:
     lost = capture["live"]
     if number := lost["interface_downs"]:
         yield f"the interface went down {counted(number, 'time')} while capturing: what passed meanwhile is missing"
+    if number := lost["ring_losses"]:
+        yield f"the ring was full {counted(number, 'time')} while capturing: a larger --ring holds more"
     if lost["write_error"]:
         missing = f"; {counted(lost['unwritten_packets'], 'packet')} analysed here are in no file"
         yield f"{lost['write_error']}{missing if lost['unwritten_packets'] else ''}"

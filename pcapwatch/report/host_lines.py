@@ -69,6 +69,10 @@ def _only_kernel(truth: HostTruth) -> Iterator[str]:
 def _only_wire(truth: HostTruth) -> Iterator[str]:
     if certain := truth.only_wire.get("certain", 0):
         yield f"only on the wire: {count(certain)}; {why_only_wire(truth)}{_example(truth, 'only_wire')}"
+    if truth.never_listed:
+        said = f"{counted(truth.never_listed, 'TIME_WAIT')} of the wire were in no listing while they lasted"
+        why = "" if certain else f"; {why_only_wire(truth)}"
+        yield f"until now {said}{why}{_example(truth, 'never_listed')}"
     if possible := truth.only_wire.get("possible", 0):
         yield f"perhaps waiting by the wire, and not in the table: {count(possible)} just begun, or with their time up"
     if truth.left_out:

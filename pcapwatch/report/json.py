@@ -194,6 +194,7 @@ def _kernel(truth: HostTruth) -> dict[str, Any]:
             "both": truth.both,
             "only_kernel": truth.only_kernel,
             "only_wire": truth.only_wire,
+            "never_listed": truth.never_listed,
             "left_out": truth.left_out,
         },
         "examples": [{"kind": kind, "own": own, "peer": peer} for kind, own, peer in truth.examples],

@@ -270,6 +270,7 @@ class HostTruth(NamedTuple):
     both: int
     only_kernel: dict[str, int]
     only_wire: dict[str, int]
+    never_listed: int
     left_out: int
     examples: tuple[tuple[str, str, str], ...]
     watched: bool = False

@@ -107,7 +107,7 @@ def _cut_heads(summary: Summary) -> str:
     few = 2 * summary["capture"]["cut_packets"] < totals["connections"]
     if read or few or 2 * other >= totals["connections"]:
         return "heads of HTTP may be missing"
-    return "no head of HTTP could be read; capture again with -s 0"
+    return "no head of HTTP could be read; capture whole packets (without -s)"
 
 
 def _remarks(capture: CaptureFacts) -> Iterator[str]:

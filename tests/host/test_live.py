@@ -49,6 +49,35 @@ def test_every_second_the_live_band_holds_the_kernels_count(tmp_path: Path) -> N
     assert waits["basis"] == {"kernel": 120}
 
 
+@pytest.mark.slow
+def test_what_a_listing_proved_stays_when_the_sockets_are_gone(tmp_path: Path) -> None:
+    """Ten closes, four buckets: at the end, after the last timer, four lengths are measured, six known never kept."""
+    with lab(tmp_path) as made:
+        made.server.sysctl("tcp_max_tw_buckets", "4")
+        listener = made.server.listen(80)
+        options = RingOptions("eth0", netns=made.server.namespace)
+        with open_interface(options, Settings(idle_expiry="300s"), watch_host=True) as session:
+            assert session.advance(0.5)
+            close_some(made, listener, 10, "server")
+            moment, deadline_s = session.moment(None), time.monotonic() + 90
+            while moment.host is None or moment.host.time_waits or moment.report.quality.connections < 10:
+                assert session.advance(1)
+                assert time.monotonic() < deadline_s
+                moment = session.moment(None)
+            report = session.conclude()
+        listener.close()
+    (truth,) = report.host
+    assert (truth.time_wait, truth.overflows, truth.never_listed) == (0, 6, 6)
+    waits = next(host["time_wait"] for host in report.summary["hosts"] if host["address"] == made.server.address)
+    assert waits is not None
+    assert waits["length"]["source"] == "kernel"
+    assert waits["basis"]["kernel"] == 4
+    (finding,) = [one for one in report.findings if one.code == "PW112"]
+    assert finding.title.endswith("the wire shows 6 more")
+    assert not any("how long TIME_WAIT" in text for text in report.cannot_see)
+    assert "began after" not in report.to_text()
+
+
 def test_a_reused_tuple_is_still_told_apart(tmp_path: Path) -> None:
     """Few ports, each reused many times a second: what the kernel lists is what the wire shows, no less."""
     with lab(tmp_path) as made:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from pcapwatch.errors import UsageError
 from pcapwatch.findings import Assumptions, advice, bucket_overflow
 from pcapwatch.findings.assumptions import KnownHost
+from pcapwatch.findings.limits import cannot_show
 from pcapwatch.host import proc, truth
 from pcapwatch.host.model import Snapshot, Wait, to_json
 from pcapwatch.host.page import render_host
@@ -54,7 +55,7 @@ def snapshot(**facts: Any) -> Snapshot:
 def facts(**given: Any) -> dict[str, Any]:
     """The engine's word on that snapshot."""
     usual: dict[str, Any] = {"at_ns": 0, "kernel": 2, "wire": [2, 3], "both": 2, "only_kernel": {}, "only_wire": {}}
-    return usual | {"left_out": 0, "examples": []} | given
+    return usual | {"never_listed": 0, "left_out": 0, "examples": []} | given
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
@@ -267,8 +268,19 @@ def test_a_full_table_is_a_finding_and_one_with_room_is_none() -> None:
     assert not found((snapshot(), facts()))
     assert not found((snapshot(), facts(kernel=49, only_wire={"certain": 5})))
     assert len(found((snapshot(), facts(kernel=50, only_wire={"certain": 5})))) == 1
+    (title,) = found((snapshot(), facts(kernel=50, never_listed=7)))
+    assert title.endswith("the wire shows 7 more"), "those that it never listed count when their time is long up"
     (title,) = found((earlier, facts()), (snapshot(), facts()))
     assert "its overflow counter rose by 2" in title
+
+
+def test_how_near_the_cap_a_host_came_is_unseen_only_where_no_kernel_told() -> None:
+    """With its limit and its overflow counter read there is nothing to compare by hand."""
+    summary = summaries.proxy_and_origin()
+    summary["kernel"] = [cast(KernelFacts, facts())]
+    told = truth.truths(summary, truth.records([snapshot()]))
+    assert any("how near 10.2.0.20 came" in text for text in cannot_show(summary))
+    assert not any("how near" in text for text in cannot_show(summary, told))
 
 
 def test_hostile_names_are_escaped() -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from os import geteuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,6 +112,18 @@ def test_what_scapy_cannot_open_is_one_line(interface: str, expression: str | No
         Socket(interface, expression=expression)
     assert "\n" not in str(raised.value)
     assert str(raised.value).startswith(f"{interface}: ")
+
+
+@pytest.mark.parametrize(
+    ("option", "given"), [("--fanout", {"fanout": {"group": 1, "mode": "hash"}}), ("--netns", {"netns": "other"})]
+)
+def test_what_scapys_socket_cannot_do_is_refused(
+    option: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An option that would be without effect is no option."""
+    monkeypatch.setenv("PCAPWATCH_CAPTURE", "scapy")
+    with pytest.raises(UsageError, match=option):
+        open_interface(RingOptions("lo", **given), Settings())
 
 
 @linux

@@ -140,7 +140,7 @@ def test_losses_are_never_hidden(seen: dict[str, list[Moment]]) -> None:
         ring_losses=1,
         evicted_connections=5,
         interface_down=2,
-        written=Written(3, 2_500_000, "/data: No space left on device"),
+        written=Written(3, 2_500_000, 7, "/data: No space left on device"),
     )
     silent = replace(moment, counters=replace(moment.counters, kernel_drops=None))
     for page in get_args(Page):
@@ -149,8 +149,17 @@ def test_losses_are_never_hidden(seen: dict[str, list[Moment]]) -> None:
         told = render(replace(moment, counters=lost), replace(view, page=page), 200, 24)[1]
         assert told == (
             "! 1,234 packets dropped by the kernel; the ring was full 1 time; 5 connections evicted; interface down 2 "
-            "times; not written: /data: No space left on device; writing 3 files, 2.5 MB"
+            "times; 7 packets not written: /data: No space left on device; writing 3 files, 2.5 MB"
         )
+        narrow = render(replace(moment, counters=lost), replace(view, page=page), 80, 24)
+        assert " ".join(row.strip() for row in narrow[1:3]) == (
+            "! 1,234 drops; ring full 1 time; 5 evicted; down 2 times; 7 not written: No space left on device"
+        )
+        tiny = "".join(render(replace(moment, counters=lost), replace(view, page=page), 30, 24)[1:5])
+        assert all(word in tiny for word in ("1,234 drops", "full", "evicted", "7 not")), tiny
+    again = replace(lost, written=Written(3, 2_500_000, unwritten=7))
+    told = render(replace(moment, counters=again), view, 200, 24)[1]
+    assert told.endswith("; 7 packets not written; writing 3 files, 2.5 MB"), "what is missing stays missing"
 
 
 def services(moment: Moment, view: View) -> list[str]:

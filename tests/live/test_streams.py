@@ -184,6 +184,15 @@ def test_where_the_report_is_and_why_it_ended_are_said(tmp_path: Path) -> None:
     assert len(rest) == 1, "how the packets would have been kept"
 
 
+def test_a_finding_that_never_fires_is_said(tmp_path: Path) -> None:
+    """The source is over first: the report is there, the exit status 0, and one line says that it did not fire."""
+    out = tmp_path / "out.json"
+    with live("-", "--until-finding", "pw110", "--report", out, stdin=subprocess.PIPE) as process:
+        _, said = process.communicate(CAPTURE.read_bytes(), timeout=20)
+    assert process.returncode == 0
+    assert "pcapwatch: PW110 did not fire" in said.decode().splitlines()
+
+
 def test_a_finding_ends_it(tmp_path: Path) -> None:
     """The pipe stays open; the finding of what came through it is enough."""
     with live("-", "--until-finding", "pw102", stdin=subprocess.PIPE) as process:

@@ -37,6 +37,14 @@ def growing(use: PortUse, seconds: int, held_per_s: float, opened_per_s: float) 
     return Trail(tuple(steps))
 
 
+def unsteady(use: PortUse) -> Trail:
+    """Three seconds, of which only the last one grew."""
+    grown = growing(use, 3, 600, 600)
+    held, opened = grown.steps[0].ports[triple(use)]
+    early = [step._replace(ports={triple(use): (held, opened)}) for step in grown.steps[:3]]
+    return replace(grown, steps=(*early, grown.steps[3]))
+
+
 @pytest.fixture
 def use(seen: list[Moment]) -> PortUse:
     """The client's use of its ports, 10,000 of 28,232 held, of which it can open 470 a second for ever."""
@@ -48,6 +56,22 @@ def test_time_to_exhaustion(use: PortUse) -> None:
     found = exhaustion(growing(use, 20, 600, 600), use)
     assert found.in_s == pytest.approx((28_232 - 10_000) / 600)
     assert found.basis == "grows 600/s over the last 20 s"
+
+
+def test_steady_growth_is_projected_from_few_moments(use: PortUse) -> None:
+    """A range that is full within half a minute is told before it is, and from how little."""
+    found = exhaustion(growing(use, 2, 600, 600), use)
+    assert found.in_s == pytest.approx((28_232 - 10_000) / 600)
+    assert found.basis == "grows 600/s over 2 s only, steadily"
+
+
+def test_a_triple_that_is_newer_than_the_capture_is_projected_too(use: PortUse) -> None:
+    """Nothing was held of it when the last half a minute began: its growth is judged from where it is first known."""
+    grown = growing(use, 20, 600, 600)
+    steps = tuple(step._replace(ports={}) if step.elapsed_s < 14 else step for step in grown.steps)
+    found = exhaustion(replace(grown, steps=steps), use)
+    assert found.in_s == pytest.approx((28_232 - 10_000) / 600)
+    assert found.basis == "grows 600/s over the last 6 s"
 
 
 def test_a_pace_that_levels_off_never_fills_the_range(use: PortUse) -> None:
@@ -69,7 +93,8 @@ def test_unknown_stays_unknown(use: PortUse) -> None:
     """Nothing is projected from too few moments, from a triple just met, or from no growth."""
     for trail, why in (
         (Trail(), "too few moments to tell growth"),
-        (growing(use, 2, 600, 600), "too few moments to tell growth"),
+        (growing(use, 1, 600, 600), "too few moments to tell growth"),
+        (unsteady(use), "too few moments to tell growth"),
         (growing(use._replace(server="192.0.2.1"), 20, 600, 600), "too few moments to tell growth"),
         (growing(use, 20, 0, 600), "not growing over the last 20 s"),
         (growing(use, 20, -50, 600), "not growing over the last 20 s"),

@@ -69,6 +69,8 @@ pub struct RepeatedFacts {
 pub struct LiveFacts {
     /// Times that the interface was found down.
     pub interface_downs: u64,
+    /// Times that the ring was full and stood still.
+    pub ring_losses: u64,
     /// Packets that could not be written into files.
     pub unwritten_packets: u64,
     /// Why, the first time; `null` if all went well.

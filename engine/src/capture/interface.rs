@@ -164,9 +164,13 @@ impl Source for InterfaceSource {
     }
 
     fn facts(&self) -> SetFacts {
-        let files = self.writer.as_ref().map_or_else(|| vec![self.unwritten()], Writer::files);
+        let files = match &self.writer {
+            Some(writer) => writer.files_as_of(&self.tap.statistics()),
+            None => vec![self.unwritten()],
+        };
         let lost = self.writer.as_ref().map(Writer::lost).unwrap_or_default();
-        let live = LiveFacts { interface_downs: self.counters.interface_down, ..lost };
+        let TapCounters { interface_down, ring_freezes, .. } = self.counters;
+        let live = LiveFacts { interface_downs: interface_down, ring_losses: ring_freezes, ..lost };
         SetFacts {
             files,
             clock_steps_back: self.clock_steps_back,

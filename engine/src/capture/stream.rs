@@ -42,7 +42,9 @@ pub struct Written {
     pub files: u64,
     /// Bytes in all of them.
     pub bytes: u64,
-    /// Why nothing is written any more, or packets are missing from the files; `null` if all is well.
+    /// Packets that found no room.
+    pub unwritten: u64,
+    /// Why nothing is written now; `null` if packets are.
     pub error: Option<String>,
 }
 

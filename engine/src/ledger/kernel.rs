@@ -6,6 +6,7 @@
 //! restarted it.
 
 use super::lengths::{LONGEST_NS, Length, Lengths, MS};
+use super::listed::Listed;
 use super::states::wait_end;
 use super::summary::{Counts, KernelExample, KernelFacts};
 use crate::record::{Address, ConnectionRecord, TimeWaitFacts};
@@ -16,7 +17,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// How far a packet's capture time and the moment the kernel acts on it may be apart on one host.
-const TOLERANCE_NS: i64 = 50 * MS;
+pub(super) const TOLERANCE_NS: i64 = 50 * MS;
 /// Linux's timers run out up to this much late (semantics B: 4.1 s measured at 1000 Hz, 5.1 s at 100 Hz).
 pub const TIMER_SLACK_NS: i64 = 5_200 * MS;
 /// TIME_WAITs of the wire held against one table; beyond it they are counted.
@@ -30,15 +31,15 @@ const SWEEP_EVERY: usize = 1024;
 /// Sockets shown of each kind.
 const EXAMPLES: usize = 3;
 
-type End = (Address, u16);
+pub(super) type End = (Address, u16);
 
 /// What was read of one kernel, in a form to be looked up.
 #[derive(Debug)]
-struct Table {
-    own: HashSet<Address>,
-    read_ns: (i64, i64),
+pub(super) struct Table {
+    pub(super) own: HashSet<Address>,
+    pub(super) read_ns: (i64, i64),
     index: HashMap<(End, End), u32>,
-    waits: Vec<((End, End), i64)>,
+    pub(super) waits: Vec<((End, End), i64)>,
 }
 
 impl Table {
@@ -48,20 +49,20 @@ impl Table {
         let own = given.addresses.iter().copied().map(Address::from).collect();
         Table { own, read_ns: given.read_ns, index, waits }
     }
+}
 
-    /// Whether what the wire shows allows this TIME_WAIT to have been there when the table was read.
-    fn is_covered_by(&self, facts: &TimeWaitFacts) -> bool {
-        let (from, to) = (self.read_ns.0 - TOLERANCE_NS, self.read_ns.1 + TOLERANCE_NS);
-        let over = [facts.ended.map(|(mark, _)| mark), facts.gone].into_iter().flatten().any(|mark| mark.ts_ns < from);
-        let began = facts.start.ts_ns.saturating_sub(facts.start_uncertainty_ns) <= to;
-        began && !over && facts.possibly_restarted_ns.saturating_add(LONGEST_NS) >= from
-    }
+/// Whether what the wire shows allows this TIME_WAIT to have been there when a table was read.
+pub(super) fn is_covered_by(read_ns: (i64, i64), facts: &TimeWaitFacts) -> bool {
+    let (from, to) = (read_ns.0 - TOLERANCE_NS, read_ns.1 + TOLERANCE_NS);
+    let over = [facts.ended.map(|(mark, _)| mark), facts.gone].into_iter().flatten().any(|mark| mark.ts_ns < from);
+    let began = facts.start.ts_ns.saturating_sub(facts.start_uncertainty_ns) <= to;
+    began && !over && facts.possibly_restarted_ns.saturating_add(LONGEST_NS) >= from
+}
 
-    /// Whether the timer told then was still the one that ended it.
-    fn timer_holds(&self, facts: &TimeWaitFacts) -> bool {
-        let known = facts.ended.is_some() || facts.gone.is_some() || facts.possibly_killed.is_some();
-        !known && facts.possibly_restarted_ns <= self.read_ns.0.saturating_add(TOLERANCE_NS)
-    }
+/// Whether the timer told then was still the one that ended it.
+pub(super) fn timer_holds(read_ns: (i64, i64), facts: &TimeWaitFacts) -> bool {
+    let known = facts.ended.is_some() || facts.gone.is_some() || facts.possibly_killed.is_some();
+    !known && facts.possibly_restarted_ns <= read_ns.0.saturating_add(TOLERANCE_NS)
 }
 
 fn ends(wait: &(IpAddr, u16, IpAddr, u16, i64)) -> (End, End) {
@@ -98,6 +99,11 @@ pub struct KernelLedger {
     recent: VecDeque<Recent>,
     /// Remembered since all were last looked through, and the latest end among those.
     since_sweep: (usize, i64),
+    /// What all tables of the watched host told.
+    listed: Arc<Listed>,
+    /// TIME_WAITs of the wire that none of them had, and a few of those.
+    never_listed: u64,
+    absent: Vec<(End, End)>,
     /// A copy, which no table comes to any more: it remembers nothing.
     is_copy: bool,
 }
@@ -106,15 +112,23 @@ impl KernelLedger {
     /// A copy to be finished: without the last connections, which only further tables are held against.
     #[must_use]
     pub fn provisional(&self) -> Self {
-        let (beside, watched) = (self.beside.clone(), self.watched.clone());
-        KernelLedger { beside, watched, is_copy: true, ..KernelLedger::default() }
+        KernelLedger {
+            beside: self.beside.clone(),
+            watched: self.watched.clone(),
+            listed: Arc::clone(&self.listed),
+            never_listed: self.never_listed,
+            absent: self.absent.clone(),
+            is_copy: true,
+            ..KernelLedger::default()
+        }
     }
 
     /// Of the tables that the settings hold.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         let watched = settings.watched_hosts.iter().map(|ip| ip.to_canonical().into()).collect();
-        let mut made = KernelLedger { watched, ..KernelLedger::default() };
+        let listed = Arc::new(Listed::new(settings.idle_expiry_ns));
+        let mut made = KernelLedger { watched, listed, ..KernelLedger::default() };
         made.replace(&settings.host_tables);
         made
     }
@@ -129,6 +143,11 @@ impl KernelLedger {
             left_out: 0,
         };
         self.beside = tables.iter().map(beside).collect();
+        if !self.watched.is_empty() {
+            // A copy is concluded before the next table comes: nothing is copied here.
+            let listed = Arc::make_mut(&mut self.listed);
+            self.beside.iter().for_each(|one| listed.take(&one.table));
+        }
         for Recent { first_ns, ends, mut waits, .. } in self.recent.iter().cloned() {
             let [client, server] = waits.each_mut();
             hold_all(&mut self.beside, first_ns, ends, [client.as_mut(), server.as_mut()]);
@@ -143,8 +162,28 @@ impl KernelLedger {
             let waits = [client.time_wait.as_mut(), server.time_wait.as_mut()];
             hold_all(&mut self.beside, record.first.ts_ns, ends, waits);
         }
-        if !self.is_copy && ends.iter().any(|end| self.watched.contains(&end.0)) {
-            self.remember(record, ends);
+        if ends.iter().any(|end| self.watched.contains(&end.0)) {
+            self.look_back(record, ends);
+            if !self.is_copy {
+                self.remember(record, ends);
+            }
+        }
+    }
+
+    /// What earlier tables told of its TIME_WAITs.
+    fn look_back(&mut self, record: &mut ConnectionRecord, ends: [End; 2]) {
+        for (side, pair) in record.sides.iter_mut().zip([(ends[0], ends[1]), (ends[1], ends[0])]) {
+            let Some(facts) = &mut side.time_wait else { continue };
+            facts.kernel_end_ns = self.listed.end_of(pair, facts).or(facts.kernel_end_ns);
+            if self.listed.never_had(pair, facts) {
+                self.never_listed += 1;
+                self.absent.extend((self.absent.len() < EXAMPLES).then_some(pair));
+            }
+            if !self.is_copy
+                && let Some(listed) = Arc::get_mut(&mut self.listed)
+            {
+                listed.forget(pair, facts);
+            }
         }
     }
 
@@ -172,6 +211,8 @@ impl KernelLedger {
     /// Both together.
     pub fn merge(&mut self, other: Self) {
         self.recent.extend(other.recent);
+        self.never_listed += other.never_listed;
+        self.absent.extend(other.absent);
         for (mine, theirs) in self.beside.iter_mut().zip(other.beside) {
             mine.matched |= theirs.matched;
             mine.met |= theirs.met;
@@ -186,12 +227,22 @@ impl KernelLedger {
     #[must_use]
     pub fn finish(self, lengths: &Lengths, span: Option<(i64, i64)>, end_ns: i64) -> Vec<KernelFacts> {
         let goes_on = !self.watched.is_empty();
+        let (never_listed, absent) = (self.never_listed, self.absent);
         let known_to = |beside: &Beside| if goes_on { end_ns.max(beside.table.read_ns.1) } else { end_ns };
         let told = |beside: Beside| {
             let known_ns = known_to(&beside);
+            // A capture that goes on is not over when its last packet came.
+            let span =
+                span.map(|(first_ns, last_ns)| (first_ns, if goes_on { last_ns.max(known_ns) } else { last_ns }));
             beside.finish(lengths, span, known_ns)
         };
-        self.beside.into_iter().map(told).collect()
+        let mut facts: Vec<_> = self.beside.into_iter().map(told).collect();
+        // Of one watched host there is one table, the newest.
+        if let Some(newest) = facts.last_mut() {
+            newest.never_listed = never_listed;
+            newest.examples.extend(shown(absent.into_iter().map(|(own, peer)| ("never_listed", own, peer)).collect()));
+        }
+        facts
     }
 }
 
@@ -214,7 +265,7 @@ fn hold_all(beside: &mut [Beside], first_ns: i64, ends: [End; 2], waits: [Option
 impl Beside {
     fn hold(&mut self, own: End, peer: End, wait: Option<&mut TimeWaitFacts>) {
         let number = self.table.index.get(&(own, peer)).copied();
-        let covering = wait.filter(|facts| self.table.is_covered_by(facts));
+        let covering = wait.filter(|facts| is_covered_by(self.table.read_ns, facts));
         match (covering, number) {
             (Some(facts), number) => {
                 self.keep(own, peer, facts, number.is_some());
@@ -223,7 +274,7 @@ impl Beside {
                     return;
                 };
                 self.matched.insert(number);
-                if self.table.timer_holds(facts) && ends_ns >= facts.possibly_restarted_ns {
+                if timer_holds(self.table.read_ns, facts) && ends_ns >= facts.possibly_restarted_ns {
                     facts.kernel_end_ns = Some(ends_ns);
                 }
             }

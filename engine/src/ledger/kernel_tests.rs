@@ -93,6 +93,99 @@ fn a_table_may_come_after_its_connections_have_ended() {
     }
 }
 
+fn watching() -> KernelLedger {
+    let settings =
+        Settings { watched_hosts: vec![plain(1).client.0.ip()], idle_expiry_ns: 300 * SECOND, ..Settings::default() };
+    KernelLedger::new(&settings)
+}
+
+/// The table as it was read so many seconds later.
+fn later(after_s: i64, waits: &[(u16, i64)]) -> HostTable {
+    let read_ns = READ + after_s * SECOND;
+    HostTable { read_ns: (read_ns, read_ns + MS), ..table(waits) }
+}
+
+#[test]
+fn what_an_earlier_table_told_stays_when_the_socket_is_gone() {
+    let mut ledger = watching();
+    ledger.replace(&[later(0, &[(1, 1_050), (3, 1_050)])]);
+    ledger.replace(&[later(10, &[(1, 1_050)])]);
+    ledger.replace(&[later(70, &[])]);
+    let mut copy = ledger.provisional();
+    for told in [&mut copy, &mut ledger] {
+        let mut records = [waiting(1, 990), waiting(2, 990), waiting(3, 990)];
+        records.iter_mut().for_each(|record| told.hold(record));
+        let ends = records.each_mut().map(|record| wait_of(record).kernel_end_ns);
+        assert_eq!(ends, [Some(1_050 * SECOND), None, None], "of the third the kernel let go before its time");
+    }
+    let facts = ledger.finish(&lengths(), Some((FIRST, LAST)), LAST).remove(0);
+    assert_eq!((facts.both, facts.never_listed), (0, 1));
+    assert_eq!(facts.examples.iter().map(|one| one.kind).collect::<Vec<_>>(), ["never_listed"]);
+    let facts = copy.finish(&lengths(), Some((FIRST, LAST)), LAST).remove(0);
+    assert_eq!(facts.never_listed, 1, "a copy tells the same");
+}
+
+#[test]
+fn never_listed_is_only_what_must_have_been_there_when_the_kernel_was_read() {
+    let mut ledger = watching();
+    // Of 1 no table is of the time in which it is sure to wait, of 2 the only one is of after a reuse.
+    ledger.replace(&[later(0, &[])]);
+    let mut reused = waiting(2, 999);
+    wait_of(&mut reused).ended = Some((Mark::new(READ - MS, 9, 0), TimeWaitEnd::Reused));
+    [waiting(1, 1_001), reused, waiting(3, 960)].iter_mut().for_each(|record| ledger.hold(record));
+    assert_eq!(ledger.provisional().finish(&lengths(), Some((FIRST, LAST)), LAST).remove(0).never_listed, 0);
+    ledger.replace(&[later(5, &[])]);
+    ledger.hold(&mut waiting(4, 1_001));
+    assert_eq!(ledger.finish(&lengths(), Some((FIRST, LAST)), LAST).remove(0).never_listed, 1);
+}
+
+#[test]
+fn of_several_listings_the_quickest_tells_the_timer() {
+    let mut ledger = watching();
+    ledger.replace(&[later(0, &[(1, 1_050)])]);
+    let slow = later(2, &[(1, 1_051)]);
+    ledger.replace(&[HostTable { read_ns: (slow.read_ns.0, slow.read_ns.0 + 2 * SECOND), ..slow }]);
+    let mut record = waiting(1, 990);
+    ledger.hold(&mut record);
+    assert_eq!(wait_of(&mut record).kernel_end_ns, Some(1_050 * SECOND));
+}
+
+#[test]
+fn a_capture_that_goes_on_is_not_over_at_its_last_packet() {
+    let mut ledger = watching();
+    let after_s = (LAST - READ) / SECOND + 30;
+    ledger.replace(&[later(after_s, &[(1, LAST / SECOND + 75)])]);
+    let facts = ledger.finish(&lengths(), Some((FIRST, LAST)), LAST).remove(0);
+    assert_eq!(facts.only_kernel, Counts::from([("not_captured", 1)]));
+}
+
+#[test]
+fn a_socket_that_is_listed_again_is_another_time_wait() {
+    let mut ledger = watching();
+    ledger.replace(&[later(0, &[(1, 1_050)])]);
+    let (mut first, mut second) = (waiting(1, 990), waiting(1, 1_055));
+    ledger.hold(&mut first);
+    ledger.hold(&mut second);
+    let ends = [&mut first, &mut second].map(|record| wait_of(record).kernel_end_ns);
+    assert_eq!(ends, [Some(1_050 * SECOND), None]);
+}
+
+#[test]
+fn listings_remembered_are_bounded_and_what_is_beyond_is_not_told_to_be_missing() {
+    let mut listed = Listed::new(300 * SECOND);
+    let (client, server) = (plain(1).client.0.ip(), plain(1).server.0.ip());
+    let waits = |ends_s: i64| {
+        (0..300_000_u32).map(|n| (client, n as u16, server, 1 + (n >> 16) as u16, ends_s * SECOND)).collect()
+    };
+    listed.take(&Table::of(&HostTable { waits: waits(1_050), ..table(&[]) }));
+    let ends = |port: u16| ((client.into(), port), (server.into(), 9));
+    let facts = wait_of(&mut waiting(1, 999)).clone();
+    assert!(!listed.never_had(ends(1), &facts), "it may be one of those that found no room");
+    assert_eq!(listed.remembered(), 1 << 18);
+    listed.take(&Table::of(&later(500, &[])));
+    assert_eq!(listed.remembered(), 0, "what ended long ago makes room");
+}
+
 #[test]
 fn what_is_remembered_is_bounded() {
     let settings = Settings { watched_hosts: vec![plain(1).client.0.ip()], ..Settings::default() };

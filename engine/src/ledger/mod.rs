@@ -18,6 +18,7 @@ pub mod instants;
 pub mod kept;
 pub mod kernel;
 mod lengths;
+mod listed;
 pub mod pairs;
 pub mod persistence;
 pub mod ports;

@@ -456,6 +456,8 @@ pub struct KernelFacts {
     pub only_kernel: Counts,
     /// Sockets that only the wire shows: `certain`, or `possible` where the model's end may have passed.
     pub only_wire: Counts,
+    /// TIME_WAITs of the wire that no reading of a watched kernel had, though it was read while they must have been there.
+    pub never_listed: u64,
     /// TIME_WAITs of the wire that were too many to be looked at.
     pub left_out: u64,
     /// A few of each kind.
@@ -465,7 +467,7 @@ pub struct KernelFacts {
 /// A socket that only one of both shows.
 #[derive(Clone, Debug, Serialize)]
 pub struct KernelExample {
-    /// The word of `only_kernel`, or `only_wire`.
+    /// The word of `only_kernel`, or `only_wire`, or `never_listed`.
     pub kind: &'static str,
     /// The host's end.
     pub own: String,

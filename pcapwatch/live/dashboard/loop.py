@@ -79,6 +79,7 @@ class _Dashboard:
     def __init__(self, session: Session, options: Options, terminal: Terminal) -> None:
         self._session, self._options, self._terminal = session, options, terminal
         self._view = View(colour=options.colour)
+        self._trail = self._view.trail
         self._latest = self._shown = session.moment(None)
         self._due_s = self._count_due_s = 0.0
         self._drawn: tuple[Moment, View, os.terminal_size] | None = None
@@ -99,9 +100,8 @@ class _Dashboard:
         """A new moment. It never takes more than its share of the time, however long it takes."""
         began_s = time.monotonic()
         self._latest = self._session.moment(self._latest.counters)
-        self._view = replace(self._view, trail=self._view.trail.after(self._latest))
-        if not self._view.paused:
-            self._shown = self._latest
+        self._trail = self._trail.after(self._latest)
+        self._follow()
         if self._options.metrics is not None:
             self._options.metrics.update(self._latest)
         ended_s = time.monotonic()
@@ -119,8 +119,10 @@ class _Dashboard:
         self._count_due_s = now_s + self._options.interval_s
         at, counters = datetime.now(UTC), self._session.counters
         self._latest = self._latest.recounted(at, counters)
-        self._shown = self._shown.kept(at, counters) if self._view.paused else self._latest
-        self._view = replace(self._view, trail=self._view.trail.heard(counters))
+        self._trail = self._trail.heard(counters)
+        self._follow()
+        if self._view.paused:
+            self._shown = self._shown.kept(at, counters)
         if self._options.metrics is not None:
             self._options.metrics.recount(self._latest)
 
@@ -134,9 +136,16 @@ class _Dashboard:
                 return False
             if wish is not None:
                 self._grant(wish)
-            if not self._view.paused:
-                self._shown = self._latest
+            self._follow()
         return True
+
+    def _follow(self) -> None:
+        """What is shown is the latest, with what went before it; while paused both stay."""
+        if self._view.paused:
+            return
+        self._shown = self._latest
+        if self._view.trail is not self._trail:
+            self._view = replace(self._view, trail=self._trail)
 
     def _grant(self, wish: Wish) -> None:
         if wish == "write":

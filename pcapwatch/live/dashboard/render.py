@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from pcapwatch.findings.wording import count, counted, mean
 from pcapwatch.live.dashboard.canvas import Line, Piece, fitted, line, painted, piece
@@ -51,7 +51,7 @@ def render(moment: Moment, view: View, width: int, height: int) -> list[str]:
 
 
 def _screen(moment: Moment, view: View, width: int, height: int) -> list[Line]:
-    head = [_title(moment, view), _losses(moment.counters)]
+    head = [_title(moment, view), *_losses(moment.counters, width, max(height // 6, 1))]
     room, below = height - len(head) - 1, False
     if view.page == "overview":
         body = _overview(moment, view, width, room)
@@ -104,27 +104,43 @@ def bits(per_s: float) -> str:
     return f"{mean(per_s)} bit/s"
 
 
-def _losses(counters: Counters) -> Line:
-    """Never hidden: what the kernel, the ring and the limits on memory cost, and what is written."""
-    told = []
-    if counters.kernel_drops:
-        told.append(f"{counted(counters.kernel_drops, 'packet')} dropped by the kernel")
-    if counters.ring_losses:
-        told.append(f"the ring was full {counted(counters.ring_losses, 'time')}")
-    if counters.evicted_connections:
-        told.append(f"{counted(counters.evicted_connections, 'connection')} evicted")
-    if counters.interface_down:
-        told.append(f"interface down {counted(counters.interface_down, 'time')}")
+def _losses(counters: Counters, width: int, most: int) -> list[Line]:
+    """Never hidden: what the kernel, the ring and the limits on memory cost, and what is written.
+
+    Where the words are too long for the line they are shorter, and then of up to ``most`` lines.
+    """
     written = counters.written
-    if written.error:
-        told.append(f"not written: {written.error}")
-    unknown = counters.kernel_drops is None
-    calm = "drops unknown: this source tells none" if unknown else "nothing dropped, nothing evicted"
-    lost = piece("! " + "; ".join(told), "red") if told else piece(calm, "dim")
-    if not written.files:
-        return (lost,)
-    size = f"; writing {counted(written.files, 'file')}, {written.bytes / 1e6:,.1f} MB"
-    return lost, piece(size, "dim")
+    size = f"; writing {counted(written.files, 'file')}, {written.bytes / 1e6:,.1f} MB" if written.files else ""
+    told = list(_told(counters, short=False))
+    if not told:
+        calm = "drops unknown: this source tells none" if counters.kernel_drops is None else "nothing dropped"
+        calm += "" if counters.kernel_drops is None else ", nothing evicted"
+        return [(piece(calm, "dim"), piece(size, "dim"))]
+    whole = "! " + "; ".join(told)
+    if len(piece(whole).text) <= width:
+        return [(piece(whole, "red"), piece(size, "dim"))]
+    folded = wrapped(piece("! " + "; ".join(_told(counters, short=True))).text, width)
+    cut = [*folded[: most - 1], fitted(" ".join(folded[most - 1 :]), width)] if len(folded) > most else folded
+    return [line(text, "red") for text in cut]
+
+
+def _told(counters: Counters, *, short: bool) -> Iterator[str]:
+    """Each loss in words; why nothing is written comes last, as it is the longest."""
+    written = counters.written
+    if counters.kernel_drops:
+        drops = counted(counters.kernel_drops, "drop" if short else "packet")
+        yield drops if short else f"{drops} dropped by the kernel"
+    if counters.ring_losses:
+        yield f"{'ring' if short else 'the ring was'} full {counted(counters.ring_losses, 'time')}"
+    if counters.evicted_connections:
+        number = counters.evicted_connections
+        yield f"{count(number) if short else counted(number, 'connection')} evicted"
+    if counters.interface_down:
+        yield f"{'' if short else 'interface '}down {counted(counters.interface_down, 'time')}"
+    if written.unwritten or written.error:
+        missing = count(written.unwritten) if short else counted(written.unwritten, "packet")
+        why = (written.error or "").rpartition(": ")[2] if short else written.error
+        yield (f"{missing} " if written.unwritten else "") + "not written" + (f": {why}" if written.error else "")
 
 
 def _overview(moment: Moment, view: View, width: int, room: int) -> list[Line]:

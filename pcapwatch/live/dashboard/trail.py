@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, pairwise
 from typing import NamedTuple, TypeAlias
 
 from pcapwatch.findings.wording import count, mean
@@ -14,8 +15,11 @@ Service: TypeAlias = tuple[str | None, int]
 Triple: TypeAlias = tuple[str, str, int]
 FindingKey: TypeAlias = tuple[str, str]
 
-#: Rates are over this long, growth over the next; less than the third is too little to judge growth by.
-RATE_S, GROWTH_S, LEAST_GROWTH_S = 5.0, 30.0, 4.0
+#: Rates are over this long, growth over the next; less than the third is judged by only where it is steady, and less
+#: than the fourth, or fewer moments, never.
+RATE_S, GROWTH_S, LEAST_GROWTH_S, SHORTEST_GROWTH_S, LEAST_MOMENTS = 5.0, 30.0, 4.0, 1.5, 3
+#: Growth is steady where no part of it is so many times faster or slower than the whole.
+_STEADY = 2.0
 SERVICES, FINDINGS = 200, 500
 #: Nothing is projected further from half a minute.
 DAY_S = 86_400
@@ -68,6 +72,21 @@ class Trail:
         first = next((one for one in self.steps if last.elapsed_s - one.elapsed_s <= seconds), last)
         first = self.steps[-2] if first is last else first
         return (first, last) if last.elapsed_s > first.elapsed_s else None
+
+    def of(self, key: Triple) -> list[Step]:
+        """The steps that know a triple, which may be new; none if the newest does not."""
+        steps = [step for step in self.steps if key in step.ports]
+        return steps if steps and steps[-1] is self.steps[-1] else []
+
+
+def _is_steady(steps: Sequence[Step], key: Triple) -> bool:
+    """Whether few moments are enough: the ports held grow alike between each two of them."""
+    lasted = steps[-1].elapsed_s - steps[0].elapsed_s
+    if len(steps) < LEAST_MOMENTS or lasted < SHORTEST_GROWTH_S:
+        return False
+    whole = (steps[-1].ports[key][0] - steps[0].ports[key][0]) / lasted
+    parts = [(b.ports[key][0] - a.ports[key][0]) / (b.elapsed_s - a.elapsed_s) for a, b in pairwise(steps)]
+    return whole > 0 and whole / _STEADY <= min(parts) and max(parts) <= whole * _STEADY
 
 
 def finding_key(finding: Finding) -> FindingKey:
@@ -142,14 +161,15 @@ def exhaustion(trail: Trail, use: PortUse) -> Exhaustion:
     left = use.range.size - use.held_at_end[1]
     if left <= 0:
         return Exhaustion(0.0, "full", "every port of the range is held")
-    pair = trail.over(GROWTH_S)
     key = triple(use)
-    if pair is None or key not in pair[0].ports or pair[1].elapsed_s - pair[0].elapsed_s < LEAST_GROWTH_S:
+    steps = trail.of(key)
+    lasted = steps[-1].elapsed_s - steps[0].elapsed_s if steps else 0.0
+    is_short = lasted < LEAST_GROWTH_S
+    if lasted <= 0 or (is_short and not _is_steady(steps, key)):
         return Exhaustion(None, "unknown", "too few moments to tell growth")
-    lasted = pair[1].elapsed_s - pair[0].elapsed_s
-    (held_then, opened_then), (held_now, opened_now) = pair[0].ports[key], pair[1].ports[key]
+    (held_then, opened_then), (held_now, opened_now) = steps[0].ports[key], steps[-1].ports[key]
     growth, pace = (held_now - held_then) / lasted, (opened_now - opened_then) / lasted
-    over = f"over the last {lasted:.0f} s"
+    over = f"over {lasted:.0f} s only, steadily" if is_short else f"over the last {lasted:.0f} s"
     if growth <= 0:
         return Exhaustion(None, "unknown", f"not growing {over}")
     if use.sustainable_per_s and pace <= use.sustainable_per_s:

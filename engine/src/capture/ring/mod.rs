@@ -331,7 +331,9 @@ impl Tap for Ring {
     }
 
     fn statistics(&self) -> Statistics {
-        let TapCounters { packets: delivered, kernel_packets: accepted, kernel_drops: dropped, .. } = self.counters;
+        let TapCounters { packets: delivered, kernel_packets, kernel_drops: dropped, .. } = self.counters;
+        // Packets were given since the kernel was asked, which it has accepted as well.
+        let accepted = kernel_packets.map(|accepted| accepted.max(delivered + dropped.unwrap_or(0)));
         Statistics { since_ns: self.since_ns, until_ns: now_ns(), accepted, dropped, delivered }
     }
 

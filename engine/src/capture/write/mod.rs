@@ -88,6 +88,8 @@ pub struct WriterCounters {
     pub unwritten: u64,
     /// Why, the first time; `null` while all went well.
     pub error: Option<String>,
+    /// The last packets could not be written.
+    pub is_failing: bool,
 }
 
 /// Writes packets into files.
@@ -204,9 +206,8 @@ impl Writer {
     /// The same as a source tells it.
     #[must_use]
     pub fn written(&self) -> Written {
-        let WriterCounters { files, bytes, unwritten, ref error, .. } = self.counters;
-        let missing = || if unwritten == 0 { String::new() } else { format!("; {unwritten} packets are missing") };
-        Written { files, bytes, error: error.as_ref().map(|error| error.clone() + &missing()) }
+        let WriterCounters { files, bytes, unwritten, ref error, is_failing, .. } = self.counters;
+        Written { files, bytes, unwritten, error: error.clone().filter(|_| is_failing) }
     }
 
     /// The files that are there, as a reader will tell of them. The first is number [`Writer::first`] of all that were
@@ -214,6 +215,14 @@ impl Writer {
     #[must_use]
     pub fn files(&self) -> Vec<FileFacts> {
         self.done.iter().cloned().chain(self.open.as_ref().map(|open| self.told(open, 0))).collect()
+    }
+
+    /// The same, with what was counted until now: packets are dropped also while none can be written.
+    #[must_use]
+    pub fn files_as_of(&self, statistics: &Statistics) -> Vec<FileFacts> {
+        let mut files = self.files();
+        files.last_mut().into_iter().for_each(|facts| note_statistics(facts, statistics));
+        files
     }
 
     /// The number of the first file that is there: those before it are removed.
@@ -299,6 +308,7 @@ impl Writer {
 
     fn note(&mut self, error: &io::Error) {
         let folder = &self.options.folder;
+        self.counters.is_failing = true;
         self.counters.error.get_or_insert_with(|| cannot_write(folder, error).to_string());
     }
 
@@ -315,6 +325,7 @@ impl Writer {
                 open.written = (open.facts.clone(), open.last_ns);
                 self.counters.bytes += length;
                 self.counters.packets += added;
+                self.counters.is_failing &= added == 0;
                 self.lost_before = self.lost;
                 Ok(())
             }
@@ -384,14 +395,7 @@ impl Writer {
     /// What was dropped is known meanwhile, and where there is no room for that block.
     fn told(&self, open: &OpenFile, statistics: u64) -> FileFacts {
         let mut facts = open.facts.clone();
-        let counted = self.statistics;
-        if let Some(first) = facts.interfaces.first_mut() {
-            first.accepted = counted.accepted;
-            first.delivered = Some(counted.delivered);
-            first.dropped = counted.dropped;
-            first.dropped_by_system = counted.dropped;
-            first.counted_since_ns = Some(counted.since_ns);
-        }
+        note_statistics(&mut facts, &self.statistics);
         let interfaces = facts.interfaces.len() as u64;
         let kinds = [
             ("section_header", 1),
@@ -407,6 +411,14 @@ impl Writer {
         }
         facts
     }
+}
+
+/// What the whole capture counted, for which its first interface stands.
+fn note_statistics(facts: &mut FileFacts, counted: &Statistics) {
+    let Some(first) = facts.interfaces.first_mut() else { return };
+    (first.accepted, first.delivered) = (counted.accepted, Some(counted.delivered));
+    (first.dropped, first.dropped_by_system) = (counted.dropped, counted.dropped);
+    first.counted_since_ns = Some(counted.since_ns);
 }
 
 impl OpenFile {

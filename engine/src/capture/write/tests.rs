@@ -272,6 +272,8 @@ fn a_full_disk_is_told_and_what_was_written_stays_whole() {
     assert!(facts.iter().all(|file| file.problem.is_none()), "{facts:?}");
     let lost = writer.lost();
     assert_eq!((lost.unwritten_packets, &lost.write_error), (full.unwritten, &full.error));
+    let Written { error, unwritten, .. } = writer.written();
+    assert_eq!((error, unwritten), (full.error.clone(), full.unwritten));
     fs::remove_file(&filler).unwrap();
     let mut next = batch(&[1000; 10], 0);
     writer.write(&mut next, &[], COUNTED);
@@ -279,6 +281,8 @@ fn a_full_disk_is_told_and_what_was_written_stays_whole() {
     written.extend(rows_of(&next));
     let (rows, facts) = read(&folder);
     assert_eq!(rows, written, "there is room again");
+    let Written { error, unwritten, .. } = writer.written();
+    assert_eq!((error, unwritten), (None, full.unwritten), "and what is missing stays known");
     let lost: u64 = facts.iter().flat_map(|file| &file.interfaces).map(|interface| interface.lost_between).sum();
     assert_eq!((lost, writer.counters().unwritten), (full.unwritten, full.unwritten), "the gap is told in the file");
     same_facts(&writer.files(), &facts);
@@ -313,6 +317,8 @@ fn drops_are_known_while_a_file_is_written() {
     let mut writer = writer(folder.path(), 0, 0);
     writer.write(&mut batch(&[60], 0), &[], COUNTED);
     assert_eq!(writer.files()[0].interfaces[0].dropped, Some(2));
+    let now = Statistics { dropped: Some(7), ..COUNTED };
+    assert_eq!(writer.files_as_of(&now)[0].interfaces[0].dropped, Some(7), "those since the last packet, too");
 }
 
 proptest! {
