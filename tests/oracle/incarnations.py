@@ -154,11 +154,13 @@ def mark_duplicates(connection: Incarnation) -> None:
     """Mark packets that are second captures: the same headers, near enough in time for where each was seen.
 
     And what one tap shows for the first time and another has shown, in other pieces (segmentation offload): a tap shows
-    each byte once, unless it is sent again. Asked of taps only that were found to see one packet twice.
+    each byte once, unless it is sent again. Asked of taps only that were found to see one packet twice, of which one
+    shows longer segments.
     """
     seen: dict[tuple[object, ...], Segment] = {}
     shown: dict[tuple[Endpoint, tuple[str, int]], set[int]] = {}
     twins: set[tuple[Endpoint, tuple[str, int]]] = set()
+    longest: dict[tuple[Endpoint, tuple[str, int]], int] = {}
     base: dict[Endpoint, int] = {}
     lag_ns = 0
     for p in connection.packets:
@@ -166,7 +168,9 @@ def mark_duplicates(connection: Incarnation) -> None:
         here = (p.src, place(p))
         start = signed(p.seq - base.setdefault(p.src, p.seq))
         numbers = set(range(start, start + p.space))
-        elsewhere = [of for twin, of in shown.items() if twin in twins and twin[0] == p.src and twin != here]
+        longest[here] = max(longest.get(here, 0), p.payload_len)
+        others = [twin for twin in twins & shown.keys() if twin[0] == p.src and twin != here]
+        elsewhere = [shown[twin] for twin in others if longest[twin] != longest[here]]
         if key in seen and is_second_capture(seen[key], p, lag_ns):
             p.duplicate = True
             if place(p) == place(seen[key]):
@@ -175,7 +179,7 @@ def mark_duplicates(connection: Incarnation) -> None:
                 files = {p.file, seen[key].file}
                 twins |= {here, (p.src, place(seen[key]))}
                 twins |= {(q.src, place(q)) for q in connection.packets if q.src == p.dst and files > {q.file}}
-        elif here in twins and p.space and not p.has(SYN | RST) and not numbers <= shown.get(here, set()):
+        elif here in twins and p.payload_len and not p.has(SYN | RST) and not numbers <= shown.get(here, set()):
             p.duplicate = any(numbers <= of for of in elsewhere)
         if not p.duplicate:
             seen[key] = p

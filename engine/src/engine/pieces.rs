@@ -5,8 +5,9 @@
 //! is not *alike* anything. But a tap shows each byte once. What one tap shows for the first time, and another showed
 //! before it, is a copy; what a tap shows again was sent again.
 //!
-//! It is asked of flows only of which a packet was found twice, alike, at two points ([`super::taps`]), and among these
-//! points: a packet that takes another way, or a forger's, has no such point.
+//! It is asked of flows only of which a packet was found twice, alike, at two points ([`super::taps`]), among these
+//! points, and only where one shows longer segments than the other: a packet that takes another way, or a forger's, has no
+//! such point, and where nothing is cut, copies are alike. What a point showed is known from its first pair on.
 
 use super::generations::Generations;
 use crate::decode::{Flags, FlowKey, Header};
@@ -16,6 +17,8 @@ use crate::tcp::seq;
 const MOST_FLOWS: usize = 16_384;
 /// Points that see a direction; further ones are not looked at.
 const MOST_PLACES: usize = 4;
+/// How long a place counts that shows nothing any more: twice what copies may be apart.
+const RECENT_NS: u64 = 1_000_000_000;
 /// Holes remembered of what a place showed; what fills older ones reads as sent again.
 const MOST_HOLES: usize = 8;
 /// How far a number may be from what a place showed to be of the same connection: half a window as wide as most.
@@ -59,36 +62,46 @@ impl Place {
 #[derive(Clone, Debug)]
 struct Shown {
     place: Place,
-    /// Up to this number …
+    /// When it last did, ns.
+    at_ns: i64,
+    /// Payload of its longest segment.
+    longest: u32,
+    /// From this number, …
+    first: u32,
+    /// … up to this one, …
     next: u32,
     /// … but not these, oldest first: lost before it, or to come.
     holes: Vec<(u32, u32)>,
 }
 
 impl Shown {
-    const fn up_to(place: Place, next: u32) -> Self {
-        Shown { place, next, holes: Vec::new() }
+    const fn new(place: Place, first: u32, next: u32, at_ns: i64) -> Self {
+        Shown { place, at_ns, longest: 0, first, next, holes: Vec::new() }
     }
 
     fn is_near(&self, from: u32) -> bool {
         seq::diff(from, self.next).unsigned_abs() <= NEAR
     }
 
+    fn is_known(&self, from: u32) -> bool {
+        self.is_near(from) && seq::leq(self.first, from)
+    }
+
     /// All of it.
     fn has(&self, from: u32, to: u32) -> bool {
         let overlaps = |&(start, end): &(u32, u32)| seq::lt(start, to) && seq::lt(from, end);
-        self.is_near(from) && seq::leq(to, self.next) && !self.holes.iter().any(overlaps)
+        self.is_known(from) && seq::leq(to, self.next) && !self.holes.iter().any(overlaps)
     }
 
     /// Something of it is new here.
     fn lacks(&self, from: u32, to: u32) -> bool {
-        self.is_near(from) && !self.has(from, to)
+        self.is_known(from) && !self.has(from, to)
     }
 
     fn add(&mut self, from: u32, to: u32) {
         if !self.is_near(from) {
             self.holes.clear();
-            self.next = to;
+            (self.first, self.next) = (from, to);
         } else if seq::lt(self.next, from) {
             if self.holes.len() == MOST_HOLES {
                 self.holes.remove(0);
@@ -128,17 +141,23 @@ impl Side {
     }
 
     /// This place sees it, and showed this.
-    fn note(&mut self, place: Place, from: u32, to: u32) {
-        if let Some(shown) = self.at(place) {
-            shown.add(from, to);
-        } else if let Some(free) = self.0.iter_mut().find(|shown| shown.is_none()) {
-            *free = Some(Shown::up_to(place, to));
+    fn note(&mut self, place: Place, from: u32, to: u32, at_ns: i64) -> Option<&mut Shown> {
+        if self.at(place).is_none()
+            && let Some(free) = self.0.iter_mut().find(|shown| shown.is_none())
+        {
+            *free = Some(Shown::new(place, from, to, at_ns));
         }
+        let shown = self.at(place)?;
+        shown.add(from, to);
+        shown.at_ns = at_ns;
+        Some(shown)
     }
 
-    /// Whether another place has shown all of it.
-    fn was_shown_beside(&self, place: Place, from: u32, to: u32) -> bool {
-        self.0.iter().flatten().any(|shown| !shown.place.is(&place) && shown.has(from, to))
+    /// Whether another place, which shows longer or shorter segments, has lately shown all of it.
+    fn was_shown_beside(&self, place: Place, longest: u32, at_ns: i64, (from, to): (u32, u32)) -> bool {
+        let is_beside = |shown: &&Shown| !shown.place.is(&place) && shown.longest != longest;
+        let is_recent = |shown: &&Shown| shown.at_ns.abs_diff(at_ns) <= RECENT_NS;
+        self.0.iter().flatten().filter(is_beside).filter(is_recent).any(|shown| shown.has(from, to))
     }
 }
 
@@ -174,10 +193,13 @@ impl Pieces {
             return;
         }
         for seen in [other, place] {
-            twin.sides[usize::from(header.from_low)].note(seen, header.seq, end_of(header));
+            let own = &mut twin.sides[usize::from(header.from_low)];
+            if let Some(shown) = own.note(seen, header.seq, end_of(header), header.ts_ns) {
+                shown.longest = shown.longest.max(header.payload_len);
+            }
             if place.is_elsewhere(&other) && header.flags.has(Flags::ACK) {
                 // What is acknowledged passed both before.
-                twin.sides[usize::from(!header.from_low)].note(seen.back(), header.ack, header.ack);
+                twin.sides[usize::from(!header.from_low)].note(seen.back(), header.ack, header.ack, header.ts_ns);
             }
         }
     }
@@ -201,11 +223,13 @@ impl Pieces {
             return false;
         }
         let place = Place::of(header);
-        let was_shown_beside = side.was_shown_beside(place, from, to);
         let Some(own) = side.at(place) else { return false };
-        let is_copy = was_shown_beside && own.lacks(from, to);
+        own.at_ns = header.ts_ns;
+        own.longest = own.longest.max(header.payload_len);
+        let is_new_here = own.lacks(from, to);
         own.add(from, to);
-        is_copy
+        let longest = own.longest;
+        is_new_here && header.payload_len > 0 && side.was_shown_beside(place, longest, header.ts_ns, (from, to))
     }
 }
 
@@ -221,10 +245,14 @@ mod tests {
         Header { seq, payload_len: len, file: tap, ttl: 64 - tap as u8, flags: Flags::ACK, ..Header::default() }
     }
 
+    /// Both taps have shown all up to 100, the first one in a large segment.
     fn known() -> Pieces {
         let mut pieces = Pieces::new();
-        let syn_ack = Header { flags: Flags::SYN, ..data(1, 99, 0) };
+        let start = 100_u32.wrapping_sub(50 * MSS);
+        let syn_ack = Header { flags: Flags::SYN, ..data(1, seq::add(start, u32::MAX), 0) };
         pieces.pair(&syn_ack, Place::of(&data(0, 0, 0)), 300_000);
+        assert!(!pieces.is_copy(&data(0, start, 50 * MSS)));
+        assert!((0..50).all(|piece| pieces.is_copy(&data(1, seq::add(start, piece * MSS), MSS))));
         pieces
     }
 
@@ -258,7 +286,7 @@ mod tests {
 
     #[test]
     fn holes_are_filled_from_their_start_or_their_end() {
-        let mut shown = Shown::up_to(Place::of(&data(0, 0, 0)), 100);
+        let mut shown = Shown::new(Place::of(&data(0, 0, 0)), 100, 100, 0);
         for from in (0..20).map(|at| 200 + at * 100) {
             shown.add(from, from + 50);
         }
@@ -305,6 +333,33 @@ mod tests {
         assert_eq!(copies(&mut unknown, &[data(0, 100, 2 * MSS), data(1, 100, MSS)]), [false, false]);
         let by_ttl = Header { file: 0, ..data(1, 100, MSS) };
         assert_eq!(copies(&mut known(), &[data(0, 100, 2 * MSS), by_ttl]), [false, false], "another way's TTL");
+    }
+
+    #[test]
+    fn where_nothing_is_cut_copies_are_alike() {
+        let mut pieces = Pieces::new();
+        let (near, far) = (data(0, 100, MSS), data(1, 100, MSS));
+        pieces.pair(&far, Place::of(&near), 300_000);
+        let again = [data(0, 100 + MSS, MSS), data(1, 100 + MSS, MSS)];
+        assert_eq!(copies(&mut pieces, &again), [false, false], "another packet, sent again on another way");
+    }
+
+    #[test]
+    fn what_was_before_the_first_pair_is_not_known() {
+        let mut pieces = Pieces::new();
+        assert!(!pieces.is_copy(&data(0, 100, 9 * MSS)));
+        let ack = |tap| data(tap, 100 + 9 * MSS, 0);
+        pieces.pair(&ack(1), Place::of(&ack(0)), 300_000);
+        let packets = [data(1, 100 + MSS, MSS), data(0, 100 + 9 * MSS, 2 * MSS), data(1, 100, MSS)];
+        assert_eq!(copies(&mut pieces, &packets), [false; 3], "it may never have been shown");
+    }
+
+    #[test]
+    fn a_place_that_shows_nothing_any_more_does_not_count() {
+        let mut pieces = known();
+        assert!(!pieces.is_copy(&data(0, 100, 2 * MSS)));
+        let late = |ts_ns, seq| Header { ts_ns, ..data(1, seq, MSS) };
+        assert_eq!(copies(&mut pieces, &[late(1_000_000_000, 100), late(1_000_000_001, 100 + MSS)]), [true, false]);
     }
 
     #[test]

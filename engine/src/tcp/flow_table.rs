@@ -128,7 +128,7 @@ impl<P: Payload> FlowTable<P> {
             connection.accept(segment, settings, sink);
             watch(connection);
             self.touch(at);
-            if sink.take_kept() {
+            if sink.take_kept() || self.kept.of(at) > 0 {
                 self.recount(at, sink);
             }
             debug_assert!(self.is_counted(at));
