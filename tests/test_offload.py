@@ -126,7 +126,8 @@ def test_the_answer_is_that_of_the_tap_on_the_host(hosts: Path3, tmp_path: Path,
         subprocess.run(["mergecap", "-F", kind, "-w", str(out), str(near), str(far)], check=True)
     expected = rows(near)
     assert len(expected) == TRANSFERS
-    assert any(row[7] != "0" for row in expected) == loss
+    if loss:  # without it, a machine that stands still makes a server send again, too
+        assert any(row[7] != "0" for row in expected)
     assert rows(near, far) == expected
     assert rows(far, near) == expected
     assert rows(merged) == expected

@@ -19,8 +19,8 @@ const MOST_FLOWS: usize = 16_384;
 const MOST_PLACES: usize = 4;
 /// How long a place counts that shows nothing any more: twice what copies may be apart.
 const RECENT_NS: u64 = 1_000_000_000;
-/// Holes remembered of what a place showed; what fills older ones reads as sent again.
-const MOST_HOLES: usize = 8;
+/// Holes remembered of what a place showed; beyond it nothing is known of what was before the oldest one's end.
+const MOST_HOLES: usize = 32;
 /// How far a number may be from what a place showed to be of the same connection: half a window as wide as most.
 const NEAR: u32 = 1 << 23;
 
@@ -104,7 +104,7 @@ impl Shown {
             (self.first, self.next) = (from, to);
         } else if seq::lt(self.next, from) {
             if self.holes.len() == MOST_HOLES {
-                self.holes.remove(0);
+                self.first = self.holes.remove(0).1;
             }
             self.holes.push((self.next, from));
         } else if !self.holes.is_empty() {
@@ -287,11 +287,11 @@ mod tests {
     #[test]
     fn holes_are_filled_from_their_start_or_their_end() {
         let mut shown = Shown::new(Place::of(&data(0, 0, 0)), 100, 100, 0);
-        for from in (0..20).map(|at| 200 + at * 100) {
+        for from in (0..8).map(|at| 1400 + at * 100) {
             shown.add(from, from + 50);
         }
-        assert_eq!(shown.holes.len(), MOST_HOLES);
-        assert_eq!((shown.holes[0], shown.holes[7]), ((1350, 1400), (2050, 2100)));
+        assert_eq!((shown.holes[0], shown.holes[7]), ((100, 1400), (2050, 2100)));
+        shown.add(100, 1350);
         shown.add(1340, 1360);
         shown.add(1390, 1410);
         assert_eq!(shown.holes[0], (1360, 1390));
@@ -303,6 +303,17 @@ mod tests {
         assert!(shown.has(100, 2150) && !shown.has(100, 2151));
         shown.add(100 + 3 * NEAR, 200 + 3 * NEAR);
         assert!(!shown.has(100, 200) && shown.holes.is_empty());
+    }
+
+    #[test]
+    fn of_forgotten_holes_nothing_is_known() {
+        let mut shown = Shown::new(Place::of(&data(0, 0, 0)), 100, 100, 0);
+        for from in (0..=MOST_HOLES as u32).map(|at| 200 + at * 100) {
+            shown.add(from, from + 50);
+        }
+        assert_eq!((shown.holes.len(), shown.first), (MOST_HOLES, 200));
+        assert!(!shown.has(100, 150) && !shown.lacks(100, 150), "the forgotten one was never shown");
+        assert!(shown.has(200, 250) && shown.lacks(250, 300));
     }
 
     #[test]
