@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from bench.figures import Figure, figures
@@ -39,8 +40,8 @@ def measure(rows: list[Figure], asked: argparse.Namespace) -> str:
         all_jobs = jobs(of, Path(scratch))
         needed = {key: all_jobs[key] for row in rows for key in row.keys}
         try:
-            for key in of:
-                run_on(key, list(needed.values()), asked)
+            for group in dict.fromkeys(job.group or job.capture.key for job in all_jobs.values()):
+                run_group([job for job in needed.values() if (job.group or job.capture.key) == group], asked)
             runs = f"Medians of {asked.runs} runs, of {min(asked.runs, asked.slow_runs)} for slow tools;"
             return results(rows, needed, runs)
         finally:
@@ -48,15 +49,13 @@ def measure(rows: list[Figure], asked: argparse.Namespace) -> str:
                 of["long"].path.unlink(missing_ok=True)
 
 
-def run_on(key: str, needed: list[Job], asked: argparse.Namespace) -> None:
-    """All rounds on one capture, which is read once before."""
-    wanted = [job for job in needed if job.capture.key == key]
-    if not wanted:
-        return
-    capture = wanted[0].capture
-    capture.make()
-    capture.warm()
-    rounds(wanted, asked.runs, asked.slow_runs)
+def run_group(jobs: list[Job], asked: argparse.Namespace) -> None:
+    """All rounds of those that take turns, with their captures in memory."""
+    with ExitStack() as held:
+        for capture in dict.fromkeys(job.capture for job in jobs):
+            capture.make()
+            held.enter_context(capture.in_memory())
+        rounds(jobs, asked.runs, asked.slow_runs)
 
 
 def main() -> None:

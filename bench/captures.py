@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +20,8 @@ GENERATOR = ROOT / "engine" / "examples" / "generate.rs"
 HEAD_BYTES = 90
 #: Room that must be left on the disk when a capture has been made.
 SPARE_BYTES = 2_000_000_000
+#: Linux's MAP_LOCKED, which Python does not name.
+LOCKED = 0x2000 if sys.platform == "linux" else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +99,15 @@ class Capture:
         with partial.open("wb") as out:
             subprocess.run([self.packer, "-c", str(plain.path)], check=True, stdout=out)
 
-    def warm(self) -> None:
-        """Bring it into the page cache."""
+    @contextmanager
+    def in_memory(self) -> Iterator[None]:
+        """Keep it in the page cache, locked where that is allowed: some machines take back what rests for seconds."""
         with self.path.open("rb") as file:
             while file.read(1 << 20):
                 pass
+            held: AbstractContextManager[object] = nullcontext()
+            with suppress(OSError):  # not Linux, or no more may be locked
+                flags = getattr(mmap, "MAP_POPULATE", 0) | mmap.MAP_SHARED | LOCKED
+                held = mmap.mmap(file.fileno(), 0, flags=flags, prot=mmap.PROT_READ)
+            with held:
+                yield

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.job import Job, Measure
+from bench.jobs import SIZES
 
 Unit = Literal["times", "MB", "s"]
 _MB = 1e6
@@ -17,7 +17,7 @@ _MB = 1e6
 class Figure:
     """``over`` / ``under`` of a measure's medians, or ``over`` alone, held against ``reach``.
 
-    over, under: keys of jobs, of twins (see `Job`) the ratios' median pair by pair; each: divided by the capture's
+    over, under: keys of jobs; of a job and itself the measure is over its wall time. each: divided by the capture's
     packets first; at_most: a low figure is good; kin: more jobs that make figures of the same sort, of which the
     largest over the smallest is taken, ``over`` and ``under`` left empty; digits: shown after the point.
     """
@@ -44,17 +44,11 @@ class Figure:
         known = [value for value in values if value]
         if len(known) < len(values):
             return None
-        if self.under and jobs[self.over].twin == self.under:
-            return self._paired(jobs[self.over], jobs[self.under])
+        if self.over and self.over == self.under:
+            return known[0] / (jobs[self.over].median("wall_s") or 1)
         if self.kin:
             return max(known) / min(known)
         return known[0] / known[1] if self.under else known[0] / (_MB if self.unit == "MB" else 1)
-
-    def _paired(self, over: Job, under: Job) -> float:
-        """Of twins, whose runs alternate: a slow minute of the machine lengthens both of a pair, and cancels out."""
-        pairs = zip(getattr(over, self.measure), getattr(under, self.measure), strict=True)
-        ratios: list[float] = [one / other for one, other in pairs]
-        return statistics.median(ratios)
 
     def _of(self, job: Job) -> float | None:
         median = None if job.absence else job.median(self.measure)
@@ -76,7 +70,7 @@ class Figure:
 
 def figures(*, long: bool) -> list[Figure]:
     """Every row, in the order of the issue that set the targets."""
-    scales = ("tenth.engine", "short.engine", *(["long.engine"] if long else []))
+    sizes = tuple(f"{key}.engine, sizes in turns" for key in SIZES if long or key != "long")
     return [
         Figure("analyze ÷ tcpdump's FIN filter, short connections", "short.analyze", "short.tcpdump", 1.0),
         Figure("the same, 500 clients and 7 servers", "spread.analyze", "spread.tcpdump", 1.0),
@@ -98,6 +92,6 @@ def figures(*, long: bool) -> list[Figure]:
         Figure("whole process: one thread ÷ two", "short.analyze 1", "short.analyze", 1.7, at_most=False),
         Figure("analyze of gzip ÷ zcat", "gzip.analyze", "gzip.zcat", 1.15),
         Figure("analyze of zstd ÷ zstdcat", "zstd.analyze", "zstd.zstdcat", 1.15),
-        Figure("cost per packet: dearest ÷ cheapest size", "", "", 1.15, "own_s", each=True, kin=scales),
-        Figure("progress bar: with ÷ without", "short.bar", "short.no bar", 1.01, digits=3),
+        Figure("cost per packet: dearest ÷ cheapest size", "", "", 1.15, "own_s", each=True, kin=sizes),
+        Figure("progress bar: its time ÷ the whole", "short.bar", "short.bar", 0.01, "own_s", digits=4),
     ]

@@ -20,8 +20,6 @@ from bench.captures import Capture
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 Measure = Literal["wall_s", "cpu_s", "peak_bytes", "own_s"]
-#: How much oftener than others twins run: their ratio is wanted to a hundredth, and one run tells it to a twentieth.
-PAIRS = 7
 
 
 @dataclass
@@ -29,8 +27,8 @@ class Job:
     """A command on a capture, and what its runs took.
 
     key: ``capture.tool``; slow: so slow that fewer runs must do; clocked: prints seconds by its own clock, for own_s
-    (`engine_rate`); terminal: its stderr is one, of the kind named; twin: beside which it is run, `PAIRS`
-    times as often as others; failure: how a run went wrong.
+    (`engine_rate`); terminal: its stderr is one; group: takes turns with others of its group instead of those on its
+    capture; failure: how a run went wrong.
     """
 
     key: str
@@ -39,8 +37,8 @@ class Job:
     version: str
     slow: bool = False
     clocked: bool = False
-    terminal: str = ""
-    twin: str = ""
+    terminal: bool = False
+    group: str = ""
     failure: str = ""
     wall_s: list[float] = field(default_factory=list)
     cpu_s: list[float] = field(default_factory=list)
@@ -59,7 +57,7 @@ class Job:
 
     def run(self) -> None:
         """Once; one that fails (some need more memory than there is) says so in the tables and is not run again."""
-        with tempfile.TemporaryDirectory() as folder, Screen(self.terminal) as screen:
+        with tempfile.TemporaryDirectory() as folder, Screen(wanted=self.terminal) as screen:
             result, said = Path(folder) / "result", Path(folder) / "said"
             command = [sys.executable, "-I", "-S", str(LAUNCHER), str(result), *self.command]
             with said.open("wb") as out:
@@ -69,7 +67,7 @@ class Job:
                     stdin=subprocess.DEVNULL,
                     stdout=out if self.clocked else subprocess.DEVNULL,
                     stderr=screen.end if self.terminal else out,
-                    env=environment(self.terminal),
+                    env=environment(),
                 )
             wall_s, cpu_s, peak_bytes, status = json.loads(result.read_text())
             text = said.read_text(errors="replace")
@@ -87,9 +85,8 @@ class Job:
 class Screen:
     """A terminal that somebody reads: what a program writes to ``end`` is taken and forgotten."""
 
-    def __init__(self, kind: str) -> None:
-        self.end = -1
-        self._near, self.end = pty.openpty() if kind else (-1, -1)
+    def __init__(self, *, wanted: bool) -> None:
+        self._near, self.end = pty.openpty() if wanted else (-1, -1)
         self._reader = threading.Thread(target=self._read, daemon=True)
 
     def __enter__(self) -> Screen:
@@ -111,28 +108,17 @@ class Screen:
             return
 
 
-def environment(terminal: str = "") -> dict[str, str]:
-    """This process's, without what would have Python compile its sources at each start."""
+def environment() -> dict[str, str]:
+    """This process's, without what would have Python compile its sources at each start, on a terminal that can draw."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, "TERM": terminal} if terminal else kept
+    return {**kept, "TERM": "xterm"}
 
 
 def rounds(jobs: Sequence[Job], runs: int, slow_runs: int) -> None:
-    """Every job ``runs`` times, slow ones ``slow_runs`` times, taking turns, each round beginning one further on.
-
-    Twins have rounds of their own, so that nothing but the other one's run lies between two of theirs.
-    """
-    single, twins = [job for job in jobs if not job.twin], [job for job in jobs if job.twin]
+    """Every job ``runs`` times, slow ones ``slow_runs`` times, taking turns, each round beginning one further on."""
     for number in range(runs):
-        turn(single, number, runs, slow_runs)
-    for number in range(runs * PAIRS):
-        turn(twins, number, runs * PAIRS, slow_runs)
-
-
-def turn(jobs: Sequence[Job], number: int, runs: int, slow_runs: int) -> None:
-    """Round ``number`` of ``runs``."""
-    start = number % max(len(jobs), 1)
-    for job in [*jobs[start:], *jobs[:start]]:
-        if not job.absence and (not job.slow or number < slow_runs):
-            print(f"bench: round {number + 1} of {runs}: {job.key}", file=sys.stderr)
-            job.run()
+        start = number % max(len(jobs), 1)
+        for job in [*jobs[start:], *jobs[:start]]:
+            if not job.absence and (not job.slow or number < slow_runs):
+                print(f"bench: round {number + 1} of {runs}: {job.key}", file=sys.stderr)
+                job.run()

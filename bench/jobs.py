@@ -13,6 +13,10 @@ from bench.captures import Capture
 from bench.instructions import EXAMPLES
 from bench.job import Job
 
+BAR = Path(__file__).with_name("bar.py")
+#: Captures that differ in their length alone.
+SIZES = ("tenth", "short", "long")
+
 
 def pcapwatch() -> str:
     """The command of the environment that runs this script."""
@@ -56,22 +60,23 @@ def _own(of: dict[str, Capture], scratch: Path) -> list[Job]:
 
     rate = str(EXAMPLES / "engine_rate")
 
-    def job(key: str, *command: str, terminal: str = "", twin: str = "") -> Job:
+    def job(key: str, *command: str, terminal: bool = False, group: str = "") -> Job:
         capture = of[key.split(".", maxsplit=1)[0]]
         words = [*command, str(capture.path)]
-        return Job(key, capture, words, own, clocked=command[0] == rate, terminal=terminal, twin=twin)
+        return Job(key, capture, words, own, clocked=terminal or command[0] == rate, terminal=terminal, group=group)
 
     analyze = (pcapwatch(), "analyze")
     parquet = (pcapwatch(), "connections", "-o", str(scratch / "x.parquet"))
     made = [job(f"{key}.analyze", *analyze) for key in of]
-    made += [job(f"{key}.engine", rate, "--threads", "2") for key in of if key in {"tenth", "short", "long"}]
+    two = (rate, "--threads", "2")
+    made += [job(f"{key}.engine, sizes in turns", *two, group="sizes") for key in SIZES if key in of]
     made += [job(f"{key}.parquet", *parquet) for key in ("tenth", "short")]
     return [
         *made,
+        job("short.engine", *two),
         job("short.engine 1", rate, "--threads", "1"),
         job("short.analyze 1", *analyze, "--threads", "1"),
-        job("short.bar", *analyze, terminal="xterm", twin="short.no bar"),
-        job("short.no bar", *analyze, terminal="dumb", twin="short.bar"),
+        job("short.bar", sys.executable, str(BAR), terminal=True),
     ]
 
 

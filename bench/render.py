@@ -34,12 +34,12 @@ def results(rows: Iterable[Figure], jobs: Mapping[str, Job], settings: str) -> s
 
 #: How the figures came about.
 WAY = [
-    "In brackets the least and the most. Each file was in the page cache, the commands on one file took turns,",
-    "standard output went to /dev/null. Wall and CPU time are from fork to exit; peak memory is what the kernel counts",
-    "for the command (`ru_maxrss`, mapped file pages included), and below 10 MB cannot be told. *own* is the engine's",
-    "own clock, without the start of the process. With and without the progress bar take turns, seven times as often",
-    "as the rest: its figure is the median of the ratios, pair by pair. The tools answer different questions:",
-    "README.md, “How it compares”.",
+    "In brackets the least and the most. Each file was in the page cache (locked there, where that is allowed), the",
+    "commands on one file took turns (of the cost per packet: those on files of different length), standard output",
+    "went to /dev/null. Wall and CPU time are from fork to exit; peak memory is what the kernel counts for the",
+    "command (`ru_maxrss`, mapped file pages included), and below 10 MB cannot be told. *own* is the engine's own",
+    "clock, without the start of the process; of the progress bar, which the engine waits for, the time spent in it.",
+    "The tools answer different questions: README.md, “How it compares”.",
 ]
 TRAFFIC = [
     f"Made by `{GENERATOR.relative_to(ROOT)}`, seeded, modelled on a measured capture of a proxy before an origin.",
