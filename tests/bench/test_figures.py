@@ -55,25 +55,19 @@ def test_cost_per_packet_is_dearest_over_cheapest() -> None:
     assert table(figure, large, small) == "| x | ≤ 1.15 | 1.20 | **not met** |"
 
 
-def test_twins_are_compared_pair_by_pair() -> None:
-    """Where the machine was slow for a while, both of a pair were: the median of their ratios stays 1.1."""
-    bar, without = job("a.bar", 1.1, 2.2, 9.9), job("a.no bar", 1.0, 2.0, 3.0)
-    figure = Figure("x", "a.bar", "a.no bar", 1.01, digits=3)
-    assert table(figure, bar, without) == "| x | ≤ 1.01 | 1.100 | **not met** |"
-    bar.twin, without.wall_s = "a.no bar", [1.0, 2.0, 30.0]
-    assert table(figure, bar, without) == "| x | ≤ 1.01 | 1.100 | **not met** |"
-    bar.wall_s, without.wall_s = [1.0, 1.0, 2.2], [1.0, 0.5, 2.0]
-    assert table(figure, bar, without) == "| x | ≤ 1.01 | 1.100 | **not met** |"
-    bar.twin = ""
-    assert table(figure, bar, without) == "| x | ≤ 1.01 | 1.000 | met |"
+def test_of_a_job_and_itself_the_share_of_its_wall_time() -> None:
+    """What the progress bar took, over the whole: medians of 0.02 s and of 2 s."""
+    bar = Job("a.bar", CAPTURE, ["true"], "", wall_s=[1.0, 2.0, 9.0], own_s=[0.02, 0.5, 0.01])
+    figure = Figure("x", "a.bar", "a.bar", 0.01, "own_s", digits=4)
+    assert table(figure, bar) == "| x | ≤ 0.01 | 0.0100 | met |"
 
 
-def test_twins_take_turns_more_often() -> None:
-    """They run in rounds of their own, seven times as many, one after the other."""
-    one, other = Job("a.x", CAPTURE, ["true"], "", twin="a.y"), Job("a.y", CAPTURE, ["true"], "", twin="a.x")
-    single = Job("a.z", CAPTURE, ["true"], "")
-    rounds([one, single, other], 2, 1)
-    assert [len(ran.wall_s) for ran in (one, single, other)] == [14, 2, 14]
+def test_sizes_take_turns(tmp_path: Path) -> None:
+    """A minute in which the machine is slow must not be one file's: those jobs are of one group, the others of none."""
+    made = jobs(captures(1, long=True), tmp_path)
+    grouped = {key: job.group for key, job in made.items() if job.group}
+    assert set(grouped.values()) == {"sizes"}
+    assert {made[key].capture.key for key in grouped} == {"tenth", "short", "long"}
 
 
 def test_what_is_absent_is_said() -> None:
@@ -100,7 +94,7 @@ def test_a_run_notes_time_and_peak() -> None:
 
 def test_a_terminal_is_one() -> None:
     """A job that asks for a terminal has one on stderr; others have none."""
-    on_terminal = Job("a.tty", CAPTURE, ["test", "-t", "2"], "", terminal="xterm")
+    on_terminal = Job("a.tty", CAPTURE, ["test", "-t", "2"], "", terminal=True)
     off = Job("a.file", CAPTURE, ["test", "-t", "2"], "")
     rounds([on_terminal, off], 1, 1)
     assert (on_terminal.failure, off.failure) == ("", "ended with 1")
