@@ -45,6 +45,65 @@ def test_one_direction_only(tmp_path: Path, first: str, side: str) -> None:
     assert (found["time_wait_holder"], found["time_wait_basis"]) == ("unknown", None)
 
 
+@BOTH
+@pytest.mark.parametrize("kept", range(10))
+@pytest.mark.parametrize("side", ["c", "s"])
+def test_one_direction_and_one_packet_of_the_other(tmp_path: Path, first: str, side: str, kept: int) -> None:
+    """One stray packet of the other side makes nobody the closer who was not, and takes nobody's TIME_WAIT away."""
+    packets = conversation(first)
+    chosen = of_side(packets, side)
+    stray = packets[kept]
+    found = row(tmp_path, [p for p in packets if p is stray or any(p is other for other in chosen)])
+    assert found["active_closer"] in (WORD[first], "ambiguous")
+    assert found["time_wait_holder"] in (WORD[first], "unknown")
+
+
+def test_what_was_lost_before_a_sides_first_packet_is_a_gap(tmp_path: Path) -> None:
+    """The SYN-ACK tells where the client begins, and its own first packet lies beyond that: its request is missing."""
+    packets = conversation("c")
+    found = row(tmp_path, [p for n, p in enumerate(packets) if n not in (0, 2, 3)])
+    assert "gap" in str(found["quality"])
+    assert "gap" not in str(row(tmp_path, packets[1:])["quality"])
+
+
+def test_one_direction_that_ends_in_an_abort(tmp_path: Path) -> None:
+    """Its peer may have closed before, unseen: nobody is the closer for certain."""
+    talk = Talk().established()
+    talk.c(1.0, "FA")
+    talk.s(1.1, "A")
+    talk.s(2.0, "RA")
+    found = row(tmp_path, of_side(talk.packets, "s"))
+    assert (found["active_closer"], found["closer_basis"]) == ("ambiguous", "abort")
+    assert found["time_wait_holder"] == "unknown"
+    assert row(tmp_path, talk.packets)["active_closer"] == "client"
+
+
+def test_a_start_between_the_fins_that_ends_without_a_socket(tmp_path: Path) -> None:
+    """A bare reset says that there is no such socket any more, and not that there was no TIME_WAIT."""
+    talk = Talk().established()
+    talk.c(1.0, "FA")
+    talk.s(1.1, "A")
+    talk.s(1.2, "FA")
+    talk.c(1.2, "A")
+    for seconds in (1.4, 1.8, 2.6, 90.0):
+        talk.s(seconds, "FA", seq=talk.nxt["s"] - 1)
+    talk.c(90.1, "R")
+    found = row(tmp_path, talk.packets[7:])
+    assert (found["active_closer"], found["time_wait_holder"]) == ("ambiguous", "unknown")
+
+
+def test_a_start_at_a_reset_that_missed(tmp_path: Path) -> None:
+    """Its own side goes on after it: it ended nothing, whatever was captured before."""
+    talk = Talk().established()
+    talk.c(0.5, "R", seq=talk.nxt["c"] + 100)
+    talk.s(0.501, "A")
+    talk.c(0.6, "PA", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    talk.s(0.601, "PA", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    talk.close("c")
+    found = row(tmp_path, talk.packets[6:])
+    assert (found["close"], found["active_closer"], found["time_wait_holder"]) == ("fin", "client", "client")
+
+
 @pytest.mark.parametrize("side", ["c", "s"])
 def test_one_direction_without_a_fin(tmp_path: Path, side: str) -> None:
     """Where the captured side sent no FIN, neither side can be in TIME_WAIT: it takes both FINs."""

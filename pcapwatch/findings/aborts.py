@@ -27,6 +27,7 @@ from collections.abc import Iterator
 
 from pcapwatch.findings import advice
 from pcapwatch.findings.assumptions import Assumptions
+from pcapwatch.findings.coverage import before_a_fin
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.wording import count, share
@@ -80,7 +81,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
         title=(
             f"{count(ended)} of {count(service.connections)} connections from {service.clients} to {service} "
             "ended by a reset "
-            f"before any FIN ({share(ended, service.connections)})"
+            f"{before_a_fin(summary)} ({share(ended, service.connections)})"
             + (f"; {count(after)} more met one after a FIN" if after else "")
             + (f"; resets by sender and kind: {described}" if described else "")
         ),

@@ -17,6 +17,11 @@ def one_sided(summary: Summary) -> int:
     return summary["capture"]["connection_quality"].get("one_sided", 0)
 
 
+def before_a_fin(summary: Summary) -> str:
+    """What a reset came before, as far as the capture can tell."""
+    return "before any FIN that was captured" if one_sided(summary) else "before any FIN"
+
+
 def overflowed(summary: Summary) -> int:
     """Connections of pairs beyond ``max_pairs``, of which only totals are known."""
     mixed = sum(pair["connections"] for pair in summary["pairs"] if pair["server"] is None)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pcapwatch.findings.assumptions import Assumptions, time_wait_of
 from pcapwatch.findings.causes import Cause, causes_of, unknown_why
-from pcapwatch.findings.coverage import NOTABLE, one_sided_note, told_apart_note
+from pcapwatch.findings.coverage import NOTABLE, before_a_fin, one_sided_note, told_apart_note
 from pcapwatch.findings.port_pressure import FULL_PART, Pressure, block_words, pressure_of
 from pcapwatch.findings.proxy_leg import leg_of
 from pcapwatch.findings.ranking import cost
@@ -92,7 +92,7 @@ def _about(
         return _mixed(service, ends), ""
     if most in ("server", "client"):
         return _closed_by(summary, service, most, findings, assumptions)
-    return _otherwise(service, most, ends[most])
+    return _otherwise(summary, service, most, ends[most])
 
 
 def _tied(ends: dict[str, int], most: str, connections: int) -> bool:
@@ -121,7 +121,7 @@ def _mixed(service: Service, ends: dict[str, int]) -> list[str]:
     return [f"No single pattern explains {service}: of {of}, {parts}."]
 
 
-def _otherwise(service: Service, end: str, number: int) -> tuple[list[str], str]:
+def _otherwise(summary: Summary, service: Service, end: str, number: int) -> tuple[list[str], str]:
     """Ends without an active closer by FIN."""
     of = _of(service, number)
     if end == "failed":
@@ -130,7 +130,7 @@ def _otherwise(service: Service, end: str, number: int) -> tuple[list[str], str]
         verb = "was" if number == 1 else "were"
         return [f"{service}: {of} {verb} still open when the capture ended: it shows no close to judge."], ""
     if end == "reset":
-        return _reset(service, of, number), "PW109"
+        return _reset(summary, service, of, number), "PW109"
     if end == "both":
         return [f"{service}: on {of} the FINs cross: both sides close at once and both hold a TIME_WAIT."], ""
     return [f"{service}: who closed first cannot be told on {of}: a first FIN is missing from the capture."], ""
@@ -147,10 +147,10 @@ def _failed(service: Service, of: str, number: int) -> list[str]:
     return [f"{lead}: {of} from {failing.clients} {how}; no TIME_WAIT comes of that.", advice]
 
 
-def _reset(service: Service, of: str, number: int) -> list[str]:
+def _reset(summary: Summary, service: Service, of: str, number: int) -> list[str]:
     aborts = {who: service.tally("resets", f"{who} abort") for who in ("client", "server")}
     who = max(aborts, key=lambda side: aborts[side])
-    lead = f"{service}: {of} ended by a reset before any FIN, which leaves no TIME_WAIT"
+    lead = f"{service}: {of} ended by a reset {before_a_fin(summary)}, which leaves no TIME_WAIT"
     if 2 * aborts[who] < number:
         return [f"{lead}."]
     return [f"{lead}; most are aborts by the {who}: look there for a close with unread data or SO_LINGER 0."]

@@ -278,9 +278,9 @@ def lone_refusals(t: Talk) -> list[Expected]:
 
 @situation("A7 row 1")
 def lone_abort(t: Talk) -> list[Expected]:
-    """RST|ACK from another number is of a connection that was open: its sender ended it."""
+    """RST|ACK from another number is of a connection that was open: its sender ended it, unless its peer had closed."""
     unseen(t, "c", 1)
     unseen(t, "s", 1)
     t.s(0.001, "RA", window=502)
     t.bystander(70)
-    return [{"close": "reset", "active_closer": "server", "closer_basis": "abort", "reset_kind": "abort"}]
+    return [{"close": "reset", "active_closer": "ambiguous", "closer_basis": "abort", "reset_kind": "abort"}]

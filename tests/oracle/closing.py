@@ -258,10 +258,21 @@ def read_ending(
         if any(f.ts_ns <= decisive.packet.ts_ns for f in fins):
             return Ending("reset_after_fin", active, basis, closer, reset)
         if decisive.kind == "abort":
+            if peers_fin_may_be_unseen(connection, decisive.packet):
+                return Ending("reset", "ambiguous", "abort", None, reset)
             return Ending("reset", decisive.by, "abort", decisive.packet, reset)
         return Ending("reset", "none", "no_close", None, reset)
     close = {"no_close": "open", "single_fin": "half_closed", "crossed": "simultaneous"}.get(basis, "fin")
     return Ending(close, active, basis, closer, reset)
+
+
+def peers_fin_may_be_unseen(connection: Incarnation, abort: Segment) -> bool:
+    """Nothing of who received the reset was captured, or less than its sender has acknowledged."""
+    own, theirs = connection.sent(abort.src), connection.sent(abort.dst)
+    acked = max((p.ack_offset for p in own if p.has(ACK) and not p.has(RST)), default=None)
+    begun = [p.ack_offset for p in own if p.syn_ack] or [p.seq_offset for p in theirs[:1]]
+    shown = max([*begun, *(p.end_offset for p in theirs if p.space)], default=None)
+    return not theirs or (acked is not None and shown is not None and shown < acked)
 
 
 def finished(connection: Incarnation, client: Endpoint, server: Endpoint) -> Segment | None:

@@ -204,7 +204,8 @@ impl<P: Payload> Connection<P> {
     fn note_packet(&mut self, segment: &Segment<'_>, role: Role) {
         let end = &mut self.ends[role as usize];
         if end.packets == 0 {
-            end.first_seq = segment.seq;
+            // A SYN-ACK captured before it told where this side begins.
+            end.first_seq = end.stream.next_seq().unwrap_or(segment.seq);
         }
         if end.ttl == 0 && !segment.flags.has(Flags::RST) {
             end.ttl = segment.ttl;
@@ -328,6 +329,9 @@ impl<P: Payload> Connection<P> {
             return;
         }
         end.acknowledge(segment.ack, segment.ts_ns);
+        if is_syn && peer.packets == 0 && peer.stream.next_seq().is_none() {
+            peer.stream.start(segment.ack);
+        }
         peer.stream.acked(segment.ack);
         if let (false, Some(isn)) = (is_syn, peer.isn) {
             acknowledge_syn(end, peer, isn, segment, sink);

@@ -83,7 +83,7 @@ impl<P: Payload> Connection<P> {
     fn note_acked_gap(&mut self) {
         let [client, server] = &self.ends;
         for (role, end, peer) in [(Role::Client, client, server), (Role::Server, server, client)] {
-            if lacks_up_to(end, peer.acked) {
+            if end.packets > 0 && lacks_up_to(end, peer.acked) {
                 self.quality.0 |= Quality::GAP;
                 self.history.counted(role, Counted::Gap);
             }
@@ -215,6 +215,11 @@ impl<P: Payload> Connection<P> {
         let by_fin = close::closer(&self.ends);
         match self.effective_reset() {
             Some(reset) if by_fin.0 == ActiveCloser::None && reset.kind == ResetKind::Abort => {
+                let [other, aborting] = [reset.role.peer(), reset.role].map(|role| &self.ends[role as usize]);
+                // Its peer's FIN may have come before, in what was not captured.
+                if other.packets == 0 || lacks_up_to(other, aborting.acked) {
+                    return (ActiveCloser::Ambiguous, CloserBasis::Abort, None);
+                }
                 (close::active(reset.role), CloserBasis::Abort, Some(reset.mark))
             }
             _ if by_fin.1 == CloserBasis::SingleFin && !self.is_first_fin_captured() => {
@@ -227,22 +232,24 @@ impl<P: Payload> Connection<P> {
     /// Whether the only FIN captured is the first of the two: not where the other side may have closed before, in the
     /// direction that was not captured, before the capture began, or in a packet that this FIN acknowledges.
     fn is_first_fin_captured(&self) -> bool {
-        let is_open = |end: &Endpoint, peer: &Endpoint| {
+        let [client, server] = &self.ends;
+        let is_open = |end: &Endpoint, peer: &Endpoint, isn: Option<u32>| {
             let reached = end.stream.next_seq().or(end.next);
             let is_lost =
                 reached.is_some_and(|reached| peer.fin.is_some_and(|fin| fin.has_ack && seq::lt(reached, fin.ack)));
-            end.fin.is_none() && !is_lost && (end.bytes > 0 || self.quality.0 & Quality::MIDSTREAM == 0)
+            end.fin.is_none() && !is_lost && (end.bytes > 0 || isn.is_some())
         };
-        let [client, server] = &self.ends;
-        self.quality.0 & Quality::ONE_SIDED == 0 && (is_open(client, server) || is_open(server, client))
+        self.quality.0 & Quality::ONE_SIDED == 0
+            && (is_open(client, server, client.isn.or(server.isn)) || is_open(server, client, server.isn))
     }
 
     /// Whether a TIME_WAIT may have begun that is not in the capture: the FIN that it takes beside the one captured may be
     /// missing. So where that may have come first, and where its sender's packets or their acknowledgments show that
     /// something after its last captured byte was sent. A reset that was accepted ends both sides; in a capture of one
-    /// direction that may have been after the wait.
+    /// direction that may have been after the wait, and so may the answer of a host that has no such socket any more.
     fn may_wait_unseen(&self, active: ActiveCloser) -> bool {
-        let is_reset = self.reset.is_some_and(|reset| reset.effect == ResetEffect::Effective);
+        let ends_it = |reset: ResetFacts| reset.effect == ResetEffect::Effective && reset.kind != ResetKind::NoState;
+        let is_reset = self.reset.is_some_and(ends_it);
         if is_reset && self.quality.0 & Quality::ONE_SIDED == 0 {
             return false;
         }

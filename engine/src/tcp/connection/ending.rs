@@ -84,8 +84,9 @@ impl<P: Payload> Connection<P> {
         let (end, peer) = pair(&mut self.ends, role);
         let advances = segment.payload_len > 0 || segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0) != 0;
         let goes_on = if role == reset.role {
-            // Its own sender still talks.
-            advances && end.next.is_none_or(|next| seq::leq(next, segment.seq))
+            // Its own sender still talks; where it was the first packet, no number is known to be older.
+            let is_new = |next| reset.mark == self.first || seq::leq(next, segment.seq);
+            advances && end.next.is_none_or(is_new)
         } else {
             // The receiver acknowledges what was sent after it.
             segment.flags.has(Flags::ACK)
@@ -95,8 +96,14 @@ impl<P: Payload> Connection<P> {
         if goes_on {
             self.ineffective_resets += u32::from(reset.effect != ResetEffect::Ineffective);
             self.reset = Some(ResetFacts { effect: ResetEffect::Ineffective, ..reset });
-            end.reset = None;
-            peer.reset = None;
+            for side in [&mut *end, &mut *peer] {
+                side.reset = None;
+                if side.opened().0 == State::Closed {
+                    // The capture begins with the reset: only now is it known that there was something to end.
+                    let _ = side.open_event(Event::Found);
+                    side.since_ns = segment.ts_ns;
+                }
+            }
             if end.fin.is_none() && peer.fin.is_none() {
                 (self.has_close, self.idle_before_close_ns) = (false, None);
             }
