@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ MS = 1_000_000
 WAY_S = 0.000_4
 
 
+@cache
 def conversations(number: int = 3) -> list[Crafted]:
     """Connections one after the other, ten packets each."""
     packets: list[Crafted] = []
