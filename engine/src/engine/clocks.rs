@@ -148,7 +148,7 @@ mod tests {
     fn found(packets: &[(bool, i64, i64)]) -> Vec<ClockFacts> {
         let mut clocks = Clocks::new();
         for &(from_low, first_ns, second_ns) in packets {
-            let header = |file, ts_ns| Header { from_low, file, ts_ns, ..Header::default() };
+            let header = |file, ts_ns| Header { ts_ns, file, from_low, ..Header::default() };
             // Whichever is read first.
             let (first, second) = (header(0, first_ns), header(1, second_ns));
             let (early, late) = if second_ns < first_ns { (second, first) } else { (first, second) };

@@ -262,6 +262,7 @@ impl Pieces {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Captured::{Again, InParts, Once};
 
     const MSS: u32 = 1000;
 
@@ -315,7 +316,6 @@ mod tests {
         let large = [data(0, 100, 4 * MSS), data(0, 100 + 4 * MSS, 4 * MSS)];
         let joined = [data(1, 100, 3 * MSS), data(1, 100 + 3 * MSS, 3 * MSS), data(1, 100 + 6 * MSS, 2 * MSS)];
         let shown = [large[0], joined[0], joined[1], large[1], joined[2]].map(|packet| pieces.look(&packet));
-        use Captured::{Again, InParts, Once};
         assert_eq!(shown, [Once, Again, InParts, InParts, Again]);
         // Sent again with something new behind it, by who showed it before.
         assert_eq!([data(0, 100 + 7 * MSS, 3 * MSS)].map(|packet| pieces.look(&packet)), [Once]);
