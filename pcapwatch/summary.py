@@ -112,6 +112,22 @@ class RepeatedFacts(TypedDict):
     same_as: str
 
 
+class ClockFacts(TypedDict):
+    """Two points whose clocks differ: file and interface of the one that is ahead, by index, and of the other.
+
+    Where it ``changes`` it was once no more than ``at_least_ns`` and once no less than ``at_most_ns``.
+    """
+
+    file: int
+    interface: int
+    than_file: int
+    than_interface: int
+    at_least_ns: int
+    at_most_ns: int
+    changes: bool
+    packets: int
+
+
 class FileFacts(TypedDict):
     """One capture file; ``problem`` says why reading stopped before its end, ``pcapng`` is ``None`` for pcap."""
 
@@ -154,6 +170,7 @@ class CaptureFacts(TypedDict):
     malformed: Counts
     cut_packets: int
     clock_steps_back: int
+    clocks: list[ClockFacts]
     late_files: int
     duplicates: int
     beside_tunnels: int

@@ -148,6 +148,7 @@ def capture(path: str = "back.pcap", packets: int = 1000, **facts: Any) -> dict[
     usual: dict[str, Any] = {
         "files": [{**file, "problem": None, "interfaces": [interface], "pcapng": None}],
         "repeated_files": [],
+        "clocks": [],
         "packets": packets,
         "segments": packets,
     }

@@ -219,7 +219,11 @@ def in_ipv6(packet: Crafted) -> Crafted:
     segment = frame[TCP]
     del segment.chksum
     ends = {address: f"fd00::{address.rsplit('.', 1)[1]}" for address in (frame[IP].src, frame[IP].dst)}
-    six = Ether() / IPv6(src=ends[frame[IP].src], dst=ends[frame[IP].dst], hlim=frame[IP].ttl) / segment
+    six = (
+        Ether(src=frame.src, dst=frame.dst)
+        / IPv6(src=ends[frame[IP].src], dst=ends[frame[IP].dst], hlim=frame[IP].ttl)
+        / segment
+    )
     return Crafted(packet.at_s, bytes(six))
 
 

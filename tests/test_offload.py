@@ -21,7 +21,7 @@ import pytest
 import pcapwatch
 from fixtures.record.net import Host, assign, join, make_host, run
 
-TOOLS = ("tcpdump", "ethtool", "nft", "mergecap", "tshark")
+TOOLS = ("tcpdump", "ethtool", "nft", "mergecap", "editcap", "tshark")
 SIZE = 300_000
 TRANSFERS = 5
 
@@ -133,3 +133,16 @@ def test_the_answer_is_that_of_the_tap_on_the_host(hosts: Path3, tmp_path: Path,
     assert rows(merged) == expected
     assert rows(flat) == expected, "one interface: the TTL tells"
     assert rows(merged, keep_duplicates=True) != expected
+
+
+def test_taps_of_one_clock_and_of_two(hosts: Path3, tmp_path: Path) -> None:
+    """Whatever delays packets, no delay is negative: one machine's clock never looks like two, and two look so."""
+    near, far = transfer(hosts, tmp_path)
+    assert pcapwatch.analyze([near, far]).summary["capture"]["clocks"] == []
+    early = tmp_path / "early.pcap"
+    subprocess.run(["editcap", "-F", "pcap", "-t", "-0.25", str(far), str(early)], check=True)
+    report = pcapwatch.analyze([near, early])
+    (clock,) = report.summary["capture"]["clocks"]
+    assert report.summary["capture"]["files"][clock["file"]]["path"] == str(near)
+    assert clock["at_least_ns"] <= 250_000_000 <= clock["at_most_ns"]
+    assert not clock["changes"]

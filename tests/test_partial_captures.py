@@ -10,6 +10,8 @@ from crafted.talk import Crafted, Talk, write_capture
 from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
 
+import pcapwatch
+
 
 def conversation(first: str) -> list[Crafted]:
     """A handshake, one exchange, closed by `first`; another host's packet five minutes later ends the capture."""
@@ -109,6 +111,27 @@ def test_one_direction_without_a_fin(tmp_path: Path, side: str) -> None:
     """Where the captured side sent no FIN, neither side can be in TIME_WAIT: it takes both FINs."""
     found = row(tmp_path, of_side(Talk().established().packets, side))
     assert (found["active_closer"], found["time_wait_holder"]) == ("none", "none")
+
+
+@pytest.mark.parametrize("side", ["c", "s"])
+def test_refused_attempts_in_one_direction(tmp_path: Path, side: str) -> None:
+    """A reset tells of a refusal; SYNs alone of nothing, which is said where others lack that direction, too."""
+    packets = of_side(conversation("c"), side)
+    for at in range(6):
+        talk = Talk(client=("10.9.0.1", 41_000 + at))
+        talk.c(10.0 + at, "S")
+        talk.s(10.001 + at, "RA", seq=0, window=0)
+        packets += [p for p in talk.packets if (Ether(p.data)[TCP].sport == 80) == (side == "s")]
+    report = pcapwatch.analyze(write_capture(tmp_path / "part.pcap", packets))
+    rows = report.connections[report.connections["close"] != "half_closed"]
+    assert set(rows["close"]) == {"unanswered" if side == "c" else "refused"}
+    said = [
+        line for line in report.quality.concerns if line.startswith("1 connection was captured in one direction only")
+    ]
+    assert [line.partition("only")[2] for line in said] == [
+        "; 6 attempts without an answer in it may have had one" if side == "c" else ""
+    ]
+    assert [finding.code for finding in report.findings if finding.code == "PW110"] == ["PW110"] * (side == "s")
 
 
 @BOTH

@@ -10,6 +10,7 @@
 //! Totals merge by the ledger's law, so the answer does not depend on the number of shards, nor on where batches end.
 //! [`workers`] says how threads share the work.
 
+mod clocks;
 mod collector;
 mod copies;
 mod front;
@@ -203,6 +204,7 @@ impl Totals {
         facts.repeated_files = capture.repeated;
         facts.settle_span();
         (facts.clock_steps_back, facts.late_files) = (capture.clock_steps_back, capture.late_files);
+        facts.settle_clocks(capture.first_file);
         facts.duplicates = collector.duplicates + facts.beside_tunnels;
         facts.evicted_connections = collector.evicted;
         facts.reassembly_overflows = collector.overflow_bytes;

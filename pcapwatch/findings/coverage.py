@@ -46,6 +46,13 @@ def unheard(summary: Summary, pair: PairFacts) -> bool:
     return silent and 0 < pair["connections"] <= one_sided(summary)
 
 
+def is_one_sided(summary: Summary) -> bool:
+    """Whether, unanswered SYNs apart, most connections show one direction only."""
+    totals = summary["totals"]
+    heard = totals["connections"] - totals["close"].get("unanswered", 0)
+    return 2 * one_sided(summary) > heard > 0
+
+
 def one_sided_note(summary: Summary) -> str | None:
     """The sentence that no verdict on such a capture may lack."""
     number, connections = one_sided(summary), summary["totals"]["connections"]

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pcapwatch.findings.assumptions import Assumptions
-from pcapwatch.findings.coverage import one_sided
+from pcapwatch.findings.coverage import is_one_sided
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.wording import count, share
@@ -47,18 +47,11 @@ _CURE = {
 
 def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
     """One finding per service that was not reached, unless the capture shows one direction only."""
-    if _one_sided(summary):
+    if is_one_sided(summary):
         return
     for service in services(summary):
         if concerned := service.narrowed(_applies):
             yield _finding(summary, concerned)
-
-
-def _one_sided(summary: Summary) -> bool:
-    """Whether, unanswered SYNs apart, most connections show one direction only."""
-    totals = summary["totals"]
-    heard = totals["connections"] - totals["close"].get("unanswered", 0)
-    return 2 * one_sided(summary) > heard > 0
 
 
 def _applies(pair: PairFacts) -> bool:

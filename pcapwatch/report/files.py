@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from itertools import pairwise
 
 from pcapwatch.findings.coverage import dropped, uncounted
 from pcapwatch.findings.wording import count, counted, duration
-from pcapwatch.summary import CaptureFacts, FileFacts, InterfaceFacts
+from pcapwatch.summary import CaptureFacts, ClockFacts, FileFacts, InterfaceFacts
 
 SECOND_NS = 1_000_000_000
 #: Before 1980 the capturing clock was not set (it starts in 1970); after 2100 it was wrong.
@@ -37,6 +38,7 @@ def file_concerns(capture: CaptureFacts) -> Iterator[str]:
         )
     yield from _untimed(capture)
     yield from _clocks(capture)
+    yield from _first(_skews(capture))
     if broken := sum(file["pcapng"]["broken_lists"] for file in capture["files"] if file["pcapng"]):
         yield f"{counted(broken, 'option list')} of the file that reach beyond their block: not read from there on"
 
@@ -188,6 +190,36 @@ def _clocks(capture: CaptureFacts) -> Iterator[str]:
         yield "packets from before 1980: the capturing clock was not set"
     if capture["last_ns"] is not None and capture["last_ns"] >= _CLOCK_RIGHT_NS:
         yield "packets from after 2100: the capturing clock was wrong"
+
+
+def _skews(capture: CaptureFacts) -> Iterator[str]:
+    """Clocks of two points that differ for certain, and what to do before anything else is believed."""
+    for clock in capture["clocks"]:
+        path, other = (capture["files"][at]["path"] for at in (clock["file"], clock["than_file"]))
+        within = clock["file"] == clock["than_file"]
+        least, most = clock["at_least_ns"], clock["at_most_ns"]
+        said = sorted({duration(least): least, duration(most): most}.items(), key=lambda item: item[1])
+        ahead, behind = path, other
+        if within:
+            ahead, behind = (f"interface {clock[key]}" for key in ("interface", "than_interface"))
+            ahead += f" of {path}"
+        proof = f"bounded, by {count(clock['packets'])} packets that both have"
+        by = " to ".join(text for text, _ in said)
+        yield (
+            f"the clock of {ahead} is ahead of that of {behind} by {by}{' and changes' * clock['changes']} ({proof}): "
+            "retransmissions, times and the order of packets of what both captured are not to be trusted; "
+            f"{_remedy(clock, path)}"
+        )
+
+
+def _remedy(clock: ClockFacts, path: str) -> str:
+    """How to put the packets of two clocks in one order."""
+    if clock["changes"]:
+        return "no one shift mends it: analyze each alone"
+    shift = f"editcap -t {-(clock['at_least_ns'] + clock['at_most_ns']) / 2 / SECOND_NS:.6f}"
+    if clock["file"] == clock["than_file"]:
+        return f"shift its packets before they are merged: {shift} FILE shifted.pcapng"
+    return f"shift it, and analyze again: {shift} {shlex.quote(path)} shifted.pcapng"
 
 
 def _first(lines: Iterator[str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pcapwatch.findings.coverage import is_one_sided
 from pcapwatch.findings.wording import count, counted, duration
 from pcapwatch.report.files import file_concerns, file_remarks
 from pcapwatch.report.model import PortRanges, Quality, Waiting
@@ -91,12 +92,19 @@ def _concerns(summary: Summary) -> Iterator[str]:
     for word, (one, several) in _CONNECTION_QUALITY.items():
         if number := capture["connection_quality"].get(word, 0):
             limited = word == "gap" and (capture["reassembly_overflows"] or capture["kept_overflows"])
-            more = ", or given up by a limit" if limited else ""
+            more = ", or given up by a limit" if limited else _unheard(summary) if word == "one_sided" else ""
             yield f"{count(number)} {one if number == 1 else several}{more}"
     if capture["malformed"]:
         yield f"malformed: {_kinds(capture['malformed'])}"
     if anomalies := capture["anomalies"]:
         yield f"{counted(sum(anomalies.values()), 'segment')} that fit no state: {_kinds(anomalies)}"
+
+
+def _unheard(summary: Summary) -> str:
+    """What attempts without an answer are worth where most of what was heard shows one direction only."""
+    if is_one_sided(summary) and (silent := summary["totals"]["close"].get("unanswered", 0)):
+        return f"; {counted(silent, 'attempt')} without an answer in it may have had one"
+    return ""
 
 
 def _cut_heads(summary: Summary) -> str:

@@ -64,6 +64,27 @@ pub struct RepeatedFacts {
     pub same_as: String,
 }
 
+/// Two points of which one's clock is ahead of the other's, as packets show that both captured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ClockFacts {
+    /// Index of the file whose clock is ahead, …
+    pub file: u32,
+    /// … and the interface in it.
+    pub interface: u32,
+    /// Index of the other file, …
+    pub than_file: u32,
+    /// … and its interface.
+    pub than_interface: u32,
+    /// By how much, ns. Of clocks that drift apart or were set: at one moment no more than this …
+    pub at_least_ns: i64,
+    /// … and at another no less than this.
+    pub at_most_ns: i64,
+    /// They do.
+    pub changes: bool,
+    /// Pairs of packets that show it.
+    pub packets: u64,
+}
+
 /// What a capture that went on here lost, beside what its files say. All zero where files were read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LiveFacts {

@@ -61,7 +61,8 @@ pub(crate) mod forge;
 
 pub use error::SourceError;
 pub use facts::{
-    CommentFacts, FileFacts, InterfaceFacts, LiveFacts, NameFacts, PcapngFacts, RepeatedFacts, Secret, SecretFacts,
+    ClockFacts, CommentFacts, FileFacts, InterfaceFacts, LiveFacts, NameFacts, PcapngFacts, RepeatedFacts, Secret,
+    SecretFacts,
 };
 pub use set::{CaptureSet, SetFacts};
 pub use view::View;

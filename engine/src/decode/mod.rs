@@ -63,6 +63,7 @@ mod walk;
 
 pub use key::{FlowKey, PARTITIONS};
 pub use segment::{Captured, Header, Segment};
+pub use tcp::OPTIONS_CUT;
 
 use crate::capture::Packet;
 use crate::record::Tunnel;
@@ -203,7 +204,7 @@ fn segment_header(
         payload_len: tcp.payload.wire_len,
         payload_start: (start + offset_in(bytes, datagram.rest.bytes) + captured_headers) as u32,
         captured_len: tcp.payload.bytes.len() as u32,
-        options_print: tcp::options_print(tcp.options),
+        options_print: tcp.options_print(),
         tunnel_name: if tunnel.is_named() { u32::MAX } else { 0 },
         depth,
         captured: Captured::Once,

@@ -16,6 +16,8 @@ pub enum Captured {
     WithCopies,
     /// A copy of one captured before, at another point.
     Again,
+    /// New at its point, and some of its bytes were captured before at another: its sender did not send these again.
+    InParts,
 }
 
 /// What the headers of one segment tell: two cache lines, without a reference, so that it can wait for its turn apart
@@ -44,7 +46,8 @@ pub struct Header {
     pub payload_start: u32,
     /// Payload bytes that were captured (may be fewer than `payload_len`).
     pub captured_len: u32,
-    /// Of the options, what tells one packet from the next: `TSval`, and the first SACK block's right edge.
+    /// Of the options, what tells one packet from the next: `TSval`, and the first SACK block's right edge;
+    /// [`super::OPTIONS_CUT`] where the snaplen cut it off.
     pub options_print: u32,
     /// What its tunnel is called: a number that [`crate::tunnels`] gives out, 0 for no name beside the key's.
     pub tunnel_name: u32,

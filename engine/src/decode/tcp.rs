@@ -102,6 +102,22 @@ fn parse_cut(span: Span<'_>) -> Result<Header<'_>, NotAnalysed> {
     Ok(Header { window: whole.window.filter(|_| captured >= CHECKSUM), checksum: None, ..whole })
 }
 
+/// [`Header::options_print`] of options of which the snaplen left nothing that tells.
+///
+/// [`Header::options_print`]: super::Header::options_print
+pub const OPTIONS_CUT: u32 = u32::MAX;
+
+impl Header<'_> {
+    /// As [`options_print`], unless the snaplen cut it off.
+    #[inline]
+    pub fn options_print(&self) -> u32 {
+        match options_print(self.options) {
+            0 if HEADER + self.options.len() < self.len => OPTIONS_CUT,
+            print => print,
+        }
+    }
+}
+
 /// Of the options, what tells one packet from the next: `TSval`, and the first SACK block's right edge.
 #[inline]
 pub fn options_print(list: &[u8]) -> u32 {

@@ -3,7 +3,7 @@
 
 use super::copies::Copies;
 use super::taps::Taps;
-use crate::capture::{Batch, LinkType, Packet, View};
+use crate::capture::{Batch, ClockFacts, LinkType, Packet, View};
 use crate::decode::{Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, Segment, decode, layers_around};
 use crate::ledger::summary::CaptureFacts;
 use crate::record::Address;
@@ -232,7 +232,11 @@ impl Front {
     /// What was counted so far.
     pub fn facts(&self) -> CaptureFacts {
         let (fragments, unnamed_tunnel_packets) = (self.defragmenter.provisional(), self.names.unnamed_packets());
-        CaptureFacts { unnamed_tunnel_packets, fragments, ..self.packets.clone().into_facts() }
+        CaptureFacts { unnamed_tunnel_packets, fragments, clocks: self.clocks(), ..self.packets.clone().into_facts() }
+    }
+
+    fn clocks(&self) -> Vec<ClockFacts> {
+        self.taps.as_ref().map(Taps::clocks).unwrap_or_default()
     }
 
     /// What was counted.
@@ -245,6 +249,7 @@ impl Front {
             fragments,
             beside_tunnels: found.beside_tunnels,
             in_two_tunnels: found.in_two_tunnels,
+            clocks: self.clocks(),
             ..self.packets.into_facts()
         };
         (facts, self.names)

@@ -3,14 +3,15 @@
 //! A host hands its network card segments of up to 64 KB to cut up, and puts together what comes in as well: a tap on the
 //! host has the large segments, a tap beyond the card has the pieces. A piece has its own numbers, length and IP id, so it
 //! is not *alike* anything. But a tap shows each byte once. What one tap shows for the first time, and another showed
-//! before it, is a copy; what a tap shows again was sent again.
+//! before it, is a copy; what a tap shows again was sent again. Where both cut and join, another showed some of it: the
+//! rest is new, and it was not sent again.
 //!
 //! It is asked of flows only of which a packet was found twice, alike, at two points ([`super::taps`]), among these
 //! points, and only where one shows longer segments than the other: a packet that takes another way, or a forger's, has no
 //! such point, and where nothing is cut, copies are alike. What a point showed is known from its first pair on.
 
 use super::generations::Generations;
-use crate::decode::{Flags, FlowKey, Header};
+use crate::decode::{Captured, Flags, FlowKey, Header};
 use crate::tcp::seq;
 
 /// Flows known to be captured at two points; beyond it those not met for longest are forgotten.
@@ -93,6 +94,16 @@ impl Shown {
         self.is_known(from) && seq::leq(to, self.next) && !self.holes.iter().any(overlaps)
     }
 
+    /// Some of it.
+    fn has_some(&self, from: u32, to: u32) -> bool {
+        if !self.is_near(from) {
+            return false;
+        }
+        let (from, to) = (seq::max(from, self.first), if seq::lt(to, self.next) { to } else { self.next });
+        let lies_in = |&(start, end): &(u32, u32)| seq::leq(start, from) && seq::leq(to, end);
+        seq::lt(from, to) && !self.holes.iter().any(lies_in)
+    }
+
     /// Something of it is new here.
     fn lacks(&self, from: u32, to: u32) -> bool {
         self.is_known(from) && !self.has(from, to)
@@ -153,11 +164,18 @@ impl Side {
         Some(shown)
     }
 
-    /// Whether another place, which shows longer or shorter segments, has lately shown all of it.
-    fn was_shown_beside(&self, place: Place, longest: u32, at_ns: i64, (from, to): (u32, u32)) -> bool {
+    /// What another place, which shows longer or shorter segments, has lately shown of what is new at this one.
+    fn shown_beside(&self, place: Place, longest: u32, at_ns: i64, (from, to): (u32, u32)) -> Captured {
         let is_beside = |shown: &&Shown| !shown.place.is(&place) && shown.longest != longest;
         let is_recent = |shown: &&Shown| shown.at_ns.abs_diff(at_ns) <= RECENT_NS;
-        self.0.iter().flatten().filter(is_beside).filter(is_recent).any(|shown| shown.has(from, to))
+        let beside = || self.0.iter().flatten().filter(is_beside).filter(is_recent);
+        if beside().any(|shown| shown.has(from, to)) {
+            Captured::Again
+        } else if beside().any(|shown| shown.has_some(from, to)) {
+            Captured::InParts
+        } else {
+            Captured::Once
+        }
     }
 }
 
@@ -209,34 +227,42 @@ impl Pieces {
         self.twins.look(key).map_or(0, |twin| twin.lag_ns)
     }
 
-    /// Whether a packet that nothing is like was shown by another place, and not by its own. It counts as shown.
-    pub fn is_copy(&mut self, header: &Header) -> bool {
+    /// What of a packet that nothing is like was shown by another place, and not by its own. It counts as shown.
+    pub fn look(&mut self, header: &Header) -> Captured {
         let (from, to) = (header.seq, end_of(header));
         if self.twins.is_empty() || from == to || header.flags.has(Flags::RST) {
-            return false;
+            return header.captured;
         }
-        let Some(twin) = self.twins.touch(header.key) else { return false };
+        let Some(twin) = self.twins.touch(header.key) else { return header.captured };
         let side = &mut twin.sides[usize::from(header.from_low)];
         if header.flags.has(Flags::SYN) {
             // Another connection, of which nothing was shown yet.
             *side = Side::default();
-            return false;
+            return header.captured;
         }
         let place = Place::of(header);
-        let Some(own) = side.at(place) else { return false };
+        let Some(own) = side.at(place) else { return header.captured };
         own.at_ns = header.ts_ns;
         own.longest = own.longest.max(header.payload_len);
-        let is_new_here = own.lacks(from, to);
+        let (is_new_here, has_some) = (own.lacks(from, to), own.has_some(from, to));
         own.add(from, to);
         let longest = own.longest;
-        is_new_here && header.payload_len > 0 && side.was_shown_beside(place, longest, header.ts_ns, (from, to))
+        if !is_new_here || header.payload_len == 0 {
+            return header.captured;
+        }
+        match side.shown_beside(place, longest, header.ts_ns, (from, to)) {
+            Captured::Once => header.captured,
+            // Some of it was sent again.
+            Captured::InParts if has_some => header.captured,
+            shown => shown,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::Captured;
+    use Captured::{Again, InParts, Once};
 
     const MSS: u32 = 1000;
 
@@ -251,15 +277,15 @@ mod tests {
         let start = 100_u32.wrapping_sub(50 * MSS);
         let syn_ack = Header { flags: Flags::SYN, ..data(1, seq::add(start, u32::MAX), 0) };
         pieces.pair(&syn_ack, Place::of(&data(0, 0, 0)), 300_000);
-        assert!(!pieces.is_copy(&data(0, start, 50 * MSS)));
-        assert!((0..50).all(|piece| pieces.is_copy(&data(1, seq::add(start, piece * MSS), MSS))));
+        assert_eq!(pieces.look(&data(0, start, 50 * MSS)), Captured::Once);
+        assert!((0..50).all(|piece| pieces.look(&data(1, seq::add(start, piece * MSS), MSS)) == Captured::Again));
         pieces
     }
 
     /// Which of these are copies.
     fn copies(pieces: &mut Pieces, packets: &[Header]) -> Vec<bool> {
         assert!(packets.iter().all(|packet| packet.captured == Captured::Once));
-        packets.iter().map(|packet| pieces.is_copy(packet)).collect()
+        packets.iter().map(|packet| pieces.look(packet) == Captured::Again).collect()
     }
 
     #[test]
@@ -282,6 +308,21 @@ mod tests {
         let far = [data(1, 100 + MSS, MSS), data(1, 100, MSS), data(1, 100, MSS)];
         let packets = [large, far[0], again, far[1], far[2]];
         assert_eq!(copies(&mut known(), &packets), [false, true, false, true, false]);
+    }
+
+    #[test]
+    fn what_is_cut_and_joined_elsewhere_was_not_sent_again() {
+        let mut pieces = known();
+        let large = [data(0, 100, 4 * MSS), data(0, 100 + 4 * MSS, 4 * MSS)];
+        let joined = [data(1, 100, 3 * MSS), data(1, 100 + 3 * MSS, 3 * MSS), data(1, 100 + 6 * MSS, 2 * MSS)];
+        let shown = [large[0], joined[0], joined[1], large[1], joined[2]].map(|packet| pieces.look(&packet));
+        assert_eq!(shown, [Once, Again, InParts, InParts, Again]);
+        // Sent again with something new behind it, by who showed it before.
+        assert_eq!([data(0, 100 + 7 * MSS, 3 * MSS)].map(|packet| pieces.look(&packet)), [Once]);
+        // A hole is nothing that was shown.
+        let mut pieces = known();
+        let around = [data(0, 100 + 5 * MSS, MSS), data(0, 100, MSS), data(1, 100 + MSS, 3 * MSS)];
+        assert_eq!(around.map(|packet| pieces.look(&packet)), [Once, Once, Once]);
     }
 
     #[test]
@@ -358,7 +399,7 @@ mod tests {
     #[test]
     fn what_was_before_the_first_pair_is_not_known() {
         let mut pieces = Pieces::new();
-        assert!(!pieces.is_copy(&data(0, 100, 9 * MSS)));
+        assert_eq!(pieces.look(&data(0, 100, 9 * MSS)), Captured::Once);
         let ack = |tap| data(tap, 100 + 9 * MSS, 0);
         pieces.pair(&ack(1), Place::of(&ack(0)), 300_000);
         let packets = [data(1, 100 + MSS, MSS), data(0, 100 + 9 * MSS, 2 * MSS), data(1, 100, MSS)];
@@ -368,7 +409,7 @@ mod tests {
     #[test]
     fn a_place_that_shows_nothing_any_more_does_not_count() {
         let mut pieces = known();
-        assert!(!pieces.is_copy(&data(0, 100, 2 * MSS)));
+        assert_eq!(pieces.look(&data(0, 100, 2 * MSS)), Captured::Once);
         let late = |ts_ns, seq| Header { ts_ns, ..data(1, seq, MSS) };
         assert_eq!(copies(&mut pieces, &[late(1_000_000_000, 100), late(1_000_000_001, 100 + MSS)]), [true, false]);
     }
@@ -376,8 +417,8 @@ mod tests {
     #[test]
     fn a_syn_begins_anew() {
         let mut pieces = known();
-        assert!(!pieces.is_copy(&data(0, 100, 9 * MSS)));
-        assert!(!pieces.is_copy(&Header { flags: Flags::SYN, ..data(0, 50, 0) }));
+        assert_eq!(pieces.look(&data(0, 100, 9 * MSS)), Captured::Once);
+        assert_eq!(pieces.look(&Header { flags: Flags::SYN, ..data(0, 50, 0) }), Captured::Once);
         assert_eq!(copies(&mut pieces, &[data(0, 51, MSS), data(1, 51, MSS)]), [false, false]);
     }
 

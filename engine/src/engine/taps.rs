@@ -9,9 +9,11 @@
 //! the packets and their order alone. A copy that comes within four packets of its side the connection itself knows,
 //! always: [`crate::tcp::endpoint::Endpoint::is_duplicate`].
 
+use super::clocks::Clocks;
 use super::generations::Generations;
 use super::pieces::{Pieces, Place};
-use crate::decode::{Captured, Flags, FlowKey, Header};
+use crate::capture::ClockFacts;
+use crate::decode::{Captured, Flags, FlowKey, Header, OPTIONS_CUT};
 use foldhash::fast::RandomState;
 use std::hash::BuildHasher;
 
@@ -62,11 +64,18 @@ impl Telling {
 struct Sighting {
     ts_ns: i64,
     place: Place,
+    options_print: u32,
 }
 
 impl Sighting {
     const fn of(header: &Header) -> Self {
-        Sighting { ts_ns: header.ts_ns, place: Place::of(header) }
+        Sighting { ts_ns: header.ts_ns, place: Place::of(header), options_print: header.options_print }
+    }
+
+    /// Whether the options allow it to be the same packet: taps cut at different lengths.
+    const fn has_options_of(&self, other: &Sighting) -> bool {
+        let (mine, theirs) = (self.options_print, other.options_print);
+        mine == theirs || mine == OPTIONS_CUT || theirs == OPTIONS_CUT
     }
 
     const fn apart_ns(&self, other: &Sighting) -> u64 {
@@ -90,6 +99,15 @@ impl Sighting {
     }
 }
 
+/// What was seen before that is alike.
+enum Met {
+    Nothing,
+    /// The packet itself, at another point or time.
+    Copied(Sighting),
+    /// The packet itself for certain, at another point whose clock is too far from this one's to take it for a copy.
+    TooFar(Sighting),
+}
+
 /// The newest packets by what they look like.
 struct Memory {
     hasher: RandomState,
@@ -99,29 +117,35 @@ struct Memory {
 impl Memory {
     /// With a key of this process, so that who writes a capture cannot make two packets alike.
     fn print(&self, header: &Header) -> u64 {
-        let Header { key, from_low, seq, ack, payload_len, options_print, flags, window, ip_id, .. } = header;
+        let Header { key, from_low, seq, ack, payload_len, flags, window, ip_id, .. } = header;
+        // Where more tells, options need only not contradict it.
+        let is_told = matches!(Telling::of(header), Telling::Much | Telling::Answer);
+        let options_print = if is_told { 0 } else { header.options_print };
         self.hasher.hash_one((key, from_low, seq, ack, payload_len, options_print, flags.0, window, ip_id))
     }
 
-    /// Where it was captured before, and how much earlier or later, if it is a copy; if not, it is what others are
-    /// compared with from now on. `lag_ns` tells how far apart captures of this flow's packets are that look alike.
-    fn meet(&mut self, header: &Header, lag_ns: impl Fn(&FlowKey) -> u64) -> Option<(Place, u64)> {
+    /// Where and when it was captured before, if it is a copy; if not, it is what others are compared with from now on.
+    /// `lag_ns` tells how far apart captures of this flow's packets are that look alike.
+    fn meet(&mut self, header: &Header, lag_ns: impl Fn(&FlowKey) -> u64) -> Met {
         let (print, now, telling) = (self.print(header), Sighting::of(header), Telling::of(header));
-        if let Some(first) = self.seen.look(&print) {
+        let mut met = Met::Nothing;
+        if let Some(first) = self.seen.look(&print).filter(|first| first.has_options_of(&now)) {
             let apart_ns = first.apart_ns(&now);
             let most_ns = first.most_apart_ns(&now, telling);
             if most_ns > 0 && apart_ns <= most_ns || apart_ns < (2 * lag_ns(&header.key)).min(ALIKE) {
-                return Some((first.place, apart_ns));
+                return Met::Copied(*first);
+            }
+            if first.place.is_elsewhere(&now.place) && header.ip_id.is_some_and(|id| id != 0) {
+                met = Met::TooFar(*first);
             }
         }
         self.seen.place(print, now);
-        None
+        met
     }
 
     /// What is alike at its own place comes first there: it is no copy of a copy.
-    fn forget(&mut self, header: &Header) -> bool {
+    fn forget(&mut self, header: &Header) {
         self.seen.remove(&self.print(header));
-        true
     }
 }
 
@@ -129,6 +153,7 @@ impl Memory {
 pub struct Taps {
     memory: Memory,
     pieces: Pieces,
+    clocks: Clocks,
     /// There are copies: everything is looked at from here on.
     is_sure: bool,
     /// The trial lasts until this ordinal.
@@ -141,12 +166,17 @@ impl Taps {
     /// None found yet.
     pub fn new() -> Self {
         let memory = Memory { hasher: RandomState::default(), seen: Generations::of(REMEMBERED) };
-        Taps { memory, pieces: Pieces::new(), is_sure: false, until: TRIAL, place: (0, 0) }
+        Taps { memory, pieces: Pieces::new(), clocks: Clocks::new(), is_sure: false, until: TRIAL, place: (0, 0) }
     }
 
     /// For whoever looks at a few packets only, of which any may be a copy.
     pub fn look_at_all(&mut self) {
         self.is_sure = true;
+    }
+
+    /// Points whose clocks differ.
+    pub fn clocks(&self) -> Vec<ClockFacts> {
+        self.clocks.found()
     }
 
     /// Marks the header if it is that of a copy.
@@ -171,16 +201,22 @@ impl Taps {
 
     #[inline(never)]
     fn compare(&mut self, header: &mut Header) {
-        let is_copy = match self.memory.meet(header, |key| self.pieces.lag_ns(key)) {
-            Some((place, apart_ns)) => {
-                self.pieces.pair(header, place, apart_ns);
+        let met = self.memory.meet(header, |key| self.pieces.lag_ns(key));
+        if let Met::Copied(first) | Met::TooFar(first) = &met
+            && matches!(Telling::of(header), Telling::Much | Telling::Answer)
+        {
+            self.clocks.pair(header, first.place, first.ts_ns);
+        }
+        header.captured = match met {
+            Met::Copied(first) => {
+                self.pieces.pair(header, first.place, first.apart_ns(&Sighting::of(header)));
                 self.is_sure = true;
-                true
+                Captured::Again
             }
-            None => self.pieces.is_copy(header) && self.memory.forget(header),
+            Met::TooFar(_) | Met::Nothing => self.pieces.look(header),
         };
-        if is_copy {
-            header.captured = Captured::Again;
+        if matches!(met, Met::TooFar(_) | Met::Nothing) && header.captured == Captured::Again {
+            self.memory.forget(header);
         }
     }
 }

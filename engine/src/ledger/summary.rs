@@ -5,7 +5,7 @@
 
 pub use super::exemplar::Exemplar;
 use super::services::ServiceFacts;
-use crate::capture::{FileFacts, LiveFacts, RepeatedFacts};
+use crate::capture::{ClockFacts, FileFacts, LiveFacts, RepeatedFacts};
 use crate::record::Stack;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -62,6 +62,8 @@ pub struct CaptureFacts {
     pub cut_packets: u64,
     /// Packets older than the one before them in the same file.
     pub clock_steps_back: u64,
+    /// Points whose clocks differ.
+    pub clocks: Vec<ClockFacts>,
     /// Files that were not merged by time with the others of their time, of which there were too many.
     pub late_files: u64,
     /// The same packet captured twice.

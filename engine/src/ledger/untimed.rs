@@ -21,6 +21,18 @@ impl CaptureFacts {
             self.first_ns = self.files.iter().filter_map(|file| file.first_ns).min().or(self.first_ns);
         }
     }
+
+    /// Leaves of the clocks those of files that are there, counted from the first one, and that have times.
+    pub fn settle_clocks(&mut self, first_file: u32) {
+        let files = &self.files;
+        let place = |file: u32| {
+            let at = file.checked_sub(first_file)?;
+            files.get(at as usize).filter(|file| file.first_ns.is_some()).map(|_| at)
+        };
+        self.clocks.retain_mut(|clock| {
+            place(clock.file).zip(place(clock.than_file)).map(|both| (clock.file, clock.than_file) = both).is_some()
+        });
+    }
 }
 
 impl Summary {

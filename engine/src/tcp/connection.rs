@@ -292,7 +292,7 @@ impl<P: Payload> Connection<P> {
             }
         });
         end.bytes += u64::from(pushed.new_bytes) + u64::from(before);
-        if pushed.retransmitted && before < segment.payload_len {
+        if pushed.retransmitted && before < segment.payload_len && segment.captured != Captured::InParts {
             end.retransmits += 1;
             self.history.counted(role, Counted::Retransmission);
         }

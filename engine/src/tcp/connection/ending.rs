@@ -2,7 +2,7 @@
 
 use super::usual::Course;
 use super::{Connection, pair};
-use crate::decode::{Flags, Segment};
+use crate::decode::{Captured, Flags, Segment};
 use crate::record::{Mark, ResetBy, ResetEffect, ResetFacts, ResetKind, Role, State};
 use crate::tcp::endpoint::{Endpoint, Fin};
 use crate::tcp::payload::Payload;
@@ -172,6 +172,8 @@ fn is_sent_again(end: &Endpoint, peer: &Endpoint, segment: &Segment<'_>) -> bool
 pub(super) fn take_fin(end: &mut Endpoint, peer: &Endpoint, segment: &Segment<'_>, seq: u32, mark: Mark) {
     let fin_end = seq::add(seq, 1);
     match &mut end.fin {
+        // The FIN that another point showed in another piece.
+        Some(fin) if fin.seq == seq && segment.captured == Captured::InParts => {}
         Some(fin) if fin.seq == seq => {
             fin.repeats += 1;
             // Its acknowledgment was lost, unless it can still have been on its way (semantics A4); a copy with numbers
