@@ -92,7 +92,7 @@ def _about(
         return _mixed(service, ends), ""
     if most in ("server", "client"):
         return _closed_by(summary, service, most, findings, assumptions)
-    return _otherwise(service, most, ends[most])
+    return _otherwise(summary, service, most, ends[most])
 
 
 def _tied(ends: dict[str, int], most: str, connections: int) -> bool:
@@ -121,12 +121,16 @@ def _mixed(service: Service, ends: dict[str, int]) -> list[str]:
     return [f"No single pattern explains {service}: of {of}, {parts}."]
 
 
-def _otherwise(service: Service, end: str, number: int) -> tuple[list[str], str]:
+def _otherwise(summary: Summary, service: Service, end: str, number: int) -> tuple[list[str], str]:
     """Ends without an active closer by FIN."""
     of = _of(service, number)
     if end == "failed":
         return _failed(service, of, number), "PW110"
     if end == "open":
+        if summary["capture"]["live"]["goes_on"]:
+            return [
+                f"{service}: {of} {'is' if number == 1 else 'are'} still open: there is no close to judge so far."
+            ], ""
         verb = "was" if number == 1 else "were"
         return [f"{service}: {of} {verb} still open when the capture ended: it shows no close to judge."], ""
     if end == "reset":
