@@ -69,9 +69,12 @@ pub fn drop_privileges(user: Option<&str>, sources: &[PathBuf]) -> Result<Rights
         let become_it = || set_keepcaps(reading.is_some()).and_then(|()| become_user(uid, gid));
         become_it().map_err(|error| refused("the user cannot be taken on", &error))?;
     }
-    for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective] {
-        leave(set, None)?;
+    // Before Linux 4.3, and in some sandboxes, there is no ambient set that anything could be in.
+    if caps::read(None, CapSet::Ambient).is_ok() {
+        leave(CapSet::Ambient, None)?;
     }
+    leave(CapSet::Inheritable, None)?;
+    leave(CapSet::Effective, None)?;
     // Without any right in effect, and one that could be: what cannot be read now needs it.
     let needed = reading.and_then(|right| Some((right, sources.iter().find_map(|source| unreadable(source))?)));
     let right = needed.as_ref().map(|(right, _)| *right);
