@@ -274,14 +274,20 @@ def interfaces_json(netns: str | None = None) -> str:
         SourceError: There is no such namespace, or no right to enter it.
     """
 
-def drop_privileges_json() -> str:
+def drop_privileges_json(user: str | None = None, sources: Sequence[str | PathLike[str]] = ...) -> str:
     """Give up every right that the caller has not: sudo's caller becomes the user, capabilities are cleared for good.
 
     To be called with the sockets open, before threads are started and files made. Only on Linux; elsewhere `null`.
 
+    Args:
+        user: Who to be then, by name, where root would stay root.
+        sources: Files and folders that are still to be opened. Where the user may not read one, the capability to read
+            any file is kept.
+
     Returns:
         What is left, as one JSON object: `uid`, `gid`, `changed_user`, `privileged_threads` (threads that ran before,
-        and keep a capability; 0 unless there were some).
+        and keep another capability; 0 unless there were some), `kept` (null, or `capability` and the `path` that could
+        not be read without it).
 
     Raises:
         SourceError: The system refuses.

@@ -20,11 +20,13 @@ Band: TypeAlias = list[int]
 class LiveFacts(TypedDict):
     """What a live capture lost beside what its files say; all zero and ``None`` where files were read.
 
-    ring_losses: times that the ring was full; removed: by ``--keep``, so that they are not among the files;
+    goes_on: it is not over, and the report is of a moment of it; ring_losses: times that the ring was full; removed: by
+    ``--keep``, so that they are not among the files;
     overwritten: files that are followed and were begun anew while they were read; unread: that could not be read;
     unlisted: read, and too many to be all among the files.
     """
 
+    goes_on: bool
     interface_downs: int
     ring_losses: int
     unwritten_packets: int

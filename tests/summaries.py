@@ -155,7 +155,11 @@ def capture(path: str = "back.pcap", packets: int = 1000, **facts: Any) -> dict[
     usual |= {"captured_bytes": 100 * packets, "original_bytes": 100 * packets, "first_ns": START, "last_ns": end}
     usual |= {"not_analysed": {}, "malformed": {}, "anomalies": {}, "connection_quality": {}, "capture_host": None}
     usual["fragments"] = dict.fromkeys(("datagrams", "joined", "overlapping", "incomplete", "evicted"), 0)
-    usual["live"] = {**dict.fromkeys(("interface_downs", "ring_losses", "unwritten_packets"), 0), "write_error": None}
+    usual["live"] = {
+        "goes_on": False,
+        **dict.fromkeys(("interface_downs", "ring_losses", "unwritten_packets"), 0),
+        "write_error": None,
+    }
     usual["live"] |= dict.fromkeys(("removed_files", "removed_packets", "removed_earlier_files"), 0)
     usual["live"] |= dict.fromkeys(("overwritten_files", "unread_files"), 0)
     usual["live"] |= dict.fromkeys(("unlisted_files", "unlisted_packets", "unlisted_dropped"), 0)

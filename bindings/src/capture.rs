@@ -5,6 +5,7 @@ use pcapwatch_engine::capture::SourceError;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use serde::Serialize;
+use std::path::PathBuf;
 
 /// The interfaces of this machine, or of a network namespace, as JSON text.
 #[pyfunction]
@@ -14,10 +15,12 @@ pub fn interfaces_json(py: Python<'_>, netns: Option<String>) -> PyResult<String
     text(py.detach(|| interfaces(netns.as_deref())))
 }
 
-/// Gives up every right that is not the caller's own; what is left, as JSON text.
+/// Gives up every right that is not the caller's own and that reading the sources does not need; what is left, as JSON text.
 #[pyfunction]
-pub fn drop_privileges_json() -> PyResult<String> {
-    text(rights())
+#[pyo3(signature = (user=None, sources=Vec::new()))]
+#[allow(clippy::needless_pass_by_value, reason = "as the call from Python hands it")]
+pub fn drop_privileges_json(user: Option<String>, sources: Vec<PathBuf>) -> PyResult<String> {
+    text(rights(user.as_deref(), &sources))
 }
 
 #[cfg(target_os = "linux")]
@@ -37,12 +40,12 @@ fn interfaces(_: Option<&str>) -> Result<impl Serialize, SourceError> {
 }
 
 #[cfg(target_os = "linux")]
-fn rights() -> Result<impl Serialize, SourceError> {
-    pcapwatch_engine::capture::privilege::drop_privileges(None).map(Some)
+fn rights(user: Option<&str>, sources: &[PathBuf]) -> Result<impl Serialize, SourceError> {
+    pcapwatch_engine::capture::privilege::drop_privileges(user, sources).map(Some)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn rights() -> Result<impl Serialize, SourceError> {
+fn rights(_: Option<&str>, _: &[PathBuf]) -> Result<impl Serialize, SourceError> {
     Ok(None::<()>)
 }
 

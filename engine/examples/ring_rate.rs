@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
     let options: RingOptions = serde_json::from_str(&words.next().ok_or("OPTIONS_JSON [FOLDER]")?)?;
     let mut ring = Ring::open(&options)?;
-    drop_privileges(None)?;
+    drop_privileges(None, &[])?;
     let write = |folder: String| WriteOptions {
         folder: folder.into(),
         rotate_bytes: 100_000_000,

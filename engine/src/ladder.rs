@@ -84,6 +84,8 @@ pub struct Wait {
     pub point_ns: Option<i64>,
     pub model_low_ns: i64,
     pub model_high_ns: i64,
+    pub length_source: &'static str,
+    pub goes_on: bool,
     pub evidence_ns: Option<i64>,
     pub evidence_frame: Option<u64>,
     pub evidence_file: Option<u32>,
@@ -187,7 +189,8 @@ fn waits(sight: &Sight, outcome: &Outcome) -> Vec<Wait> {
     roles
         .filter_map(|((holder, (address, _)), facts)| {
             let facts = facts.as_ref()?;
-            let guess = estimate(facts, &outcome.lengths.of(address), outcome.capture_end_ns);
+            let length = outcome.lengths.of(address);
+            let guess = estimate(facts, &length, outcome.capture_end_ns);
             let evidence = facts.ended.map(|e| e.0).or(facts.gone).or(facts.possibly_killed).or(facts.alive);
             Some(Wait {
                 holder,
@@ -199,6 +202,8 @@ fn waits(sight: &Sight, outcome: &Outcome) -> Vec<Wait> {
                 point_ns: guess.point_ns,
                 model_low_ns: guess.model_low_ns,
                 model_high_ns: guess.model_high_ns,
+                length_source: length.source.as_str(),
+                goes_on: outcome.summary.capture.live.goes_on,
                 evidence_ns: evidence.map(|m| m.ts_ns),
                 evidence_frame: evidence.map(|m| m.frame()),
                 evidence_file: evidence.map(|m| m.file().saturating_sub(outcome.first_file)),

@@ -418,6 +418,8 @@ pub struct TimeWaitFacts {
     pub same_host: Option<bool>,
     /// When its timer runs out, as the host's kernel told while it ran; the clock and the tap are then the host's own.
     pub kernel_end_ns: Option<i64>,
+    /// From then on no listing of the host's kernel had it, though it must have been there if it was.
+    pub unlisted_ns: Option<i64>,
 }
 
 /// What a ClientHello names.

@@ -85,9 +85,7 @@ def live(
     )
     files = live_options.write_options(write, rotate, keep)
     check_packets(packets)
-    # Rights are given up once the interface is open: afterwards these may not be readable any more.
-    for renderer in ("text", "markdown", "json"):
-        import_module(f"pcapwatch.report.{renderer}")
+    load(screen=wants_screen(no_tui=no_tui), metrics=metrics is not None)
     if metrics is not None:
         parse_address(metrics)  # a wrong one is said before anything is captured
 
@@ -96,9 +94,7 @@ def live(
         deliver(destinations, lambda name, width, colour: rendered(known, name, clock, width, colour=colour))
 
     if streams := live_options.streams(sources, files, follow=follow):
-        if user is not None:
-            raise UsageError("--user is for an interface: a pipe or a file is read with the rights that there are")
-        opened = open_stream(streams, settings, follow=follow, most_packets=count)
+        opened = open_stream(streams, settings, follow=follow, most_packets=count, drop_privileges=True, user=user)
     else:
         watched = not no_host
         opened = open_interface(
@@ -107,8 +103,10 @@ def live(
     # Signals are answered until the report is written: SIGUSR1 or a second SIGTERM meanwhile must not cost it.
     with Signals() as signals:
         with opened as session, metrics_at(metrics) as served:
-            check_writable(report or [])
+            check_writable({"--report": report or [], "--packets": [packets] if packets else []})
             watch = Watch(session, stops, signals, interval_s, tuple(report or ()), give, served)
+            if session.kept_right is not None:
+                watch.notices.say(session.kept_right)
             concluded = draw_screen(watch) if wants_screen(no_tui=no_tui) else print_lines(watch)
             watch.notices.tell_finding(stops.fired(concluded), session.counters.elapsed_s)
             watch.notices.tell_unfired(stops.finding)
@@ -122,12 +120,25 @@ def live(
         raise typer.Exit(1)
 
 
-def check_writable(files: list[Path]) -> None:
+#: What is imported only when it is used: reports, and the temporary files that they are written to.
+_LATER = ("pcapwatch.report.text", "pcapwatch.report.markdown", "pcapwatch.report.json", "tempfile", "unicodedata")
+
+
+def load(*, screen: bool, metrics: bool) -> None:
+    """Import all that will be used: who is left once rights are given up may not read a Python of root's."""
+    for name in (*_LATER, *(["pcapwatch.live.dashboard"] if screen else [])):
+        import_module(name)
+    if metrics:
+        for name in ("pcapwatch.live.metrics", "pcapwatch.live.families", "prometheus_client", "encodings.idna"):
+            import_module(name)
+
+
+def check_writable(named: dict[str, list[Path]]) -> None:
     """With the rights that are left; ``UsageError`` now rather than when all has been captured."""
-    for file in files:
+    for option, file in ((option, file) for option, files in named.items() for file in files):
         if not os.access(file if file.exists() else file.parent, os.W_OK):
             raise UsageError(
-                f"--report {file}: not writable with the rights that are left once the interface is open "
+                f"{option} {file}: not writable with the rights that are left once the capture is open "
                 f"(user {os.geteuid()}); choose a folder of that user"
             )
 

@@ -99,9 +99,7 @@ ListInterfaces = Annotated[bool, typer.Option("--list", help="List the interface
 NoHost = Annotated[bool, typer.Option("--no-host", help="Do not ask this host's kernel for its sockets and settings.")]
 User = Annotated[
     str | None,
-    typer.Option(
-        "--user", metavar="NAME", help="As root: be this user once the interface is open.", show_default=False
-    ),
+    typer.Option("--user", metavar="NAME", help="As root: be this user once the source is open.", show_default=False),
 ]
 Netns = Annotated[
     str | None, typer.Option("--netns", metavar="NAME", help="Capture in this network namespace.", show_default=False)

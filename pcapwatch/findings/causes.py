@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pcapwatch.findings.http10_upstream import applies
+from pcapwatch.findings.http10_upstream import applies, asks_http10_close
 from pcapwatch.findings.idle_timeout import timeout_of
 from pcapwatch.findings.service import Endings, Service
 from pcapwatch.findings.wording import counted, duration, requests_each
@@ -25,7 +25,7 @@ def causes_of(service: Service, closer: str, *, proxy: bool = False) -> list[Cau
 
     Empty if no cause explains at least half of them.
     """
-    made = _server_causes(service) if closer == "server" else _client_causes(service, proxy=proxy)
+    made = _server_causes(service, proxy=proxy) if closer == "server" else _client_causes(service, proxy=proxy)
     causes = sorted((cause for cause in made if cause.connections > 0), key=lambda cause: -cause.connections)
     closes = service.tally("active_closer", closer)
     return causes if causes and 2 * causes[0].connections >= closes else []
@@ -44,9 +44,9 @@ def unknown_why(service: Service, *, cut: bool = False) -> str:
     return "the capture shows no cause that explains most of it"
 
 
-def _server_causes(service: Service) -> Iterator[Cause]:
+def _server_causes(service: Service, *, proxy: bool) -> Iterator[Cause]:
     endings = service.endings("server")
-    yield _asked(service, endings)
+    yield _asked(service, endings, proxy=proxy)
     yield _told(endings)
     yield _limited(service, endings, "its limit")
     yield from _idle(service)
@@ -57,7 +57,7 @@ def _limited(service: Service, endings: Endings, whose: str) -> Cause:
     return Cause(endings.limited, f"after {counted(max(limits, default=0), 'request')} each, {whose}", "PW105", "")
 
 
-def _asked(service: Service, endings: Endings) -> Cause:
+def _asked(service: Service, endings: Endings, *, proxy: bool) -> Cause:
     """The server closes because the client's request ends the connection."""
     each = requests_each(endings.asked_requests / max(endings.asked, 1))
     upstream, asking = any(applies(pair) for pair in service.pairs), _asking(service)
@@ -68,8 +68,15 @@ def _asked(service: Service, endings: Endings) -> Cause:
     header = "with Connection: close" if marked else "without keep-alive"
     why = f"because {asking.clients} {asking.verb('ask')} it to, in HTTP/1.0 {header}, {each}"
     if upstream:
-        return Cause(endings.asked, why, "PW102", "Give the proxy HTTP/1.1 and upstream keep-alive.")
+        return Cause(endings.asked, why, "PW102", _upstream_remedy(service, proxy=proxy))
     return Cause(endings.asked, why, "PW101", "Let the client ask for keep-alive.")
+
+
+def _upstream_remedy(service: Service, *, proxy: bool) -> str:
+    """HTTP/1.0 with Connection: close is nginx's own; without a header it may be anybody's."""
+    if proxy or asks_http10_close(service):
+        return "Give the proxy HTTP/1.1 and upstream keep-alive."
+    return "Let the client speak HTTP/1.1 and keep its connections; if it is a proxy, those to this service."
 
 
 def _asking(service: Service) -> Service:

@@ -57,6 +57,8 @@ def _finding(summary: Summary, service: Service) -> Finding:
     longest, median = max(dwell["max_ns"] for dwell in dwells), max(dwell["p50_ns"] for dwell in dwells)
     port = service.server_port
     by_client = service.tally("active_closer", "client") >= service.tally("active_closer", "server")
+    goes_on = summary["capture"]["live"]["goes_on"]
+    when = "so far" if goes_on else "at the end of the capture"
     sleeper = str(service) if by_client else service.clients
     return Finding(
         code=CODE,
@@ -65,7 +67,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
         title=(
             f"{sleeper} left {counted(late, 'connection')} half-closed after the other side's FIN, median "
             f"{duration(median)}, "
-            f"longest {duration(longest)}" + (f"; {count(still)} more at the end of the capture" if still else "")
+            f"longest {duration(longest)}" + (f"; {count(still)} more {when}" if still else "")
         ),
         numbers={
             "service": str(service),
@@ -75,7 +77,11 @@ def _finding(summary: Summary, service: Service) -> Finding:
             "dwell_median_s": round(median / SECOND_NS, 3),
             "dwell_longest_s": round(longest / SECOND_NS, 3),
         },
-        evidence=evidence_of(summary, service.exemplars("half_closed"), "one FIN only when the capture ends"),
+        evidence=evidence_of(
+            summary,
+            service.exemplars("half_closed"),
+            "one FIN only " + ("so far" if goes_on else "when the capture ends"),
+        ),
         remedy=["application on the late side: close the socket when a read returns end of stream"],
         verify=[f"on the late side: ss -Htanp state close-wait '( sport = :{port} or dport = :{port} )'"],
         do_not=[advice.NO_FIN_TIMEOUT],

@@ -16,7 +16,8 @@ When it is wrong
     Health checks speak HTTP/1.0 on purpose; they are few. A client that is no proxy but simply old looks the same.
 
 Remedy
-    HTTP/1.1 and a keep-alive pool towards the upstream.
+    A proxy: HTTP/1.1 and a keep-alive pool towards the upstream. Without a Connection header it may as well be a plain
+    client: then what that client needs comes first.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
     marked = service.messages("request", HTTP10, "close")
     asked, requests = marked + service.messages("request", HTTP10, "none"), service.messages("request")
     per_s = service.per_s(asked)
+    plain = [] if asks_http10_close(service) else advice.client_hints(service.texts("user_agents"))
     header = "with Connection: close" if 2 * marked >= asked else "without keep-alive"
     return Finding(
         code=CODE,
@@ -86,7 +88,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
             "requests_per_s": round(per_s, 2),
         },
         evidence=evidence_of(summary, service.exemplars("http10"), "requests in HTTP/1.0"),
-        remedy=[advice.NGINX_UPSTREAM, advice.OTHER_PROXY],
+        remedy=[*plain, advice.NGINX_UPSTREAM, advice.OTHER_PROXY],
         verify=[
             advice.again(CODE, f"requests per connection rise from {mean(service.requests_each)}"),
             "nginx -T | grep -nE 'proxy_http_version|proxy_set_header +Connection|keepalive'",

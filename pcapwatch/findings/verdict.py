@@ -127,6 +127,10 @@ def _otherwise(summary: Summary, service: Service, end: str, number: int) -> tup
     if end == "failed":
         return _failed(service, of, number), "PW110"
     if end == "open":
+        if summary["capture"]["live"]["goes_on"]:
+            return [
+                f"{service}: {of} {'is' if number == 1 else 'are'} still open: there is no close to judge so far."
+            ], ""
         verb = "was" if number == 1 else "were"
         return [f"{service}: {of} {verb} still open when the capture ended: it shows no close to judge."], ""
     if end == "reset":

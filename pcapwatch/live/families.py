@@ -117,7 +117,7 @@ class Families:
             yield _gauge(
                 "last_packet_timestamp_seconds", "Capture time of the last packet.", (), {(): counters.last_ns / 1e9}
             )
-        yield _gauge("build_info", "1, labelled with the version of pcapwatch.", ("version",), {(_version(),): 1})
+        yield _gauge("build_info", "1, labelled with the version of pcapwatch.", ("version",), {(_VERSION,): 1})
 
     def _connections(self, moment: Moment) -> Iterator[Family]:
         pairs = moment.report.summary["pairs"]
@@ -273,3 +273,7 @@ def _version() -> str:
         return version("pcapwatch")
     except PackageNotFoundError:
         return "unknown"
+
+
+#: Read while the package can be: not every user may.
+_VERSION = _version()

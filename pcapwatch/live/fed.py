@@ -12,6 +12,7 @@ from typing import Any, Self
 from pcapwatch import _engine
 from pcapwatch.errors import CaptureError, PcapwatchError, UsageError
 from pcapwatch.live.elsewhere import Socket
+from pcapwatch.live.rights import give_up
 from pcapwatch.live.session import RingOptions, Session
 from pcapwatch.settings import Settings
 
@@ -77,10 +78,16 @@ class FedSession(Session):
 
 
 def open_fed(
-    options: RingOptions, settings: Settings, write: dict[str, Any] | None = None, most_packets: int | None = None
+    options: RingOptions,
+    settings: Settings,
+    write: dict[str, Any] | None = None,
+    most_packets: int | None = None,
+    give_up_for: tuple[str | None] | None = None,
 ) -> FedSession:
     """An interface by scapy's socket, filtered by ``settings.filter``; write: as of ``Live.open_interface``.
 
+    give_up_for: the user whom root becomes once the socket is open, of all the rights of this process; without any
+    (``(None,)``) whoever called it by sudo.
     ``CaptureError`` if it cannot be opened, ``UsageError`` without scapy. Ring, fanout and namespaces are Linux's.
     """
     for given, word in ((options.fanout, "--fanout"), (options.netns, "--netns")):
@@ -91,9 +98,14 @@ def open_fed(
     fed = {"interface": name, "link_type": socket.link_type, "snaplen": snaplen or 262_144}
     files = {**write, "interface": name, "filter": settings.filter} if write else None
     try:
+        if give_up_for is not None:
+            give_up(*give_up_for)
         asked = json.dumps({"fed": fed, "write": files})
         engine = _engine.Live.open_fed(asked, settings.to_engine(), most_packets)
     except _engine.SourceError as error:
         socket.close()
         raise CaptureError(str(error)) from None
+    except CaptureError:
+        socket.close()
+        raise
     return FedSession(engine, socket, name, settings)

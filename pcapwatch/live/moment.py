@@ -71,7 +71,8 @@ class Moment:
 
     at: in UTC; source: what is captured, as the user named it; previous: the counters of the moment before, ``None`` at
     the first; reported: what ``report`` is of, where that is not now: it took long, or the counters alone are new;
-    cost_s: processor time that making it took.
+    cost_s: processor time that making it took; silent_s: how long no packet had come when ``report`` was made, which is
+    of then and not of the last packet.
     """
 
     at: datetime
@@ -82,6 +83,13 @@ class Moment:
     host: HostMoment | None = None
     reported: datetime | None = None
     cost_s: float = 0.0
+    silent_s: float = 0.0
+
+    @property
+    def end_ns(self) -> int:
+        """The moment that ``report`` is of, by the clock of the packets; 0 before any."""
+        last_ns = self.report.quality.last_ns
+        return 0 if last_ns is None else last_ns + int(self.silent_s * 1e9)
 
     @property
     def age_s(self) -> float:

@@ -46,11 +46,15 @@ class Session:
         """``engine``: an ``_engine.Live``; ``host``: a ``HostWatch`` of the machine that captures, if it is watched."""
         self.source, self.settings, self.host = source, settings, host
         self.failure: CaptureError | None = None
+        #: What right this process had to keep for reading, and why.
+        self.kept_right: str | None = None
         self._engine = engine
         self._latest: Any = None
         self._concluded: Report | None = None
-        #: When the engine was asked for the latest report, of the monotonic clock.
-        self._asked_s = 0.0
+        #: When the engine was asked for the latest report, of the monotonic clock; how long it had been silent then.
+        self._asked_s = self._silent_s = 0.0
+        #: Packets that had come, and since when that is known.
+        self._heard = (0, time.monotonic())
 
     def __enter__(self) -> Self:
         """Itself; the capture has begun already."""
@@ -80,13 +84,17 @@ class Session:
     @property
     def counters(self) -> Counters:
         """As they are now."""
-        return parse_counters(json.loads(self._engine.counters_json()))
+        counters = parse_counters(json.loads(self._engine.counters_json()))
+        if counters.packets != self._heard[0]:
+            self._heard = counters.packets, time.monotonic()
+        return counters
 
     def report(self) -> Report:
         """What `analyze` would say if the capture ended now; it goes on meanwhile."""
         hosts = self._hold()
-        self._asked_s = time.monotonic()
+        packets, self._asked_s = self.counters.packets, time.monotonic()
         self._latest = self._asked(self._engine.snapshot)
+        self._silent_s = self._asked_s - self._heard[1] if packets else 0.0
         return report_of(self._latest, self.settings, hosts, draw=False)
 
     def _hold(self, *, at_once: bool = False) -> list[HostRecord]:
@@ -115,7 +123,8 @@ class Session:
         host = self.host.moment(report) if self.host is not None else None
         cost_s = time.thread_time() - began_s
         reported = asked - timedelta(seconds=took_s) if took_s >= OLD_S else None
-        return Moment(datetime.now(UTC), self.source, self.counters, previous, report, host, reported, cost_s)
+        now = datetime.now(UTC)
+        return Moment(now, self.source, self.counters, previous, report, host, reported, cost_s, self._silent_s)
 
     def ladder(self, connection: int) -> dict[str, Any] | None:
         """A connection of the latest `report` packet by packet; ``None`` if its packets are gone."""
@@ -157,13 +166,22 @@ def open_stream(
     *,
     follow: bool = False,
     most_packets: int | None = None,
+    drop_privileges: bool = False,
+    user: str | None = None,
 ) -> Session:
-    """Files, or ``-`` for a pipe, as they come, at most ``most_packets``; with ``follow`` the last file may grow."""
+    """Files, or ``-`` for a pipe, as they come, at most ``most_packets``; with ``follow`` the last file may grow.
+
+    drop_privileges, user: as of `open_interface`; what reading the files takes is kept (`Session.kept_right`).
+    """
     from pcapwatch import _engine
+    from pcapwatch.live.rights import give_up
 
     named = [os.fspath(path) for path in paths]
+    kept = give_up(user, named) if drop_privileges else None
     engine = _engine.Live.open_stream(named, settings.to_engine(), follow, most_packets)
-    return Session(engine, ", ".join(named), settings)
+    session = Session(engine, ", ".join(named), settings)
+    session.kept_right = kept
+    return session
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +231,8 @@ def open_interface(
     from pcapwatch.live.interfaces import filter_options
 
     if is_elsewhere():
-        return open_fed(options, settings, asdict(write) if write else None, most_packets)
+        rights = (user,) if drop_privileges else None
+        return open_fed(options, settings, asdict(write) if write else None, most_packets, rights)
     ring = {**asdict(options), **filter_options(settings.filter, options.interface, options.netns)}
     files = {**asdict(write), "interface": options.interface, "filter": settings.filter} if write else None
     host = _watched(options.netns) if watch_host else None

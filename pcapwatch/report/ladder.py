@@ -147,7 +147,7 @@ def wait_lines(
         at = "" if wait["evidence_ns"] is None else signed_seconds(wait["evidence_ns"] - start_ns, 6)
         evidence = f"{frame_of(wait)} at {at}"
         lower, upper, basis = wait["lower_ns"], wait["upper_ns"], wait["basis"]
-        model = f"{_seconds(wait['model_low_ns'])} to {_seconds(wait['model_high_ns'])} s by the host's length"
+        model = f"{_seconds(wait['model_low_ns'])} to {_seconds(wait['model_high_ns'])} s by {_length_of(wait)}"
         if basis == "observed_exact" and wait["end"] == "reused":
             recycled = f"ISN {wait['recycled_isn']} is the old snd_nxt {wait['snd_nxt']} + 65537"
             yield f"{holder} lasted {_seconds(upper)} s, exactly: it ended by reuse in {evidence}, whose {recycled}"
@@ -165,8 +165,17 @@ def wait_lines(
         elif upper is not None:
             yield f"{holder}: proven gone after {_seconds(upper)} s ({evidence}); {model}"
         else:
-            ended = "the capture ended first; " if basis == "censored" else ""
-            yield f"{holder}: its end was not observed; {ended}{model} (model)"
+            over = "the capture goes on; " if wait.get("goes_on") else "the capture ended first; "
+            told = "" if wait.get("length_source") in _TOLD else " (model)"
+            yield f"{holder}: its end was not observed; {over if basis == 'censored' else ''}{model}{told}"
+
+
+#: Lengths that are no model: whose word they are.
+_TOLD = {"flag": "the length that --time-wait states", "kernel": "the host's length, as its kernel's timers told it"}
+
+
+def _length_of(wait: Mapping[str, Any]) -> str:
+    return _TOLD.get(str(wait.get("length_source")), "the host's length")
 
 
 def _seconds(ns: int) -> str:

@@ -77,9 +77,10 @@ def detail_line(row: Closers) -> str | None:
     return f"{' → '.join(_leg(row))}: {', '.join(named)}" if named else None
 
 
-def waiting_table(hosts: Sequence[Waiting], clock: Clock, blocks: int) -> Table:
+def waiting_table(report: Report, clock: Clock, blocks: int) -> Table:
     """TIME_WAIT by host; the sparkline is of the upper band over the whole capture."""
-    header = ["TIME_WAIT", "entered", "at end", "peak", "over time"]
+    end = "now" if report.summary["capture"]["live"]["goes_on"] else "at end"
+    header = ["TIME_WAIT", "entered", end, "peak", "over time"]
     return header, [
         [
             host.host or "other hosts",
@@ -88,7 +89,7 @@ def waiting_table(hosts: Sequence[Waiting], clock: Clock, blocks: int) -> Table:
             f"{band(host.peak)} at {clock.offset(host.peak_ns)}",
             sparkline([most for _, _, most in host.occupancy], blocks),
         ]
-        for host in hosts
+        for host in report.waiting
     ]
 
 

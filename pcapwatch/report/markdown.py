@@ -47,7 +47,7 @@ def _parts(report: Report, clock: Clock) -> Iterator[str]:
         yield "### Who closes first\n\n" + table(header, [row for row, _ in rows])
         yield _list("", filter(None, map(detail_line, report.closers)))
     if report.waiting:
-        yield "### TIME_WAIT\n\n" + table(*waiting_table(report.waiting, clock, 12))
+        yield "### TIME_WAIT\n\n" + table(*waiting_table(report, clock, 12))
         yield _list("", waiting_lines(report.waiting))
     elif report.quality.connections:
         yield _list("TIME_WAIT", [no_waiting_line(report)])

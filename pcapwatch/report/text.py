@@ -57,7 +57,7 @@ def _tables(page: Page, report: Report, clock: Clock) -> None:
             page.prose(detail, indent=2)
     page.blank()
     if report.waiting:
-        page.table(*waiting_table(report.waiting, clock, 12 if page.width < 100 else 24), left=frozenset({0, 4}))
+        page.table(*waiting_table(report, clock, 12 if page.width < 100 else 24), left=frozenset({0, 4}))
         for line in waiting_lines(report.waiting):
             page.prose(line, indent=4, first="  · ")
     else:

@@ -306,6 +306,15 @@ def test_remedy_follows_the_announcer() -> None:
     assert one(s.http10("none", agent="ApacheBench/2.3"), "PW101").remedy[0].startswith("ab: -k")
 
 
+def test_http10_without_a_header_is_advised_as_any_clients() -> None:
+    """Connection: close in HTTP/1.0 is nginx's own; without it a plain client is told first what it needs."""
+    assert one(s.http10(), "PW102").remedy[0].startswith("nginx before 1.29.7 as the proxy")
+    bare = one(s.http10("none", agent="curl/8.5.0"), "PW102").remedy
+    assert bare[0].startswith("curl: ")
+    assert advice.CLIENT_KEEPS in bare
+    assert advice.NGINX_UPSTREAM in bare
+
+
 def test_wire_text_does_not_enter_titles() -> None:
     """A hostile header value is no part of a title; renderers only escape what is raw where they expect it."""
     facts = s.http10(agent="\x1b[31m|@all|")

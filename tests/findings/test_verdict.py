@@ -33,7 +33,7 @@ SAYS: list[tuple[str, list[str], str]] = [
         "PW101",
     ),
     ("client_announces", ["because 10.0.0.1 asks it to with Connection: close", "Let the client stop"], "PW101"),
-    ("http10_bare", ["HTTP/1.0 without keep-alive", "Give the proxy HTTP/1.1"], "PW102"),
+    ("http10_bare", ["HTTP/1.0 without keep-alive", "Let the client speak HTTP/1.1", "if it is a proxy"], "PW102"),
     ("ab", ["HTTP/1.0 without keep-alive", "Let the client ask for keep-alive"], "PW101"),
     ("one_shot", ["10.0.0.1 closes first on all 40", "both sides allowed keep-alive", "40 of 28,232"], "PW103"),
     ("one_shot_single", ["its only connection", "after its one request", "far from the limit"], ""),
@@ -65,6 +65,15 @@ def test_says(name: str, parts: list[str], code: str) -> None:
     for part in parts:
         assert part in text
     assert re.findall(r" \[(PW\d+)\]$", text) == ([code] if code else [])
+
+
+def test_a_capture_that_goes_on_has_not_ended() -> None:
+    """What is still open is so now, and may be judged yet."""
+    going = s.ALL["still_open"]
+    going = {**going, "capture": {**going["capture"], "live": {**going["capture"]["live"], "goes_on": True}}}
+    text = of(going)
+    assert "all 12 connections are still open: there is no close to judge so far" in text
+    assert "ended" not in text
 
 
 @pytest.mark.parametrize("name", s.ALL)

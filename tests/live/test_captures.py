@@ -286,6 +286,11 @@ def test_drops_and_the_host_have_one_truth(lab: Lab, tmp_path: Path, interface: 
         assert not any("drop" in text for text in told["cannot_see"])
         on_host = any("on which host" in text for text in told["cannot_see"])
         assert on_host is (not told["host"]), "where the kernel is read while packets come they are taken"
+    for told in (json.loads(out.read_text()), json.loads(read.read_text())):
+        counted = told["capture"]["files"][-1]["interfaces"][0]
+        assert (counted["accepted"], counted["delivered"]) == (told["capture"]["packets"],) * 2
+        assert counted["dropped"] == 0
+    assert meanwhile["capture"]["live"]["goes_on"], "SIGUSR1: of a moment"
 
 
 def test_an_interface_that_was_down_is_in_the_report(lab: Lab, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from test_hostile_text import OUTSIDE_HTTP, TEXTS, UNSEEN, craft
 
 import pcapwatch
 from pcapwatch.live.dashboard.render import bits, render
+from pcapwatch.live.dashboard.sections import parts_of
 from pcapwatch.live.dashboard.view import PAGES, SORTS, Page, View
 from pcapwatch.live.moment import Counters, Moment, Written, clock
 
@@ -199,6 +200,21 @@ def test_silence_is_said(seen: dict[str, list[Moment]]) -> None:
     assert "silent 1:15" in render(later, view, 100, 24)[0]
     grown = replace(later, counters=replace(later.counters, packets=later.counters.packets + 1))
     assert "silent" not in render(grown, replace(view, trail=view.trail.after(grown)), 100, 24)[0]
+
+
+def test_the_chart_goes_on_while_no_packet_comes(seen: dict[str, list[Moment]]) -> None:
+    """TIME_WAITs that end after the last packet leave the picture, whose end is now."""
+    moment, view = at_end(seen["tw-reuse"])
+    (host, *_) = moment.report.waiting
+    last_ns = moment.report.quality.last_ns
+    assert last_ns is not None
+    ended = host._replace(at_end=(0, 0), occupancy=(*host.occupancy, (last_ns + 60 * 10**9, 0, 0)))
+    later = replace(moment, report=replace(moment.report, waiting=(ended,)), silent_s=120.0)
+    for one, over, now in ((moment, "over 0:01", "40 now"), (later, "over 2:01", "0 now")):
+        assert f"10.77.1.1 in TIME_WAIT {over}: {now}, at most 40" in "\n".join(render(one, view, 100, 40))
+    before, after = parts_of(host, moment, 40), parts_of(ended, later, 40)
+    assert before[-1] == (40, 40)
+    assert (after[0], after[len(after) // 3], after[-1]) == ((40, 40), (40, 40), (0, 0))
 
 
 def test_a_stale_moment_says_how_old_it_is(seen: dict[str, list[Moment]]) -> None:

@@ -242,7 +242,6 @@ def test_a_duration_ends_it() -> None:
         (("-", "--write", "x"), "--write keeps what comes from an interface"),
         ((str(ROOT), "--no-host"), "is a folder: --follow goes on with each new file in it"),
         (("--follow", str(ROOT), str(CAPTURE)), "a folder is followed alone"),
-        (("-", "--user", "nobody"), "--user is for an interface"),
     ],
 )
 def test_wrong_words_are_said_before_anything_is_captured(words: tuple[str, ...], said: str) -> None:

@@ -73,8 +73,8 @@ def test_the_screen_is_what_is_rendered(terminal: Tmux, tmp_path: Path) -> None:
 
 
 def without_times(lines: list[str]) -> list[str]:
-    """Lines without the time at which a finding was seen, and the time over which there was no growth."""
-    return [re.sub(r"\+\d+:\d\d|too few moments.*|not growing.*", "…", line) for line in lines]
+    """Lines without the time at which a finding was seen, that over which there was no growth, and charts until now."""
+    return [re.sub(r"\+\d+:\d\d|too few moments.*|not growing.*|over \d+:\d\d|[▁-█░]+", "…", line) for line in lines]
 
 
 def test_every_key(terminal: Tmux, tmp_path: Path) -> None:
@@ -213,13 +213,15 @@ def child_of(folder: Path, word: str) -> int:
 
 def test_suspend_and_resume(terminal: Tmux) -> None:
     """Ctrl-Z gives the terminal back, `fg` takes it again and draws everything."""
-    before = started(terminal)
+    started(terminal)
+    # Counters may be newer than the figures below them.
+    before = terminal.until(lambda screen: any(re.search(r"10\.77\.1\.2:80 +80 ", text) for text in screen))
     terminal.press("C-z")
     terminal.shows("Stopped")
     assert terminal.modes() == "0 1 1"
     terminal.run("clear; fg")
     again = terminal.until(lambda screen: FOOTER in screen[-1])
-    assert again[4:10] == before[4:10]
+    assert without_times(again[4:10]) == without_times(before[4:10])
     assert terminal.modes() == "1 0 0"
     terminal.type("q")
     terminal.shows("Do not")
@@ -239,13 +241,13 @@ def test_resize(terminal: Tmux, width: int, height: int) -> None:
 
 
 def test_few_bytes(terminal: Tmux, tmp_path: Path) -> None:
-    """Where nothing happens but time, a second costs a few bytes: the clock's digits."""
+    """Where nothing happens but time, a second costs a few bytes: the clock's digits, and charts that go on."""
     started(terminal)
     terminal.shows("silent")
     sent = tmp_path / "sent"
     terminal.record(sent)
     time.sleep(6)
-    assert 0 < sent.stat().st_size < 6 * 120
+    assert 0 < sent.stat().st_size < 6 * 500
 
 
 def test_no_colour(tmp_path: Path) -> None:

@@ -125,6 +125,15 @@ def test_drops_say_where() -> None:
         assert "no drops recorded" not in list(file_remarks(found))
 
 
+@pytest.mark.parametrize(("losses", "times"), [(1, "1 time"), (3, "3 times")])
+def test_a_full_ring_is_said(losses: int, times: str) -> None:
+    """How often, and what helps; while it never was, not a word."""
+    found = capture()
+    assert list(file_concerns(found)) == []
+    found["live"]["ring_losses"] = losses
+    assert list(file_concerns(found)) == [f"the ring was full {times} while capturing: a larger --ring holds more"]
+
+
 def test_drops_of_a_rotated_capture_are_counted_once() -> None:
     """Statistics that count since the same instant run on from file to file; others add up."""
     running = [{"interface": {"name": "eth0", "dropped": n, "counted_since_ns": NOON}} for n in (1, 4, 9)]

@@ -190,6 +190,25 @@ def test_ladder_is_cut_in_the_middle() -> None:
     assert "TIME-WAIT" in lines[-2]
 
 
+@pytest.mark.parametrize(
+    ("source", "goes_on", "said"),
+    [
+        ("default", False, "the capture ended first; 60 to 65.2 s by the host's length (model)"),
+        ("default", True, "the capture goes on; 60 to 65.2 s by the host's length (model)"),
+        ("kernel", False, "the capture ended first; 60 to 65.2 s by the host's length, as its kernel's timers told it"),
+        ("flag", False, "the capture ended first; 60 to 65.2 s by the length that --time-wait states"),
+    ],
+)
+def test_ladder_says_whose_word_the_length_is(source: str, goes_on: bool, said: str) -> None:
+    """A length that the kernel told or the user stated is no model, and a capture that goes on has not ended."""
+    wait = dict.fromkeys(("evidence_ns", "evidence_frame", "evidence_file", "lower_ns", "upper_ns", "point_ns"))
+    wait |= {"holder": "server", "start_ns": summaries.START, "basis": "censored", "end": "unknown"}
+    wait |= {"model_low_ns": 60 * summaries.SECOND, "model_high_ns": 65_200_000_000}
+    ladder = {**summaries.ladder(), "time_wait": [{**wait, "length_source": source, "goes_on": goes_on}]}
+    told = " ".join(line.strip() for line in ladder_lines(ladder, 100))
+    assert f"server's TIME-WAIT: its end was not observed; {said}" in told
+
+
 def test_ladder_of_a_long_connection_says_where_packets_are_missing() -> None:
     """What was not drawn is named where it is missing, and counted with what is cut there; the close stays the last."""
     ladder = {**summaries.ladder(), "omitted": 93, "omitted_after": 2}

@@ -88,6 +88,8 @@ pub struct ClockFacts {
 /// What a capture that went on here lost, beside what its files say. All zero where files were read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LiveFacts {
+    /// The capture goes on: what is told is of the moment, and more will come.
+    pub goes_on: bool,
     /// Times that the interface was found down.
     pub interface_downs: u64,
     /// Times that the ring was full and stood still.

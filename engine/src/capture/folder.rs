@@ -3,13 +3,15 @@
 //! A file is over once the next one has begun: such programs close the one before. Files are taken in the order in which
 //! they were last written, and each once: one that only grows after its turn is not read again, one that was begun anew
 //! (`tcpdump -W`) is, the present one among them. What is no capture is no file of it, and a compressed copy of a file that
-//! was read (`-z gzip`) neither. One that is gone, or begun anew, before its turn is counted as lost.
+//! was read (`-z gzip`) neither. One that is gone, or begun anew, before its turn is counted as lost, and so is one that may
+//! not be read.
 
 use super::SourceError;
 use super::growing::{Beginning, Shared};
 use super::source::cannot_open;
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -53,6 +55,8 @@ struct Unread {
     seen: Seen,
     /// It is another content than the one that waited under its name.
     is_another: bool,
+    /// It may not be read, so that nobody knows whether it is a capture.
+    is_denied: bool,
 }
 
 /// The folder, and which of its files were read.
@@ -130,10 +134,12 @@ impl Folder {
         }
     }
 
-    /// What is to be read by now; what was to be and cannot be any more is counted.
+    /// What is to be read by now; what was to be and cannot be any more is counted, and what may not be, once.
     fn look(&mut self) {
         self.looked = Some(Instant::now());
-        let found = self.unread();
+        let (denied, found): (Vec<_>, Vec<_>) = self.unread().into_iter().partition(|one| one.is_denied);
+        self.lost += denied.len() as u64;
+        self.known.extend(denied.into_iter().map(|one| (one.path, one.seen)));
         let others = found.iter().filter(|one| one.is_another).count();
         let found: HashMap<PathBuf, Seen> = found.into_iter().map(|one| (one.path, one.seen)).collect();
         let is_gone = |path: &&PathBuf| {
@@ -161,16 +167,23 @@ impl Folder {
             return None;
         }
         if let Some(seen) = waiting.filter(is_as).cloned() {
-            return Some(Unread { path, seen, is_another: false });
+            return Some(Unread { path, seen, is_another: false, is_denied: false });
         }
-        let (beginning, bytes) = Beginning::read(File::open(&path).ok()?).ok()?;
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && before.is_none() && waiting.is_none() => {
+                let seen = Seen { length, modified, beginning: Beginning::default() };
+                return Some(Unread { path, seen, is_another: false, is_denied: true });
+            }
+            opened => opened.ok()?,
+        };
+        let (beginning, bytes) = Beginning::read(file).ok()?;
         let is_capture = MAGICS.iter().any(|magic| bytes.starts_with(magic));
         // Of one without a packet nothing was read: it is begun only now.
         let goes_on =
             |seen: &Seen| length >= seen.length && !seen.beginning.is_header() && seen.beginning.goes_on_in(&bytes);
         let is_new = is_capture && !before.is_some_and(goes_on);
         let is_another = waiting.is_some_and(|seen| !seen.beginning.goes_on_in(&bytes));
-        is_new.then_some(Unread { path, seen: Seen { length, modified, beginning }, is_another })
+        is_new.then_some(Unread { path, seen: Seen { length, modified, beginning }, is_another, is_denied: false })
     }
 
     /// Whether it is the file that is being read, with the content that is.

@@ -43,7 +43,7 @@ impl InterfaceOptions {
     pub fn open(self, most_packets: Option<u64>) -> Result<Box<dyn Source>, SourceError> {
         let mut source = InterfaceSource::new(Box::new(Ring::open(&self.ring)?), most_packets);
         if self.drop_privileges {
-            drop_privileges(self.user.as_deref())?;
+            drop_privileges(self.user.as_deref(), &[])?;
         }
         if let Some(options) = self.write {
             source.write(options)?;
@@ -164,11 +164,15 @@ impl Source for InterfaceSource {
     }
 
     fn facts(&self) -> SetFacts {
-        let files = match &self.writer {
+        let lost = self.writer.as_ref().map(Writer::lost).unwrap_or_default();
+        let mut files = match &self.writer {
             Some(writer) => writer.files_as_of(&self.tap.statistics()),
             None => vec![self.unwritten()],
         };
-        let lost = self.writer.as_ref().map(Writer::lost).unwrap_or_default();
+        if files.is_empty() {
+            // None found room, or is left: what was counted stands for them.
+            files.push(FileFacts { packets: lost.unwritten_packets, ..self.unwritten() });
+        }
         let TapCounters { interface_down, ring_freezes, .. } = self.counters;
         let live = LiveFacts { interface_downs: interface_down, ring_losses: ring_freezes, ..lost };
         SetFacts {
@@ -247,5 +251,73 @@ impl Packets for Renumbered {
 
     fn check(&self) -> Result<(), SourceError> {
         self.set.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::facts::InterfaceFacts;
+    use crate::capture::fed::{Fed, FedOptions, FedTap, open};
+    use crate::capture::write::Statistics;
+
+    /// Packets that are fed, by a kernel that dropped seven more.
+    struct Dropping(FedTap);
+
+    impl Tap for Dropping {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+
+        fn interfaces(&self) -> &[InterfaceFacts] {
+            self.0.interfaces()
+        }
+
+        fn next_batch(&mut self, batch: &mut Batch, wait: Duration) -> Result<usize, SourceError> {
+            self.0.next_batch(batch, wait)
+        }
+
+        fn stop(&mut self) -> Result<(), SourceError> {
+            self.0.stop()
+        }
+
+        fn counters(&mut self) -> Result<TapCounters, SourceError> {
+            let counters = self.0.counters()?;
+            Ok(TapCounters { kernel_drops: Some(7), kernel_packets: Some(counters.packets + 7), ..counters })
+        }
+
+        fn statistics(&self) -> Statistics {
+            Statistics { dropped: Some(7), ..self.0.statistics() }
+        }
+    }
+
+    fn packet(ts_ns: i64) -> Fed {
+        (ts_ns, vec![0; 100], 100)
+    }
+
+    /// Nothing more can be written, and `keep` took away what was: what was dropped is told nevertheless.
+    #[test]
+    fn drops_are_told_where_no_file_is_left() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("packets");
+        let (feeder, tap) = open(FedOptions { interface: "en0".to_owned(), link_type: 1, snaplen: 100 });
+        let mut source = InterfaceSource::new(Box::new(Dropping(tap)), None);
+        source
+            .write(WriteOptions { folder: folder.clone(), rotate_bytes: 300, keep: 1, ..WriteOptions::default() })
+            .unwrap();
+        let mut batch = Batch::default();
+        assert!(feeder.feed(vec![packet(1)]));
+        source.next(&mut batch, Duration::ZERO).unwrap();
+        assert_eq!(source.facts().files[0].interfaces[0].dropped, Some(7));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(feeder.feed((2..9).map(packet).collect()));
+        source.next(&mut batch, Duration::ZERO).unwrap();
+        source.close();
+        while source.next(&mut batch, Duration::ZERO).unwrap() != Came::Over {}
+        let facts = source.facts();
+        let [only] = facts.files.as_slice() else { panic!("{:?}", facts.files) };
+        assert_eq!((only.path.as_str(), only.format, only.packets), ("en0", "live", facts.live.unwritten_packets));
+        assert_eq!((only.interfaces[0].dropped, only.interfaces[0].received), (Some(7), Some(15)));
+        assert_eq!(facts.live.removed_packets + facts.live.unwritten_packets, 8);
     }
 }

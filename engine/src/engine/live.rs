@@ -243,7 +243,7 @@ impl Taker {
             loop {
                 match self.inbox.try_recv() {
                     Ok(Request::Hold(tables)) => self.engine.hold_against(&tables),
-                    Ok(Request::Snapshot(asker)) => self.tell(&asker),
+                    Ok(Request::Snapshot(asker)) => self.tell(&asker, true),
                     Ok(Request::Finish(asker)) => return self.conclude(&asker),
                     Err(TryRecvError::Empty) => break,
                     // Nobody will ask any more.
@@ -295,10 +295,11 @@ impl Taker {
         self.counters.last_ns.map(|last| last.saturating_add(since))
     }
 
-    fn tell(&mut self, asker: &Sender<Standing>) {
+    fn tell(&mut self, asker: &Sender<Standing>, goes_on: bool) {
         let begun = Instant::now();
         let now_ns = self.now_ns();
-        let (totals, facts) = (self.engine.provisional(now_ns), self.source.facts());
+        let (totals, mut facts) = (self.engine.provisional(now_ns), self.source.facts());
+        facts.live.goes_on = goes_on;
         let standing = Standing { totals, facts, now_ns, replay: self.replay() };
         self.counters.snapshot_pause_s = begun.elapsed().as_secs_f64();
         self.shared.board().counters.snapshot_pause_s = self.counters.snapshot_pause_s;
@@ -326,7 +327,7 @@ impl Taker {
         while let Ok(request) = self.inbox.recv() {
             match request {
                 Request::Hold(tables) => self.engine.hold_against(&tables),
-                Request::Snapshot(asker) => self.tell(&asker),
+                Request::Snapshot(asker) => self.tell(&asker, false),
                 Request::Finish(asker) => return self.conclude(&asker),
             }
         }

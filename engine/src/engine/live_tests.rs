@@ -47,6 +47,7 @@ fn a_snapshot_changes_nothing_and_says_what_a_capture_that_ended_there_would() {
     let now = live.snapshot().unwrap().outcome.summary;
     assert_eq!(now.totals.close, expected.summary.totals.close);
     assert_eq!(now.hosts.len(), expected.summary.hosts.len());
+    assert!(now.capture.live.goes_on && !expected.summary.capture.live.goes_on);
     std::io::Write::write_all(&mut std::fs::OpenOptions::new().append(true).open(file.path()).unwrap(), &whole[half..])
         .unwrap();
     let (expected, _) = analyze(&[file.path().to_owned()], &Settings::default(), None).unwrap().unwrap();

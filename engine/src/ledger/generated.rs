@@ -51,6 +51,7 @@ prop_compose! {
             possibly_killed,
             same_host,
             kernel_end_ns: kernel_ms.map(|ms| restarted_ns + ms * 1_000_000),
+            unlisted_ns: None,
         }
     }
 }

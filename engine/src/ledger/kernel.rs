@@ -175,7 +175,9 @@ impl KernelLedger {
         for (side, pair) in record.sides.iter_mut().zip([(ends[0], ends[1]), (ends[1], ends[0])]) {
             let Some(facts) = &mut side.time_wait else { continue };
             facts.kernel_end_ns = self.listed.end_of(pair, facts).or(facts.kernel_end_ns);
-            if self.listed.never_had(pair, facts) {
+            let is_absent = self.listed.never_had(pair, facts);
+            facts.unlisted_ns = if is_absent { Some(facts.start.ts_ns) } else { self.listed.gone_since(pair, facts) };
+            if is_absent {
                 self.never_listed += 1;
                 self.absent.extend((self.absent.len() < EXAMPLES).then_some(pair));
             }

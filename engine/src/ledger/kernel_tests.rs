@@ -117,6 +117,8 @@ fn what_an_earlier_table_told_stays_when_the_socket_is_gone() {
         records.iter_mut().for_each(|record| told.hold(record));
         let ends = records.each_mut().map(|record| wait_of(record).kernel_end_ns);
         assert_eq!(ends, [Some(1_050 * SECOND), None, None], "of the third the kernel let go before its time");
+        let unlisted = records.each_mut().map(|record| wait_of(record).unlisted_ns);
+        assert_eq!(unlisted, [None, Some(990 * SECOND), Some(READ)], "never, and from the last that had it on");
     }
     let facts = ledger.finish(&lengths(), Some((FIRST, LAST)), LAST).remove(0);
     assert_eq!((facts.both, facts.never_listed), (0, 1));

@@ -162,6 +162,7 @@ pub fn silent(ordinal: u64, ts_ns: i64) -> ConnectionRecord {
         possibly_killed: None,
         same_host: None,
         kernel_end_ns: None,
+        unlisted_ns: None,
     });
     record
 }

@@ -23,6 +23,7 @@ fn facts() -> TimeWaitFacts {
         possibly_killed: None,
         same_host: None,
         kernel_end_ns: None,
+        unlisted_ns: None,
     }
 }
 

@@ -95,10 +95,24 @@ impl Listed {
     /// When its timer ran out, as it was last told: if nothing may have restarted it since, and no later listing is
     /// without it before that.
     pub(super) fn end_of(&self, ends: (End, End), facts: &TimeWaitFacts) -> Option<i64> {
-        let last = self.sockets.get(&ends)?;
-        let is_its_own = is_covered_by(last.reading, facts) && timer_holds(last.reading, facts);
-        let vanished = || self.was_read(last.reading.1, last.ends_ns.saturating_sub(TOLERANCE_NS));
-        (is_its_own && last.ends_ns >= facts.possibly_restarted_ns && !vanished()).then_some(last.ends_ns)
+        let last = self.own_timer(ends, facts)?;
+        (!self.has_vanished(last)).then_some(last.ends_ns)
+    }
+
+    /// The last listing that had it, if a later one was without it before its timer ran out: something ended it.
+    pub(super) fn gone_since(&self, ends: (End, End), facts: &TimeWaitFacts) -> Option<i64> {
+        let last = self.own_timer(ends, facts)?;
+        self.has_vanished(last).then_some(last.reading.0)
+    }
+
+    /// The last listing of this very TIME_WAIT, whose timer nothing may have restarted since.
+    fn own_timer(&self, ends: (End, End), facts: &TimeWaitFacts) -> Option<&Last> {
+        let is_its_own = |last: &&Last| is_covered_by(last.reading, facts) && timer_holds(last.reading, facts);
+        self.sockets.get(&ends).filter(is_its_own).filter(|last| last.ends_ns >= facts.possibly_restarted_ns)
+    }
+
+    fn has_vanished(&self, last: &Last) -> bool {
+        self.was_read(last.reading.1, last.ends_ns.saturating_sub(TOLERANCE_NS))
     }
 
     /// Whether the kernel was read while it must have been there, and never listed it.

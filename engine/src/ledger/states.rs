@@ -244,6 +244,7 @@ mod tests {
             possibly_killed: None,
             same_host: None,
             kernel_end_ns: None,
+            unlisted_ns: None,
         };
         let asked = settings(None, Some(31 * second));
         let (mut left, mut right) = (StateSpans::new(&asked), StateSpans::new(&asked));

@@ -21,6 +21,7 @@ fn facts(start_s: i64) -> TimeWaitFacts {
         possibly_killed: None,
         same_host: None,
         kernel_end_ns: None,
+        unlisted_ns: None,
     }
 }
 
@@ -61,6 +62,17 @@ fn gone_cuts_the_most_and_alive_lifts_the_least() {
 fn a_possible_kill_leaves_only_the_least() {
     let killed = TimeWaitFacts { possibly_killed: Some(mark(5)), ..facts(0) };
     assert_eq!([4, 6, 70].map(|age| band(&killed, age)), [(1, 1), (0, 1), (0, 0)]);
+}
+
+/// The kernel listed it no more, or never: the least is without it from then on, the most is not.
+#[test]
+fn what_no_listing_had_is_possible_only() {
+    let never = TimeWaitFacts { unlisted_ns: Some(START), ..facts(0) };
+    assert_eq!([0, 30, 67].map(|age| band(&never, age)), [(0, 1), (0, 1), (0, 0)]);
+    let gone = TimeWaitFacts { unlisted_ns: Some(mark(20).ts_ns), ..facts(0) };
+    assert_eq!([19, 21, 67].map(|age| band(&gone, age)), [(1, 1), (0, 1), (0, 0)]);
+    let answered = TimeWaitFacts { alive: Some(mark(20)), ..never };
+    assert_eq!(band(&answered, 19), (1, 1), "the wire proves it: it is there whatever the listing said");
 }
 
 #[test]

@@ -55,6 +55,7 @@ mod tests {
             possibly_killed: Some(at(ts_ns)),
             same_host: None,
             kernel_end_ns: None,
+            unlisted_ns: None,
         }
     }
 

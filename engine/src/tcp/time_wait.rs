@@ -87,6 +87,7 @@ impl TimeWait {
             possibly_killed: None,
             same_host: None,
             kernel_end_ns: None,
+            unlisted_ns: None,
         };
         TimeWait { facts, rcv_nxt, probe: None, challenge_ack: None }
     }

@@ -112,9 +112,8 @@ def waiting_hosts(moment: Moment, view: View) -> list[Waiting]:
 
 
 def parts_of(host: Waiting, moment: Moment, columns: int) -> list[tuple[int, int]]:
-    """The host's band over the whole capture, in as many parts."""
-    quality = moment.report.quality
-    return resampled(host.occupancy, quality.first_ns or 0, quality.last_ns or 0, columns)
+    """The host's band over the whole capture until now, in as many parts."""
+    return resampled(host.occupancy, moment.report.quality.first_ns or 0, moment.end_ns, columns)
 
 
 def band_area(host: Waiting, moment: Moment, width: int, rows: int) -> list[Line]:
@@ -129,8 +128,7 @@ def band_area(host: Waiting, moment: Moment, width: int, rows: int) -> list[Line
 
 
 def _span(moment: Moment) -> str:
-    quality = moment.report.quality
-    seconds = ((quality.last_ns or 0) - (quality.first_ns or 0)) / 1e9
+    seconds = (moment.end_ns - (moment.report.quality.first_ns or 0)) / 1e9
     return f"over {clock(seconds)}"
 
 
