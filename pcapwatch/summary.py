@@ -154,6 +154,7 @@ class CaptureFacts(TypedDict):
     malformed: Counts
     cut_packets: int
     clock_steps_back: int
+    ordered_packets: int
     late_files: int
     duplicates: int
     beside_tunnels: int
