@@ -173,6 +173,7 @@ class CaptureFacts(TypedDict):
     cut_packets: int
     clock_steps_back: int
     clocks: list[ClockFacts]
+    ordered_packets: int
     late_files: int
     duplicates: int
     beside_tunnels: int

@@ -205,6 +205,7 @@ impl Totals {
         facts.settle_span();
         (facts.clock_steps_back, facts.late_files) = (capture.clock_steps_back, capture.late_files);
         facts.settle_clocks(capture.first_file);
+        facts.ordered_packets = capture.ordered_packets;
         facts.duplicates = collector.duplicates + facts.beside_tunnels;
         facts.evicted_connections = collector.evicted;
         facts.reassembly_overflows = collector.overflow_bytes;

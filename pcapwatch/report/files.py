@@ -60,6 +60,8 @@ def file_remarks(capture: CaptureFacts) -> Iterator[str]:
             some = f"; {count(without)} of {counted(files, 'file')} keep no count" if without else ""
             yield f"no drops recorded{some}"
     yield from _first(_overlaps(capture["files"], "" if capture["late_files"] else ", merged by time"))
+    if moved := capture["ordered_packets"]:
+        yield f"{counted(moved, 'packet')} put in order of time across interfaces"
     told = [file["pcapng"] for file in capture["files"] if file["pcapng"]]
     if comments := sum(facts["comments"] for facts in told):
         yield f"{counted(comments, 'comment')} in the file (the JSON report has them)"
@@ -185,7 +187,8 @@ def _untimed(capture: CaptureFacts) -> Iterator[str]:
 
 def _clocks(capture: CaptureFacts) -> Iterator[str]:
     if capture["clock_steps_back"]:
-        yield f"{counted(capture['clock_steps_back'], 'packet')} older than the one before"
+        cure = "; put them in order first: reordercap IN OUT" if capture["ordered_packets"] else ""
+        yield f"{counted(capture['clock_steps_back'], 'packet')} older than the one before{cure}"
     if capture["first_ns"] is not None and capture["first_ns"] < _CLOCK_SET_NS:
         yield "packets from before 1980: the capturing clock was not set"
     if capture["last_ns"] is not None and capture["last_ns"] >= _CLOCK_RIGHT_NS:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 PCAP_MAGICS = {0xA1B2C3D4: (1_000, 16), 0xA1B23C4D: (1, 16), 0xA1B2CD34: (1_000, 24)}
 SHB, IDB, PB, SPB, EPB = 0x0A0D0D0A, 1, 2, 3, 6
+#: Section and interface of a packet.
+Lane = tuple[int, int]
 
 
 class NotACaptureError(ValueError):
@@ -95,24 +97,52 @@ def read_interface(body: bytes, order: str) -> Interface:
 def read_pcapng(data: bytes) -> list[RawPacket]:
     """The packets of a pcapng file, all sections and interfaces."""
     packets: list[RawPacket] = []
+    lanes: list[Lane] = []
     interfaces: list[Interface] = []
+    section, alone = 0, None
     order, at = "<", 0
     while at + 12 <= len(data):
         if data[at : at + 4] == b"\x0a\x0d\x0d\x0a":
             order = "<" if data[at + 8 : at + 12] == b"\x4d\x3c\x2b\x1a" else ">"
             interfaces = []
+            section += 1
         kind, length = struct.unpack_from(order + "II", data, at)
         if length < 12 or length % 4 or at + length > len(data):
             break
         body = data[at + 8 : at + length - 4]
         if kind == IDB:
             interfaces.append(read_interface(body, order))
+            if len(interfaces) > 1 and alone is None:
+                alone = len(packets)
         elif kind in (EPB, PB, SPB):
             packet = read_packet_block(kind, body, order, interfaces, len(packets) + 1)
             if packet is not None:
                 packets.append(packet)
+                lanes.append(lane_of(kind, body, order, section, lanes))
         at += length
-    return packets
+    if alone is None:
+        return packets
+    return packets[:alone] + by_time(packets[alone:], lanes[alone:])
+
+
+def lane_of(kind: int, body: bytes, order: str, section: int, before: list[Lane]) -> Lane:
+    """The section and the interface of a packet; one without a time goes with the packet before it."""
+    if kind == SPB:
+        return before[-1] if before else (section, 0)
+    return (section, struct.unpack_from(order + ("I" if kind == EPB else "H"), body)[0])
+
+
+def by_time(packets: list[RawPacket], lanes: list[Lane]) -> list[RawPacket]:
+    """Packets of several interfaces in order of time, those of each in the order in which they are."""
+    times: list[int] = []
+    for packet in packets:
+        times.append(packet.ts_ns or (times[-1] if times else 0))
+    least: dict[Lane, int] = {}
+    turns: list[tuple[int, int]] = []
+    for at in reversed(range(len(packets))):
+        least[lanes[at]] = min(times[at], least.get(lanes[at], times[at]))
+        turns.append((least[lanes[at]], at))
+    return [packets[at] for _, at in sorted(turns)]
 
 
 def read_packet_block(kind: int, body: bytes, order: str, interfaces: list[Interface], frame: int) -> RawPacket | None:

@@ -2,14 +2,16 @@
 
 use super::compressed::decompressed;
 use super::error::{SourceError, Stop};
+use super::lanes::Lanes;
 use super::patience::Patient;
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, Pcapng};
+use super::refused::{Refusal, header_error, not_a_capture};
 use super::source::{Counted, Keeping, Kept, Stream};
 use super::times::note_time;
-use super::view::{Mapping, View};
+use super::view::Mapping;
 use super::window::Window;
-use super::{Packet, Reading, Record};
+use super::{Batch, Packet, Reading, Record};
 use crate::capture::facts::FileFacts;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -20,23 +22,6 @@ const HEAD: usize = 512;
 /// Bytes of a record, on average, from which on mapping a file costs less than copying it: most of it is not looked at. Of
 /// short records every line is, and a copy brings it into the cache in less time than faults and misses do.
 const SPARSE: u64 = 512;
-
-/// Why a file was not opened. In a folder the first is passed over, the second is reported.
-#[derive(Debug)]
-pub enum Refusal {
-    /// It is something else.
-    NotACapture(SourceError),
-    /// It may be a capture, and cannot be read.
-    Unreadable(SourceError),
-}
-
-impl From<Refusal> for SourceError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NotACapture(error) | Refusal::Unreadable(error) => error,
-        }
-    }
-}
 
 /// A capture file being read.
 pub struct CaptureFile {
@@ -53,6 +38,10 @@ pub struct CaptureFile {
     mappable: Option<(Mapping, Arc<AtomicU64>)>,
     /// The latest records were long.
     is_sparse: bool,
+    /// Frames of the latest packets without a time.
+    untimed: Vec<u64>,
+    /// Of several interfaces.
+    lanes: Option<Box<Lanes>>,
 }
 
 /// Why no more packets were added to a batch.
@@ -85,6 +74,15 @@ struct Noted {
     longest_silence_ns: i64,
     clock_steps_back: u64,
     latest_ns: i64,
+}
+
+impl Noted {
+    /// For the packets behind these.
+    fn lanes(self) -> Lanes {
+        let Noted { first_ns, last_ns, long_silences, longest_silence_ns, clock_steps_back, latest_ns, .. } = self;
+        let facts = FileFacts { first_ns, last_ns, long_silences, longest_silence_ns, ..FileFacts::default() };
+        Lanes::new(facts, latest_ns, clock_steps_back)
+    }
 }
 
 enum Step {
@@ -160,6 +158,8 @@ impl CaptureFile {
             has_looked_ahead,
             mappable,
             is_sparse,
+            untimed: Vec::new(),
+            lanes: None,
         })
     }
 
@@ -215,12 +215,41 @@ impl CaptureFile {
         }
     }
 
+    /// Fills an empty batch with the next packets, `most` at most, as many as the buffer holds: maybe none. Packets of several
+    /// interfaces come in order of time.
+    pub fn fill(&mut self, file: u32, batch: &mut Batch, most: usize) -> Filled {
+        if self.lanes.as_ref().is_some_and(|lanes| lanes.is_ready()) {
+            return self.give(batch, most);
+        }
+        let before = self.noted();
+        let filled = self.read_on(file, &mut batch.packets, most);
+        self.hand_over(batch);
+        if matches!(&self.format, Format::Pcapng(reader) if reader.is_in_order_from(before.packets)) {
+            let lanes = self.lanes.get_or_insert_with(|| Box::new(before.lanes()));
+            lanes.take(batch, &self.untimed);
+            if filled == Filled::End {
+                lanes.end();
+            }
+            return self.give(batch, most);
+        }
+        filled
+    }
+
+    /// Fills an empty batch with packets that are in order.
+    #[cold]
+    fn give(&mut self, batch: &mut Batch, most: usize) -> Filled {
+        let Some(lanes) = &mut self.lanes else { return Filled::End };
+        lanes.give(batch, most);
+        if lanes.is_ready() || !self.ending.reached { Filled::Most } else { Filled::End }
+    }
+
     /// Adds to `packets` what the buffer holds, until they are `most`, and says what stopped that. `file` is the index that
     /// goes into each. What was added stays in its place until [`CaptureFile::hand_over`].
     ///
     /// A packet without a time (pcapng's simple packets) takes that of the packet before it; before the first packet that
     /// has one, that one's.
-    pub fn fill(&mut self, file: u32, packets: &mut Vec<Packet>, most: usize) -> Filled {
+    fn read_on(&mut self, file: u32, packets: &mut Vec<Packet>, most: usize) -> Filled {
+        self.untimed.clear();
         let (before, offset) = (self.noted(), self.input.offset());
         let filled = self.fill_unsure(file, packets, most);
         let length = (self.input.offset() - offset) / (packets.len() as u64).max(1);
@@ -290,12 +319,14 @@ impl CaptureFile {
             return self.next(file);
         }
         self.facts.packets += 1;
-        if let Some(ts_ns) = ts_ns {
-            self.note_time(ts_ns);
+        let frame = self.facts.packets + self.format.other_frames();
+        match ts_ns {
+            Some(ts_ns) => self.note_time(ts_ns),
+            None => self.untimed.push(frame),
         }
         Step::Packet(Packet {
             ts_ns: self.last_ns,
-            frame: self.facts.packets + self.format.other_frames(),
+            frame,
             // An empty packet's bytes may lie nowhere.
             start: if length == 0 { 0 } else { place - self.input.base() },
             captured_len: length as u32,
@@ -328,20 +359,12 @@ impl CaptureFile {
         (self.clock_steps_back, self.last_ns) = (clock_steps_back, latest_ns);
     }
 
-    /// The bytes of a packet that was just read.
-    #[inline]
-    #[must_use]
-    pub fn bytes(&self, packet: &Packet) -> &[u8] {
-        self.input.run(packet.start, packet.captured_len as usize)
-    }
-
-    /// Gives the bytes of the packets away in `data`, whose buffer is used for the next ones, or in a view.
-    pub fn hand_over(&mut self, data: &mut Vec<u8>) -> Option<Arc<View>> {
-        let view = self.input.hand_over(data);
+    /// Gives the bytes of the packets away in `batch`, whose buffer is used for the next ones, or in a view.
+    fn hand_over(&mut self, batch: &mut Batch) {
+        batch.view = self.input.hand_over(&mut batch.data);
         if let Some((mapping, count)) = self.mappable.take_if(|_| self.is_sparse) {
             self.input.map(mapping, count);
         }
-        view
     }
 
     /// Whether bytes were lost under packets of the latest batches.
@@ -361,7 +384,11 @@ impl CaptureFile {
                 (Some(facts), interfaces, reader.secrets().to_vec())
             }
         };
-        FileFacts { interfaces, pcapng, secrets, problem: self.ending.problem.clone(), ..self.facts.clone() }
+        let facts =
+            FileFacts { interfaces, pcapng, secrets, problem: self.ending.problem.clone(), ..self.facts.clone() };
+        let Some(lanes) = &self.lanes else { return facts };
+        let FileFacts { first_ns, last_ns, long_silences, longest_silence_ns, .. } = lanes.facts;
+        FileFacts { first_ns, last_ns, long_silences, longest_silence_ns, ..facts }
     }
 
     /// Packets read, where the next record begins in the (decompressed) stream, and the time of the last packet.
@@ -387,7 +414,13 @@ impl CaptureFile {
     /// Packets so far that were older than the one before them.
     #[must_use]
     pub fn clock_steps_back(&self) -> u64 {
-        self.clock_steps_back
+        self.lanes.as_ref().map_or(self.clock_steps_back, |lanes| lanes.clock_steps_back)
+    }
+
+    /// Packets so far that were given behind later ones of the file, in order of time.
+    #[must_use]
+    pub fn ordered_packets(&self) -> u64 {
+        self.lanes.as_ref().map_or(0, |lanes| lanes.ordered_packets)
     }
 }
 
@@ -430,57 +463,4 @@ fn open_format(path: &str, input: &mut Window, compression: &str, reading: &Read
     }
     let head = input.peek(HEAD).map_err(|stop| refuse(&stop))?;
     Err(Refusal::NotACapture(not_a_capture(path, head, compression)))
-}
-
-fn header_error(path: &str, stop: &Stop) -> SourceError {
-    let message = match stop {
-        Stop::CutShort { .. } | Stop::CutMeanwhile { .. } => {
-            "the file header is cut short; copy the capture again".to_owned()
-        }
-        Stop::Corrupt { why, .. } => {
-            format!("the file header is corrupt: {why}; copy the capture again")
-        }
-        Stop::Unreadable { error, .. } => format!("cannot be read: {error}"),
-        Stop::Refill => stop.to_string(),
-    };
-    SourceError::new(path, message).at(stop.offset())
-}
-
-/// Says what the file looks like instead, and what to give.
-fn not_a_capture(path: &str, head: &[u8], compression: &str) -> SourceError {
-    let inside = if compression == "none" { "" } else { " once decompressed" };
-    let message = if head.is_empty() {
-        format!("empty{inside}, 0 bytes; give a pcap or pcapng file, as `tcpdump -w` writes")
-    } else {
-        format!(
-            "not a packet capture{inside}: {}; give a pcap or pcapng file, as `tcpdump -w` writes",
-            looks_like(head)
-        )
-    };
-    SourceError::new(path, message).at(0)
-}
-
-const COMPRESSED_AGAIN: &str = "it is compressed more than twice (decompress it first)";
-
-/// Formats that are taken for captures by mistake, by their magic.
-const OTHERS: &[(&[u8], &str)] = &[
-    (b"snoop\0\0\0", "it is a snoop file (convert it with `editcap -F pcap`)"),
-    (b"BZh", "it is compressed with bzip2 (decompress it first)"),
-    (b"\x02\x21\x4c\x18", COMPRESSED_AGAIN),
-    (b"PK\x03\x04", "it is a zip archive (extract it first)"),
-    (b"\x1f\x8b", COMPRESSED_AGAIN),
-    (b"\x28\xb5\x2f\xfd", COMPRESSED_AGAIN),
-    (b"\x04\x22\x4d\x18", COMPRESSED_AGAIN),
-    (b"\xfd7zXZ\0", COMPRESSED_AGAIN),
-    (b"\x7fELF", "it is a program"),
-];
-
-fn looks_like(head: &[u8]) -> &'static str {
-    let known = OTHERS.iter().find(|(magic, _)| head.starts_with(magic));
-    let is_text = || head.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
-    match known {
-        Some((_, what)) => what,
-        None if is_text() => "it looks like text",
-        None => "its first bytes are no known magic",
-    }
 }

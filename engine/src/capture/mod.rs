@@ -32,6 +32,7 @@ mod growing;
 pub mod interface;
 #[cfg(unix)]
 pub mod interfaces;
+mod lanes;
 mod lz4;
 mod lz4_legacy;
 #[cfg(target_os = "linux")]
@@ -43,6 +44,7 @@ mod pcapng;
 #[cfg(target_os = "linux")]
 pub mod privilege;
 pub mod recent;
+mod refused;
 mod repeated;
 #[cfg(target_os = "linux")]
 pub mod ring;
@@ -116,8 +118,13 @@ impl Batch {
     #[must_use]
     pub fn bytes(&self, packet: &Packet) -> &[u8] {
         let held = self.view.as_deref().map_or(&self.data[..], View::bytes);
-        held.get(packet.start..).and_then(|rest| rest.get(..packet.captured_len as usize)).unwrap_or_default()
+        bytes_in(held, packet)
     }
+}
+
+#[inline]
+fn bytes_in<'h>(held: &'h [u8], packet: &Packet) -> &'h [u8] {
+    held.get(packet.start..).and_then(|rest| rest.get(..packet.captured_len as usize)).unwrap_or_default()
 }
 
 /// A packet as its format gives it, its bytes still in the window.
@@ -139,11 +146,13 @@ struct Reading {
     names: bool,
     /// How long a stream that comes as it happens is waited for; `None`: until it ends.
     patience: Option<Patience>,
+    /// Whether the packets of several interfaces are put in order of time: not while they come, nor where they came in order.
+    orders: bool,
 }
 
 impl Reading {
     fn new(settings: &Settings) -> Self {
-        Reading { link_types: settings.link_types.clone(), names: settings.names, patience: None }
+        Reading { link_types: settings.link_types.clone(), names: settings.names, patience: None, orders: true }
     }
 
     /// The link type to read an interface's packets as, and the first of its facts.

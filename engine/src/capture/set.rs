@@ -1,11 +1,12 @@
 //! The way in: files, folders and pipes as one rotated set of packets in order.
 
 use super::error::SourceError;
-use super::file::{Filled, Refusal};
+use super::file::Filled;
 use super::filter::Filter;
+use super::refused::Refusal;
 use super::repeated::Identity;
 use super::source::{cannot_open, open_path};
-use super::{Batch, Reading};
+use super::{Batch, Reading, View, bytes_in};
 use crate::capture::facts::{FileFacts, LiveFacts, RepeatedFacts};
 use crate::settings::Settings;
 use std::fs;
@@ -39,6 +40,7 @@ pub struct CaptureSet {
     latest_ns: Option<i64>,
     filtered_packets: u64,
     clock_steps_back: u64,
+    ordered_packets: u64,
     repeated: Vec<RepeatedFacts>,
     bytes_read: Arc<AtomicU64>,
     bytes_total: u64,
@@ -75,6 +77,8 @@ pub struct SetFacts {
     pub files: Vec<FileFacts>,
     /// Packets older than the one before them in the same file.
     pub clock_steps_back: u64,
+    /// Packets of files with several interfaces that were put behind later ones of the file, which are earlier in time.
+    pub ordered_packets: u64,
     /// Files that were given again, and read once.
     pub repeated: Vec<RepeatedFacts>,
     /// Files that were begun after packets later than their first ones, because [`merge::MOST_LANES`] others were being
@@ -160,7 +164,7 @@ impl CaptureSet {
         set.bytes_total = self.bytes_total;
         set.landmarks.clone_from(&self.landmarks);
         (set.merges_by_time, set.is_interleaved) = (self.merges_by_time, self.is_interleaved);
-        set.first_file = self.first_file;
+        (set.first_file, set.reading.orders) = (self.first_file, self.reading.orders);
         for member in &self.members {
             set.members.push(member.replay(&set.bytes_read, &set.reading)?);
         }
@@ -230,10 +234,11 @@ impl CaptureSet {
     /// What is known of the files so far; all there is to know once [`CaptureSet::next_batch`] gave `false`.
     #[must_use]
     pub fn facts(&self) -> SetFacts {
-        let open = self.members.iter().filter_map(|member| member.open.as_ref());
+        let open = || self.members.iter().filter_map(|member| member.open.as_ref());
         SetFacts {
             files: self.members.iter().map(Member::facts).collect(),
-            clock_steps_back: self.clock_steps_back + open.map(|file| file.clock_steps_back()).sum::<u64>(),
+            clock_steps_back: self.clock_steps_back + open().map(|file| file.clock_steps_back()).sum::<u64>(),
+            ordered_packets: self.ordered_packets + open().map(|file| file.ordered_packets()).sum::<u64>(),
             repeated: self.repeated.clone(),
             late_files: self.late_files,
             filtered_packets: self.filtered_packets,
@@ -265,6 +270,7 @@ impl CaptureSet {
             latest_ns: None,
             filtered_packets: 0,
             clock_steps_back: 0,
+            ordered_packets: 0,
             repeated: Vec::new(),
             bytes_read: Arc::default(),
             bytes_total: 0,
@@ -321,13 +327,15 @@ impl CaptureSet {
         let Some(member) = self.members.get_mut(at) else { return Ok(true) };
         let Some(file) = member.open(&self.bytes_read, &self.reading)? else { return Ok(true) };
         file.begin_after(self.latest_ns);
-        let filled = file.fill(self.first_file + at as u32, &mut batch.packets, max_packets);
+        let filled = file.fill(self.first_file + at as u32, batch, max_packets);
         self.latest_ns = self.latest_ns.max(batch.packets.last().map(|packet| packet.ts_ns));
-        self.filtered_packets += self.filter.retain(&mut batch.packets, |packet| file.bytes(packet));
-        batch.view = file.hand_over(&mut batch.data);
+        let held = batch.view.as_deref().map_or(&batch.data[..], View::bytes);
+        self.filtered_packets += self.filter.retain(&mut batch.packets, |packet| bytes_in(held, packet));
+        self.is_interleaved |= file.ordered_packets() > 0;
         self.is_waiting = filled == Filled::Waiting;
         if filled == Filled::End {
             self.clock_steps_back += file.clock_steps_back();
+            self.ordered_packets += file.ordered_packets();
             let is_overwritten = member.progress.as_ref().is_some_and(|progress| progress.get().is_overwritten);
             self.live.overwritten_files += u64::from(is_overwritten);
             member.close();

@@ -124,8 +124,7 @@ impl Window {
     }
 
     /// A run of the buffer by its place.
-    #[inline]
-    #[must_use]
+    #[cfg(test)]
     pub fn run(&self, place: usize, length: usize) -> &[u8] {
         self.held().get(place..).and_then(|rest| rest.get(..length)).unwrap_or_default()
     }
@@ -147,6 +146,12 @@ impl Window {
     #[inline]
     pub fn pin(&mut self) {
         self.is_pinned = true;
+    }
+
+    /// Whether what was handed out stays in its place.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        self.is_pinned
     }
 
     /// Gives the buffer away for `other`, which takes its place with the bytes that were not taken yet; or a share in the

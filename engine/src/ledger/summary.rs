@@ -64,6 +64,8 @@ pub struct CaptureFacts {
     pub clock_steps_back: u64,
     /// Points whose clocks differ.
     pub clocks: Vec<ClockFacts>,
+    /// Packets of several interfaces of a pcapng file that were put in order of time, behind later ones of the file.
+    pub ordered_packets: u64,
     /// Files that were not merged by time with the others of their time, of which there were too many.
     pub late_files: u64,
     /// The same packet captured twice.

@@ -77,6 +77,8 @@ pub struct Pcapng {
     pub other_frames: u64,
     /// The last packet whose options were noted: a packet that was put back comes again.
     noted: u64,
+    /// Packets before the first section's second interface, from which on packets are put in order of time.
+    in_order: Option<u64>,
 }
 
 impl Pcapng {
@@ -92,7 +94,8 @@ impl Pcapng {
 
     fn new(order: Order, section: Vec<Interface>, reading: &Reading) -> Pcapng {
         let told = Told { keep_names: reading.names, ..Told::default() };
-        Pcapng { order, section, before: 0, reading: reading.clone(), told, packets: 0, other_frames: 0, noted: 0 }
+        let (reading, in_order) = (reading.clone(), None);
+        Pcapng { order, section, before: 0, reading, told, packets: 0, other_frames: 0, noted: 0, in_order }
     }
 
     /// The next packet; `None` at the end of the file.
@@ -148,6 +151,19 @@ impl Pcapng {
         (facts, self.told.interfaces.clone())
     }
 
+    /// Whether there are several interfaces now, and were not.
+    fn turns_to_order(&mut self) -> bool {
+        let turns = self.reading.orders && self.in_order.is_none() && self.section.len() > 1;
+        self.in_order = self.in_order.or(turns.then_some(self.packets));
+        turns
+    }
+
+    /// Whether packets behind the first so many are to be put in order of time.
+    #[must_use]
+    pub fn is_in_order_from(&self, packets: u64) -> bool {
+        self.in_order.is_some_and(|before| before <= packets)
+    }
+
     /// The decryption secrets kept.
     #[must_use]
     pub fn secrets(&self) -> &[Secret] {
@@ -159,7 +175,11 @@ impl Pcapng {
     fn other_block(&mut self, input: &mut Window, offset: u64, kind: u32, length: u32) -> Result<(), Stop> {
         match kind {
             SECTION_HEADER => self.begin_section(input),
-            INTERFACE_DESCRIPTION => self.add_interface(offset, take_block(self.order, input, offset, length)?),
+            INTERFACE_DESCRIPTION => {
+                self.add_interface(offset, take_block(self.order, input, offset, length)?)?;
+                // Those that were taken before it are not put in order with those behind it.
+                if self.turns_to_order() && input.is_pinned() { Err(Stop::Refill) } else { Ok(()) }
+            }
             INTERFACE_STATISTICS => self.add_statistics(offset, take_block(self.order, input, offset, length)?),
             NAME_RESOLUTION if length <= LARGEST_NAMES => {
                 note_names(self.order, take_block(self.order, input, offset, length)?, &mut self.told);

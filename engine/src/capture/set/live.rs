@@ -32,7 +32,7 @@ impl CaptureSet {
         patience: &Patience,
     ) -> Result<CaptureSet, SourceError> {
         let mut set = CaptureSet::empty(settings)?;
-        set.reading.patience = Some(patience.clone());
+        (set.reading.patience, set.reading.orders) = (Some(patience.clone()), false);
         for (path, left) in paths.iter().zip((0..paths.len()).rev()) {
             let (stream, progress) =
                 if follow && left == 0 { followed(path, patience)? } else { (open_path(path)?, None) };
@@ -62,7 +62,7 @@ impl CaptureSet {
     /// [`SourceError`] for a filter that is none.
     pub fn open_followed(settings: &Settings, patience: &Patience) -> Result<CaptureSet, SourceError> {
         let mut set = CaptureSet::empty(settings)?;
-        set.reading.patience = Some(patience.clone());
+        (set.reading.patience, set.reading.orders) = (Some(patience.clone()), false);
         Ok(set)
     }
 
@@ -144,6 +144,7 @@ impl CaptureSet {
     /// [`SourceError`] for a filter that is none.
     pub fn open_in_order(paths: &[PathBuf], settings: &Settings) -> Result<CaptureSet, SourceError> {
         let mut set = CaptureSet::empty(settings)?;
+        set.reading.orders = false;
         for path in paths {
             let opened = Member::from_path(path, &Arc::default(), &set.reading, true, false);
             let gone = |refusal| Member::unreadable(&path.to_string_lossy(), SourceError::from(refusal));
