@@ -100,6 +100,20 @@ def test_lumps_read_like_the_file_in_order(tmp_path: Path, name: str, later: int
     assert len(texts) == 1
 
 
+@pytest.mark.parametrize("name", ["nginx-ab", "nginx-wrk-close"])
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 8])
+def test_any_place_in_the_file(tmp_path: Path, name: str, length: int) -> None:
+    """Lumps of a few packets: what concludes a connection may stand just before its first packet in the file."""
+    packets = CONVERSATIONS[name]
+    ordered = pcapwatch.analyze(written(tmp_path / "ordered.pcapng", packets))
+    sides = [[item for item in packets if item[0] == side] for side in (1, 0)]
+    most = max(map(len, sides))
+    lumps = [item for at in range(0, most, length) for side in sides for item in side[at : at + length]]
+    report = pcapwatch.analyze(written(tmp_path / "lumps.pcapng", lumps))
+    assert report.summary["capture"]["clock_steps_back"] == 0
+    pd.testing.assert_frame_equal(rows(report), rows(ordered))
+
+
 def test_a_second_look_has_the_same_rows(tmp_path: Path) -> None:
     """Packet by packet: frames apart, the ladder of the file in order."""
     packets = CONVERSATIONS["reuse-at-ages"]

@@ -161,13 +161,13 @@ fn walk_marks<P: Payload, T: Tape>(c: &mut Connection<P>, http: &mut HttpMarks, 
     let payload_ns = c.last_payload_ns.unwrap_or(first.ts_ns).wrapping_sub(first.ts_ns);
     let payload_ns = first.ts_ns.wrapping_add(tape.time(payload_ns as u64) as i64);
     let mut answer = http.response_end;
-    let place = tape.place(answer.map_or(0, |mark| mark.place().wrapping_sub(first.place()).wrapping_add(1)));
+    let place = tape.place(answer.map_or(0, |mark| apart(mark.place(), first.place())));
     let answer_ns = tape.odd(answer.map_or(0, |mark| mark.ts_ns.wrapping_sub(payload_ns)) as u64) as i64;
     let reuse = tape.place(c.reuse_of.map_or(0, |(ordinal, _)| c.ordinal.wrapping_sub(ordinal)));
     let gap_ns = tape.time(c.reuse_of.map_or(0, |(_, gap_ns)| gap_ns) as u64) as i64;
     if T::READS {
         c.last_payload_ns = has_payload.then_some(payload_ns);
-        let place = (place > 0).then(|| first.place().wrapping_add(place - 1));
+        let place = distance(place).map(|distance| first.place().wrapping_add(distance));
         answer = place.and_then(|place| Mark::at_place(payload_ns.wrapping_add(answer_ns), place));
         http.response_end = answer;
         c.reuse_of = (reuse > 0).then(|| (c.ordinal.wrapping_sub(reuse), gap_ns));
@@ -181,12 +181,12 @@ fn walk_predecessor<P: Payload, T: Tape>(c: &mut Connection<P>, tape: &mut T) {
     let last_ns = first.ts_ns.wrapping_sub(c.reuse_of.map_or(0, |(_, gap_ns)| gap_ns));
     let [begun, last] = c.follows.unwrap_or([Mark::default(); 2]);
     let has = c.follows.is_some();
-    let back = |mark: Mark| if has { first.place().wrapping_sub(mark.place()).wrapping_add(1) } else { 0 };
+    let back = |mark: Mark| if has { apart(first.place(), mark.place()) } else { 0 };
     let (begun_place, last_place) = (tape.place(back(begun)), tape.place(back(last)));
     let length_ns = tape.time(if has { last_ns.wrapping_sub(begun.ts_ns) as u64 } else { 0 }) as i64;
     let off_ns = tape.odd(if has { last.ts_ns.wrapping_sub(last_ns) as u64 } else { 0 }) as i64;
     if T::READS && begun_place > 0 {
-        let at = |back: u64, ns: i64| Mark::at_place(ns, first.place().wrapping_sub(back - 1));
+        let at = |back: u64, ns: i64| Mark::at_place(ns, first.place().wrapping_sub(distance(back)?));
         let marks = at(begun_place, last_ns.wrapping_sub(length_ns)).zip(at(last_place, last_ns.wrapping_add(off_ns)));
         c.follows = marks.map(|(begun, last)| [begun, last]);
     }
@@ -403,16 +403,39 @@ fn odd_mark<T: Tape>(tape: &mut T, value: &mut Option<Mark>, expected: Option<Ma
     }
 }
 
+/// Stands for the place just before another, since 0 stands for none: no two files are so far apart.
+const JUST_BEFORE: u64 = 1 << 63;
+
+/// How far a place is behind another, and one: 0 is left for none. Where interfaces were put in order of time, the first
+/// packet of a connection may stand behind others of it in the file.
+#[inline]
+const fn apart(place: u64, first: u64) -> u64 {
+    match place.wrapping_sub(first).wrapping_add(1) {
+        0 => JUST_BEFORE,
+        apart => apart,
+    }
+}
+
+/// The distance back again; none for none.
+#[inline]
+const fn distance(apart: u64) -> Option<u64> {
+    match apart {
+        0 => None,
+        JUST_BEFORE => Some(u64::MAX),
+        apart => Some(apart - 1),
+    }
+}
+
 /// A packet, or none, after the first.
 #[inline]
 fn mark<T: Tape>(tape: &mut T, value: &mut Option<Mark>, first: Mark) {
     let (place, ns) = value.map_or((0, 0), |mark| {
-        let place = mark.place().wrapping_sub(first.place()).wrapping_add(1);
+        let place = apart(mark.place(), first.place());
         (place, mark.ts_ns.wrapping_sub(first.ts_ns) as u64)
     });
     let (place, ns) = (tape.place(place), tape.time(ns));
     if T::READS {
-        let place = (place > 0).then(|| first.place().wrapping_add(place - 1));
+        let place = distance(place).map(|distance| first.place().wrapping_add(distance));
         *value = place.and_then(|place| Mark::at_place(first.ts_ns.wrapping_add(ns as i64), place));
     }
 }
