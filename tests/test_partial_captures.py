@@ -80,6 +80,16 @@ def test_one_direction_that_ends_in_an_abort(tmp_path: Path) -> None:
     assert row(tmp_path, talk.packets)["active_closer"] == "client"
 
 
+def test_an_abort_acknowledges_a_fin_that_was_lost(tmp_path: Path) -> None:
+    """What the reset itself acknowledges is missing from the capture: its receiver may have closed first."""
+    talk = Talk().established()
+    talk.c(1.0, "FA")
+    talk.s(1.1, "RA")
+    found = row(tmp_path, [p for n, p in enumerate(talk.packets) if n != 6])
+    assert (found["active_closer"], found["closer_basis"]) == ("ambiguous", "abort")
+    assert "gap" in str(found["quality"])
+
+
 def test_a_start_between_the_fins_that_ends_without_a_socket(tmp_path: Path) -> None:
     """A bare reset says that there is no such socket any more, and not that there was no TIME_WAIT."""
     talk = Talk().established()

@@ -269,7 +269,7 @@ def read_ending(
 def peers_fin_may_be_unseen(connection: Incarnation, abort: Segment) -> bool:
     """Nothing of who received the reset was captured, or less than its sender has acknowledged."""
     own, theirs = connection.sent(abort.src), connection.sent(abort.dst)
-    acked = max((p.ack_offset for p in own if p.has(ACK) and not p.has(RST)), default=None)
+    acked = max((p.ack_offset for p in own if p.has(ACK) and (p is abort or not p.has(RST))), default=None)
     begun = [p.ack_offset for p in own if p.syn_ack] or [p.seq_offset for p in theirs[:1]]
     shown = max([*begun, *(p.end_offset for p in theirs if p.space)], default=None)
     return not theirs or (acked is not None and shown is not None and shown < acked)

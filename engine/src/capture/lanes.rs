@@ -10,7 +10,7 @@
 use super::facts::FileFacts;
 use super::times::note_time;
 use super::{Batch, Packet};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// How far the packet that was read last is ahead of those that are given, unless there are too many.
 const WINDOW_NS: i64 = 2_000_000_000;
@@ -41,8 +41,10 @@ impl Lane {
         self.turns.front().zip(self.packets.front()).map(|(turn, held)| (turn.0, held.packet.frame))
     }
 
-    fn push(&mut self, held: Held) {
-        let (time, mut count) = (held.packet.ts_ns, 1);
+    /// Without a `time` of its own it has the turn of the one before it.
+    fn push(&mut self, held: Held, time: Option<i64>) {
+        let before = self.turns.back().map(|turn| turn.0);
+        let (time, mut count) = (time.or(before).unwrap_or(held.packet.ts_ns), 1);
         while let Some(&(turn, packets)) = self.turns.back()
             && turn >= time
         {
@@ -76,6 +78,8 @@ pub struct Lanes {
     ready: VecDeque<Held>,
     /// The lane of the packet that was read last.
     latest: Option<u32>,
+    /// The last two times of each interface.
+    times: HashMap<u32, [i64; 2]>,
     /// The last frame of the file among those whose turn came.
     last_frame: u64,
     /// Packets that were given behind later ones of the file.
@@ -104,15 +108,18 @@ impl Lanes {
         batch.view = None;
     }
 
-    /// A packet without a time stays behind the one before it.
+    /// A packet without a time stays behind the one before it, and so does one that is far older than those before it of its
+    /// own interface: one wrong time is not to hurry what comes after it.
     fn push(&mut self, held: Held) {
-        let own = held.packet.interface;
-        let number = self.latest.filter(|_| !held.has_time).unwrap_or(own);
+        let (own, ts_ns) = (held.packet.interface, held.packet.ts_ns);
+        let is_wrong = held.has_time && self.is_far_back(own, ts_ns);
+        let time = (held.has_time && !is_wrong).then_some(ts_ns);
+        let number = self.latest.filter(|_| time.is_none()).unwrap_or(own);
         self.latest = Some(number);
         self.waiting_packets += 1;
         self.waiting_bytes += held.bytes.len();
         let now_ns = held.packet.ts_ns;
-        self.change(number, |lane| lane.push(held));
+        self.change(number, |lane| lane.push(held, time));
         while let Some(&(turn_ns, _, first)) = self.turns.first()
             && (turn_ns <= now_ns.saturating_sub(WINDOW_NS)
                 || self.waiting_packets > MOST_PACKETS
@@ -120,6 +127,17 @@ impl Lanes {
         {
             self.make_ready(first);
         }
+    }
+
+    /// Whether a time is older than the last two of its interface by more than is put in order.
+    fn is_far_back(&mut self, interface: u32, ts_ns: i64) -> bool {
+        if self.times.len() == MOST_PACKETS && !self.times.contains_key(&interface) {
+            self.times.clear();
+        }
+        let times = self.times.entry(interface).or_insert([i64::MIN; 2]);
+        let [before, last] = *times;
+        *times = [last, ts_ns];
+        ts_ns < before.min(last).saturating_sub(WINDOW_NS)
     }
 
     /// No more come: the turn of all that wait has come.

@@ -117,6 +117,14 @@ fn a_wrong_time_holds_up_no_other_packet() {
     assert_eq!((frames, steps), (vec![1, 2, 5, 3, 4, 6, 8, 7], 1));
 }
 
+/// One time of 1970 among good ones: its packet stays where it is, and hurries none behind it.
+#[test]
+fn a_time_far_back_hurries_no_other_packet() {
+    let packets = [5000, 5001, 5002, 5003, 0, 5004, 5006, 5005, 5007];
+    let packets: Vec<_> = packets.iter().enumerate().map(|(at, &ms)| (at as u32 % 2, ms)).collect();
+    assert_eq!(order_of(2, &timed(&packets)), (vec![1, 2, 3, 4, 5, 6, 8, 7, 9], 1, 1));
+}
+
 #[test]
 fn a_packet_without_a_time_stays_behind_the_one_before_it() {
     let packets = [(0, Some(1)), (0, Some(5)), (1, Some(2)), (0, None), (1, Some(6)), (0, None)];

@@ -27,6 +27,10 @@ impl<P: Payload> Connection<P> {
         let both_seen = peer.packets > 0 || end.packets > 1;
         let effect = reset::effect(segment, end, peer, both_seen);
         let is_over = end.is_over() && peer.is_over() && end.packets + peer.packets > 1;
+        let heard = kind == ResetKind::Abort && peer.packets > 0 && segment.flags.has(Flags::ACK);
+        if heard && end.is_near_ack(segment.ack, peer) {
+            end.acknowledge(segment.ack, segment.ts_ns);
+        }
         let facts = ResetFacts {
             mark,
             by: match (kind, role) {
@@ -84,8 +88,9 @@ impl<P: Payload> Connection<P> {
         let (end, peer) = pair(&mut self.ends, role);
         let advances = segment.payload_len > 0 || segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0) != 0;
         let goes_on = if role == reset.role {
-            // Its own sender still talks; where it was the first packet, no number is known to be older.
-            let is_new = |next| reset.mark == self.first || seq::leq(next, segment.seq);
+            // Its own sender still talks; where it was the first packet no number is known to be older, if the other side has
+            // gone on since.
+            let is_new = |next| (reset.mark == self.first && peer.packets > 0) || seq::leq(next, segment.seq);
             advances && end.next.is_none_or(is_new)
         } else {
             // The receiver acknowledges what was sent after it.
