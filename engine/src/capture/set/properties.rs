@@ -8,8 +8,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use std::io::Cursor;
 
-/// Time, bytes, original length.
-type Seen = (i64, Vec<u8>, u32);
+/// Frame, time, bytes, original length.
+type Seen = (u64, i64, Vec<u8>, u32);
 
 /// Everything read, decoded on the way, and what the file told, how it ended included; `None` if refused.
 fn read(stream: impl Read + Send + 'static, max_packets: usize) -> Option<(Vec<Seen>, String)> {
@@ -21,7 +21,7 @@ fn read(stream: impl Read + Send + 'static, max_packets: usize) -> Option<(Vec<S
             let bytes = batch.bytes(packet);
             assert_eq!(bytes.len(), packet.captured_len as usize);
             let _ = decode_any(packet, bytes, 0, crate::decode::TUNNEL_DEPTH);
-            packets.push((packet.ts_ns, bytes.to_vec(), packet.original_len));
+            packets.push((packet.frame, packet.ts_ns, bytes.to_vec(), packet.original_len));
         }
     }
     Some((packets, serde_json::to_string(&set.facts().files).expect("facts are plain")))
@@ -92,15 +92,18 @@ proptest! {
         prop_assert_eq!(read(pieces, max_packets), whole);
     }
 
-    /// A file cut anywhere gives a beginning of its packets, or is refused. Where no packet is left that has a time, those
+    /// A file cut anywhere gives a beginning of its packets, in the file's order or by time, or is refused. Where no packet is left that has a time, those
     /// without have none.
     #[test]
     fn a_cut_file_gives_a_beginning(file in any_file(), cut in any::<prop::sample::Index>()) {
-        let (whole, _) = read(Cursor::new(file.clone()), 1000).unwrap();
+        let (mut whole, _) = read(Cursor::new(file.clone()), 1000).unwrap();
         let cut = cut.index(file.len());
-        if let Some((packets, _)) = read(Cursor::new(file[..cut].to_vec()), 1000) {
-            let has_times = packets.iter().any(|(ns, ..)| *ns != 0);
-            let untimed = |packets: &[Seen]| packets.iter().map(|seen| (0, seen.1.clone(), seen.2)).collect::<Vec<_>>();
+        if let Some((mut packets, _)) = read(Cursor::new(file[..cut].to_vec()), 1000) {
+            whole.sort_by_key(|seen| seen.0);
+            packets.sort_by_key(|seen| seen.0);
+            let has_times = packets.iter().any(|seen| seen.1 != 0);
+            let untimed =
+                |packets: &[Seen]| packets.iter().map(|seen| (seen.0, 0, seen.2.clone(), seen.3)).collect::<Vec<_>>();
             prop_assert!(whole.starts_with(&packets) || !has_times && untimed(&whole).starts_with(&packets));
         }
     }
