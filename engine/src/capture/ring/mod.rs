@@ -266,22 +266,24 @@ impl Ring {
         let failed = |error: std::io::Error| SourceError::new(&self.name, format!("cannot be read any more: {error}"));
         match self.socket.wait(until.saturating_duration_since(Instant::now())).map_err(failed)? {
             Woken::Ready => Ok(true),
-            Woken::Idle => Ok(false),
+            // One that is removed goes down first, and of the rest the kernel says nothing more.
+            Woken::Idle => Ok(self.counters.interface_down > 0 && self.gone.is_none() && self.note_gone()),
             Woken::Error(Errno::ENETDOWN) => {
-                self.note_down();
+                self.counters.interface_down += 1;
+                self.note_gone();
                 Ok(true)
             }
             Woken::Error(error) => Err(failed(error.into())),
         }
     }
 
-    /// Down for a while, or gone for good.
-    fn note_down(&mut self) {
-        self.counters.interface_down += 1;
+    /// Down for a while, or gone for good: whether it is gone.
+    fn note_gone(&mut self) -> bool {
         if self.index.is_some_and(|index| self.socket.name_of(index).is_err()) {
             let why = "the interface is gone: it was removed, or moved to another network namespace";
             self.gone = Some(SourceError::new(&self.name, why));
         }
+        self.gone.is_some()
     }
 }
 
