@@ -137,7 +137,10 @@ def test_an_interface_that_goes_away_leaves_its_report(lab: Lab, tmp_path: Path)
         ab(lab, 50)
         time.sleep(1)
         subprocess.run(["ip", "-n", lab.server.namespace, "link", "del", "eth0"], check=True)
-        _, error = live.communicate(timeout=30)
+        try:
+            _, error = live.communicate(timeout=30)
+        finally:
+            live.kill()
     assert live.returncode == 2
     assert "eth0: the interface is gone" in error.decode()
     assert error.decode().splitlines()[0] == f"pcapwatch: the report is in {out}"
