@@ -169,11 +169,13 @@ def time_wait_columns(
 def may_wait_unseen(c: Incarnation, ending: Ending) -> bool:
     """Whether the FIN that a TIME_WAIT takes beside the one captured may be missing from the capture.
 
-    Not after a reset that was accepted, unless one direction was not captured: the wait may have been before it.
+    Not after a reset that was accepted, unless one direction was not captured: the wait may have been before it. So may
+    it where the reset is of a host that has no such socket: that says nothing of what the socket did before it went.
     """
     sides = (c.packets[0].src, c.packets[0].dst)
-    accepted = ending.reset is not None and ending.reset.effect == "effective"
-    if accepted and "one_sided" not in quality(c):
+    reset = ending.reset
+    ends_it = reset is not None and reset.effect == "effective" and reset.kind != "no_state"
+    if ends_it and "one_sided" not in quality(c):
         return False
     fins = {side: first_fin(c, side) for side in sides}
     both = (sides, sides[::-1])
