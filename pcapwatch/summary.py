@@ -117,7 +117,8 @@ class RepeatedFacts(TypedDict):
 class ClockFacts(TypedDict):
     """Two points whose clocks differ: file and interface of the one that is ahead, by index, and of the other.
 
-    Where it ``changes`` it was once no more than ``at_least_ns`` and once no less than ``at_most_ns``.
+    Where it ``changes`` it was once no more than ``at_least_ns`` and once no less than ``at_most_ns``. Shown by
+    ``packets`` that both have; where none are, by ``handshakes`` of which each has a part.
     """
 
     file: int
@@ -128,6 +129,7 @@ class ClockFacts(TypedDict):
     at_most_ns: int
     changes: bool
     packets: int
+    handshakes: int
 
 
 class FileFacts(TypedDict):

@@ -148,7 +148,10 @@ def test_two_interfaces_of_one_file(tmp_path: Path) -> None:
     assert (clock["file"], clock["than_file"], clock["interface"], clock["than_interface"]) == (0, 0, 1, 0)
     (line,) = said(report)
     assert line.startswith(f"the clock of interface 1 of {path} is ahead of that of interface 0 by 79.6 ms to 80.4 ms")
-    assert line.endswith("shift its packets before they are merged: editcap -t -0.080000 FILE shifted.pcapng")
+    part = f"tshark -r {path} -Y frame.interface_id=="
+    commands = [f"{part}1 -w interface1.pcapng", f"{part}0 -w interface0.pcapng"]
+    commands.append("editcap -t -0.080000 interface1.pcapng shifted.pcapng")
+    assert line.endswith(f"shift its packets, and analyze both: {'; '.join(commands)}")
 
 
 def test_ipv6_tells_by_its_openings(tmp_path: Path) -> None:

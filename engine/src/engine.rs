@@ -16,6 +16,7 @@ mod copies;
 mod front;
 mod generations;
 pub mod live;
+mod openings;
 mod pieces;
 mod ranks;
 mod shard;

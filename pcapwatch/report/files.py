@@ -33,8 +33,9 @@ def file_concerns(capture: CaptureFacts) -> Iterator[str]:
     yield from _live(capture)
     if late := capture["late_files"]:
         yield (
-            f"{counted(late, 'file')} of the same time as 64 others, and not merged with them: "
-            "connections may be split; merge them first: mergecap -I none -w all.pcapng FILES"
+            f"{counted(late, 'file')} of the same time as others, more than are read at once (64, or 512 MiB of "
+            "decompressors' windows), and not merged with them: connections may be split; merge them first: "
+            "mergecap -I none -w all.pcapng FILES"
         )
     yield from _untimed(capture)
     yield from _clocks(capture)
@@ -207,11 +208,14 @@ def _skews(capture: CaptureFacts) -> Iterator[str]:
             ahead, behind = (f"interface {clock[key]}" for key in ("interface", "than_interface"))
             ahead += f" of {path}"
         proof = f"bounded, by {count(clock['packets'])} packets that both have"
+        hurt = "retransmissions, times and the order of packets of what both captured"
+        if clock["handshakes"]:
+            proof = f"bounded, by {count(clock['handshakes'])} handshakes of which each has one direction"
+            hurt = "closers, times and the order of packets of what they captured together"
         by = " to ".join(text for text, _ in said)
         yield (
             f"the clock of {ahead} is ahead of that of {behind} by {by}{' and changes' * clock['changes']} ({proof}): "
-            "retransmissions, times and the order of packets of what both captured are not to be trusted; "
-            f"{_remedy(clock, path)}"
+            f"{hurt} are not to be trusted; {_remedy(clock, path)}"
         )
 
 
@@ -221,7 +225,11 @@ def _remedy(clock: ClockFacts, path: str) -> str:
         return "no one shift mends it: analyze each alone"
     shift = f"editcap -t {-(clock['at_least_ns'] + clock['at_most_ns']) / 2 / SECOND_NS:.6f}"
     if clock["file"] == clock["than_file"]:
-        return f"shift its packets before they are merged: {shift} FILE shifted.pcapng"
+        interfaces = (clock[key] for key in ("interface", "than_interface"))
+        read = f"tshark -r {shlex.quote(path)} -Y frame.interface_id=="
+        one, other = (f"{read}{at} -w interface{at}.pcapng" for at in interfaces)
+        shifted = f"{shift} interface{clock['interface']}.pcapng shifted.pcapng"
+        return f"shift its packets, and analyze both: {one}; {other}; {shifted}"
     return f"shift it, and analyze again: {shift} {shlex.quote(path)} shifted.pcapng"
 
 

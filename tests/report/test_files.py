@@ -75,8 +75,8 @@ def test_too_many_files_to_merge() -> None:
     """Files that had to wait for others of their time: how many, and what to do; nothing is called merged."""
     facts = capture(span("a", 0, 10), span("b", 8, 20)) | {"late_files": 6}
     [line] = file_concerns(facts)
-    assert line.startswith("6 files of the same time as 64 others, and not merged with them: connections may be split")
-    assert "mergecap -I none" in line
+    assert line.startswith("6 files of the same time as others, more than are read at once (64, or 512 MiB of ")
+    assert "and not merged with them: connections may be split; merge them first: mergecap -I none" in line
     assert "files overlap by 2.00 s: a and b" in list(file_remarks(facts))
 
 

@@ -79,25 +79,47 @@ impl Kind {
     }
 }
 
-/// A stream whose compression, if any, was recognised by its magic and is undone in a thread of its own: the stream
-/// and the word for it: `none`, `gzip`, `zstd`, `lz4`, `xz`, or two of them as `xz+gzip`, the outer one first.
+/// A stream whose compression was undone.
+pub struct Plain {
+    pub stream: Stream,
+    /// `none`, `gzip`, `zstd`, `lz4`, `xz`, or two of them as `xz+gzip`, the outer one first.
+    pub compression: String,
+    /// The windows that their first headers ask for, in bytes.
+    pub window_bytes: u64,
+}
+
+/// A stream whose compression, if any, was recognised by its magic and is undone in a thread of its own.
 ///
 /// # Errors
 /// A decompressor's that cannot start; the stream's own come when it is read.
-pub fn decompressed(stream: Stream) -> io::Result<(Stream, String)> {
+pub fn decompressed(stream: Stream) -> io::Result<Plain> {
     let count = Arc::<AtomicU64>::default();
     let (mut kind, mut stream) = recognise(Box::new(Counted { stream, count: Arc::clone(&count) }));
-    let mut words = Vec::new();
+    let (mut words, mut window_bytes) = (Vec::new(), 0);
     while let (Some(found), true) = (kind, words.len() < DEEPEST) {
-        let plain = found.undo(stream, words.len())?;
+        let (head, whole) = peek(stream);
+        window_bytes += window::window_bytes(found, &head);
+        let plain = found.undo(whole, words.len())?;
         words.push(found.word());
         (kind, stream) = recognise(plain);
     }
     if words.is_empty() {
-        return Ok((stream, "none".to_owned()));
+        return Ok(Plain { stream, compression: "none".to_owned(), window_bytes });
     }
     let bounded = Bounded { stream, compressed: count, plain: 0 };
-    Ok((Box::new(Ahead::new(Box::new(bounded))), words.join("+")))
+    let ahead = Box::new(Ahead::new(Box::new(bounded)));
+    Ok(Plain { stream: ahead, compression: words.join("+"), window_bytes })
+}
+
+/// The first bytes of a stream, and all of it, with the error that ended them, if one did.
+fn peek(mut stream: Stream) -> (Vec<u8>, Stream) {
+    let mut head = Vec::with_capacity(window::HEADER);
+    let read = stream.by_ref().take(window::HEADER as u64).read_to_end(&mut head);
+    let rest: Stream = match read {
+        Ok(_) => stream,
+        Err(error) => Box::new(Failed(Some(error))),
+    };
+    (head.clone(), Box::new(Cursor::new(head).chain(rest)))
 }
 
 /// Looks at the first bytes of a stream and puts them back, with the error that ended them, if one did. Skippable frames
@@ -189,6 +211,8 @@ impl Read for Bounded {
         Ok(read)
     }
 }
+
+mod window;
 
 #[cfg(test)]
 mod tests;

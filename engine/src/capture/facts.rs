@@ -64,7 +64,8 @@ pub struct RepeatedFacts {
     pub same_as: String,
 }
 
-/// Two points of which one's clock is ahead of the other's, as packets show that both captured.
+/// Two points of which one's clock is ahead of the other's, as packets show that both captured, or handshakes of which
+/// each captured one direction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ClockFacts {
     /// Index of the file whose clock is ahead, …
@@ -81,8 +82,10 @@ pub struct ClockFacts {
     pub at_most_ns: i64,
     /// They do.
     pub changes: bool,
-    /// Pairs of packets that show it.
+    /// Pairs of packets that show it …
     pub packets: u64,
+    /// … or else, handshakes that do.
+    pub handshakes: u64,
 }
 
 /// What a capture that went on here lost, beside what its files say. All zero where files were read.

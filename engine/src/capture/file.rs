@@ -1,8 +1,8 @@
 //! One capture file: recognised by its magic, read record by record, its facts kept.
 
-use super::compressed::decompressed;
+use super::compressed::{Plain, decompressed};
 use super::error::{SourceError, Stop};
-use super::lanes::Lanes;
+use super::lanes::{Behind, Lanes};
 use super::patience::Patient;
 use super::pcap::{self, Pcap};
 use super::pcapng::{self, Pcapng};
@@ -42,6 +42,10 @@ pub struct CaptureFile {
     untimed: Vec<u64>,
     /// Of several interfaces.
     lanes: Option<Box<Lanes>>,
+    /// What comes behind it in its set.
+    behind: Behind,
+    /// What its decompressors take, as their first headers say.
+    pub window_bytes: u64,
 }
 
 /// Why no more packets were added to a batch.
@@ -78,10 +82,10 @@ struct Noted {
 
 impl Noted {
     /// For the packets behind these.
-    fn lanes(self) -> Lanes {
+    fn lanes(self, behind: Behind) -> Lanes {
         let Noted { first_ns, last_ns, long_silences, longest_silence_ns, clock_steps_back, latest_ns, .. } = self;
         let facts = FileFacts { first_ns, last_ns, long_silences, longest_silence_ns, ..FileFacts::default() };
-        Lanes::new(facts, latest_ns, clock_steps_back)
+        Lanes::new(facts, latest_ns, clock_steps_back, behind)
     }
 }
 
@@ -128,7 +132,7 @@ impl CaptureFile {
         reading: &Reading,
     ) -> Result<Self, Refusal> {
         let counted = Box::new(Counted { stream, count: Arc::clone(count) });
-        let (stream, compression) = decompressed(counted)
+        let Plain { stream, compression, window_bytes } = decompressed(counted)
             .map_err(|error| Refusal::Unreadable(SourceError::new(path, format!("cannot be read: {error}"))))?;
         let stream = match kept {
             Some(kept) => Box::new(Keeping { stream, kept }),
@@ -160,6 +164,8 @@ impl CaptureFile {
             is_sparse,
             untimed: Vec::new(),
             lanes: None,
+            behind: Behind::default(),
+            window_bytes,
         })
     }
 
@@ -208,11 +214,14 @@ impl CaptureFile {
         reader.first_time_ns(self.input.look_ahead(LOOK_AHEAD))
     }
 
-    /// The time for packets without one before the first that has one, should the file have none near its start.
-    pub fn begin_after(&mut self, latest_ns: Option<i64>) {
-        if let (0, Some(latest_ns)) = (self.facts.packets, latest_ns) {
-            self.last_ns = latest_ns;
+    /// Its place in its set: the time for packets without one before the first that has one, should the file have none near
+    /// its start, and what comes behind it.
+    pub fn begin_after(&mut self, latest_ns: Option<i64>, behind: Behind) {
+        if self.facts.packets > 0 {
+            return;
         }
+        self.behind = behind;
+        self.last_ns = latest_ns.unwrap_or(self.last_ns);
     }
 
     /// Fills an empty batch with the next packets, `most` at most, as many as the buffer holds: maybe none. Packets of several
@@ -225,7 +234,7 @@ impl CaptureFile {
         let filled = self.read_on(file, &mut batch.packets, most);
         self.hand_over(batch);
         if matches!(&self.format, Format::Pcapng(reader) if reader.is_in_order_from(before.packets)) {
-            let lanes = self.lanes.get_or_insert_with(|| Box::new(before.lanes()));
+            let lanes = self.lanes.get_or_insert_with(|| Box::new(before.lanes(self.behind.clone())));
             lanes.take(batch, &self.untimed);
             if filled == Filled::End {
                 lanes.end();

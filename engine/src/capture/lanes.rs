@@ -11,12 +11,15 @@ use super::facts::FileFacts;
 use super::times::note_time;
 use super::{Batch, Packet};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 /// How far the packet that was read last is ahead of those that are given, unless there are too many.
 const WINDOW_NS: i64 = 2_000_000_000;
-/// Most packets that wait, and most bytes of them.
+/// Most packets that wait, and most bytes of them; files that are read beside each other share those.
 const MOST_PACKETS: usize = 65_536;
 const MOST_BYTES: usize = 32 << 20;
+/// The least share of the bytes.
+const LEAST_BYTES: usize = MOST_BYTES / 64;
 /// Bytes of a batch.
 const BATCH_BYTES: usize = 256 << 10;
 
@@ -66,6 +69,27 @@ impl Lane {
     }
 }
 
+/// The times at which the files behind this one in its set begin: those that come before it ends share its room. By times
+/// alone, so that it does not matter how far each was read when.
+#[derive(Clone, Debug, Default)]
+pub struct Behind {
+    begins_ns: Arc<[i64]>,
+    next: usize,
+}
+
+impl Behind {
+    /// Of the file with the number `member` in its set, the times ascending.
+    pub fn new(begins_ns: Arc<[i64]>, member: usize) -> Self {
+        Behind { begins_ns, next: member + 1 }
+    }
+
+    /// Bytes that may wait once packets of this time were read.
+    fn share(&self, latest_ns: i64) -> usize {
+        let others = self.begins_ns.get(self.next..).unwrap_or_default().partition_point(|&time| time <= latest_ns);
+        (MOST_BYTES / (1 + others)).max(LEAST_BYTES)
+    }
+}
+
 /// The lanes of a file, and what its packets' times say in the order in which they are given.
 #[derive(Debug, Default)]
 pub struct Lanes {
@@ -74,6 +98,10 @@ pub struct Lanes {
     turns: BTreeSet<(i64, u64, u32)>,
     waiting_packets: usize,
     waiting_bytes: usize,
+    /// Most that may, with those that are read beside it, and the latest time so far.
+    behind: Behind,
+    share: usize,
+    latest_ns: i64,
     /// Their turn has come.
     ready: VecDeque<Held>,
     /// The lane of the packet that was read last.
@@ -94,8 +122,17 @@ pub struct Lanes {
 impl Lanes {
     /// For a file from which packets with these times were given before, the last of them at `last_ns`.
     #[must_use]
-    pub fn new(facts: FileFacts, last_ns: i64, clock_steps_back: u64) -> Lanes {
-        Lanes { clock_steps_back, facts, last_ns, ..Lanes::default() }
+    pub fn new(facts: FileFacts, last_ns: i64, clock_steps_back: u64, behind: Behind) -> Lanes {
+        let latest_ns = i64::MIN;
+        Lanes {
+            clock_steps_back,
+            facts,
+            last_ns,
+            share: behind.share(latest_ns),
+            behind,
+            latest_ns,
+            ..Lanes::default()
+        }
     }
 
     /// Takes all packets out of `batch`, those of the frames `untimed` without a time of their own.
@@ -119,11 +156,14 @@ impl Lanes {
         self.waiting_packets += 1;
         self.waiting_bytes += held.bytes.len();
         let now_ns = held.packet.ts_ns;
+        if now_ns > self.latest_ns {
+            (self.latest_ns, self.share) = (now_ns, self.behind.share(now_ns));
+        }
         self.change(number, |lane| lane.push(held, time));
         while let Some(&(turn_ns, _, first)) = self.turns.first()
             && (turn_ns <= now_ns.saturating_sub(WINDOW_NS)
                 || self.waiting_packets > MOST_PACKETS
-                || self.waiting_bytes > MOST_BYTES)
+                || self.waiting_bytes > self.share)
         {
             self.make_ready(first);
         }

@@ -3,6 +3,7 @@
 use super::error::SourceError;
 use super::file::Filled;
 use super::filter::Filter;
+use super::lanes::Behind;
 use super::refused::Refusal;
 use super::repeated::Identity;
 use super::source::{cannot_open, open_path};
@@ -20,6 +21,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Only one file is open at a time, however many there are, but where their times overlap: see [`merge`].
 pub struct CaptureSet {
     members: Vec<Member>,
+    /// When those begin that are in order of time, ascending.
+    begins_ns: Arc<[i64]>,
     /// The member being read, alone.
     current: Option<usize>,
     /// The first member that was not begun.
@@ -134,6 +137,7 @@ impl CaptureSet {
         }
         set.members.sort_by(|a, b| a.turn().cmp(&b.turn()));
         set.pass_over_repeated();
+        set.begins_ns = begins_of(&set.members);
         set.merges_by_time = true;
         Ok(set)
     }
@@ -168,6 +172,7 @@ impl CaptureSet {
         for member in &self.members {
             set.members.push(member.replay(&set.bytes_read, &set.reading)?);
         }
+        set.begins_ns = Arc::clone(&self.begins_ns);
         Ok(set)
     }
 
@@ -257,6 +262,7 @@ impl CaptureSet {
         let filter = Filter::new(settings.filter.clone()).map_err(|why| SourceError::new("filter", why.to_string()))?;
         Ok(CaptureSet {
             members: Vec::new(),
+            begins_ns: Arc::default(),
             current: None,
             next: 0,
             lanes: Vec::new(),
@@ -326,7 +332,7 @@ impl CaptureSet {
     fn fill(&mut self, at: usize, batch: &mut Batch, max_packets: usize) -> Result<bool, SourceError> {
         let Some(member) = self.members.get_mut(at) else { return Ok(true) };
         let Some(file) = member.open(&self.bytes_read, &self.reading)? else { return Ok(true) };
-        file.begin_after(self.latest_ns);
+        file.begin_after(self.latest_ns, Behind::new(Arc::clone(&self.begins_ns), at));
         let filled = file.fill(self.first_file + at as u32, batch, max_packets);
         self.latest_ns = self.latest_ns.max(batch.packets.last().map(|packet| packet.ts_ns));
         let held = batch.view.as_deref().map_or(&batch.data[..], View::bytes);
@@ -342,6 +348,11 @@ impl CaptureSet {
         }
         Ok(filled == Filled::End)
     }
+}
+
+/// When the members begin that are put in order by that: they come first.
+fn begins_of(members: &[Member]) -> Arc<[i64]> {
+    members.iter().map_while(|member| member.begins_ns).collect()
 }
 
 fn stat(path: &Path) -> Result<fs::Metadata, SourceError> {

@@ -10,26 +10,27 @@
 //!
 //! Asked of pairs only that are one packet for certain: with an IP id, or of an opening. Those too far apart to be
 //! removed as copies count as well, if an IP id tells.
+//!
+//! Points that have no packet in common, one direction each, are measured by handshakes: [`super::openings`].
 
 use super::generations::Generations;
+use super::openings::{Openings, Spot};
 use super::pieces::Place;
 use crate::capture::ClockFacts;
 use crate::decode::{FlowKey, Header};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Flows of which both directions are awaited; beyond it those not met for longest are forgotten.
 const MOST_FLOWS: usize = 16_384;
 /// Pairs of points that are measured.
 const MOST_PAIRS: usize = 64;
-/// Less is not told: a host's own points (bridges, mirrors) show a packet some microseconds apart.
-const LEAST_NS: i64 = 100_000;
+/// Less is not told: a host's own points (bridges, mirrors) show a packet some microseconds apart, what comes into a router
+/// and leaves it again some hundred, and a network card tells of packets by as many at a time.
+const LEAST_NS: i64 = 1_000_000;
 /// Pairs of packets that must show it …
 const LEAST_PAIRS: u64 = 4;
 /// … and of eight that are counted, so many.
 const OF_EIGHT: u64 = 7;
-
-/// A file, and an interface of it: what has a clock.
-type Spot = (u32, u32);
 
 /// How much later the higher spot captured packets of one direction, at least and at most, ns.
 #[derive(Clone, Copy)]
@@ -52,13 +53,20 @@ struct Flow {
 struct Ahead {
     least: i64,
     most: i64,
-    /// Pairs of packets counted, and of those, where the higher spot is later, and where it is earlier.
+    /// Pairs of packets (or handshakes) counted, and of those, where the higher spot is later, and where it is earlier.
     pairs: u64,
     later: u64,
     earlier: u64,
 }
 
 impl Ahead {
+    const UNKNOWN: Ahead = Ahead { least: i64::MIN, most: i64::MAX, pairs: 0, later: 0, earlier: 0 };
+
+    /// One more bound of it.
+    fn bound(&mut self, least: i64, most: i64) {
+        (self.least, self.most) = (self.least.max(least), self.most.min(most));
+    }
+
     /// Whether so many pairs prove it.
     const fn is_shown(&self, by: u64) -> bool {
         by >= LEAST_PAIRS && 8 * by >= OF_EIGHT * self.pairs
@@ -76,20 +84,36 @@ impl Ahead {
             _ => return None,
         };
         let ((file, interface), (than_file, than_interface)) = (from, than);
-        Some(ClockFacts { file, interface, than_file, than_interface, at_least_ns, at_most_ns, changes, packets })
+        let handshakes = 0;
+        Some(ClockFacts {
+            file,
+            interface,
+            than_file,
+            than_interface,
+            at_least_ns,
+            at_most_ns,
+            changes,
+            packets,
+            handshakes,
+        })
     }
 }
 
 /// What packets met at two points say of these points' clocks.
 pub struct Clocks {
     flows: Generations<(FlowKey, Spot, Spot), Flow>,
+    openings: Openings,
+    /// By packets that both spots have.
     found: BTreeMap<(Spot, Spot), Ahead>,
+    /// By handshakes of which each has a part.
+    by_handshakes: BTreeMap<(Spot, Spot), Ahead>,
 }
 
 impl Clocks {
     /// Nothing known yet.
     pub fn new() -> Self {
-        Clocks { flows: Generations::of(MOST_FLOWS / 2), found: BTreeMap::new() }
+        let (flows, openings) = (Generations::of(MOST_FLOWS / 2), Openings::new());
+        Clocks { flows, openings, found: BTreeMap::new(), by_handshakes: BTreeMap::new() }
     }
 
     /// The packet was captured elsewhere before, at this time.
@@ -113,8 +137,8 @@ impl Clocks {
         let is_turn = std::mem::replace(&mut flow.turn, side) != side;
         if let [Some(one), Some(other)] = flow.sides {
             let (least, most) = (one.most.min(other.most), one.least.max(other.least));
-            if let Some(known) = self.known((low, high)) {
-                (known.least, known.most) = (known.least.max(least), known.most.min(most));
+            if let Some(known) = entry(&mut self.found, (low, high)) {
+                known.bound(least, most);
                 known.pairs += u64::from(is_turn);
                 known.later += u64::from(is_turn && lag >= LEAST_NS);
                 known.earlier += u64::from(is_turn && lag <= -LEAST_NS);
@@ -122,19 +146,38 @@ impl Clocks {
         }
     }
 
-    /// What is known of two spots.
-    fn known(&mut self, spots: (Spot, Spot)) -> Option<&mut Ahead> {
-        if self.found.len() >= MOST_PAIRS && !self.found.contains_key(&spots) {
-            return None;
+    /// The packet is no copy: the first of its kind, which may be of a handshake.
+    pub fn first(&mut self, header: &Header) {
+        let Some(measured) = self.openings.take(header) else { return };
+        let (spots, least, most) = if measured.of < measured.than {
+            ((measured.of, measured.than), measured.most.saturating_neg(), measured.least.saturating_neg())
+        } else {
+            ((measured.than, measured.of), measured.least, measured.most)
+        };
+        if let Some(known) = entry(&mut self.by_handshakes, spots) {
+            known.bound(least, most);
+            known.pairs += 1;
+            known.later += u64::from(least >= LEAST_NS);
+            known.earlier += u64::from(most <= -LEAST_NS);
         }
-        let none = Ahead { least: i64::MIN, most: i64::MAX, pairs: 0, later: 0, earlier: 0 };
-        Some(self.found.entry(spots).or_insert(none))
     }
 
     /// Points whose clocks differ for certain, in their order.
     pub fn found(&self) -> Vec<ClockFacts> {
-        self.found.iter().filter_map(|(&spots, ahead)| ahead.told(spots)).collect()
+        let all: BTreeSet<_> = self.found.keys().chain(self.by_handshakes.keys()).collect();
+        let told = |known: &BTreeMap<(Spot, Spot), Ahead>, spots| known.get(&spots).and_then(|ahead| ahead.told(spots));
+        let by_handshakes = |spots| {
+            let facts = told(&self.by_handshakes, spots)?;
+            Some(ClockFacts { packets: 0, handshakes: facts.packets, ..facts })
+        };
+        all.into_iter().filter_map(|&spots| told(&self.found, spots).or_else(|| by_handshakes(spots))).collect()
     }
+}
+
+/// What is known of two spots, if there is room for it.
+fn entry(all: &mut BTreeMap<(Spot, Spot), Ahead>, spots: (Spot, Spot)) -> Option<&mut Ahead> {
+    let has_room = all.len() < MOST_PAIRS || all.contains_key(&spots);
+    has_room.then(|| all.entry(spots).or_insert(Ahead::UNKNOWN))
 }
 
 #[cfg(test)]
@@ -160,7 +203,18 @@ mod tests {
     /// The one file's clock is ahead of the other's.
     fn ahead(file: u32, at_least_ns: i64, at_most_ns: i64, changes: bool, packets: u64) -> Vec<ClockFacts> {
         let (interface, than_file, than_interface) = (0, 1 - file, 0);
-        vec![ClockFacts { file, interface, than_file, than_interface, at_least_ns, at_most_ns, changes, packets }]
+        let handshakes = 0;
+        vec![ClockFacts {
+            file,
+            interface,
+            than_file,
+            than_interface,
+            at_least_ns,
+            at_most_ns,
+            changes,
+            packets,
+            handshakes,
+        }]
     }
 
     /// Three packets each way between points 2 ms apart, the second one's clock ahead by this; queues make some later.

@@ -160,13 +160,16 @@ pub struct Taps {
     until: u64,
     /// The latest file, and the latest interface.
     place: (u32, u32),
+    /// There was another before.
+    has_moved: bool,
 }
 
 impl Taps {
     /// None found yet.
     pub fn new() -> Self {
         let memory = Memory { hasher: RandomState::default(), seen: Generations::of(REMEMBERED) };
-        Taps { memory, pieces: Pieces::new(), clocks: Clocks::new(), is_sure: false, until: TRIAL, place: (0, 0) }
+        let (pieces, clocks) = (Pieces::new(), Clocks::new());
+        Taps { memory, pieces, clocks, is_sure: false, until: TRIAL, place: (0, 0), has_moved: false }
     }
 
     /// For whoever looks at a few packets only, of which any may be a copy.
@@ -197,6 +200,7 @@ impl Taps {
             self.until = header.ordinal + TRIAL;
         }
         self.place = (header.file, header.interface);
+        self.has_moved = true;
     }
 
     #[inline(never)]
@@ -217,6 +221,9 @@ impl Taps {
         };
         if matches!(met, Met::TooFar(_) | Met::Nothing) && header.captured == Captured::Again {
             self.memory.forget(header);
+        }
+        if self.has_moved && header.captured != Captured::Again {
+            self.clocks.first(header);
         }
     }
 }

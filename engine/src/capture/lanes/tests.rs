@@ -137,19 +137,35 @@ fn a_packet_without_a_time_stays_behind_the_one_before_it() {
 #[test]
 fn what_waits_is_bounded_in_packets_and_in_bytes() {
     for (packets, length) in [(MOST_PACKETS * 2, 1), (100, 1 << 20)] {
-        let mut lanes = Lanes::default();
+        let mut lanes = Lanes::new(FileFacts::default(), 0, 0, Behind::default());
         for number in 0..packets {
             let interface = u32::from(number >= packets / 2);
             let packet = Packet { frame: number as u64 + 1, ts_ns: number as i64, interface, ..Packet::default() };
             lanes.push(Held { packet, bytes: vec![0; length].into(), has_time: true });
             assert!(lanes.waiting_packets <= MOST_PACKETS && lanes.waiting_bytes <= MOST_BYTES);
         }
-        let early = lanes.ready.len();
-        assert!(early > 0);
+        assert_eq!(lanes.waiting_packets, MOST_PACKETS.min(MOST_BYTES / length), "and all that may does");
         lanes.end();
         assert_eq!((lanes.ready.len(), lanes.waiting_packets, lanes.waiting_bytes), (packets, 0, 0));
         assert!(lanes.by_interface.is_empty() && lanes.turns.is_empty());
     }
+}
+
+/// Of files that begin while one goes on each takes its share; those before it, and those that begin later, do not count.
+#[test]
+fn files_of_the_same_time_share_what_may_wait() {
+    let begins: Arc<[i64]> = [0, 0, 10, 20, 30].into();
+    let share = |member, latest_ns| MOST_BYTES / Behind::new(Arc::clone(&begins), member).share(latest_ns);
+    assert_eq!([share(0, -1), share(0, 0), share(0, 9), share(0, 10), share(0, 99)], [1, 2, 2, 3, 5]);
+    assert_eq!([share(3, 25), share(3, 30), share(4, 99), share(7, 99)], [1, 2, 1, 1]);
+    let many: Arc<[i64]> = vec![0; 100].into();
+    assert_eq!(Behind::new(many, 0).share(0), LEAST_BYTES);
+    let mut lanes = Lanes::new(FileFacts::default(), 0, 0, Behind::new([0, 50, 50, 50].into(), 0));
+    for number in 0..100 {
+        let packet = Packet { frame: number + 1, ts_ns: number as i64, ..Packet::default() };
+        lanes.push(Held { packet, bytes: vec![0; 1 << 20].into(), has_time: true });
+    }
+    assert_eq!(lanes.waiting_bytes, MOST_BYTES / 4);
 }
 
 /// A filter takes out of what is in order, and packets that it takes out have told their times.

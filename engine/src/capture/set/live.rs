@@ -40,13 +40,14 @@ impl CaptureSet {
             let file = CaptureFile::open(&name, stream, &set.bytes_read, None, &set.reading)?;
             let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
             let origin = if is_file { Origin::Path(path.clone()) } else { Origin::Stream(Kept::new(0)) };
-            let (path, facts) = (name.into_owned(), file.facts());
+            let (path, facts, window_bytes) = (name.into_owned(), file.facts(), file.window_bytes);
             set.members.push(Member {
                 path,
                 origin,
                 in_folder: false,
                 identity: None,
                 begins_ns: None,
+                window_bytes,
                 facts,
                 open: Some(Box::new(file)),
                 torn: None,
@@ -86,10 +87,21 @@ impl CaptureSet {
         let stream = Box::new(Following { stream, patience, is_left });
         let name = path.to_string_lossy();
         let file = CaptureFile::open(&name, stream, &self.bytes_read, None, &self.reading).ok()?;
-        let (facts, open) = (file.facts(), Some(Box::new(file)));
+        let (facts, window_bytes, open) = (file.facts(), file.window_bytes, Some(Box::new(file)));
         let (path, origin, torn) = (name.into_owned(), Origin::Path(path.to_owned()), None);
         let (in_folder, identity, begins_ns, given) = (true, None, None, progress.clone());
-        self.members.push(Member { path, origin, in_folder, identity, begins_ns, facts, open, torn, progress: given });
+        self.members.push(Member {
+            path,
+            origin,
+            in_folder,
+            identity,
+            begins_ns,
+            window_bytes,
+            facts,
+            open,
+            torn,
+            progress: given,
+        });
         self.shorten();
         progress
     }

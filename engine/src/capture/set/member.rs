@@ -27,6 +27,8 @@ pub(super) struct Member {
     /// The earliest time among its first packets, one of which may have a wrong one; `None` where it did not matter, or
     /// there are none.
     pub(super) begins_ns: Option<i64>,
+    /// What its decompressors take of memory while it is read.
+    pub(super) window_bytes: u64,
     /// As far as known; the open file knows better.
     pub(super) facts: FileFacts,
     pub(super) open: Option<Box<CaptureFile>>,
@@ -65,11 +67,12 @@ impl Member {
         if let Some(mapping) = mapping {
             file.may_map(mapping, count);
         }
-        let facts = file.facts();
+        let (facts, window_bytes) = (file.facts(), file.window_bytes);
         // One that is closed again can be read from.
         let begins_ns = if stay_open { None } else { file.begins_ns() };
         let (origin, open) = (Origin::Path(path.to_owned()), stay_open.then_some(file));
-        Ok(Member { path: name, origin, in_folder, identity: None, begins_ns, facts, open, torn, progress: None })
+        let (identity, progress) = (None, None);
+        Ok(Member { path: name, origin, in_folder, identity, begins_ns, window_bytes, facts, open, torn, progress })
     }
 
     /// A stream that comes once. Its first packet is waited for only if it must be put in `order`.
@@ -83,7 +86,7 @@ impl Member {
         let kept = Kept::new(settings.replay_bytes);
         let mut file =
             Box::new(CaptureFile::open(name, stream, count, Some(Arc::clone(&kept)), &Reading::new(settings))?);
-        let facts = file.facts();
+        let (facts, window_bytes) = (file.facts(), file.window_bytes);
         let begins_ns = if order { file.first_ns() } else { None };
         Ok(Member {
             path: name.to_owned(),
@@ -91,6 +94,7 @@ impl Member {
             in_folder: false,
             identity: None,
             begins_ns,
+            window_bytes,
             facts,
             open: Some(file),
             torn: None,
@@ -102,7 +106,8 @@ impl Member {
     pub(super) fn unreadable(name: &str, error: SourceError) -> Member {
         let facts = FileFacts { path: name.to_owned(), problem: Some(error.message), ..FileFacts::default() };
         let (path, origin, in_folder, identity) = (name.to_owned(), Origin::Nothing, true, None);
-        Member { path, origin, in_folder, identity, begins_ns: None, facts, open: None, torn: None, progress: None }
+        let (begins_ns, window_bytes, open, torn, progress) = (None, 0, None, None, None);
+        Member { path, origin, in_folder, identity, begins_ns, window_bytes, facts, open, torn, progress }
     }
 
     pub(super) fn replay(&self, count: &Arc<AtomicU64>, reading: &Reading) -> Result<Member, SourceError> {
@@ -115,8 +120,9 @@ impl Member {
         };
         let facts = self.facts();
         let (path, origin, in_folder) = (self.path.clone(), self.origin.clone(), self.in_folder);
-        let (begins_ns, progress) = (self.begins_ns, self.progress.clone());
-        Ok(Member { path, origin, in_folder, identity: None, begins_ns, facts, open, torn: None, progress })
+        let (begins_ns, window_bytes, progress) = (self.begins_ns, self.window_bytes, self.progress.clone());
+        let (identity, torn) = (None, None);
+        Ok(Member { path, origin, in_folder, identity, begins_ns, window_bytes, facts, open, torn, progress })
     }
 
     /// Whether this is a file with packets that `before` is, too.

@@ -4,11 +4,14 @@
 //! A lane holds a buffer of its file and takes part with the earliest time that is still to come in it, so that one
 //! packet with a wrong time does not hold its file back.
 
+use super::member::Member;
 use super::{Batch, CaptureSet, SourceError};
 use crate::capture::Packet;
 
-/// Most files read beside each other. Each may need a decompressor's window; further ones come as soon as one ends.
+/// Most files read beside each other; further ones come as soon as one ends …
 pub const MOST_LANES: usize = 64;
+/// … and most memory of their decompressors: of what zstd makes at the most 128 MiB, of xz 64 MiB each.
+const MOST_WINDOW_BYTES: u64 = 512 << 20;
 /// Packets asked of a file at a time.
 const LANE_PACKETS: usize = 4096;
 /// Bytes of a merged batch.
@@ -127,19 +130,27 @@ impl CaptureSet {
                 return Ok(());
             };
             let turn = self.lanes.get(first).and_then(Lane::turn);
-            if self.upcoming().is_some_and(|upcoming| Some(upcoming) < turn) && self.lanes.len() < MOST_LANES {
+            let has_place = self.has_place();
+            if self.upcoming().is_some_and(|upcoming| Some(upcoming) < turn) && has_place {
                 let lane = self.begin().map(|member| Lane::new(member, Batch::default(), false));
                 self.lanes.extend(lane);
                 continue;
             }
             let others = self.lanes.iter().filter_map(Lane::turn).filter(|other| Some(*other) != turn);
-            let upcoming = self.upcoming().filter(|_| self.lanes.len() < MOST_LANES);
+            let upcoming = self.upcoming().filter(|_| has_place);
             let until = others.chain(upcoming).min().unwrap_or((i64::MAX, usize::MAX));
             if let Some(lane) = self.lanes.get_mut(first) {
                 self.merged_ns = self.merged_ns.max(lane.hand_over(until, batch, max_packets).unwrap_or(i64::MIN));
             }
         }
         Ok(())
+    }
+
+    /// Whether the next file may be read beside the others.
+    fn has_place(&self) -> bool {
+        let window = |member| self.members.get(member).map_or(0, |member: &Member| member.window_bytes);
+        let windows: u64 = self.lanes.iter().map(|lane| window(lane.member)).sum();
+        self.lanes.len() < MOST_LANES && windows.saturating_add(window(self.next)) <= MOST_WINDOW_BYTES
     }
 
     /// Reads on where a lane is empty, and ends those that are over.

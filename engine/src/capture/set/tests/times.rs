@@ -25,6 +25,29 @@ fn files_beyond_those_that_are_merged_are_counted() {
     assert_eq!(set.facts().late_files, 0, "files that follow each other");
 }
 
+/// What zstd stores as it is in one block, and says that it needs a window of so many times 2 to the 10 bytes.
+fn stored(bytes: &[u8], log_kib: u8) -> Vec<u8> {
+    let block = (bytes.len() as u32) << 3 | 1;
+    [&[0x28, 0xb5, 0x2f, 0xfd, 0, log_kib << 3], &block.to_le_bytes()[..3], bytes].concat()
+}
+
+/// Nine files of one time, each with a window of 128 MiB: four are read beside each other.
+#[test]
+fn files_whose_windows_are_beyond_memory_wait() {
+    let folder = Folder::new("windows");
+    let whole = |n: u32| pcap(&[(100 + n, b"x"), (1000 + n, b"y"), (2000 + n, b"z")]);
+    for (log_kib, late) in [(17, 5), (16, 1), (15, 0)] {
+        let path = |n: u32| folder.write(&format!("{log_kib}-{n}"), &stored(&whole(n), log_kib));
+        let paths: Vec<PathBuf> = (0..9).map(path).collect();
+        for most in [1, 4096] {
+            let mut set = CaptureSet::open(&paths, &Settings::default()).unwrap();
+            assert_eq!(drain(&mut set, most).len(), 27);
+            assert_eq!(set.facts().late_files, late, "windows of 2^{log_kib} KiB, {most} at a time");
+            assert_eq!(drain(&mut set.replay(&Settings::default()).unwrap(), most).len(), 27);
+        }
+    }
+}
+
 /// A tap whose first packet, or whose first few, say an hour too much is read beside the other all the same.
 #[test]
 fn a_wrong_time_at_the_start_does_not_hold_a_file_back() {
