@@ -8,7 +8,7 @@ from pcapwatch.findings.coverage import one_sided
 from pcapwatch.findings.wording import count, counted, endpoint
 from pcapwatch.report.model import Closers, Example, Finding, PortUse, Quality, Report, Trouble, Waiting
 from pcapwatch.report.quality import link_name
-from pcapwatch.report.sparkline import sparkline
+from pcapwatch.report.sparkline import over_time, sparkline
 from pcapwatch.report.words import Clock, band, bare_duration, leg, percent, signed_seconds
 
 #: Rows of races and aborts told apart; the others are in the JSON report.
@@ -87,10 +87,19 @@ def waiting_table(report: Report, clock: Clock, blocks: int) -> Table:
             count(host.entered),
             band(host.at_end),
             f"{band(host.peak)} at {clock.offset(host.peak_ns)}",
-            sparkline([most for _, _, most in host.occupancy], blocks),
+            _over_time(report, host, blocks),
         ]
         for host in report.waiting
     ]
+
+
+def _over_time(report: Report, host: Waiting, blocks: int) -> str:
+    """A capture that goes on is drawn to its newest sample, others to their last packet."""
+    samples = [(ns, most) for ns, _, most in host.occupancy]
+    first_ns, last_ns = report.quality.first_ns, report.quality.last_ns
+    if not samples or first_ns is None or last_ns is None:
+        return ""
+    return sparkline(over_time(samples, first_ns, max(last_ns, samples[-1][0]), blocks))
 
 
 def no_waiting_line(report: Report) -> str:

@@ -17,7 +17,7 @@ from pcapwatch.report.lines import capture_lines
 from pcapwatch.report.markdown import render_markdown
 from pcapwatch.report.model import PortRange
 from pcapwatch.report.quality import quality_of
-from pcapwatch.report.sparkline import sparkline
+from pcapwatch.report.sparkline import over_time, sparkline
 from pcapwatch.report.text import render_text
 from pcapwatch.report.words import Clock, bare_duration, iso, percent, signed_seconds
 from pcapwatch.settings import parse_duration, parse_port_range, parse_port_ranges, parse_time_waits
@@ -31,18 +31,34 @@ def test_community_id_of_the_specification() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "width", "drawn"),
+    ("values", "drawn"),
     [
-        ([0, 1, 2, 3, 4, 5, 6, 7], 8, "▁▂▃▄▅▆▇█"),
-        ([0, 0], 9, "▁▁"),
-        ([], 5, ""),
-        ([1, 9, 1, 1], 2, "█▂"),
-        ([1] * 100, 3, "███"),
+        ([0, 1, 2, 3, 4, 5, 6, 7], "▁▂▃▄▅▆▇█"),
+        ([0, 0], "▁▁"),
+        ([], ""),
+        ([1] * 3, "███"),
+        ([0, 1, 1000], "▁▂█"),
     ],
 )
-def test_sparkline(values: list[int], width: int, drawn: str) -> None:
-    """Scaled from zero to the greatest; a column shows the peak of what it covers, never an average."""
-    assert sparkline(values, width) == drawn
+def test_sparkline(values: list[int], drawn: str) -> None:
+    """Scaled from zero to the greatest, and what is not nothing is higher than nothing."""
+    assert sparkline(values) == drawn
+
+
+@pytest.mark.parametrize(
+    ("samples", "parts"),
+    [
+        ([(0, 3)], [3, 3, 3, 3]),
+        ([(25, 3)], [0, 3, 3, 3]),
+        ([(24, 3), (30, 0)], [3, 3, 0, 0]),
+        ([(10, 1), (11, 9), (12, 1), (74, 2)], [9, 1, 2, 2]),
+        ([(10, 5), (60, 0), (100, 7)], [5, 5, 5, 7]),
+        ([], [0, 0, 0, 0]),
+    ],
+)
+def test_a_count_over_time(samples: list[tuple[int, int]], parts: list[int]) -> None:
+    """Shares of equal time, however the samples lie; each shows the peak of what it covers, never an average."""
+    assert over_time(samples, 0, 100, 4) == parts
 
 
 def test_words_do_not_round_into_another_meaning() -> None:
