@@ -22,7 +22,8 @@ class LiveFacts(TypedDict):
 
     goes_on: it is not over, and the report is of a moment of it; ring_losses: times that the ring was full; removed: by
     ``--keep``, so that they are not among the files;
-    overwritten: files that are followed and were begun anew while they were read; unread: that could not be read;
+    overwritten: files that are followed and were begun anew while they were read; unread: that could not be read; follow_error: why
+    their folder cannot be looked through any more;
     unlisted: read, and too many to be all among the files.
     """
 
@@ -36,6 +37,7 @@ class LiveFacts(TypedDict):
     removed_earlier_files: int
     overwritten_files: int
     unread_files: int
+    follow_error: str | None
     unlisted_files: int
     unlisted_packets: int
     unlisted_dropped: int

@@ -161,7 +161,7 @@ def capture(path: str = "back.pcap", packets: int = 1000, **facts: Any) -> dict[
         "write_error": None,
     }
     usual["live"] |= dict.fromkeys(("removed_files", "removed_packets", "removed_earlier_files"), 0)
-    usual["live"] |= dict.fromkeys(("overwritten_files", "unread_files"), 0)
+    usual["live"] |= {"overwritten_files": 0, "unread_files": 0, "follow_error": None}
     usual["live"] |= dict.fromkeys(("unlisted_files", "unlisted_packets", "unlisted_dropped"), 0)
     counts = ("cut_packets", "clock_steps_back", "duplicates", "evicted_connections", "overflow_connections")
     more = ("late_files", "reassembly_overflows", "kept_overflows", "long_heads", "unnamed_tunnel_packets")

@@ -130,6 +130,8 @@ def _followed(capture: CaptureFacts) -> Iterator[str]:
     if number := lost["unread_files"]:
         turn = "its turn" if number == 1 else "their turn"
         yield f"{counted(number, 'followed file')} not read: gone, begun anew or unreadable when {turn} came"
+    if lost["follow_error"]:
+        yield f"{lost['follow_error']}; what is written there from now on is looked for, and missing until it is found"
     if number := lost["unlisted_files"]:
         packets = counted(lost["unlisted_packets"], "packet")
         yield f"the oldest {counted(number, 'file')} with {packets} no longer listed, and without examples here"

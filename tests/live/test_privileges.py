@@ -2,16 +2,14 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from live.reports import wait_for_report
 from places import ROOT
 
 from pcapwatch.analysis import analyze
@@ -172,15 +170,6 @@ def rights_of(process: subprocess.Popen[bytes]) -> set[tuple[str, ...]]:
         sets = [str(int(status[name], 16)) for name in ("CapPrm", "CapEff", "CapInh", "CapBnd", "CapAmb")]
         found.add((*set(status["Uid"].split()), *sets, status["NoNewPrivs"].strip()))
     return found
-
-
-def wait_for_report(process: subprocess.Popen[bytes], out: Path, what: Callable[[dict[str, Any]], bool]) -> None:
-    """Ask for reports until one's capture is so; fails after a minute."""
-    until = time.monotonic() + 60
-    while not (out.exists() and what(json.loads(out.read_text())["capture"])):
-        assert time.monotonic() < until, "waited in vain"
-        process.send_signal(signal.SIGUSR1)
-        time.sleep(0.3)
 
 
 NOTHING = ("0", "0", "0", "0", "0", "1")

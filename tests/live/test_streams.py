@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from live.reports import wait_for_report
 from places import ROOT
 
 from bench.flood import syn_flood
@@ -134,6 +136,31 @@ def test_a_growing_file_is_followed_until_a_signal(tmp_path: Path, stop: signal.
     expected = tmp_path / "expected.json"
     subprocess.run([*PCAPWATCH, "analyze", grows, "-o", expected], check=True)
     assert settled(out) == settled(expected)
+
+
+def test_a_followed_folder_that_is_removed_is_told(tmp_path: Path) -> None:
+    """What it had is in the report, and why there is no more; a file that comes where it was is read."""
+    folder, out = tmp_path / "rotated", tmp_path / "out.json"
+    folder.mkdir()
+    first, second = (
+        ROOT / "fixtures" / name / "capture.pcap" for name in ("client-closes-first", "server-closes-first")
+    )
+    shutil.copy(first, folder / "1.pcap")
+    command = [*PCAPWATCH, "live", "--follow", str(folder), "--no-tui", "--interval", "200ms", "--report", str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as live:
+        assert live.stdout is not None
+        live.stdout.readline()
+        told = wait_for_report(live, out, lambda capture: capture["packets"] > 0)
+        shutil.rmtree(folder)
+        gone = wait_for_report(live, out, lambda capture: capture["live"]["follow_error"] is not None)
+        assert gone["capture"]["packets"] == told["capture"]["packets"]
+        [line] = [line for line in gone["capture"]["concerns"] if line.startswith(str(folder))]
+        assert "is looked for, and missing until it is found" in line
+        folder.mkdir()
+        shutil.copy(second, folder / "2.pcap")
+        again = wait_for_report(live, out, lambda capture: len(capture["files"]) == 2)
+        assert again["capture"]["live"]["follow_error"] is None
+        live.send_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize("late", [signal.SIGUSR1, signal.SIGTERM])

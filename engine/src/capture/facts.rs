@@ -111,6 +111,8 @@ pub struct LiveFacts {
     pub overwritten_files: u64,
     /// Files that are followed and could not be read: most were gone, or begun anew, before their turn.
     pub unread_files: u64,
+    /// Why the folder that is followed could not be looked through the last time; `null` if it could.
+    pub follow_error: Option<String>,
     /// Files that were read and followed by so many others that they are no longer listed.
     pub unlisted_files: u64,
     /// Packets in those.

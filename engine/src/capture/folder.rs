@@ -70,6 +70,8 @@ pub struct Folder {
     waiting: HashMap<PathBuf, Seen>,
     lost: u64,
     looked: Option<Instant>,
+    /// Why the latest look saw nothing.
+    error: Option<SourceError>,
 }
 
 impl Folder {
@@ -80,7 +82,16 @@ impl Folder {
     pub fn open(path: &Path) -> Result<Folder, SourceError> {
         fs::read_dir(path).map_err(|error| cannot_open(path, &error))?;
         let (known, waiting) = (HashMap::new(), HashMap::new());
-        Ok(Folder { path: path.to_owned(), only: None, known, reading: None, waiting, lost: 0, looked: None })
+        Ok(Folder {
+            path: path.to_owned(),
+            only: None,
+            known,
+            reading: None,
+            waiting,
+            lost: 0,
+            looked: None,
+            error: None,
+        })
     }
 
     /// A file that is being read already, and whatever takes its place.
@@ -88,7 +99,7 @@ impl Folder {
     pub fn of_file(path: &Path, progress: Shared) -> Folder {
         let (known, waiting) = (HashMap::new(), HashMap::new());
         let (only, reading) = (Some(path.to_owned()), Some((path.to_owned(), progress)));
-        Folder { path: path.to_owned(), only, known, reading, waiting, lost: 0, looked: None }
+        Folder { path: path.to_owned(), only, known, reading, waiting, lost: 0, looked: None, error: None }
     }
 
     /// Whether a file has begun that is to be read after the present one.
@@ -125,6 +136,12 @@ impl Folder {
         self.lost
     }
 
+    /// Why it could not be looked through the last time: it may come again, and is looked for.
+    #[must_use]
+    pub fn error(&self) -> Option<&SourceError> {
+        self.error.as_ref()
+    }
+
     /// The present file was read: as far as it was.
     fn leave(&mut self) {
         let Some((path, progress)) = self.reading.take() else { return };
@@ -150,11 +167,13 @@ impl Folder {
     }
 
     /// Captures that were not read.
-    fn unread(&self) -> Vec<Unread> {
+    fn unread(&mut self) -> Vec<Unread> {
         if let Some(only) = &self.only {
             return self.as_unread(only.clone()).into_iter().collect();
         }
-        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let listed = fs::read_dir(&self.path).map_err(|error| cannot_open(&self.path, &error));
+        self.error = listed.as_ref().err().cloned();
+        let entries = listed.into_iter().flatten().flatten();
         entries.filter_map(|entry| self.as_unread(entry.path())).collect()
     }
 
@@ -254,6 +273,22 @@ mod tests {
     fn has_next(folder: &mut Folder) -> bool {
         folder.looked = None;
         folder.has_next()
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_says_so_until_it_is_there_again() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("captures");
+        fs::create_dir(&path).unwrap();
+        let mut folder = Folder::open(&path).unwrap();
+        assert!(!has_next(&mut folder) && folder.error().is_none());
+        fs::remove_dir(&path).unwrap();
+        assert!(!has_next(&mut folder));
+        let said = folder.error().map(ToString::to_string).unwrap_or_default();
+        assert!(said.starts_with(&path.display().to_string()), "{said}");
+        fs::create_dir(&path).unwrap();
+        written(&path, "a", &capture(1), 1);
+        assert!(has_next(&mut folder) && folder.error().is_none());
     }
 
     #[test]

@@ -216,7 +216,11 @@ impl Source for StreamSource {
 
     fn facts(&self) -> SetFacts {
         let mut facts = self.set.facts();
-        facts.live.unread_files = self.folder.as_ref().map_or(0, |folder| locked(folder).lost());
+        if let Some(folder) = &self.folder {
+            let folder = locked(folder);
+            facts.live.unread_files = folder.lost();
+            facts.live.follow_error = folder.error().map(ToString::to_string);
+        }
         facts
     }
 
