@@ -170,17 +170,19 @@ def may_wait_unseen(c: Incarnation, ending: Ending) -> bool:
     """Whether the FIN that a TIME_WAIT takes beside the one captured may be missing from the capture.
 
     Not after a reset that was accepted, unless one direction was not captured: the wait may have been before it. So may
-    it where the reset is of a host that has no such socket: that says nothing of what the socket did before it went.
+    it where the reset is of a host that has no such socket and a FIN is missing: it says nothing of what the socket did
+    before it went. It does say that nobody waits who is asked in vain.
     """
     sides = (c.packets[0].src, c.packets[0].dst)
     reset = ending.reset
-    ends_it = reset is not None and reset.effect == "effective" and reset.kind != "no_state"
-    if ends_it and "one_sided" not in quality(c):
+    accepted = reset is not None and reset.effect == "effective" and "one_sided" not in quality(c)
+    if accepted and reset is not None and reset.kind != "no_state":
         return False
     fins = {side: first_fin(c, side) for side in sides}
     both = (sides, sides[::-1])
     hidden = any(fins[a] is None and fins[b] is not None and lacks_its_end(c, a) for a, b in both)
-    return ending.active == "ambiguous" or hidden or any(asks_in_vain(c, *pair) for pair in both)
+    in_vain = not accepted and any(asks_in_vain(c, *pair) for pair in both)
+    return ending.active == "ambiguous" or hidden or in_vain
 
 
 def asks_in_vain(c: Incarnation, first: Endpoint, second: Endpoint) -> bool:
