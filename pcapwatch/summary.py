@@ -22,8 +22,8 @@ class LiveFacts(TypedDict):
 
     goes_on: it is not over, and the report is of a moment of it; ring_losses: times that the ring was full; removed: by
     ``--keep``, so that they are not among the files;
-    overwritten: files that are followed and were begun anew while they were read; unread: that could not be read; follow_error: why
-    their folder cannot be looked through any more;
+    overwritten: files that are followed and were begun anew while they were read; unread: that could not be read;
+    follow_error: why their folder cannot be looked through any more;
     unlisted: read, and too many to be all among the files.
     """
 

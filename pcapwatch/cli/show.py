@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -70,13 +71,16 @@ def show(
         )
     drawn = ladders(analysis, [number], full_urls=full_urls)
     if not drawn or not drawn[0]["rows"]:
-        raise UsageError(
-            f"the packets of connection {number} could not be read again: of a pipe only the first 32 MiB are kept; "
-            "write the capture to a file and show it from there"
-        )
+        raise UsageError(f"the packets of connection {number} could not be read again: {_why_not(captures)}")
     clock = options.clock(summary["capture"]["first_ns"], local=local, relative=relative)
     ladder = {**drawn[0], "files": paths_of(summary)}
     deliver(destinations, lambda name, width, _: _rendered(ladder, name, clock, width).encode())
+
+
+def _why_not(captures: list[str]) -> str:
+    if not all(Path(path).is_file() or Path(path).is_dir() for path in captures):
+        return "of a pipe only the first 32 MiB are kept; write the capture to a file and show it from there"
+    return "they are not in the order of their times; put them in order first: reordercap IN OUT"
 
 
 def _split(arguments: list[str]) -> tuple[list[str], int]:
