@@ -1,6 +1,6 @@
 //! Connections at rest: nothing is lost, little room, and rest shows nowhere in the answer.
 
-use super::{BASES, CLIENT_CLOSE, NoPayload, SERVER_CLOSE, closed, run_watched};
+use super::{A, BASES, CLIENT_CLOSE, F, Line, NoPayload, SERVER_CLOSE, after_open, closed, run_from, run_watched};
 use crate::decode::FlowKey;
 use crate::record::HttpFacts;
 use crate::tcp::connection::Connection;
@@ -56,5 +56,25 @@ fn a_plain_close_takes_little_room() {
         let mut packed = Packed::default();
         packed.take(&mut connection, &mut Shapes::default());
         assert!(packed.is_short());
+    }
+}
+
+/// Between a usual opening and a usual close a packet was lost, or sent again: nothing of it is lost at rest.
+#[test]
+fn what_was_unusual_while_open_is_kept() {
+    let heard = [(0.1, 'c', A, 1, 1, 5), (0.11, 's', A, 1, 6, 0)];
+    let lost: &[Line] = &[(0.2, 's', A, 1, 43, 0), (0.21, 's', A, 1, 43, 135), (0.22, 'c', A, 43, 136, 0)];
+    let again: &[Line] = &[(0.2, 'c', A, 1, 1, 5), (0.21, 's', A, 1, 6, 0)];
+    for (unusual, sent, heard_of) in [(lost, 43, 136), (again, 6, 1)] {
+        for first in [&heard[..], &heard[..1], &[]] {
+            let close = [
+                (1.0, 'c', F, sent, heard_of, 0),
+                (1.001, 's', A, heard_of, sent + 1, 0),
+                (1.002, 's', F, heard_of, sent + 1, 0),
+                (1.003, 'c', A, sent + 1, heard_of + 1, 0),
+            ];
+            let lines = after_open(&[first, unusual, &close].concat());
+            BASES.iter().for_each(|&base| drop(run_from(&lines, base)));
+        }
     }
 }
