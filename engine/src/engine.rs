@@ -10,6 +10,7 @@
 //! Totals merge by the ledger's law, so the answer does not depend on the number of shards, nor on where batches end.
 //! [`workers`] says how threads share the work.
 
+mod agreed;
 mod clocks;
 mod collector;
 mod copies;

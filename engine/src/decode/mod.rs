@@ -131,7 +131,7 @@ fn decode_rare(
 pub fn decode_any(packet: &Packet, bytes: &[u8], ordinal: u64, most_depth: u8) -> Result<Header, NotAnalysed> {
     let mut header = decode_layers(packet, bytes, ordinal, most_depth)?;
     if let Some(interface) = sll::interface_of(packet.link.0, bytes) {
-        header.interface = interface;
+        header.interface |= (interface ^ interface >> 16) << 16;
     }
     Ok(header)
 }

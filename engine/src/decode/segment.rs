@@ -34,7 +34,7 @@ pub struct Header {
     pub frame: u64,
     /// Index of the file.
     pub file: u32,
-    /// Interface within the file; of `-i any` the one that the packet says.
+    /// Interface within the file in the lower half; of `-i any` in the upper one that which the packet says.
     pub interface: u32,
     /// Sequence number.
     pub seq: u32,

@@ -13,8 +13,9 @@
 //!
 //! Points that have no packet in common, one direction each, are measured by handshakes: [`super::openings`].
 
+use super::agreed::{Bound, Bounds, Said};
 use super::generations::Generations;
-use super::openings::{Openings, Spot};
+use super::openings::{Openings, Spot, spot};
 use super::pieces::Place;
 use crate::capture::ClockFacts;
 use crate::decode::{FlowKey, Header};
@@ -59,9 +60,13 @@ struct Ahead {
     earlier: u64,
 }
 
-impl Ahead {
-    const UNKNOWN: Ahead = Ahead { least: i64::MIN, most: i64::MAX, pairs: 0, later: 0, earlier: 0 };
+impl Default for Ahead {
+    fn default() -> Self {
+        Ahead { least: i64::MIN, most: i64::MAX, pairs: 0, later: 0, earlier: 0 }
+    }
+}
 
+impl Ahead {
     /// One more bound of it.
     fn bound(&mut self, least: i64, most: i64) {
         (self.least, self.most) = (self.least.max(least), self.most.min(most));
@@ -85,6 +90,8 @@ impl Ahead {
         };
         let ((file, interface), (than_file, than_interface)) = (from, than);
         let handshakes = 0;
+        // Of clocks that agree for a while it may be less than nothing.
+        let at_least_ns = at_least_ns.max(0);
         Some(ClockFacts {
             file,
             interface,
@@ -99,6 +106,34 @@ impl Ahead {
     }
 }
 
+/// What handshakes say of two spots' clocks: by how much the higher one's is ahead, ns.
+#[derive(Default)]
+struct Handshakes {
+    bounds: Bounds,
+    /// All of them, and those by which the higher spot is later, and earlier, for certain.
+    all: Ahead,
+}
+
+impl Handshakes {
+    fn take(&mut self, bound: Bound) {
+        self.bounds.push(bound);
+        self.all.pairs += 1;
+        self.all.later += u64::from(bound.least >= LEAST_NS);
+        self.all.earlier += u64::from(bound.most <= -LEAST_NS);
+    }
+
+    fn told(&self, spots: (Spot, Spot)) -> Option<ClockFacts> {
+        let (least, most) = match self.bounds.say() {
+            Said::One(bound) => (bound.least, bound.most),
+            // As bounds of which none holds for all.
+            Said::Changes(once, again) => (again, once),
+            Said::Nothing => return None,
+        };
+        let facts = Ahead { least, most, ..self.all }.told(spots)?;
+        Some(ClockFacts { packets: 0, handshakes: facts.packets, ..facts })
+    }
+}
+
 /// What packets met at two points say of these points' clocks.
 pub struct Clocks {
     flows: Generations<(FlowKey, Spot, Spot), Flow>,
@@ -106,7 +141,7 @@ pub struct Clocks {
     /// By packets that both spots have.
     found: BTreeMap<(Spot, Spot), Ahead>,
     /// By handshakes of which each has a part.
-    by_handshakes: BTreeMap<(Spot, Spot), Ahead>,
+    by_handshakes: BTreeMap<(Spot, Spot), Handshakes>,
 }
 
 impl Clocks {
@@ -118,7 +153,7 @@ impl Clocks {
 
     /// The packet was captured elsewhere before, at this time.
     pub fn pair(&mut self, header: &Header, other: Place, other_ns: i64) {
-        let spots = [(header.file, header.interface), (other.file, other.interface)];
+        let spots = [spot(header.file, header.interface), spot(other.file, other.interface)];
         let (low, high, lag) = match spots {
             [here, there] if there < here => (there, here, header.ts_ns.saturating_sub(other_ns)),
             [here, there] => (here, there, other_ns.saturating_sub(header.ts_ns)),
@@ -155,29 +190,23 @@ impl Clocks {
             ((measured.than, measured.of), measured.least, measured.most)
         };
         if let Some(known) = entry(&mut self.by_handshakes, spots) {
-            known.bound(least, most);
-            known.pairs += 1;
-            known.later += u64::from(least >= LEAST_NS);
-            known.earlier += u64::from(most <= -LEAST_NS);
+            known.take(Bound { least, most });
         }
     }
 
     /// Points whose clocks differ for certain, in their order.
     pub fn found(&self) -> Vec<ClockFacts> {
         let all: BTreeSet<_> = self.found.keys().chain(self.by_handshakes.keys()).collect();
-        let told = |known: &BTreeMap<(Spot, Spot), Ahead>, spots| known.get(&spots).and_then(|ahead| ahead.told(spots));
-        let by_handshakes = |spots| {
-            let facts = told(&self.by_handshakes, spots)?;
-            Some(ClockFacts { packets: 0, handshakes: facts.packets, ..facts })
-        };
-        all.into_iter().filter_map(|&spots| told(&self.found, spots).or_else(|| by_handshakes(spots))).collect()
+        let by_packets = |spots| self.found.get(spots).and_then(|ahead| ahead.told(*spots));
+        let by_handshakes = |spots| self.by_handshakes.get(spots).and_then(|handshakes| handshakes.told(*spots));
+        all.into_iter().filter_map(|spots| by_packets(spots).or_else(|| by_handshakes(spots))).collect()
     }
 }
 
 /// What is known of two spots, if there is room for it.
-fn entry(all: &mut BTreeMap<(Spot, Spot), Ahead>, spots: (Spot, Spot)) -> Option<&mut Ahead> {
+fn entry<T: Default>(all: &mut BTreeMap<(Spot, Spot), T>, spots: (Spot, Spot)) -> Option<&mut T> {
     let has_room = all.len() < MOST_PAIRS || all.contains_key(&spots);
-    has_room.then(|| all.entry(spots).or_insert(Ahead::UNKNOWN))
+    has_room.then(|| all.entry(spots).or_default())
 }
 
 #[cfg(test)]

@@ -10,6 +10,11 @@ use crate::decode::{Flags, FlowKey, Header};
 /// A file, and an interface of it: what has a clock.
 pub type Spot = (u32, u32);
 
+/// Where a packet was captured: the interfaces of `-i any` have one clock.
+pub const fn spot(file: u32, interface: u32) -> Spot {
+    (file, interface & 0xffff)
+}
+
 /// Handshakes whose other packets are awaited; beyond it those not met for longest are forgotten.
 const MOST_OPEN: usize = 16_384;
 
@@ -35,7 +40,7 @@ struct Seen {
 impl Seen {
     const fn of(header: &Header) -> Self {
         let Header { file, interface, ts_ns, from_low, seq, ack, .. } = *header;
-        Seen { spot: (file, interface), ts_ns, from_low, seq, ack }
+        Seen { spot: spot(file, interface), ts_ns, from_low, seq, ack }
     }
 
     /// Sent again, or by a later connection?

@@ -222,7 +222,8 @@ impl Taps {
         if matches!(met, Met::TooFar(_) | Met::Nothing) && header.captured == Captured::Again {
             self.memory.forget(header);
         }
-        if self.has_moved && header.captured != Captured::Again {
+        // The first ones may be all of one point, and those that answer them come later.
+        if (self.has_moved || header.ordinal < TRIAL) && header.captured != Captured::Again {
             self.clocks.first(header);
         }
     }
