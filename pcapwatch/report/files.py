@@ -217,22 +217,32 @@ def _skews(capture: CaptureFacts) -> Iterator[str]:
         by = " to ".join(text for text, _ in said)
         yield (
             f"the clock of {ahead} is ahead of that of {behind} by {by}{' and changes' * clock['changes']} ({proof}): "
-            f"{hurt} are not to be trusted; {_remedy(clock, path)}"
+            f"{hurt} are not to be trusted; {_remedy(clock, capture['files'][clock['file']])}"
         )
 
 
-def _remedy(clock: ClockFacts, path: str) -> str:
-    """How to put the packets of two clocks in one order."""
+def _remedy(clock: ClockFacts, file: FileFacts) -> str:
+    """How to put the packets of two clocks in one order; with commands where they can be typed as they are."""
     if clock["changes"]:
         return "no one shift mends it: analyze each alone"
     shift = f"editcap -t {-(clock['at_least_ns'] + clock['at_most_ns']) / 2 / SECOND_NS:.6f}"
-    if clock["file"] == clock["than_file"]:
-        interfaces = (clock[key] for key in ("interface", "than_interface"))
-        read = f"tshark -r {shlex.quote(path)} -Y frame.interface_id=="
-        one, other = (f"{read}{at} -w interface{at}.pcapng" for at in interfaces)
-        shifted = f"{shift} interface{clock['interface']}.pcapng shifted.pcapng"
-        return f"shift its packets, and analyze both: {one}; {other}; {shifted}"
-    return f"shift it, and analyze again: {shift} {shlex.quote(path)} shifted.pcapng"
+    path = shlex.quote(file["path"])
+    # Wireshark's tools read neither; nor is there a second time to read standard input.
+    is_read = file["path"] != "-" and "xz" not in file["compression"] and "+" not in file["compression"]
+    if clock["file"] != clock["than_file"]:
+        before = "" if is_read else " (write it to a file, decompressed, first)"
+        return f"shift it, and analyze again{before}: {shift} {path if is_read else 'FILE'} shifted.pcapng"
+    pcapng = file["pcapng"]
+    # Wireshark counts interfaces in each section from 0.
+    if not is_read or not pcapng or (pcapng["interfaces"], pcapng["blocks"].get("section_header")) != (2, 1):
+        which = (
+            f"write each interface's packets to a file of its own, and shift those of interface {clock['interface']}"
+        )
+        return f"{which}: {shift} FILE shifted.pcapng; analyze these files together"
+    interfaces = (clock[key] for key in ("interface", "than_interface"))
+    one, other = (f"tshark -r {path} -Y frame.interface_id=={at} -w interface{at}.pcapng" for at in interfaces)
+    shifted = f"{shift} interface{clock['interface']}.pcapng shifted.pcapng"
+    return f"shift its packets, and analyze both: {one}; {other}; {shifted}"
 
 
 def _first(lines: Iterator[str]) -> Iterator[str]:

@@ -80,6 +80,34 @@ def test_too_many_files_to_merge() -> None:
     assert "files overlap by 2.00 s: a and b" in list(file_remarks(facts))
 
 
+CLOCK = {"file": 0, "interface": 1, "than_file": 0, "than_interface": 0, "at_least_ns": 79 * 10**6}
+CLOCK |= {"at_most_ns": 81 * 10**6, "changes": False, "packets": 9, "handshakes": 0}
+SHIFT = "editcap -t -0.080000"
+
+
+@pytest.mark.parametrize(
+    ("file", "clock", "said"),
+    [
+        ({"path": "a b"}, {"than_file": 1}, f"shift it, and analyze again: {SHIFT} 'a b' shifted.pcapng"),
+        ({"path": "a", "compression": "xz"}, {"than_file": 1}, f"decompressed, first): {SHIFT} FILE shifted.pcapng"),
+        ({"path": "-"}, {"than_file": 1}, f"(write it to a file, decompressed, first): {SHIFT} FILE shifted.pcapng"),
+        ({"path": "a", "of": (2, 1)}, {}, f"-w interface0.pcapng; {SHIFT} interface1.pcapng shifted.pcapng"),
+        ({"path": "a", "of": (3, 1)}, {}, f"shift those of interface 1: {SHIFT} FILE shifted.pcapng; analyze these"),
+        ({"path": "a", "of": (2, 2)}, {}, f"shift those of interface 1: {SHIFT} FILE shifted.pcapng; analyze these"),
+        ({"path": "a", "of": (2, 1), "compression": "xz"}, {}, f"{SHIFT} FILE shifted.pcapng; analyze these"),
+        ({"path": "a"}, {"changes": True}, "no one shift mends it: analyze each alone"),
+    ],
+)
+def test_clocks_that_differ_with_what_to_type(file: dict[str, Any], clock: dict[str, Any], said: str) -> None:
+    """Commands where they can be typed as they are; what Wireshark cannot read or tell apart is said in words."""
+    interfaces, sections = file.pop("of", (1, 1))
+    pcapng = {"interfaces": interfaces, "blocks": {"section_header": sections}, "broken_lists": 0}
+    one = span("a", 0, 10) | {"pcapng": pcapng} | file
+    facts = capture(one, span("b", 0, 10), clocks=[CLOCK | clock])
+    [line] = [line for line in file_concerns(facts) if line.startswith("the clock of")]
+    assert said in line
+
+
 def test_files_without_packets_are_no_gap() -> None:
     """An empty file between two others hides nothing."""
     empty = {"path": "empty", "first_ns": None, "last_ns": None, "packets": 0}

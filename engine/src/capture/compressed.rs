@@ -21,8 +21,12 @@ const DEEPEST: usize = 2;
 const MAGIC: usize = 6;
 /// log2 of the largest window of zstd: what `zstd -d` takes by default (128 MiB), and less for what is inside another.
 const ZSTD_WINDOW_LOG: [u32; DEEPEST] = [27, 25];
-/// Most memory of xz in KiB: the 64 MiB dictionary of `xz -9`, and the decompressor's own.
-const XZ_MEMORY_KIB: u32 = 68 << 10;
+/// Most memory of xz in KiB: the 64 MiB dictionary of `xz -9` …
+const XZ_WINDOW_KIB: u32 = 64 << 10;
+/// … and the decompressor's own.
+const XZ_OWN_KIB: u32 = 4 << 10;
+/// log2 of the window that every file may have: zstd's up to level 19, xz's up to level 6.
+const USUAL_WINDOW_LOG: u32 = 23;
 /// How many times the compressed bytes may become before it is taken for a bomb. Packets differ in their times, so that
 /// no capture comes near: deflate's own bound is 1032, and a flood of one packet compresses 100 times.
 const MOST_EXPANSION: u64 = 4096;
@@ -61,19 +65,24 @@ impl Kind {
         }
     }
 
-    /// The stream without this compression, every member of it; `depth` is 0 for the outermost.
-    fn undo(self, stream: Stream, depth: usize) -> io::Result<Stream> {
+    /// The stream without this compression, every member of it; `depth` is 0 for the outermost. No member may have a
+    /// window of more than `most_log` says, as a power of two.
+    fn undo(self, stream: Stream, depth: usize, most_log: u32) -> io::Result<Stream> {
         let input = BufReader::with_capacity(COMPRESSED_CHUNK, stream);
         let plain: Stream = match self {
             Kind::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
             Kind::Zstd => {
                 let mut decoder = zstd::Decoder::with_buffer(input)?;
-                decoder.window_log_max(ZSTD_WINDOW_LOG.get(depth).copied().unwrap_or(ZSTD_WINDOW_LOG[1]))?;
+                decoder
+                    .window_log_max(most_log.min(ZSTD_WINDOW_LOG.get(depth).copied().unwrap_or(ZSTD_WINDOW_LOG[1])))?;
                 Box::new(decoder)
             }
             Kind::Lz4 => Box::new(Lz4Frames::new(Box::new(input))),
             Kind::Lz4Legacy => Box::new(Lz4Blocks::new(Box::new(input))),
-            Kind::Xz => Box::new(XzStreams::new(Box::new(input), XZ_MEMORY_KIB)),
+            Kind::Xz => {
+                let most_kib = 1 << most_log.saturating_sub(10).min(31);
+                Box::new(XzStreams::new(Box::new(input), XZ_WINDOW_KIB.min(most_kib) + XZ_OWN_KIB))
+            }
         };
         Ok(Box::new(Named { stream: plain, kind: self }))
     }
@@ -84,22 +93,43 @@ pub struct Plain {
     pub stream: Stream,
     /// `none`, `gzip`, `zstd`, `lz4`, `xz`, or two of them as `xz+gzip`, the outer one first.
     pub compression: String,
-    /// The windows that their first headers ask for, in bytes.
+    /// What their windows may take, in bytes.
     pub window_bytes: u64,
+}
+
+/// Which windows the members of a stream may ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Windows {
+    /// Any that is not beyond memory: nothing else is read beside it.
+    #[default]
+    Any,
+    /// Of more than 8 MiB, those that the first asks for: so much can be told of it before.
+    AsFirst,
+}
+
+impl Windows {
+    /// The most, as a power of two, where the first asks for so many bytes.
+    fn most_log(self, first: u64) -> u32 {
+        match self {
+            Windows::Any => u32::MAX,
+            Windows::AsFirst => first.max(1 << USUAL_WINDOW_LOG).next_power_of_two().ilog2(),
+        }
+    }
 }
 
 /// A stream whose compression, if any, was recognised by its magic and is undone in a thread of its own.
 ///
 /// # Errors
 /// A decompressor's that cannot start; the stream's own come when it is read.
-pub fn decompressed(stream: Stream) -> io::Result<Plain> {
+pub fn decompressed(stream: Stream, windows: Windows) -> io::Result<Plain> {
     let count = Arc::<AtomicU64>::default();
     let (mut kind, mut stream) = recognise(Box::new(Counted { stream, count: Arc::clone(&count) }));
     let (mut words, mut window_bytes) = (Vec::new(), 0);
     while let (Some(found), true) = (kind, words.len() < DEEPEST) {
         let (head, whole) = peek(stream);
-        window_bytes += window::window_bytes(found, &head);
-        let plain = found.undo(whole, words.len())?;
+        let first = window::window_bytes(found, &head);
+        window_bytes += first.map_or(0, |first| first.max(1 << USUAL_WINDOW_LOG));
+        let plain = found.undo(whole, words.len(), windows.most_log(first.unwrap_or_default()))?;
         words.push(found.word());
         (kind, stream) = recognise(plain);
     }
@@ -183,7 +213,10 @@ fn name(kind: Kind, error: &io::Error) -> io::Error {
     let text = match error.kind() {
         io::ErrorKind::Interrupted => return io::ErrorKind::Interrupted.into(),
         io::ErrorKind::UnexpectedEof => format!("the {word} data are cut short"),
-        io::ErrorKind::OutOfMemory => format!("the {word} data need more memory than is given to them ({error})"),
+        // zstd has no kind of its own for it.
+        kind if kind == io::ErrorKind::OutOfMemory || error.to_string().contains("too much memory") => {
+            format!("the {word} data need more memory than is given to them ({error}); decompress them first")
+        }
         _ => format!("the {word} data are damaged ({error})"),
     };
     io::Error::new(error.kind(), text)

@@ -132,7 +132,7 @@ impl CaptureFile {
         reading: &Reading,
     ) -> Result<Self, Refusal> {
         let counted = Box::new(Counted { stream, count: Arc::clone(count) });
-        let Plain { stream, compression, window_bytes } = decompressed(counted)
+        let Plain { stream, compression, window_bytes } = decompressed(counted, reading.windows)
             .map_err(|error| Refusal::Unreadable(SourceError::new(path, format!("cannot be read: {error}"))))?;
         let stream = match kept {
             Some(kept) => Box::new(Keeping { stream, kept }),

@@ -70,6 +70,7 @@ pub use set::{CaptureSet, SetFacts};
 pub use view::View;
 
 use crate::settings::Settings;
+use compressed::Windows;
 use patience::Patience;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -148,11 +149,19 @@ struct Reading {
     patience: Option<Patience>,
     /// Whether the packets of several interfaces are put in order of time: not while they come, nor where they came in order.
     orders: bool,
+    /// What decompressors may take.
+    windows: Windows,
 }
 
 impl Reading {
     fn new(settings: &Settings) -> Self {
-        Reading { link_types: settings.link_types.clone(), names: settings.names, patience: None, orders: true }
+        Reading {
+            link_types: settings.link_types.clone(),
+            names: settings.names,
+            patience: None,
+            orders: true,
+            windows: Windows::Any,
+        }
     }
 
     /// The link type to read an interface's packets as, and the first of its facts.

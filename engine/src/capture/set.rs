@@ -1,5 +1,6 @@
 //! The way in: files, folders and pipes as one rotated set of packets in order.
 
+use super::compressed::Windows;
 use super::error::SourceError;
 use super::file::Filled;
 use super::filter::Filter;
@@ -121,6 +122,7 @@ impl CaptureSet {
             }
         }
         let only = candidates.len() == 1;
+        set.reading.windows = if only { Windows::Any } else { Windows::AsFirst };
         let mut members = Vec::new();
         for candidate in &candidates {
             members.push(set.probe(candidate, only, settings)?);
@@ -169,6 +171,7 @@ impl CaptureSet {
         set.landmarks.clone_from(&self.landmarks);
         (set.merges_by_time, set.is_interleaved) = (self.merges_by_time, self.is_interleaved);
         (set.first_file, set.reading.orders) = (self.first_file, self.reading.orders);
+        set.reading.windows = self.reading.windows;
         for member in &self.members {
             set.members.push(member.replay(&set.bytes_read, &set.reading)?);
         }
@@ -319,6 +322,10 @@ impl CaptureSet {
         match result {
             Ok(mut member) => {
                 member.identity = regular.as_ref().map(Identity::new);
+                if let Some(metadata) = regular.as_ref().filter(|_| !member.facts.compression.contains('+')) {
+                    // It is not filled beyond what the file becomes: blocks of one byte that stands for 128 KiB.
+                    member.window_bytes = member.window_bytes.min(metadata.len().saturating_mul(1 << 15));
+                }
                 self.bytes_total += regular.map_or(0, |metadata| metadata.len());
                 Ok(Some(member))
             }

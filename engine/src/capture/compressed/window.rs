@@ -7,12 +7,12 @@ pub const HEADER: usize = 64;
 /// LZMA2 among xz's filters.
 const LZMA2: u64 = 0x21;
 
-/// The window in bytes of what begins so; 0 for kinds that have none to speak of, and where the header does not tell.
-pub fn window_bytes(kind: Kind, head: &[u8]) -> u64 {
+/// The window in bytes of what begins so, 0 where the header does not tell; `None` for kinds that have none to speak of.
+pub fn window_bytes(kind: Kind, head: &[u8]) -> Option<u64> {
     match kind {
-        Kind::Zstd => zstd_window(head).unwrap_or_default(),
-        Kind::Xz => xz_dictionary(head).unwrap_or_default(),
-        Kind::Gzip | Kind::Lz4 | Kind::Lz4Legacy => 0,
+        Kind::Zstd => Some(zstd_window(head).unwrap_or_default()),
+        Kind::Xz => Some(xz_dictionary(head).unwrap_or_default()),
+        Kind::Gzip | Kind::Lz4 | Kind::Lz4Legacy => None,
     }
 }
 
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn zstd_says_its_window() {
-        let window = |rest: &[u8]| window_bytes(Kind::Zstd, &[&[0x28, 0xb5, 0x2f, 0xfd][..], rest].concat());
+        let window = |rest: &[u8]| window_bytes(Kind::Zstd, &[&[0x28, 0xb5, 0x2f, 0xfd][..], rest].concat()).unwrap();
         assert_eq!(window(&[0x04, 0x88]), 128 << 20, "zstd --long=27");
         assert_eq!(window(&[0x00, 0x58]), 2 << 20, "zstd -3 of a pipe");
         assert_eq!(window(&[0x00, 0x59]), (2 << 20) + (2 << 20) / 8);
@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn xz_says_its_dictionary() {
-        let window = |block: &[u8]| window_bytes(Kind::Xz, &[&b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4\x46"[..], block].concat());
+        let window =
+            |block: &[u8]| window_bytes(Kind::Xz, &[&b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4\x46"[..], block].concat()).unwrap();
         assert_eq!(window(&[2, 0, 0x21, 1, 0x16]), 8 << 20, "xz -6");
         assert_eq!(window(&[2, 0, 0x21, 1, 0x1c]), 64 << 20, "xz -9");
         assert_eq!(window(&[3, 0xc0, 0x80, 1, 0x80, 0x80, 4, 0x21, 1, 0x17]), 12 << 20, "sizes before it");

@@ -31,20 +31,43 @@ fn stored(bytes: &[u8], log_kib: u8) -> Vec<u8> {
     [&[0x28, 0xb5, 0x2f, 0xfd, 0, log_kib << 3], &block.to_le_bytes()[..3], bytes].concat()
 }
 
-/// Nine files of one time, each with a window of 128 MiB: four are read beside each other.
+/// Three packets over half an hour, the first of so many bytes.
+fn half_an_hour(n: u32, length: usize) -> Vec<u8> {
+    pcap(&[(100 + n, &vec![b'x'; length]), (1000 + n, b"y"), (2000 + n, b"z")])
+}
+
+/// Nine files of one time, each with a window of 128 MiB: four are read beside each other. Small files do not fill theirs.
 #[test]
 fn files_whose_windows_are_beyond_memory_wait() {
     let folder = Folder::new("windows");
-    let whole = |n: u32| pcap(&[(100 + n, b"x"), (1000 + n, b"y"), (2000 + n, b"z")]);
-    for (log_kib, late) in [(17, 5), (16, 1), (15, 0)] {
-        let path = |n: u32| folder.write(&format!("{log_kib}-{n}"), &stored(&whole(n), log_kib));
-        let paths: Vec<PathBuf> = (0..9).map(path).collect();
+    for (length, log_kib, late) in [(5000, 17, 5), (5000, 16, 1), (5000, 15, 0), (1, 17, 0)] {
+        let file = |n: u32| stored(&half_an_hour(n, length), log_kib);
+        let paths: Vec<PathBuf> = (0..9).map(|n| folder.write(&format!("{length}-{log_kib}-{n}"), &file(n))).collect();
         for most in [1, 4096] {
             let mut set = CaptureSet::open(&paths, &Settings::default()).unwrap();
             assert_eq!(drain(&mut set, most).len(), 27);
             assert_eq!(set.facts().late_files, late, "windows of 2^{log_kib} KiB, {most} at a time");
             assert_eq!(drain(&mut set.replay(&Settings::default()).unwrap(), most).len(), 27);
         }
+    }
+}
+
+/// A member that asks for more than the first said, and for more than usual, ends its file, unless it is the only one.
+#[test]
+fn a_later_window_is_not_beyond_the_first() {
+    let folder = Folder::new("later-windows");
+    let whole = half_an_hour(0, 1);
+    let in_two = |log_kib: [u8; 2]| [stored(&whole[..50], log_kib[0]), stored(&whole[50..], log_kib[1])].concat();
+    let other = folder.write("z", &half_an_hour(1, 1));
+    for (log_kib, packets) in [([1, 13], 3), ([1, 14], 1), ([17, 17], 3), ([14, 1], 3)] {
+        let path = folder.write("a", &in_two(log_kib));
+        let mut set = CaptureSet::open(&[path.clone(), other.clone()], &Settings::default()).unwrap();
+        assert_eq!(drain(&mut set, 9).len(), packets + 3, "{log_kib:?}");
+        let problem = set.facts().files[0].problem.clone();
+        assert_eq!(problem.is_some(), packets == 1);
+        assert!(problem.is_none_or(|said| said.contains("more memory than is given")), "{log_kib:?}");
+        let mut alone = CaptureSet::open(&[path], &Settings::default()).unwrap();
+        assert_eq!(drain(&mut alone, 9).len(), 3);
     }
 }
 
