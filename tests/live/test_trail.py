@@ -96,7 +96,7 @@ def test_a_pace_that_levels_off_never_fills_the_range(use: PortUse) -> None:
 
 
 @pytest.mark.parametrize("range_per_s", [470, 30, None])
-def test_a_burst_that_is_over_is_no_pace(use: PortUse, range_per_s: float | None) -> None:
+def test_a_burst_that_is_over_is_no_pace(use: PortUse, range_per_s: int | None) -> None:
     """4 s of 500 connections a second, then no packet: silence is a rate too, though half a minute holds the burst."""
     use = use._replace(sustainable_per_s=range_per_s)
     burst = growing(use, 4, 500, 500)
