@@ -252,6 +252,13 @@ fn a_timer_that_is_over_and_did_not_fire_yet_measures_nothing() {
     let mut record = began(READ + 59 * SECOND);
     ledger.hold(&mut record);
     assert_eq!(wait_of(&mut record).kernel_end_ns, Some(READ + 119 * SECOND), "another one on the same port");
+
+    let mut ledger = watching();
+    let late_ns = READ + 61 * SECOND;
+    [of(READ, READ + 40 * SECOND), of(late_ns, late_ns + MS / 2)].into_iter().for_each(|one| ledger.replace(&[one]));
+    let mut record = began(READ + SECOND);
+    ledger.hold(&mut record);
+    assert_eq!(wait_of(&mut record).kernel_end_ns, None, "nor has it the running timer of the one before");
 }
 
 #[test]
