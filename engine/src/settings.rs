@@ -87,7 +87,8 @@ pub struct HostTable {
     pub addresses: Vec<std::net::IpAddr>,
     /// The clock before and after the table was read, ns since 1970 UTC.
     pub read_ns: (i64, i64),
-    /// Own address and port, the peer's, and when the timer runs out, ns since 1970 UTC.
+    /// Own address and port, the peer's, and when the timer runs out, ns since 1970 UTC: what is left of it added to the
+    /// middle of `read_ns`.
     pub waits: Vec<(std::net::IpAddr, u16, std::net::IpAddr, u16, i64)>,
 }
 

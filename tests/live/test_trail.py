@@ -45,6 +45,20 @@ def unsteady(use: PortUse) -> Trail:
     return replace(grown, steps=(*early, grown.steps[3]))
 
 
+def continued(trail: Trail, use: PortUse, seconds: int, per_s: float) -> Trail:
+    """The same trail so much later; meanwhile so many ports a second were opened, and held."""
+    last = trail.steps[-1]
+    (held, opened), key = last.ports[triple(use)], triple(use)
+    later = [
+        last._replace(
+            elapsed_s=last.elapsed_s + at, ports={key: (round(held + per_s * at), round(opened + per_s * at))}
+        )
+        for at in range(1, seconds + 1)
+    ]
+    steps = (*trail.steps, *later)
+    return Trail(tuple(step for step in steps if later[-1].elapsed_s - step.elapsed_s <= GROWTH_S))
+
+
 @pytest.fixture
 def use(seen: list[Moment]) -> PortUse:
     """The client's use of its ports, 10,000 of 28,232 held, of which it can open 470 a second for ever."""
@@ -79,6 +93,26 @@ def test_a_pace_that_levels_off_never_fills_the_range(use: PortUse) -> None:
     found = exhaustion(growing(use, 20, 100, 100), use)
     assert (found.in_s, found.words) == (None, "no")
     assert found.basis == f"100/s levels off near {round(100 * 28_232 / 470):,} ports"
+
+
+@pytest.mark.parametrize("range_per_s", [470, 30, None])
+def test_a_burst_that_is_over_is_no_pace(use: PortUse, range_per_s: int | None) -> None:
+    """4 s of 500 connections a second, then no packet: silence is a rate too, though half a minute holds the burst."""
+    use = use._replace(sustainable_per_s=range_per_s)
+    burst = growing(use, 4, 500, 500)
+    for silent_s in range(6, 26):
+        found = exhaustion(continued(burst, use, silent_s, 0), use)
+        assert (found.in_s, found.words, found.basis) == (None, "unknown", "not growing over the last 5 s"), silent_s
+
+
+def test_a_pace_that_fell_is_the_one_that_goes_on(use: PortUse) -> None:
+    """What is left of a burst is projected as it goes on now; a pace that only varies is that of half a minute."""
+    use = use._replace(sustainable_per_s=None)
+    fallen = exhaustion(continued(growing(use, 4, 500, 500), use, 10, 20), use)
+    assert fallen.in_s == pytest.approx((28_232 - 10_000) / 20)
+    assert fallen.basis == "grows 20/s over the last 5 s"
+    varied = exhaustion(continued(growing(use, 20, 600, 600), use, 5, 400), use)
+    assert varied.basis == "grows 560/s over the last 25 s"
 
 
 def test_nothing_is_projected_for_days(use: PortUse) -> None:

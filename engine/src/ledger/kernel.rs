@@ -39,6 +39,7 @@ pub(super) struct Table {
     pub(super) own: HashSet<Address>,
     pub(super) read_ns: (i64, i64),
     index: HashMap<(End, End), u32>,
+    /// Each with the end of its timer: when the kernel was read where nothing was left.
     pub(super) waits: Vec<((End, End), i64)>,
 }
 
@@ -48,6 +49,13 @@ impl Table {
         let index = waits.iter().zip(0..).map(|(&(ends, _), number)| (ends, number)).collect();
         let own = given.addresses.iter().copied().map(Address::from).collect();
         Table { own, read_ns: given.read_ns, index, waits }
+    }
+
+    /// Whether nothing was left of a timer that ends then: it is over and fires late, so it only proves that its socket
+    /// was still there.
+    pub(super) fn was_over(&self, ends_ns: i64) -> bool {
+        let (before_ns, after_ns) = self.read_ns;
+        ends_ns <= before_ns.saturating_add(after_ns.saturating_sub(before_ns) / 2)
     }
 }
 
@@ -59,10 +67,12 @@ pub(super) fn is_covered_by(read_ns: (i64, i64), facts: &TimeWaitFacts) -> bool 
     began && !over && facts.possibly_restarted_ns.saturating_add(LONGEST_NS) >= from
 }
 
-/// Whether the timer told then was still the one that ended it.
+/// Whether the timer told then was its own, and still the one that ended it. Of one that began or may have been restarted
+/// as the kernel was read, or just before, the kernel may have told the timer that was before: of the TIME_WAIT whose
+/// port came again, or its own until the restart. Either ends too soon, and no length tells it from a shorter one.
 pub(super) fn timer_holds(read_ns: (i64, i64), facts: &TimeWaitFacts) -> bool {
     let known = facts.ended.is_some() || facts.gone.is_some() || facts.possibly_killed.is_some();
-    !known && facts.possibly_restarted_ns <= read_ns.0.saturating_add(TOLERANCE_NS)
+    !known && facts.possibly_restarted_ns.saturating_add(TOLERANCE_NS) <= read_ns.0
 }
 
 fn ends(wait: &(IpAddr, u16, IpAddr, u16, i64)) -> (End, End) {
@@ -276,7 +286,7 @@ impl Beside {
                     return;
                 };
                 self.matched.insert(number);
-                if timer_holds(self.table.read_ns, facts) && ends_ns >= facts.possibly_restarted_ns {
+                if timer_holds(self.table.read_ns, facts) && !self.table.was_over(ends_ns) {
                     facts.kernel_end_ns = Some(ends_ns);
                 }
             }

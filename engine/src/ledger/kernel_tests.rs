@@ -172,6 +172,95 @@ fn a_socket_that_is_listed_again_is_another_time_wait() {
     assert_eq!(ends, [Some(1_050 * SECOND), None]);
 }
 
+/// As a client that waits from `start_ns` on, from port 1.
+fn began(start_ns: i64) -> ConnectionRecord {
+    let mut record = silent(1, start_ns);
+    record.client.1 = 1;
+    record
+}
+
+#[test]
+fn a_port_that_came_again_as_the_kernel_was_read_has_not_the_timer_that_was_before() {
+    // As measured: the first waits for 20 s, is listed with 40 s left, and the port comes again within 10 ms.
+    let mut first = waiting(1, 980);
+    wait_of(&mut first).ended = Some((Mark::new(READ + 5 * MS, 9, 0), TimeWaitEnd::Reused));
+    let own_ns = |after_ns: i64, watched: bool, listings: &[HostTable]| {
+        let mut record = began(READ + after_ns);
+        let mut ledger = if watched { watching() } else { KernelLedger::new(&Settings::default()) };
+        ledger.replace(&listings[..1]);
+        ledger.hold(&mut first.clone());
+        listings[1..].iter().for_each(|one| ledger.replace(std::slice::from_ref(one)));
+        ledger.hold(&mut record);
+        wait_of(&mut record).kernel_end_ns
+    };
+    let listed = later(0, &[(1, 1_040)]);
+    for after_ms in [-40, 0, 6, 50] {
+        for watched in [false, true] {
+            assert_eq!(own_ns(after_ms * MS, watched, std::slice::from_ref(&listed)), None, "{after_ms} ms, {watched}");
+        }
+        let again = [listed.clone(), later(2, &[(1, 1_060)])];
+        assert_eq!(own_ns(after_ms * MS, true, &again), Some(1_060 * SECOND), "{after_ms} ms: the next has its own");
+    }
+    assert_eq!(own_ns(-50 * MS, true, &[later(0, &[(1, 1_060)])]), Some(1_060 * SECOND), "it was there for sure");
+    let slow = HostTable { read_ns: (READ + 10 * SECOND, READ + 50 * SECOND), ..later(0, &[(1, 1_060)]) };
+    let of_both = own_ns(9 * SECOND, true, &[listed, slow]);
+    assert_eq!(of_both, Some(1_060 * SECOND), "about the same, within a slow listing's time, is not the same");
+}
+
+#[test]
+fn a_timer_that_was_restarted_as_the_kernel_was_read_is_not_measured() {
+    for (after_ms, end) in [(6, None), (-40, None), (-50, Some(1_020 * SECOND))] {
+        let mut record = waiting(1, 960);
+        let facts = wait_of(&mut record);
+        facts.restarted_ns = READ + after_ms * MS;
+        facts.possibly_restarted_ns = facts.restarted_ns;
+        told(table(&[(1, 1_020)]), std::slice::from_mut(&mut record));
+        assert_eq!(wait_of(&mut record).kernel_end_ns, end, "{after_ms} ms");
+    }
+}
+
+#[test]
+fn a_timer_that_is_over_and_did_not_fire_yet_measures_nothing() {
+    // 60.33 s after its start the socket is still listed, with 0 ms left (`middle_ns` of host/model.py, rounded down).
+    let began_ns = READ - 60_330 * MS;
+    let (client, server) = (plain(1).client.0.ip(), plain(1).server);
+    let of = |read_ns: i64, ends_ns: i64| HostTable {
+        read_ns: (read_ns, read_ns + MS),
+        waits: vec![(client, 1, server.0.ip(), server.1, ends_ns)],
+        ..table(&[])
+    };
+    let over = of(READ, READ + MS / 2);
+    let mut record = began(began_ns);
+    assert_eq!(told(over.clone(), std::slice::from_mut(&mut record)).both, 1, "it is there all the same");
+    assert_eq!(wait_of(&mut record).kernel_end_ns, None);
+
+    let (running, end) = (of(READ - SECOND, began_ns + 60 * SECOND), Some(began_ns + 60 * SECOND));
+    let next = of(READ + 60 * SECOND, READ + 119 * SECOND);
+    for (listings, end) in [
+        (vec![over.clone()], None),
+        (vec![running.clone(), over.clone()], end),
+        (vec![running, over.clone(), of(READ + 180 * MS, READ + 180 * MS + MS / 2)], end),
+    ] {
+        let mut ledger = watching();
+        listings.iter().for_each(|one| ledger.replace(std::slice::from_ref(one)));
+        let mut record = began(began_ns);
+        ledger.hold(&mut record);
+        assert_eq!((wait_of(&mut record).kernel_end_ns, wait_of(&mut record).unlisted_ns), (end, None));
+    }
+    let mut ledger = watching();
+    [over, next].iter().for_each(|one| ledger.replace(std::slice::from_ref(one)));
+    let mut record = began(READ + 59 * SECOND);
+    ledger.hold(&mut record);
+    assert_eq!(wait_of(&mut record).kernel_end_ns, Some(READ + 119 * SECOND), "another one on the same port");
+
+    let mut ledger = watching();
+    let late_ns = READ + 61 * SECOND;
+    [of(READ, READ + 40 * SECOND), of(late_ns, late_ns + MS / 2)].into_iter().for_each(|one| ledger.replace(&[one]));
+    let mut record = began(READ + SECOND);
+    ledger.hold(&mut record);
+    assert_eq!(wait_of(&mut record).kernel_end_ns, None, "nor has it the running timer of the one before");
+}
+
 #[test]
 fn listings_remembered_are_bounded_and_what_is_beyond_is_not_told_to_be_missing() {
     let mut listed = Listed::new(300 * SECOND);

@@ -17,20 +17,29 @@ const LATE_NS: i64 = 60 * SECOND;
 /// So long a TIME_WAIT that the kernel keeps is listed for sure: half of Linux's.
 const SURE_NS: i64 = 30 * SECOND;
 
-/// The last listing that had a socket, and when its timer ends by the listing that took the shortest: what is left of a
-/// timer is told somewhere between the clock before a listing and after it.
+/// The last listing that had a socket, and when its timer ends, as one of them told it while it ran: what is left of a
+/// timer is told somewhere between the clock before a listing and after it, so the newest of those that were quick.
 #[derive(Clone, Copy, Debug)]
 struct Last {
     reading: (i64, i64),
+    told: (i64, i64),
     ends_ns: i64,
-    took_ns: i64,
+    /// None of them had it while its timer ran.
+    was_over: bool,
 }
 
 impl Last {
-    /// The same socket once more; a timer that was restarted ends at another time.
+    fn took_ns(&self) -> i64 {
+        self.told.1.saturating_sub(self.told.0)
+    }
+
+    /// The same socket once more; a timer that was restarted ends at another time, one that is over does not end later
+    /// because it fires late.
     fn and(self, newer: Last) -> Last {
-        let is_same = (self.ends_ns - newer.ends_ns).abs() <= self.took_ns + newer.took_ns + TOLERANCE_NS;
-        let best = if is_same && self.took_ns <= newer.took_ns { self } else { newer };
+        let unsure_ns = self.took_ns().saturating_add(newer.took_ns()).saturating_add(TOLERANCE_NS);
+        let is_same = !self.was_over && (self.ends_ns - newer.ends_ns).abs() <= unsure_ns;
+        let is_slow = newer.took_ns() > self.took_ns().saturating_add(TOLERANCE_NS);
+        let best = if newer.was_over || (is_same && is_slow) { self } else { newer };
         Last { reading: newer.reading, ..best }
     }
 }
@@ -63,7 +72,8 @@ impl Listed {
         self.reads.push_back(table.read_ns);
         self.forget_old(table.read_ns.0);
         for &(ends, ends_ns) in &table.waits {
-            let newest = Last { reading: table.read_ns, ends_ns, took_ns: table.read_ns.1 - table.read_ns.0 };
+            let was_over = table.was_over(ends_ns);
+            let newest = Last { reading: table.read_ns, told: table.read_ns, ends_ns, was_over };
             if let Some(known) = self.sockets.get_mut(&ends) {
                 *known = known.and(newest);
             } else if self.sockets.len() < MOST_LISTED {
@@ -105,10 +115,10 @@ impl Listed {
         self.has_vanished(last).then_some(last.reading.0)
     }
 
-    /// The last listing of this very TIME_WAIT, whose timer nothing may have restarted since.
+    /// The last listing of this very TIME_WAIT, whose timer was told while it ran and which nothing may have restarted since.
     fn own_timer(&self, ends: (End, End), facts: &TimeWaitFacts) -> Option<&Last> {
-        let is_its_own = |last: &&Last| is_covered_by(last.reading, facts) && timer_holds(last.reading, facts);
-        self.sockets.get(&ends).filter(is_its_own).filter(|last| last.ends_ns >= facts.possibly_restarted_ns)
+        let is_its_own = |last: &&Last| is_covered_by(last.reading, facts) && timer_holds(last.told, facts);
+        self.sockets.get(&ends).filter(|last| !last.was_over).filter(is_its_own)
     }
 
     fn has_vanished(&self, last: &Last) -> bool {

@@ -164,15 +164,29 @@ class _Dashboard:
     def _opened(self) -> View:
         """The view with the ladder that is wished for."""
         view = self._view
+        is_open = view.page == "ladder"
         view = replace(view, back=view.page if view.page != "ladder" else view.back, page="ladder", offset=0)
         service = chosen_service(self._shown, view)
         examples = examples_of(service) if service else []
         if service is None or not examples:
             return replace(view, title="", ladder=None)
-        index = view.example % len(examples)
+        index, ladder = self._kept(examples, view.example % len(examples), by_age=not is_open)
         kind, exemplar = examples[index]
         title = f"connection {count(exemplar['connection'])} of {service.name}: {kind.replace('_', ' ')}"
-        return replace(view, title=f"{title}, {index + 1} of {len(examples)}", ladder=self._ladder(exemplar))
+        return replace(view, example=index, title=f"{title}, {index + 1} of {len(examples)}", ladder=ladder)
+
+    def _kept(
+        self, examples: list[tuple[str, Exemplar]], index: int, *, by_age: bool
+    ) -> tuple[int, dict[str, Any] | None]:
+        """An example and its ladder. by_age: the newest; its packets gone, the oldest, which is what a pipe keeps."""
+        tried = [index]
+        if by_age:
+            ages = sorted(range(len(examples)), key=lambda one: examples[one][1]["connection"])
+            tried = [ages[-1], ages[0]] if len(ages) > 1 else ages
+        for one in tried:
+            if (ladder := self._ladder(examples[one][1])) is not None:
+                return one, ladder
+        return tried[0], None
 
     def _ladder(self, exemplar: Exemplar) -> dict[str, Any] | None:
         try:

@@ -141,6 +141,32 @@ def opened_per_s(trail: Trail, service: Service) -> float | None:
     return max(last.services[service] - first.services.get(service, 0), 0) / (last.elapsed_s - first.elapsed_s)
 
 
+class _Growth(NamedTuple):
+    """Of one triple: ports held and opened per second, and over how long."""
+
+    held_per_s: float
+    opened_per_s: float
+    lasted_s: float
+
+
+def _growth(steps: Sequence[Step], key: Triple) -> _Growth:
+    """From the first step to the last; nothing where there is no time between them."""
+    lasted = steps[-1].elapsed_s - steps[0].elapsed_s if steps else 0.0
+    if lasted <= 0:
+        return _Growth(0.0, 0.0, 0.0)
+    (held_then, opened_then), (held_now, opened_now) = steps[0].ports[key], steps[-1].ports[key]
+    return _Growth((held_now - held_then) / lasted, (opened_now - opened_then) / lasted, lasted)
+
+
+def _going_on(steps: Sequence[Step], key: Triple) -> _Growth:
+    """That of all steps; where the last seconds have less than half of it, theirs: a burst that is over is no pace."""
+    whole = _growth(steps, key)
+    late = [step for step in steps if steps[-1].elapsed_s - step.elapsed_s <= RATE_S]
+    recent = _growth(late if len(late) > 1 else steps[-2:], key)
+    is_slower = recent.lasted_s > 0 and whole.held_per_s > 0 and recent.held_per_s * _STEADY < whole.held_per_s
+    return recent if is_slower else whole
+
+
 class Exhaustion(NamedTuple):
     """When a triple's range is full.
 
@@ -153,7 +179,7 @@ class Exhaustion(NamedTuple):
 
 
 def exhaustion(trail: Trail, use: PortUse) -> Exhaustion:
-    """Projected from the growth of the ports held, modelled TIME_WAITs included.
+    """Projected from the growth of the ports held, modelled TIME_WAITs included, as far as it goes on.
 
     A client that closes first holds at most pace × TIME_WAIT ports, so a pace below the range ÷ TIME_WAIT levels off
     and never fills it, however it grows now.
@@ -163,17 +189,16 @@ def exhaustion(trail: Trail, use: PortUse) -> Exhaustion:
         return Exhaustion(0.0, "full", "every port of the range is held")
     key = triple(use)
     steps = trail.of(key)
-    lasted = steps[-1].elapsed_s - steps[0].elapsed_s if steps else 0.0
-    is_short = lasted < LEAST_GROWTH_S
-    if lasted <= 0 or (is_short and not _is_steady(steps, key)):
+    growth = _growth(steps, key)
+    is_short = growth.lasted_s < LEAST_GROWTH_S
+    if growth.lasted_s <= 0 or (is_short and not _is_steady(steps, key)):
         return Exhaustion(None, "unknown", "too few moments to tell growth")
-    (held_then, opened_then), (held_now, opened_now) = steps[0].ports[key], steps[-1].ports[key]
-    growth, pace = (held_now - held_then) / lasted, (opened_now - opened_then) / lasted
+    held_per_s, pace, lasted = _going_on(steps, key)
     over = f"over {lasted:.0f} s only, steadily" if is_short else f"over the last {lasted:.0f} s"
-    if growth <= 0:
+    if held_per_s <= 0:
         return Exhaustion(None, "unknown", f"not growing {over}")
     if use.sustainable_per_s and pace <= use.sustainable_per_s:
         level = round(pace * use.range.size / use.sustainable_per_s)
         return Exhaustion(None, "no", f"{mean(pace)}/s levels off near {count(level)} ports")
-    basis = f"grows {mean(growth)}/s {over}"
-    return Exhaustion(left / growth, "", basis) if left / growth < DAY_S else Exhaustion(None, "> 1 day", basis)
+    basis, in_s = f"grows {mean(held_per_s)}/s {over}", left / held_per_s
+    return Exhaustion(in_s, "", basis) if in_s < DAY_S else Exhaustion(None, "> 1 day", basis)
