@@ -159,7 +159,8 @@ def test_a_start_in_the_middle(tmp_path: Path, first: str, cut: int) -> None:
         assert (found["active_closer"], found["closer_basis"]) == ("ambiguous", "single_fin")
         assert (found["time_wait_holder"], found["time_wait_basis"]) == ("unknown", None)
     else:
-        assert (found["active_closer"], found["time_wait_holder"]) == ("none", "none")
+        # The last acknowledgment alone: that of a close, or of a connection that goes on.
+        assert (found["active_closer"], found["time_wait_holder"]) == ("none", "unknown")
 
 
 @BOTH

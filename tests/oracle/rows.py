@@ -178,6 +178,8 @@ def may_wait_unseen(c: Incarnation, ending: Ending) -> bool:
     accepted = reset is not None and reset.effect == "effective" and "one_sided" not in quality(c)
     if accepted and reset is not None and reset.kind != "no_state":
         return False
+    if all(p.has(ACK) and not p.has(RST) and not p.space for p in once(c)):
+        return True  # from the middle on, and maybe after both had closed
     fins = {side: first_fin(c, side) for side in sides}
     both = (sides, sides[::-1])
     hidden = any(fins[a] is None and fins[b] is not None and lacks_its_end(c, a) for a, b in both)

@@ -259,7 +259,10 @@ impl<P: Payload> Connection<P> {
         // Its peer's FIN came again and again: was there no answer, or was it not captured?
         let is_unproven = |end: &Endpoint| end.state == State::TimeWait && end.time_wait.is_none();
         let [client, server] = &self.ends;
+        // Acknowledgments alone, from the middle on, may be of a connection that both sides had closed before.
+        let is_bare = |end: &Endpoint| end.isn.is_none() && end.fin.is_none() && end.bytes == 0;
         active == ActiveCloser::Ambiguous
+            || (self.reset.is_none() && is_bare(client) && is_bare(server))
             || hides_fin(client, server)
             || hides_fin(server, client)
             || self.ends.iter().any(is_unproven)
