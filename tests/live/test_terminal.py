@@ -103,9 +103,9 @@ def test_every_key(terminal: Tmux, tmp_path: Path) -> None:
     terminal.press("Escape")
     terminal.type("l")
     terminal.shows("FIN-WAIT-1")
-    first = terminal.shows("1 of 3")[2]
+    newest = terminal.shows("3 of 3")[2]
     terminal.press("Right")
-    assert terminal.shows("2 of 3")[2] != first
+    assert terminal.shows("1 of 3")[2] != newest
     terminal.press("Down")
     terminal.until(lambda screen: "connection" not in screen[2])
     terminal.press("Escape")
