@@ -231,19 +231,8 @@ mod tests {
 
     /// The one file's clock is ahead of the other's.
     fn ahead(file: u32, at_least_ns: i64, at_most_ns: i64, changes: bool, packets: u64) -> Vec<ClockFacts> {
-        let (interface, than_file, than_interface) = (0, 1 - file, 0);
-        let handshakes = 0;
-        vec![ClockFacts {
-            file,
-            interface,
-            than_file,
-            than_interface,
-            at_least_ns,
-            at_most_ns,
-            changes,
-            packets,
-            handshakes,
-        }]
+        let than_file = 1 - file;
+        vec![ClockFacts { file, than_file, at_least_ns, at_most_ns, changes, packets, ..ClockFacts::default() }]
     }
 
     /// Three packets each way between points 2 ms apart, the second one's clock ahead by this; queues make some later.

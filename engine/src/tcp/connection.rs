@@ -108,6 +108,7 @@ impl<P: Payload> Connection<P> {
     #[inline(never)]
     fn take_any(&mut self, segment: &Segment<'_>, role: Role, mark: Mark, settings: &Settings, sink: &mut P::Sink) {
         let mut role = role;
+        // What comes this way may be odd, and what is straight is laid to rest without a look for that.
         self.is_straight = false;
         let marked = segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0 | Flags::ACK.0);
         // What is not steady goes through every step; what is, only through those that can concern it.
