@@ -25,7 +25,6 @@ mod taps;
 mod workers;
 
 pub use collector::{Collector, Reader};
-use ranks::Opened;
 pub use ranks::Ranks;
 
 use crate::capture::{Batch, CaptureSet, SetFacts, SourceError};
@@ -123,7 +122,7 @@ impl Engine {
         self.let_go_watching(&mut |_, _| ());
         let shards = self.shards.drain(..).map(|mut shard| {
             shard.finish();
-            (shard.collector, shard.opened)
+            (shard.collector, shard.ranks.unwrap_or_default())
         });
         let (collector, opened) = merged(shards, &self.settings);
         let (facts, names) = self.front.into_facts();
@@ -139,7 +138,7 @@ impl Engine {
         let shards = self.shards.iter().map(|shard| {
             let (collector, tables) = shard.provisional(&self.settings, now_ns);
             held.extend(tables);
-            (collector, shard.opened.clone())
+            (collector, Ranks::from(shard.opened.clone()))
         });
         let (collector, opened) = merged(shards, &self.settings);
         Totals { collector, held, facts: self.front.facts(), names: TunnelNames::default(), opened }
@@ -173,12 +172,12 @@ impl Engine {
     }
 }
 
-fn merged(shards: impl Iterator<Item = (Collector, Opened)>, settings: &Settings) -> (Collector, Opened) {
+fn merged(shards: impl Iterator<Item = (Collector, Ranks)>, settings: &Settings) -> (Collector, Ranks) {
     let mut shards = shards;
-    let (mut all, mut opened) = shards.next().unwrap_or_else(|| (Collector::new(settings), Opened::default()));
-    for (collector, ordinals) in shards {
+    let (mut all, mut opened) = shards.next().unwrap_or_else(|| (Collector::new(settings), Ranks::default()));
+    for (collector, ranks) in shards {
         all.merge(collector);
-        opened.merge(ordinals);
+        opened.merge(ranks);
     }
     (all, opened)
 }
@@ -190,7 +189,7 @@ pub struct Totals {
     held: Vec<Held<Reader>>,
     facts: CaptureFacts,
     names: TunnelNames,
-    opened: Opened,
+    opened: Ranks,
 }
 
 impl Totals {
@@ -217,7 +216,6 @@ impl Totals {
             facts.anomalies.insert(format!("{state} {event}"), count);
         }
         let capture_end_ns = facts.last_ns.max(facts.last_ns.and(now_ns)).unwrap_or_default();
-        let opened = Ranks::from(&opened);
         let connections = collector.connections.sorted().map_err(|error| rows_error(&error))?;
         let exchanges = collector.exchanges.kept.sorted().map_err(|error| rows_error(&error))?;
         let number_of = |ordinal| opened.number(ordinal);

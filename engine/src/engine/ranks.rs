@@ -48,17 +48,10 @@ impl Opened {
         self.kept.len() as u64 + self.recent.len() + self.newest.count
     }
 
-    /// Takes in those of another shard, of which nothing was forgotten.
-    pub fn merge(&mut self, mut other: Opened) {
-        self.settle();
-        other.settle();
-        self.recent |= other.recent;
-    }
-
     /// Forgets all but these.
     pub fn forget(&mut self, but: &RoaringTreemap) {
         self.settle();
-        let ranks = Ranks::from(&*self);
+        let ranks = Ranks::from(self.clone());
         let end = self.recent.max().map_or(self.floor, |last| last + 1);
         let known = |ordinal: &u64| ranks.is_known(*ordinal);
         let kept = but.iter().filter(known).map(|ordinal| (ordinal, ranks.number(ordinal))).collect();
@@ -117,29 +110,44 @@ pub struct Ranks {
     kept: Vec<(u64, u64)>,
 }
 
-impl From<&Opened> for Ranks {
-    fn from(opened: &Opened) -> Self {
-        let mut opened = opened.clone();
+impl From<Opened> for Ranks {
+    fn from(mut opened: Opened) -> Self {
         opened.settle();
         let first = opened.floor / BLOCK;
         let blocks = opened.recent.max().map_or(0, |last| last / BLOCK + 1 - first);
         let blocks = vec![(0, [0; WORDS]); usize::try_from(blocks).unwrap_or(0)];
-        let mut ranks = Ranks { blocks, first, before: opened.before, kept: opened.kept.clone() };
+        let mut ranks = Ranks { blocks, first, before: opened.before, kept: opened.kept };
         for ordinal in &opened.recent {
             if let Some((_, words)) = ranks.blocks.get_mut((ordinal / BLOCK - first) as usize) {
                 words[(ordinal % BLOCK / 64) as usize] |= 1 << (ordinal % 64);
             }
         }
-        let mut before = opened.before;
-        for (count, words) in &mut ranks.blocks {
-            *count = before;
-            before += words.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
-        }
+        ranks.count();
         ranks
     }
 }
 
 impl Ranks {
+    /// Takes in those of another shard; nothing of either was forgotten.
+    pub fn merge(&mut self, mut other: Ranks) {
+        if self.blocks.len() < other.blocks.len() {
+            std::mem::swap(self, &mut other);
+        }
+        for ((_, words), (_, others)) in self.blocks.iter_mut().zip(&other.blocks) {
+            words.iter_mut().zip(others).for_each(|(word, other)| *word |= other);
+        }
+        self.count();
+    }
+
+    /// How many there are before each block.
+    fn count(&mut self) {
+        let mut before = self.before;
+        for (count, words) in &mut self.blocks {
+            *count = before;
+            before += words.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
+        }
+    }
+
     /// How many are smaller, plus one.
     #[must_use]
     pub fn number(&self, ordinal: u64) -> u64 {
@@ -220,7 +228,7 @@ mod tests {
             cuts in proptest::collection::btree_set(0_u64..3000, 0..4),
             wanted in proptest::collection::btree_set(0_u64..3000, 0..300),
         ) {
-            let whole = Ranks::from(&opened(ordinals.iter().copied()));
+            let whole = Ranks::from(opened(ordinals.iter().copied()));
             let mut some = Opened::default();
             let mut from = 0;
             for cut in cuts {
@@ -230,7 +238,7 @@ mod tests {
                 from = cut;
             }
             ordinals.range(from..).for_each(|&ordinal| some.insert(ordinal));
-            let ranks = Ranks::from(&some);
+            let ranks = Ranks::from(some.clone());
             prop_assert_eq!((some.len(), ranks.len()), (ordinals.len() as u64, ordinals.len() as u64));
             for &ordinal in ordinals.iter().filter(|ordinal| **ordinal >= from || wanted.contains(ordinal)) {
                 prop_assert_eq!(ranks.number(ordinal), whole.number(ordinal));
@@ -241,7 +249,7 @@ mod tests {
         /// Numbers and ordinals are a sorted list's places and items, wherever they fall in words and blocks.
         #[test]
         fn ranks_are_places_in_the_sorted_list(ordinals in proptest::collection::btree_set(0_u64..3000, 0..200)) {
-            let ranks = Ranks::from(&opened(ordinals.iter().copied()));
+            let ranks = Ranks::from(opened(ordinals.iter().copied()));
             prop_assert_eq!(ranks.len(), ordinals.len() as u64);
             for asked in 0..3100 {
                 prop_assert_eq!(ranks.number(asked), ordinals.range(..asked).count() as u64 + 1);

@@ -2,7 +2,7 @@
 
 use super::collector::{Collector, Reader};
 use super::front::Decoded;
-use super::ranks::Opened;
+use super::ranks::{Opened, Ranks};
 use crate::decode::{Captured, PARTITIONS, Segment};
 use crate::settings::Settings;
 use crate::tcp::connection::Connection;
@@ -21,6 +21,8 @@ pub struct Shard {
     pub collector: Collector,
     /// Ordinals of the packets that opened a connection.
     pub opened: Opened,
+    /// The same, once the shard is finished.
+    pub ranks: Option<Ranks>,
 }
 
 impl Shard {
@@ -29,7 +31,7 @@ impl Shard {
         let own = (index..PARTITIONS).step_by(shards);
         let tables = own.map(|_| FlowTable::new(settings)).collect();
         let table_of = std::array::from_fn(|partition| (partition / shards) as u8);
-        Shard { index, tables, table_of, collector: Collector::new(settings), opened: Opened::default() }
+        Shard { index, tables, table_of, collector: Collector::new(settings), opened: Opened::default(), ranks: None }
     }
 
     /// Takes the segments of a batch that are its own.
@@ -112,5 +114,8 @@ impl Shard {
             table.finish_oldest(&mut self.collector);
             turns.extend(last((at, table)));
         }
+        // In this thread, too, while others still finish theirs.
+        self.tables.clear();
+        self.ranks.get_or_insert_with(|| Ranks::from(std::mem::take(&mut self.opened)));
     }
 }

@@ -158,6 +158,8 @@ pub struct Taps {
     is_sure: bool,
     /// The trial lasts until this ordinal.
     until: u64,
+    /// Which of the short trials was the last.
+    trial: u64,
     /// The latest file, and the latest interface.
     place: (u32, u32),
     /// There was another before.
@@ -169,7 +171,7 @@ impl Taps {
     pub fn new() -> Self {
         let memory = Memory { hasher: RandomState::default(), seen: Generations::of(REMEMBERED) };
         let (pieces, clocks) = (Pieces::new(), Clocks::new());
-        Taps { memory, pieces, clocks, is_sure: false, until: TRIAL, place: (0, 0), has_moved: false }
+        Taps { memory, pieces, clocks, is_sure: false, until: TRIAL, trial: 0, place: (0, 0), has_moved: false }
     }
 
     /// For whoever looks at a few packets only, of which any may be a copy.
@@ -188,8 +190,19 @@ impl Taps {
         if (header.file, header.interface) != self.place {
             self.move_to(header);
         }
-        if self.is_sure || header.ordinal < self.until || header.ordinal % TRIAL_EVERY < SHORT_TRIAL {
+        if self.is_sure || header.ordinal < self.until {
             self.compare(header);
+        } else if header.ordinal % TRIAL_EVERY < SHORT_TRIAL {
+            self.try_again(header.ordinal / TRIAL_EVERY);
+            self.compare(header);
+        }
+    }
+
+    /// A short trial begins with nothing: what the last one had is [`TRIAL_EVERY`] packets old, and out of the cache.
+    fn try_again(&mut self, trial: u64) {
+        if self.trial != trial {
+            self.trial = trial;
+            self.memory.seen = Generations::of(REMEMBERED);
         }
     }
 

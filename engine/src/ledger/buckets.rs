@@ -86,6 +86,18 @@ impl Slots {
         }
     }
 
+    /// Both, of buckets of the same width.
+    fn joined(self, other: &Slots) -> Slots {
+        if let (Slots::Narrow { origin, slots }, Slots::Narrow { origin: beyond, slots: others }) = (&self, other)
+            && let Some(joined) = joined_narrow(slots, others, beyond.saturating_sub(*origin))
+        {
+            return Slots::Narrow { origin: *origin, slots: joined };
+        }
+        let mut joined = self;
+        other.iter().for_each(|(index, count)| joined.put(index, count));
+        joined
+    }
+
     /// Buckets of twice the width.
     fn halve(&mut self) {
         if let Slots::Narrow { origin, slots } = self
@@ -95,11 +107,7 @@ impl Slots {
             let odd = origin.rem_euclid(2) as u32;
             *origin = origin.div_euclid(2);
             slots.iter_mut().for_each(|slot| slot.0 = u32::midpoint(slot.0, odd));
-            return slots.dedup_by(|later, kept| {
-                let same = later.0 == kept.0;
-                kept.1 += if same { later.1 } else { 0 };
-                same
-            });
+            return add_up(slots);
         }
         let halved = std::mem::replace(self, Slots::NONE);
         halved.iter().for_each(|(index, count)| self.put(index.div_euclid(2), count));
@@ -120,6 +128,43 @@ fn put_narrow(origin: i64, slots: &mut Vec<(u32, u32)>, index: i64, count: u64) 
         }
     }
     Some(())
+}
+
+/// Of neighbours of one index one. No branch tells them apart: which are is not to be guessed.
+fn add_up(slots: &mut Vec<(u32, u32)>) {
+    let mut kept = 0;
+    for at in 0..slots.len() {
+        let (index, count) = slots[at];
+        let last = slots[kept];
+        let is_next = u32::from(last.0 != index);
+        kept += is_next as usize;
+        slots[kept] = (index, if at == 0 { count } else { count + last.1 * (1 - is_next) });
+    }
+    slots.truncate(kept + 1);
+}
+
+/// Two ascending lists as one, of which the other's indices count from `beyond` further on. `None` where it does not fit.
+fn joined_narrow(slots: &[(u32, u32)], others: &[(u32, u32)], beyond: i64) -> Option<Vec<(u32, u32)>> {
+    let moved = |slot: &(u32, u32)| u32::try_from(i64::from(slot.0).checked_add(beyond)?).ok();
+    // What lies between its ends fits, too.
+    for end in [others.first(), others.last()] {
+        end.map_or(Some(0), moved)?;
+    }
+    let moved = |over: u32| over.wrapping_add(beyond as u32);
+    let mut joined = Vec::with_capacity(slots.len() + others.len());
+    let (mut at, mut at_other) = (0, 0);
+    // No branch tells which is next: that is not to be guessed.
+    while let (Some(&(over, count)), Some(&(other, more))) = (slots.get(at), others.get(at_other)) {
+        let other = moved(other);
+        let (is_next, is_other_next) = (over <= other, other <= over);
+        let sum = u64::from(count) * u64::from(is_next) + u64::from(more) * u64::from(is_other_next);
+        joined.push((over.min(other), u32::try_from(sum).ok()?));
+        at += usize::from(is_next);
+        at_other += usize::from(is_other_next);
+    }
+    joined.extend_from_slice(slots.get(at..)?);
+    joined.extend(others.get(at_other..)?.iter().map(|&(other, count)| (moved(other), count)));
+    Some(joined)
 }
 
 /// Where an index is, or would be. Records come nearly in order of time, so it is looked for among the last ones first.
@@ -179,16 +224,7 @@ impl SparseBuckets {
             theirs.double();
         }
         let mine = std::mem::replace(&mut self.slots, Slots::NONE);
-        let (mut mine, mut theirs) = (mine.iter().peekable(), theirs.slots.iter().peekable());
-        loop {
-            let next = match (mine.peek(), theirs.peek()) {
-                (Some(a), Some(b)) if a.0 <= b.0 => mine.next(),
-                (_, Some(_)) => theirs.next(),
-                (_, None) => mine.next(),
-            };
-            let Some((index, count)) = next else { break };
-            self.slots.put(index, count);
-        }
+        self.slots = mine.joined(&theirs.slots);
         self.fit();
     }
 

@@ -29,6 +29,13 @@ pub struct Timeline {
     modelled_max: BTreeMap<Between, SparseBuckets>,
 }
 
+/// By how much the counts change in a bucket of time.
+struct Change {
+    bucket: i64,
+    min: i64,
+    max: i64,
+}
+
 /// The count at one instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
@@ -115,13 +122,12 @@ impl Timeline {
     /// The band up to the last packet, at every instant where it changes, ascending; the last is the count at the end.
     #[must_use]
     pub fn finish(&self, length: &Length, end_ns: i64) -> Vec<Held> {
-        let mut changes: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+        let mut changes: Vec<Change> = Vec::new();
         // All on the grid of the widest: where some are told to the microsecond and others to the second, what enters
         // and leaves at once would seem to be held meanwhile, or to leave before it came.
         let width_ns = self.width_ns();
         let mut change = |at_ns: i64, min: i64, max: i64| {
-            let slot = changes.entry(at_ns.div_euclid(width_ns)).or_default();
-            *slot = (slot.0 + min, slot.1 + max);
+            changes.push(Change { bucket: at_ns.div_euclid(width_ns), min, max });
         };
         by_the_end(&self.enter, 0, end_ns, |at, n| change(at, n, n));
         by_the_end(&self.leave, 0, end_ns, |at, n| change(at, -n, -n));
@@ -135,6 +141,8 @@ impl Timeline {
             let age = clipped(length.high_ns, alive.map(bucket_high), gone.map(bucket_high));
             by_the_end(buckets, age.saturating_add(buckets.width_ns() - 1), end_ns, |at, n| change(at, 0, -n));
         }
+        // Runs that ascend, one behind the other, which take next to nothing to sort.
+        changes.sort_by_key(|change| change.bucket);
         running(&changes, width_ns, end_ns)
     }
 
@@ -172,10 +180,11 @@ fn by_the_end(buckets: &SparseBuckets, age_ns: i64, end_ns: i64, mut change: imp
 
 /// Sums of the changes, told for the end of each bucket. What is modelled may be a bucket out of step, so neither count is
 /// let below zero nor least above most.
-fn running(changes: &BTreeMap<i64, (i64, i64)>, width_ns: i64, end_ns: i64) -> Vec<Held> {
+fn running(changes: &[Change], width_ns: i64, end_ns: i64) -> Vec<Held> {
     let mut sum = (0, 0);
-    let told = changes.iter().map(|(&bucket, &(min, max))| {
-        sum = (sum.0 + min, sum.1 + max);
+    let told = changes.chunk_by(|a, b| a.bucket == b.bucket).map(|same| {
+        sum = same.iter().fold(sum, |sum, change| (sum.0 + change.min, sum.1 + change.max));
+        let bucket = same.first().map_or(0, |change| change.bucket);
         let ns = bucket.saturating_add(1).saturating_mul(width_ns).min(end_ns);
         let most = sum.1.max(0) as u64;
         Held { ns, min: (sum.0.max(0) as u64).min(most), max: most }
