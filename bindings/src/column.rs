@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 /// Rows of one record batch: some ten megabytes, of which a few are on their way at once.
 pub const BATCH_ROWS: usize = 16_384;
-/// Rows whose cells are fetched together; they fit the second-level cache.
-const ROWS_AT_ONCE: usize = 128;
+/// Rows whose cells are fetched together; they fit the second-level cache. A batch is a whole number of them.
+pub const ROWS_AT_ONCE: usize = 128;
 
 /// How one kind of value is fetched from a row.
 pub enum Get<R: ?Sized> {
@@ -132,27 +132,21 @@ pub fn schema<R: Timed>(columns: &[Column<R>]) -> Arc<Schema> {
 
 /// The next rows as one record batch; `None` if there are no more.
 ///
-/// Every column is filled for a few rows at a time, which meanwhile stay in the cache: a row is near a kilobyte, and a
-/// batch of them would come from memory once for each column.
+/// They come [`ROWS_AT_ONCE`] together, and every column is filled for these while they are in the cache: a row is near a
+/// kilobyte, and a batch of them would come from memory once for each column.
 pub fn next_batch<R: Timed, E>(
     columns: &[Column<R>],
     schema: &Arc<Schema>,
-    rows: &mut impl Iterator<Item = Result<R, E>>,
+    rows: &mut impl Iterator<Item = Result<Vec<R>, E>>,
 ) -> Result<Option<RecordBatch>, ArrowError>
 where
     ArrowError: From<E>,
 {
     let mut builders: Vec<Builder> = columns.iter().map(Column::builder).collect();
-    let mut few = Vec::with_capacity(ROWS_AT_ONCE);
     let mut len = 0;
-    while len < BATCH_ROWS {
-        few.clear();
-        for row in rows.by_ref().take(ROWS_AT_ONCE) {
-            few.push(row?);
-        }
-        if few.is_empty() {
-            break;
-        }
+    while len < BATCH_ROWS
+        && let Some(few) = rows.next().transpose()?
+    {
         columns.iter().zip(&mut builders).for_each(|(column, builder)| column.append(builder, &few));
         len += few.len();
     }

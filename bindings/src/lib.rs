@@ -10,7 +10,7 @@ mod patient;
 use arrow_array::RecordBatchIterator;
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use arrow_schema::{ArrowError, Schema};
-use column::{Column, next_batch, schema};
+use column::{Column, ROWS_AT_ONCE, next_batch, schema};
 use pcapwatch_engine::capture::stream::Replay;
 use pcapwatch_engine::capture::write::write_again;
 use pcapwatch_engine::engine::{self, Outcome};
@@ -25,7 +25,7 @@ use pyo3::types::{PyBytes, PyCapsule};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -159,9 +159,9 @@ impl Table {
     }
 }
 
-/// Rows as a C stream. A thread of its own makes the next batch while the reader has the last one in hand; no more are
-/// made ahead, so that the table is never in memory.
-fn stream<T: Row, R: column::Timed + 'static>(
+/// Rows as a C stream. One thread reads them, another makes batches of their cells, while the reader has the last batch in
+/// hand; hardly more is made ahead, so that the table is never in memory.
+fn stream<T: Row, R: column::Timed + Send + 'static>(
     columns: &'static [Column<R>],
     table: &Arc<Sorted<T>>,
     row: impl Fn(T) -> R + Send + 'static,
@@ -171,21 +171,35 @@ where
 {
     let schema: Arc<Schema> = schema(columns);
     let made = Arc::clone(&schema);
+    let mut next = table.read();
+    let mut next_few = move || {
+        let mut few = Vec::with_capacity(ROWS_AT_ONCE);
+        while few.len() < ROWS_AT_ONCE && next.step(|record| few.push(row(record)))? {}
+        Ok((!few.is_empty()).then_some(few))
+    };
     let failed = |error: io::Error| ArrowError::ExternalError(Box::new(engine::rows_error(&error)));
-    let mut next_rows = table.read().map(move |next| next.map(&row).map_err(failed));
-    let (sender, batches) = sync_channel(1);
+    let mut rows = in_a_thread("rows", 4, move || next_few().map_err(failed).transpose())?.into_iter();
+    let batches = in_a_thread("cells", 1, move || next_batch(columns, &made, &mut rows).transpose())?;
+    Ok(FFI_ArrowArrayStream::new(Box::new(RecordBatchIterator::new(batches.into_iter(), schema))))
+}
+
+/// What a thread of its own makes, so many ahead. It ends when there is no more, after an error, or when nobody takes it.
+fn in_a_thread<T: Send + 'static, E: Send + 'static>(
+    name: &str,
+    ahead: usize,
+    mut make: impl FnMut() -> Option<Result<T, E>> + Send + 'static,
+) -> io::Result<Receiver<Result<T, E>>> {
+    let (sender, taken) = sync_channel(ahead);
     let work = move || {
-        let mut next = || next_batch(columns, &made, &mut next_rows);
-        // Ends when there is no more, after an error, or when the reader has left.
-        while let Some(batch) = next().transpose() {
-            let last = batch.is_err();
-            if sender.send(batch).is_err() || last {
+        while let Some(next) = make() {
+            let last = next.is_err();
+            if sender.send(next).is_err() || last {
                 return;
             }
         }
     };
-    std::thread::Builder::new().name("rows".to_owned()).spawn(work)?;
-    Ok(FFI_ArrowArrayStream::new(Box::new(RecordBatchIterator::new(batches.into_iter(), schema))))
+    std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
+    Ok(taken)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "as `map_err` hands it")]

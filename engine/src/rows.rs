@@ -122,13 +122,7 @@ impl<T: Row> Sorted<T> {
     /// All of them in order of their keys.
     #[must_use]
     pub fn read(self: &Arc<Self>) -> Merge<T> {
-        self.read_within(None, None)
-    }
-
-    /// Those from key `from` on to before `until`, where they are given; several may be read at once.
-    #[must_use]
-    pub fn read_within(self: &Arc<Self>, from: Option<T::Key>, until: Option<T::Key>) -> Merge<T> {
-        Merge::new(Arc::clone(self), from, until)
+        Merge::new(Arc::clone(self))
     }
 
     /// All of them at once.

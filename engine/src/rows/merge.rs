@@ -17,10 +17,6 @@ pub struct Merge<T: Row> {
     /// The next of the rows in memory.
     at: usize,
     runs: Vec<Reading<T>>,
-    /// The first key that is not wanted any more.
-    until: Option<T::Key>,
-    /// What the next row will be instead.
-    failure: Option<io::Error>,
     buffer: bitcode::Buffer,
 }
 
@@ -30,60 +26,60 @@ struct Reading<T> {
     next_chunk: usize,
 }
 
-impl<T> Reading<T> {
-    fn from(next_chunk: usize) -> Self {
-        Reading { rows: Vec::new().into_iter(), next_chunk }
-    }
-}
-
 impl<T: Row> Merge<T> {
-    /// The rows from key `from` on (`None`: from the first) to before `until`.
-    pub(super) fn new(rows: Arc<Sorted<T>>, from: Option<T::Key>, until: Option<T::Key>) -> Self {
-        let at = from.map_or(0, |from| rows.kept.partition_point(|row| row.key() < from));
-        let first_chunk = |run: &Run<T::Key>| from.and_then(|from| run.chunk_of(from)).unwrap_or(0);
-        let runs: Vec<Reading<T>> = rows.runs.iter().map(|run| Reading::from(first_chunk(run))).collect();
-        let kept = rows.kept.get(at).map(|row| Reverse((row.key(), 0)));
-        let first_key = |(number, run): (usize, &Run<T::Key>)| {
-            Some(Reverse((run.first_key(runs.get(number)?.next_chunk)?, number + 1)))
-        };
+    pub(super) fn new(rows: Arc<Sorted<T>>) -> Self {
+        let runs = rows.runs.iter().map(|_| Reading { rows: Vec::new().into_iter(), next_chunk: 0 }).collect();
+        let kept = rows.kept.first().map(|row| Reverse((row.key(), 0)));
+        let first_key = |(number, run): (usize, &Run<T::Key>)| Some(Reverse((run.first_key(0)?, number + 1)));
         let due = kept.into_iter().chain(rows.runs.iter().enumerate().filter_map(first_key)).collect();
-        let mut merge = Merge { rows, due, at, runs, until, failure: None, buffer: bitcode::Buffer::new() };
-        merge.skip_to(from);
-        merge
+        Merge { rows, due, at: 0, runs, buffer: bitcode::Buffer::new() }
     }
 
-    /// Leaves out the rows before `from` with which its chunks begin.
-    fn skip_to(&mut self, from: Option<T::Key>) {
-        while let (Some(&Reverse((key, _))), Some(from)) = (self.due.peek(), from)
-            && key < from
-            && self.until.is_none_or(|until| key < until)
-        {
-            self.failure = self.next().and_then(Result::err);
-        }
-    }
-
-    /// The next row of a source, and the key of the one after it.
+    /// Hands over the next row, moved once (it is near a kilobyte); `false` where there is none. After an error there
+    /// are no more.
+    ///
+    /// # Errors
+    /// The temporary file cannot be read.
     #[inline]
-    fn take(&mut self, source: usize) -> io::Result<(Option<T>, Option<T::Key>)> {
+    pub fn step(&mut self, take: impl FnOnce(T)) -> io::Result<bool> {
+        let Some(&Reverse((_, source))) = self.due.peek() else { return Ok(false) };
+        let following = match self.take(source, take) {
+            Ok(following) => following,
+            Err(error) => {
+                self.due.clear();
+                return Err(error);
+            }
+        };
+        match (self.due.peek_mut(), following) {
+            (Some(mut top), Some(key)) => top.0.0 = key,
+            (Some(top), None) => drop(PeekMut::pop(top)),
+            (None, _) => {}
+        }
+        Ok(true)
+    }
+
+    /// The next row of a source goes to `take`; the key of the one after it.
+    #[inline]
+    fn take(&mut self, source: usize, take: impl FnOnce(T)) -> io::Result<Option<T::Key>> {
         let (Some(run), Some(reading)) = (
             source.checked_sub(1).and_then(|at| self.rows.runs.get(at)),
             source.checked_sub(1).and_then(|at| self.runs.get_mut(at)),
         ) else {
+            self.rows.kept.get(self.at).cloned().map(take);
             self.at += 1;
-            let following = self.rows.kept.get(self.at).map(Row::key);
-            return Ok((self.rows.kept.get(self.at - 1).cloned(), following));
+            return Ok(self.rows.kept.get(self.at).map(Row::key));
         };
         if reading.rows.as_slice().is_empty() {
             reading.rows = run.read(reading.next_chunk, &mut self.buffer)?.into_iter();
             reading.next_chunk += 1;
         }
-        let row = reading.rows.next();
+        reading.rows.next().map(take);
         let following = reading.rows.as_slice().first().map(Row::key);
         if following.is_none() {
             // The chunk's memory is not needed until the next one is due.
             reading.rows = Vec::new().into_iter();
         }
-        Ok((row, following.or_else(|| run.first_key(reading.next_chunk))))
+        Ok(following.or_else(|| run.first_key(reading.next_chunk)))
     }
 }
 
@@ -91,28 +87,11 @@ impl<T: Row> Merge<T> {
 impl<T: Row> Iterator for Merge<T> {
     type Item = io::Result<T>;
 
-    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(error) = self.failure.take() {
-            return Some(Err(error));
-        }
-        let &Reverse((key, source)) = self.due.peek()?;
-        if self.until.is_some_and(|until| until <= key) {
-            return None;
-        }
-        match self.take(source) {
-            Ok((row, following)) => {
-                match (self.due.peek_mut(), following) {
-                    (Some(mut top), Some(key)) => top.0.0 = key,
-                    (Some(top), None) => drop(PeekMut::pop(top)),
-                    (None, _) => {}
-                }
-                row.map(Ok)
-            }
-            Err(error) => {
-                self.due.clear();
-                Some(Err(error))
-            }
+        let mut row = None;
+        match self.step(|next| row = Some(next)) {
+            Ok(_) => row.map(Ok),
+            Err(error) => Some(Err(error)),
         }
     }
 }

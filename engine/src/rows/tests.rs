@@ -53,22 +53,6 @@ proptest! {
     }
 }
 
-proptest! {
-    /// Parts read by their own keys are together the whole, wherever they are cut.
-    #[test]
-    fn parts_are_the_whole(
-        lines in lines(),
-        in_memory in 0_usize..200,
-        cuts in proptest::collection::btree_set(0_u64..10_100, 0..5),
-    ) {
-        let spilt = table(&lines, 3, in_memory);
-        let from = std::iter::once(None).chain(cuts.iter().copied().map(Some));
-        let until = cuts.iter().copied().map(Some).chain([None]);
-        let parts: io::Result<Vec<_>> = from.zip(until).flat_map(|(from, until)| spilt.read_within(from, until)).collect();
-        prop_assert_eq!(parts.expect("a disk"), spilt.to_vec().expect("a disk"));
-    }
-}
-
 #[test]
 fn few_rows_never_touch_the_disk() {
     let lines: Vec<Line> = (0..100).map(|key| Line { key, text: None }).collect();
