@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from crafted.reading import tool_rows
 from crafted.talk import Crafted, Talk, write_capture
-from scapy.layers.inet import TCP
+from places import ROOT
+from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
+from scapy.utils import rdpcap, wrpcap
 
 import pcapwatch
 
@@ -184,6 +186,17 @@ def test_a_lost_fin(tmp_path: Path, first: str, lost: int) -> None:
     found = row(tmp_path, [p for n, p in enumerate(packets) if n != fins[lost]])
     assert (found["active_closer"], found["closer_basis"]) == (WORD[first] if lost else "ambiguous", "single_fin")
     assert (found["time_wait_holder"], found["time_wait_basis"]) == ("unknown", None)
+
+
+@pytest.mark.parametrize("without", ["10.77.1.1", "10.77.1.2"])
+@pytest.mark.parametrize("start", range(12))
+def test_fins_that_cross_with_one_direction_cut(tmp_path: Path, without: str, start: int) -> None:
+    """Recorded: both closed. Where one's FIN is missing and an acknowledgment shows that, nobody is the only closer."""
+    packets = rdpcap(str(ROOT / "fixtures/crossing-fins/capture.pcap"))
+    path = tmp_path / "cut.pcap"
+    wrpcap(str(path), [p for n, p in enumerate(packets) if n < start or p[IP].src != without])
+    (found,) = tool_rows(path)
+    assert found["active_closer"] in ("both", "ambiguous", "none")
 
 
 @BOTH

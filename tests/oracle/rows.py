@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .capture import read_capture
-from .closing import Ending, acknowledged_by, first_fin, lone_refusal, read_ending
+from .closing import Ending, acknowledged_by, first_fin, lacks_its_end, lone_refusal, read_ending
 from .incarnations import Incarnation, split
 from .persistence import http_columns
 from .race import read_race
@@ -198,17 +198,6 @@ def asks_in_vain(c: Incarnation, first: Endpoint, second: Endpoint) -> bool:
         return False
     late = theirs.ts_ns - acknowledging.ts_ns >= 60 * SECOND
     return late or sum(p.has(FIN) for p in c.sent(second)) > 1
-
-
-def lacks_its_end(c: Incarnation, side: Endpoint) -> bool:
-    """Whether a side sent something behind all that was captured of it: its own later numbers or the peer's say so."""
-    own = [p for p in c.sent(side) if not p.has(RST)]
-    captured = [p.end_offset for p in own if p.space]
-    reached = max(captured, default=min((p.seq_offset for p in own), default=None))
-    if reached is None:
-        return False
-    theirs = [p.ack_offset for p in c.sent(c.peer(side)) if p.has(ACK) and not p.has(RST)]
-    return max([p.seq_offset for p in own] + theirs) > reached
 
 
 def basis(wait: TimeWait, capture_end: int) -> str:

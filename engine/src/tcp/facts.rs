@@ -229,15 +229,14 @@ impl<P: Payload> Connection<P> {
         }
     }
 
-    /// Whether the only FIN captured is the first of the two: not where the other side may have closed before, in the
-    /// direction that was not captured, before the capture began, or in a packet that this FIN acknowledges.
+    /// Whether the only FIN captured is the first of the two: not where the other side may have closed before, or at the same
+    /// time, in the direction that was not captured, before the capture began, or in what shows itself to be missing.
     fn is_first_fin_captured(&self) -> bool {
         let [client, server] = &self.ends;
         let is_open = |end: &Endpoint, peer: &Endpoint, isn: Option<u32>| {
-            let reached = end.stream.next_seq().or(end.next);
-            let is_lost =
-                reached.is_some_and(|reached| peer.fin.is_some_and(|fin| fin.has_ack && seq::lt(reached, fin.ack)));
-            end.fin.is_none() && !is_lost && (end.bytes > 0 || isn.is_some())
+            let had = peer.fin.filter(|fin| fin.has_ack).map(|fin| fin.ack);
+            let may_cross = hides_something(end, peer) && !had_fin_before(end, peer);
+            end.fin.is_none() && !lacks_up_to(end, had) && !may_cross && (end.bytes > 0 || isn.is_some())
         };
         self.quality.0 & Quality::ONE_SIDED == 0
             && (is_open(client, server, client.isn.or(server.isn)) || is_open(server, client, server.isn))
@@ -253,9 +252,8 @@ impl<P: Payload> Connection<P> {
         if is_reset && self.quality.0 & Quality::ONE_SIDED == 0 {
             return false;
         }
-        let hides_fin = |end: &Endpoint, peer: &Endpoint| {
-            peer.fin.is_some() && end.fin.is_none() && (lacks_up_to(end, peer.acked) || lacks_up_to(end, end.next))
-        };
+        let hides_fin =
+            |end: &Endpoint, peer: &Endpoint| peer.fin.is_some() && end.fin.is_none() && hides_something(end, peer);
         // Its peer's FIN came again and again: was there no answer, or was it not captured?
         let is_unproven = |end: &Endpoint| end.state == State::TimeWait && end.time_wait.is_none();
         let [client, server] = &self.ends;
@@ -287,6 +285,18 @@ impl<P: Payload> Connection<P> {
 fn lacks_up_to(end: &Endpoint, number: Option<u32>) -> bool {
     let reached = end.fin.as_ref().map(Fin::end).or_else(|| end.stream.next_seq()).or(end.next);
     reached.is_some_and(|reached| number.is_some_and(|number| seq::lt(reached, number)))
+}
+
+/// Whether a side sent something behind all that was captured of it: the other acknowledged it, or its own numbers say so.
+fn hides_something(end: &Endpoint, peer: &Endpoint) -> bool {
+    lacks_up_to(end, peer.acked) || lacks_up_to(end, end.next)
+}
+
+/// Whether a side had the other's FIN before it sent what is missing of it: the packet that acknowledges the FIN counts no
+/// further than what was captured. What is sent again does so at any time: of a side that did nothing is known.
+fn had_fin_before(end: &Endpoint, peer: &Endpoint) -> bool {
+    let told = peer.fin.filter(|fin| fin.acked.is_some() && end.retransmits == 0).map(|fin| fin.peer_next_when_acked);
+    told.is_some_and(|told| !lacks_up_to(end, Some(told)))
 }
 
 fn side(end: &Endpoint) -> Side {
