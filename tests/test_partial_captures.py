@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -197,6 +200,20 @@ def test_fins_that_cross_with_one_direction_cut(tmp_path: Path, without: str, st
     wrpcap(str(path), [p for n, p in enumerate(packets) if n < start or p[IP].src != without])
     (found,) = tool_rows(path)
     assert found["active_closer"] in ("both", "ambiguous", "none")
+
+
+def test_a_late_fin_whose_reset_was_not_captured(tmp_path: Path) -> None:
+    """Recorded: FIN-WAIT-2 was over when the second FIN came (after 8 s of 5). Without the reset nobody knows."""
+    packets = rdpcap(str(ROOT / "fixtures/fin-wait-2-timeout/capture.pcap"))
+    path = tmp_path / "cut.pcap"
+    wrpcap(str(path), packets[:-1])
+    report = pcapwatch.analyze(path)
+    assert list(report.connections["time_wait_holder"]) == ["client", "unknown"]
+    assert report.totals["time_wait_holder"] == {"client": 1, "unknown": 1}
+    command = [sys.executable, "-m", "pcapwatch", "states", str(path), "--at", "end", "--host", "10.77.1.1"]
+    done = subprocess.run([*command, "--format", "json"], capture_output=True, text=True, timeout=60, check=True)
+    (counted,) = json.loads(done.stdout)
+    assert (counted["state"], counted["min"], counted["max"]) == ("TIME_WAIT", 1, 2)
 
 
 @BOTH

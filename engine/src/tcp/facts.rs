@@ -22,13 +22,17 @@ const fn patience_ns(state: State) -> Option<i64> {
         State::SynSent => Some(134 * SECOND),
         State::SynReceived => Some(63 * SECOND),
         State::FinWait1 | State::Closing | State::LastAck => Some(107 * SECOND),
-        State::TimeWait => Some(66 * SECOND), // never acknowledged, so it may not be one
+        State::TimeWait => Some(66 * SECOND),
         _ => None,
     }
 }
 
 /// `tcp_fin_timeout`'s default: an orphan leaves FIN-WAIT-2 after it, an open descriptor never does.
 const FIN_TIMEOUT_NS: i64 = 60 * SECOND;
+
+/// How long after the first FIN the second surely finds FIN-WAIT-2. An orphan leaves it without a packet after
+/// `tcp_fin_timeout`: 60 s by default, often lowered to 5 or 10 s, and a number of seconds in any case.
+const SOON_NS: i64 = SECOND;
 
 impl<P: Payload> Connection<P> {
     /// Ends the connection: its facts go to the sink, and those of a predecessor still undecided before them. What
@@ -96,7 +100,8 @@ impl<P: Payload> Connection<P> {
     }
 
     /// An endpoint that must be waiting although its last ACK was not captured: from the peer's FIN on, if the peer did
-    /// not have to repeat it, and it came while an orphan in FIN-WAIT-2 still takes it.
+    /// not have to repeat it, and it came soon enough to find its FIN-WAIT-2 whatever `tcp_fin_timeout` is there. Where the
+    /// FINs crossed and the peer's was not acknowledged, the peer may wait as well.
     fn conclude_time_wait(&mut self) {
         for role in [Role::Client, Role::Server] {
             let (end, peer) = pair(&mut self.ends, role);
@@ -105,7 +110,8 @@ impl<P: Payload> Connection<P> {
             }
             if let (Some(mine), Some(theirs)) = (end.fin, peer.fin)
                 && theirs.repeats == 0
-                && mine.acked.is_none_or(|ack| theirs.mark.ts_ns.saturating_sub(ack.ts_ns) < FIN_TIMEOUT_NS)
+                && theirs.mark.ts_ns.saturating_sub(mine.mark.ts_ns) <= SOON_NS
+                && peer.state != State::Closing
             {
                 let start = theirs.mark.at(end.since_ns);
                 end.time_wait = Some(TimeWait::new(start, end.rtt_ns, mine.end(), theirs.end()));
@@ -127,6 +133,8 @@ impl<P: Payload> Connection<P> {
             let last = self.last.ts_ns;
             let (min, max) = match (end.state, patience_ns(end.state)) {
                 (State::FinWait2, _) => (end.since_ns.saturating_add(FIN_TIMEOUT_NS), i64::MAX),
+                // Whether it acknowledged the peer's FIN is not known: it may be none, from the beginning.
+                (State::TimeWait, Some(patience)) => (end.since_ns, last.saturating_add(patience)),
                 (_, Some(patience)) => (last, last.saturating_add(patience)),
                 (_, None) => (i64::MAX, i64::MAX),
             };
