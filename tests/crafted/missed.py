@@ -183,6 +183,22 @@ def fin_sent_again_behind_its_sender(t: Talk) -> list[Expected]:
     return [{"active_closer": "ambiguous", "closer_basis": "retransmission_only"}]
 
 
+@situation("A1, A2")
+def next_opening_missed(t: Talk) -> list[Expected]:
+    """After a complete close the 4-tuple goes on with data far from all numbers so far: the next one, opened unseen."""
+    t.established()
+    start = t.close("c", 1.0)
+    t.open(t.client_isn + 700_000_000, t.server_isn + 800_000_000)
+    unseen(t, "c", 1)
+    unseen(t, "s", 1)
+    t.c(start + 61, "A")
+    t.c(start + 61.001, "PA", b"more")
+    t.s(start + 61.002, "A")
+    t.close("c", start + 61.1)
+    t.bystander(start + 200)
+    return [CLIENT_CLOSED, CLIENT_CLOSED | {"reuse_of": 1, "client_bytes": 4}]
+
+
 # ---- A3: one FIN captured, the other sent ----
 
 
