@@ -87,7 +87,7 @@ def report(path: Path, **settings: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("made", [holes, heads, requests, hellos])
 def test_the_limit_of_all_is_reached_the_same_way_by_any_number_of_threads(made: Any, tmp_path: Path) -> None:
-    """A 64th of the limit is for each partition of connections, and workers share out whole partitions."""
+    """A 64th of the limit is for each part of the table of connections, and workers share out whole parts."""
     packets = Packets(tmp_path / "a.pcap")
     made(packets)
     path = packets.saved()
@@ -115,6 +115,18 @@ def test_the_longest_idle_give_up_first(tmp_path: Path) -> None:
     assert not given_up & {*ports[:10], *ports[-10:]}
     assert len(given_up) > 100
     assert len(ports) - len(given_up) <= 64 * 7
+
+
+def test_of_a_small_table_the_longest_idle_of_all_give_up(tmp_path: Path) -> None:
+    """Where `max_connections` leaves one part, its share is the limit: just so much is kept, by the latest heard of."""
+    packets = Packets(tmp_path / "a.pcap")
+    ports = range(1024, 1624)
+    for port in ports:
+        packets.opened(port)
+        packets.put(port, PSH_ACK, 100, b"z" * 1000)
+    rows = pcapwatch.analyze(packets.saved(), max_kept_bytes=50 * 1128, max_connections=1000).connections
+    words = zip(rows.client_port, rows.quality, strict=True)
+    assert [port for port, quality in words if "gap" not in list(quality)] == list(ports[-50:])
 
 
 def test_what_is_given_up_reads_on_as_after_a_gap(tmp_path: Path) -> None:

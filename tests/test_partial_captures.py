@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from crafted.reading import tool_rows
 from crafted.talk import Crafted, Talk, write_capture
-from scapy.layers.inet import TCP
+from places import ROOT
+from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
+from scapy.utils import rdpcap, wrpcap
 
 import pcapwatch
 
@@ -184,6 +189,31 @@ def test_a_lost_fin(tmp_path: Path, first: str, lost: int) -> None:
     found = row(tmp_path, [p for n, p in enumerate(packets) if n != fins[lost]])
     assert (found["active_closer"], found["closer_basis"]) == (WORD[first] if lost else "ambiguous", "single_fin")
     assert (found["time_wait_holder"], found["time_wait_basis"]) == ("unknown", None)
+
+
+@pytest.mark.parametrize("without", ["10.77.1.1", "10.77.1.2"])
+@pytest.mark.parametrize("start", range(12))
+def test_fins_that_cross_with_one_direction_cut(tmp_path: Path, without: str, start: int) -> None:
+    """Recorded: both closed. Where one's FIN is missing and an acknowledgment shows that, nobody is the only closer."""
+    packets = rdpcap(str(ROOT / "fixtures/crossing-fins/capture.pcap"))
+    path = tmp_path / "cut.pcap"
+    wrpcap(str(path), [p for n, p in enumerate(packets) if n < start or p[IP].src != without])
+    (found,) = tool_rows(path)
+    assert found["active_closer"] in ("both", "ambiguous", "none")
+
+
+def test_a_late_fin_whose_reset_was_not_captured(tmp_path: Path) -> None:
+    """Recorded: FIN-WAIT-2 was over when the second FIN came (after 8 s of 5). Without the reset nobody knows."""
+    packets = rdpcap(str(ROOT / "fixtures/fin-wait-2-timeout/capture.pcap"))
+    path = tmp_path / "cut.pcap"
+    wrpcap(str(path), packets[:-1])
+    report = pcapwatch.analyze(path)
+    assert list(report.connections["time_wait_holder"]) == ["client", "unknown"]
+    assert report.totals["time_wait_holder"] == {"client": 1, "unknown": 1}
+    command = [sys.executable, "-m", "pcapwatch", "states", str(path), "--at", "end", "--host", "10.77.1.1"]
+    done = subprocess.run([*command, "--format", "json"], capture_output=True, text=True, timeout=60, check=True)
+    (counted,) = json.loads(done.stdout)
+    assert (counted["state"], counted["min"], counted["max"]) == ("TIME_WAIT", 1, 2)
 
 
 @BOTH

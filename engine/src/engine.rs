@@ -1,12 +1,12 @@
 //! The only wiring: capture → decode → tcp → http → ledger, the same for a file, a pipe and an interface.
 //!
 //! ```text
-//! CaptureSet ──► front ──► shard 0: flow tables of its partitions ──► collector: ledger, rows
-//!                decode    shard 1: …                                             │ merge
-//!                          shard n: …                                             ▼ Outcome
+//! CaptureSet ──► front ──► shard 0: flow tables of its parts ──► collector: ledger, rows
+//!                decode    shard 1: …                                        │ merge
+//!                          shard n: …                                        ▼ Outcome
 //! ```
 //!
-//! The 4-tuples are split into [`PARTITIONS`]; each shard owns whole partitions with their flow tables and one ledger.
+//! The 4-tuples are split into [`parts`]; each shard owns whole parts with their flow tables and one ledger.
 //! Totals merge by the ledger's law, so the answer does not depend on the number of shards, nor on where batches end.
 //! [`workers`] says how threads share the work.
 
@@ -28,14 +28,14 @@ pub use collector::{Collector, Reader};
 pub use ranks::Ranks;
 
 use crate::capture::{Batch, CaptureSet, SetFacts, SourceError};
-use crate::decode::{PARTITIONS, Segment};
+use crate::decode::Segment;
 use crate::ledger::summary::{CaptureFacts, Summary};
 use crate::ledger::{Finished, Lengths};
 use crate::record::{ConnectionRecord, Exchange};
 use crate::rows::Sorted;
 use crate::settings::{HostTable, Settings};
 use crate::tcp::connection::Connection;
-use crate::tcp::flow_table::Held;
+use crate::tcp::flow_table::{Held, parts};
 use crate::tcp::state::Anomaly;
 use crate::tunnels::{TunnelNames, Tunnels};
 use front::{Decoded, Front};
@@ -60,10 +60,10 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// With `settings.threads` shards.
+    /// With `settings.threads` shards, as far as there are parts for them.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
-        let count = settings.threads.clamp(1, PARTITIONS);
+        let count = settings.threads.clamp(1, parts(settings));
         let shards = (0..count).map(|index| Shard::new(index, count, settings)).collect();
         Engine { settings: settings.clone(), front: Front::new(count, settings), shards, decoded: Decoded::default() }
     }
@@ -325,5 +325,7 @@ pub fn analyze(
     Ok(outcome.map(|outcome| (outcome, set)))
 }
 
+#[cfg(test)]
+mod limit_tests;
 #[cfg(test)]
 mod tests;

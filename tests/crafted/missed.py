@@ -183,6 +183,22 @@ def fin_sent_again_behind_its_sender(t: Talk) -> list[Expected]:
     return [{"active_closer": "ambiguous", "closer_basis": "retransmission_only"}]
 
 
+@situation("A1, A2")
+def next_opening_missed(t: Talk) -> list[Expected]:
+    """After a complete close the 4-tuple goes on with data far from all numbers so far: the next one, opened unseen."""
+    t.established()
+    start = t.close("c", 1.0)
+    t.open(t.client_isn + 700_000_000, t.server_isn + 800_000_000)
+    unseen(t, "c", 1)
+    unseen(t, "s", 1)
+    t.c(start + 61, "A")
+    t.c(start + 61.001, "PA", b"more")
+    t.s(start + 61.002, "A")
+    t.close("c", start + 61.1)
+    t.bystander(start + 200)
+    return [CLIENT_CLOSED, CLIENT_CLOSED | {"reuse_of": 1, "client_bytes": 4}]
+
+
 # ---- A3: one FIN captured, the other sent ----
 
 
@@ -190,7 +206,7 @@ def fin_sent_again_behind_its_sender(t: Talk) -> list[Expected]:
 def crossed_and_one_missed(t: Talk) -> list[Expected]:
     """FINs cross, and the tap misses the server's: its later ACK counts one number more than was captured of it.
 
-    That may have been its FIN, and whoever holds a TIME_WAIT then is not known; the client closed without having it.
+    That may have been its FIN, sent before it had the client's: both may be active closers, and both hold a TIME_WAIT.
     """
     t.established()
     client_end = t.nxt["c"]
@@ -199,7 +215,7 @@ def crossed_and_one_missed(t: Talk) -> list[Expected]:
     t.c(1.001, "A")
     t.s(1.0015, "A", ack=client_end + 1)
     t.bystander(70)
-    return [{"active_closer": "client", "closer_basis": "single_fin"} | UNSEEN_WAIT]
+    return [{"active_closer": "ambiguous", "closer_basis": "single_fin"} | UNSEEN_WAIT]
 
 
 @situation("A3")
@@ -210,7 +226,44 @@ def second_fin_shown_by_its_sender(t: Talk) -> list[Expected]:
     unseen(t, "s", 1)
     t.s(1.0015, "A")
     t.bystander(70)
+    return [{"active_closer": "ambiguous", "closer_basis": "single_fin"} | UNSEEN_WAIT]
+
+
+@situation("A3")
+def second_fin_missed_with_its_acknowledgment(t: Talk) -> list[Expected]:
+    """Three segments, and the tap misses the middle one: that FIN may have crossed the client's as well."""
+    t.established()
+    t.c(1.0, "FA")
+    unseen(t, "s", 1)
+    t.c(1.001, "A")
+    t.bystander(70)
+    return [{"active_closer": "ambiguous", "closer_basis": "single_fin"} | UNSEEN_WAIT]
+
+
+@situation("A3")
+def second_fin_missed_after_its_acknowledgment(t: Talk) -> list[Expected]:
+    """The server took the client's FIN when it had sent no more than is captured: what is missing came after it."""
+    t.established()
+    t.c(1.0, "FA")
+    t.s(1.001, "A")
+    unseen(t, "s", 1)
+    t.c(1.5, "A")
+    t.bystander(70)
     return [{"active_closer": "client", "closer_basis": "single_fin"} | UNSEEN_WAIT]
+
+
+@situation("A3")
+def second_fin_missed_before_bytes_sent_again(t: Talk) -> list[Expected]:
+    """The server's bytes are lost on the way and sent again: their old numbers do not say that its FIN was to come."""
+    t.established()
+    lost = t.nxt["s"]
+    t.s(0.5, "PA", b"an answer")
+    unseen(t, "s", 1)
+    t.c(1.0, "FA", ack=lost)
+    t.s(1.001, "PA", b"an answer", seq=lost)
+    t.c(1.002, "A")
+    t.bystander(70)
+    return [{"active_closer": "ambiguous", "closer_basis": "single_fin"} | UNSEEN_WAIT]
 
 
 @situation("A3")
@@ -235,7 +288,7 @@ def a_stray_reset_hides_no_fin(t: Talk) -> list[Expected]:
     t.c(1.001, "A")
     t.s(1.5, "R", seq=t.nxt["s"] + 5_000_000, window=0)
     t.bystander(70)
-    return [{"active_closer": "client", "closer_basis": "single_fin", "reset_effect": "ineffective"} | UNSEEN_WAIT]
+    return [{"active_closer": "ambiguous", "closer_basis": "single_fin", "reset_effect": "ineffective"} | UNSEEN_WAIT]
 
 
 @situation("A3, A7")

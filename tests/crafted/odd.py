@@ -402,6 +402,31 @@ def the_answer_to_a_late_fin_is_missing(t: Talk) -> list[Expected]:
     return [row | {"time_wait_holder": "unknown", "time_wait_basis": None}]
 
 
+@situation("A6, A4")
+def the_answer_to_a_fin_seconds_later_is_missing(t: Talk) -> list[Expected]:
+    """The same 5 s later: that host's tcp_fin_timeout may be lower, and nothing says that the socket was there."""
+    t.established()
+    t.c(1.0, "FA")
+    t.s(1.001, "A")
+    t.s(6.0, "FA")
+    t.bystander(200)
+    row = {"close": "fin", "active_closer": "client", "closer_basis": "acknowledged"}
+    return [row | {"time_wait_holder": "unknown", "time_wait_basis": None}]
+
+
+@situation("A4")
+def crossing_fins_of_which_one_is_acknowledged(t: Talk) -> list[Expected]:
+    """What acknowledged the server's was missed: both wait, or the server still sends its FIN again."""
+    t.established()
+    fins = dict(t.nxt)
+    t.c(1.0, "FA")
+    t.s(1.01, "FA", ack=fins["c"])
+    t.s(1.05, "A")
+    t.bystander(200)
+    row = {"close": "simultaneous", "active_closer": "both", "closer_basis": "crossed"}
+    return [row | {"time_wait_holder": "unknown", "time_wait_basis": None}]
+
+
 @situation("A4, B3 L1")
 def only_the_repeated_fin_was_captured(t: Talk) -> list[Expected]:
     """The FIN was missed, its acknowledgment was not: the wait began with that; the FIN at +40 s is answered."""

@@ -1,6 +1,7 @@
 """Who closed and how: FINs read causally (A3), resets classified (A7), the shape of the end (contract `close`)."""
 
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from .incarnations import Incarnation, signed
 from .segments import ACK, FIN, RST, SYN, Endpoint, Segment
@@ -79,10 +80,11 @@ def reordered(before: Segment | None, acked: Segment, fin: Segment) -> bool:
 
 
 def may_have_closed_unseen(connection: Incarnation, silent: Endpoint, closing: Endpoint) -> bool:
-    """Whether the side without a FIN may have sent one that the capture lacks.
+    """Whether the side without a FIN may have sent one that the capture lacks, before it had the other's.
 
-    So where it is one direction only, where the other's FIN acknowledges more than is there of it, and where the
-    capture began in the middle, unless that side still sends data: nobody does after its FIN.
+    So where it is one direction only, where the other's FIN acknowledges more than is there of it, where something is
+    missing after all that is there and may have crossed that FIN, and where the capture began in the middle, unless
+    that side still sends data: nobody does after its FIN.
     """
     sent = connection.sent(silent)
     if not sent or not connection.sent(closing):
@@ -91,8 +93,33 @@ def may_have_closed_unseen(connection: Incarnation, silent: Endpoint, closing: E
     fin = first_fin(connection, closing)
     if fin is not None and fin.has(ACK) and fin.ack_offset > reached:
         return True
+    if fin is not None and lacks_its_end(connection, silent) and not had_before(connection, silent, fin, reached):
+        return True
     begun = any(p.has(SYN) for p in connection.packets)
     return not begun and not any(p.payload_len for p in sent)
+
+
+def had_before(connection: Incarnation, silent: Endpoint, fin: Segment, reached: int) -> bool:
+    """Whether a side had the other's FIN when it had sent no more than is there of it.
+
+    A pure ACK carries the next number that its sender will use, and new bytes are the last it has sent. Bytes sent
+    again are neither: where a side sent any again, which of its packets are new is not asked.
+    """
+    taking = acknowledged_by(connection, silent, fin.end_offset)
+    spaced = [(p.seq_offset, p.end_offset) for p in connection.sent(silent) if p.space and not p.has(RST)]
+    again = any(a[0] < b[1] and b[0] < a[1] for a, b in combinations(spaced, 2))
+    return taking is not None and taking.end_offset <= reached and not again
+
+
+def lacks_its_end(c: Incarnation, side: Endpoint) -> bool:
+    """Whether a side sent something behind all that was captured of it: its own later numbers or the peer's say so."""
+    own = [p for p in c.sent(side) if not p.has(RST)]
+    captured = [p.end_offset for p in own if p.space]
+    reached = max(captured, default=min((p.seq_offset for p in own), default=None))
+    if reached is None:
+        return False
+    theirs = [p.ack_offset for p in c.sent(c.peer(side)) if p.has(ACK) and not p.has(RST)]
+    return max([p.seq_offset for p in own] + theirs) > reached
 
 
 def closer_by_fin(connection: Incarnation, client: Endpoint, server: Endpoint) -> tuple[str, str, Segment | None]:

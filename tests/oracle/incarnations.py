@@ -69,7 +69,7 @@ def split_flow(flow: list[Segment]) -> list[Incarnation]:
 def opens_new(current: Incarnation, segment: Segment) -> bool:
     """Whether a segment cannot belong to the current incarnation: a SYN with an ISN that is not its own."""
     if not segment.has(SYN) or segment.has(RST):
-        return follows_refusal(current, segment)
+        return follows_refusal(current, segment) or follows_close(current, segment)
     isn, peer_isn = current.isn.get(segment.src), current.isn.get(segment.dst)
     if isn == segment.seq:
         return False
@@ -122,6 +122,15 @@ def follows_refusal(current: Incarnation, segment: Segment) -> bool:
     if segment.src == syns[0].src:
         return is_far(segment.seq, syns[-1].seq)
     return is_far(segment.seq, resets[-1].seq) and is_far(segment.ack, syns[-1].seq)
+
+
+def follows_close(current: Incarnation, segment: Segment) -> bool:
+    """Whether data after a complete close is far from what both sides sent: the next one's opening was not captured."""
+    if not segment.payload_len or not segment.has(ACK) or not is_complete(current):
+        return False
+    ends = [(p.src, p.seq + p.space) for p in current.packets if p.space and not p.has(RST)]
+    numbers = {segment.src: segment.seq, segment.dst: segment.ack}
+    return {src for src, _ in ends} == numbers.keys() and all(is_far(numbers[src], end) for src, end in ends)
 
 
 def is_far(one: int, other: int) -> bool:

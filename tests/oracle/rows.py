@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .capture import read_capture
-from .closing import Ending, acknowledged_by, first_fin, lone_refusal, read_ending
+from .closing import Ending, acknowledged_by, acks, first_fin, lacks_its_end, lone_refusal, read_ending
 from .incarnations import Incarnation, split
 from .persistence import http_columns
 from .race import read_race
@@ -188,27 +188,19 @@ def may_wait_unseen(c: Incarnation, ending: Ending) -> bool:
 
 
 def asks_in_vain(c: Incarnation, first: Endpoint, second: Endpoint) -> bool:
-    """Whether the second to close had no answer to its FIN though it repeated it, or sent it when FIN-WAIT-2 was over.
+    """Whether the second to close had no answer to its FIN though it repeated it, or FIN-WAIT-2 may have been over.
 
-    Then the one who would wait may have been gone (A4: unproven; A6: 60 s).
+    Then the one who would wait may have been gone (A4: unproven; A6: tcp_fin_timeout, a second at the least). Nor is
+    it told who waits of two whose FINs crossed, where only one of them was acknowledged: the other's may be on its way.
     """
     mine, theirs = first_fin(c, first), first_fin(c, second)
-    acknowledging = acknowledged_by(c, second, mine.end_offset) if mine else None
-    if theirs is None or acknowledging is None or acknowledged_by(c, first, theirs.end_offset) is not None:
+    if mine is None or theirs is None or acknowledged_by(c, second, mine.end_offset) is None:
         return False
-    late = theirs.ts_ns - acknowledging.ts_ns >= 60 * SECOND
-    return late or sum(p.has(FIN) for p in c.sent(second)) > 1
-
-
-def lacks_its_end(c: Incarnation, side: Endpoint) -> bool:
-    """Whether a side sent something behind all that was captured of it: its own later numbers or the peer's say so."""
-    own = [p for p in c.sent(side) if not p.has(RST)]
-    captured = [p.end_offset for p in own if p.space]
-    reached = max(captured, default=min((p.seq_offset for p in own), default=None))
-    if reached is None:
+    if acknowledged_by(c, first, theirs.end_offset) is not None:
         return False
-    theirs = [p.ack_offset for p in c.sent(c.peer(side)) if p.has(ACK) and not p.has(RST)]
-    return max([p.seq_offset for p in own] + theirs) > reached
+    late = theirs.ts_ns - mine.ts_ns > SECOND
+    crossed = not acks(theirs, mine.end_offset)
+    return late or crossed or sum(p.has(FIN) for p in c.sent(second)) > 1
 
 
 def basis(wait: TimeWait, capture_end: int) -> str:

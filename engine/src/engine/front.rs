@@ -8,6 +8,7 @@ use crate::decode::{Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, Seg
 use crate::ledger::summary::CaptureFacts;
 use crate::record::Address;
 use crate::settings::Settings;
+use crate::tcp::flow_table::parts;
 use crate::tunnels::TunnelNames;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,9 +78,10 @@ pub struct Front {
 }
 
 impl Front {
-    /// For so many shards, from 1 to [`PARTITIONS`].
+    /// For so many shards, from 1 to the number of [`parts`].
     pub fn new(shards: usize, settings: &Settings) -> Self {
-        let shard_of = std::array::from_fn(|partition| (partition % shards) as u8);
+        let parts = parts(settings);
+        let shard_of = std::array::from_fn(|partition| (partition % parts % shards) as u8);
         Front {
             shard_of,
             shards,

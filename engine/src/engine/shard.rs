@@ -1,4 +1,4 @@
-//! The second half of the way: one thread's partitions, their flow tables and the facts that come of them.
+//! The second half of the way: one thread's parts of the flow table, its tables and the facts that come of them.
 
 use super::collector::{Collector, Reader};
 use super::front::Decoded;
@@ -6,12 +6,12 @@ use super::ranks::{Opened, Ranks};
 use crate::decode::{Captured, PARTITIONS, Segment};
 use crate::settings::Settings;
 use crate::tcp::connection::Connection;
-use crate::tcp::flow_table::{FlowTable, Held};
+use crate::tcp::flow_table::{FlowTable, Held, parts};
 use roaring::RoaringTreemap;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// The partitions of one thread.
+/// The parts of one thread.
 pub struct Shard {
     index: usize,
     tables: Vec<FlowTable<Reader>>,
@@ -26,11 +26,12 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// The partitions `index`, `index + shards` …
+    /// The parts `index`, `index + shards` …
     pub fn new(index: usize, shards: usize, settings: &Settings) -> Self {
-        let own = (index..PARTITIONS).step_by(shards);
+        let parts = parts(settings);
+        let own = (index..parts).step_by(shards);
         let tables = own.map(|_| FlowTable::new(settings)).collect();
-        let table_of = std::array::from_fn(|partition| (partition / shards) as u8);
+        let table_of = std::array::from_fn(|partition| (partition % parts / shards) as u8);
         Shard { index, tables, table_of, collector: Collector::new(settings), opened: Opened::default(), ranks: None }
     }
 
@@ -104,7 +105,7 @@ impl Shard {
     }
 
     /// Nothing more will come. Once it has been told, it does nothing. Connections finish in the order of their last
-    /// packets over all partitions, so that what is counted by time is put at its end.
+    /// packets over all parts, so that what is counted by time is put at its end.
     pub fn finish(&mut self) {
         let last = |(at, table): (usize, &FlowTable<Reader>)| table.oldest_ns().map(|ns| Reverse((ns, at)));
         let mut turns: BinaryHeap<_> = self.tables.iter().enumerate().filter_map(last).collect();

@@ -1,4 +1,5 @@
 use super::*;
+use crate::decode::PARTITIONS;
 use crate::settings::{SECOND, StatesQuery};
 use crate::tcp::connection::usual::long_way;
 

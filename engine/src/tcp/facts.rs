@@ -22,13 +22,17 @@ const fn patience_ns(state: State) -> Option<i64> {
         State::SynSent => Some(134 * SECOND),
         State::SynReceived => Some(63 * SECOND),
         State::FinWait1 | State::Closing | State::LastAck => Some(107 * SECOND),
-        State::TimeWait => Some(66 * SECOND), // never acknowledged, so it may not be one
+        State::TimeWait => Some(66 * SECOND),
         _ => None,
     }
 }
 
 /// `tcp_fin_timeout`'s default: an orphan leaves FIN-WAIT-2 after it, an open descriptor never does.
 const FIN_TIMEOUT_NS: i64 = 60 * SECOND;
+
+/// How long after the first FIN the second surely finds FIN-WAIT-2. An orphan leaves it without a packet after
+/// `tcp_fin_timeout`: 60 s by default, often lowered to 5 or 10 s, and a number of seconds in any case.
+const SOON_NS: i64 = SECOND;
 
 impl<P: Payload> Connection<P> {
     /// Ends the connection: its facts go to the sink, and those of a predecessor still undecided before them. What
@@ -96,7 +100,8 @@ impl<P: Payload> Connection<P> {
     }
 
     /// An endpoint that must be waiting although its last ACK was not captured: from the peer's FIN on, if the peer did
-    /// not have to repeat it, and it came while an orphan in FIN-WAIT-2 still takes it.
+    /// not have to repeat it, and it came soon enough to find its FIN-WAIT-2 whatever `tcp_fin_timeout` is there. Where the
+    /// FINs crossed and the peer's was not acknowledged, the peer may wait as well.
     fn conclude_time_wait(&mut self) {
         for role in [Role::Client, Role::Server] {
             let (end, peer) = pair(&mut self.ends, role);
@@ -105,7 +110,8 @@ impl<P: Payload> Connection<P> {
             }
             if let (Some(mine), Some(theirs)) = (end.fin, peer.fin)
                 && theirs.repeats == 0
-                && mine.acked.is_none_or(|ack| theirs.mark.ts_ns.saturating_sub(ack.ts_ns) < FIN_TIMEOUT_NS)
+                && theirs.mark.ts_ns.saturating_sub(mine.mark.ts_ns) <= SOON_NS
+                && peer.state != State::Closing
             {
                 let start = theirs.mark.at(end.since_ns);
                 end.time_wait = Some(TimeWait::new(start, end.rtt_ns, mine.end(), theirs.end()));
@@ -127,6 +133,8 @@ impl<P: Payload> Connection<P> {
             let last = self.last.ts_ns;
             let (min, max) = match (end.state, patience_ns(end.state)) {
                 (State::FinWait2, _) => (end.since_ns.saturating_add(FIN_TIMEOUT_NS), i64::MAX),
+                // Whether it acknowledged the peer's FIN is not known: it may be none, from the beginning.
+                (State::TimeWait, Some(patience)) => (end.since_ns, last.saturating_add(patience)),
                 (_, Some(patience)) => (last, last.saturating_add(patience)),
                 (_, None) => (i64::MAX, i64::MAX),
             };
@@ -229,15 +237,14 @@ impl<P: Payload> Connection<P> {
         }
     }
 
-    /// Whether the only FIN captured is the first of the two: not where the other side may have closed before, in the
-    /// direction that was not captured, before the capture began, or in a packet that this FIN acknowledges.
+    /// Whether the only FIN captured is the first of the two: not where the other side may have closed before, or at the same
+    /// time, in the direction that was not captured, before the capture began, or in what shows itself to be missing.
     fn is_first_fin_captured(&self) -> bool {
         let [client, server] = &self.ends;
         let is_open = |end: &Endpoint, peer: &Endpoint, isn: Option<u32>| {
-            let reached = end.stream.next_seq().or(end.next);
-            let is_lost =
-                reached.is_some_and(|reached| peer.fin.is_some_and(|fin| fin.has_ack && seq::lt(reached, fin.ack)));
-            end.fin.is_none() && !is_lost && (end.bytes > 0 || isn.is_some())
+            let had = peer.fin.filter(|fin| fin.has_ack).map(|fin| fin.ack);
+            let may_cross = hides_something(end, peer) && !had_fin_before(end, peer);
+            end.fin.is_none() && !lacks_up_to(end, had) && !may_cross && (end.bytes > 0 || isn.is_some())
         };
         self.quality.0 & Quality::ONE_SIDED == 0
             && (is_open(client, server, client.isn.or(server.isn)) || is_open(server, client, server.isn))
@@ -253,9 +260,8 @@ impl<P: Payload> Connection<P> {
         if is_reset && self.quality.0 & Quality::ONE_SIDED == 0 {
             return false;
         }
-        let hides_fin = |end: &Endpoint, peer: &Endpoint| {
-            peer.fin.is_some() && end.fin.is_none() && (lacks_up_to(end, peer.acked) || lacks_up_to(end, end.next))
-        };
+        let hides_fin =
+            |end: &Endpoint, peer: &Endpoint| peer.fin.is_some() && end.fin.is_none() && hides_something(end, peer);
         // Its peer's FIN came again and again: was there no answer, or was it not captured?
         let is_unproven = |end: &Endpoint| end.state == State::TimeWait && end.time_wait.is_none();
         let [client, server] = &self.ends;
@@ -287,6 +293,18 @@ impl<P: Payload> Connection<P> {
 fn lacks_up_to(end: &Endpoint, number: Option<u32>) -> bool {
     let reached = end.fin.as_ref().map(Fin::end).or_else(|| end.stream.next_seq()).or(end.next);
     reached.is_some_and(|reached| number.is_some_and(|number| seq::lt(reached, number)))
+}
+
+/// Whether a side sent something behind all that was captured of it: the other acknowledged it, or its own numbers say so.
+fn hides_something(end: &Endpoint, peer: &Endpoint) -> bool {
+    lacks_up_to(end, peer.acked) || lacks_up_to(end, end.next)
+}
+
+/// Whether a side had the other's FIN before it sent what is missing of it: the packet that acknowledges the FIN counts no
+/// further than what was captured. What is sent again does so at any time: of a side that did nothing is known.
+fn had_fin_before(end: &Endpoint, peer: &Endpoint) -> bool {
+    let told = peer.fin.filter(|fin| fin.acked.is_some() && end.retransmits == 0).map(|fin| fin.peer_next_when_acked);
+    told.is_some_and(|told| !lacks_up_to(end, Some(told)))
 }
 
 fn side(end: &Endpoint) -> Side {

@@ -1,10 +1,9 @@
 //! From a segment's 4-tuple to its connection.
 //!
-//! The table is split into [`PARTITIONS`] by a fixed hash of the 4-tuple. A thread owns whole partitions, and limits are
-//! kept per partition, so what is evicted does not depend on the number of threads. Within a partition connections lie
-//! in a slab, found by a keyed hash (hostile tuples cannot make it slow) and chained by last packet: the longest idle is
-//! the first to go. One that is over, or has been silent for long, rests in little room ([`Packed`]) until a segment comes
-//! for it.
+//! The table is split into [`parts`] by a fixed hash of the 4-tuple. A thread owns whole parts, and each has its share of
+//! the limits, so what is evicted does not depend on the number of threads. Within a part connections lie in a slab, found
+//! by a keyed hash (hostile tuples cannot make it slow) and chained by last packet: the longest idle is the first to go.
+//! One that is over, or has been silent for long, rests in little room ([`Packed`]) until a segment comes for it.
 
 mod held;
 mod kept;
@@ -30,9 +29,20 @@ const NONE: u32 = u32::MAX >> 1;
 const OVER_REST_NS: i64 = 2_000_000;
 /// The same for any other that can.
 const OPEN_REST_NS: i64 = SECOND;
-/// Connections awake in a partition beyond which those silent for longest rest at once: a flood of SYNs opens 250,000
+/// Connections that a part of the table can hold at least, where there is more than one: so many that the longest idle of
+/// it is among the longest idle of all.
+const LEAST_SHARE: usize = 1024;
+/// Connections awake in a part beyond which those silent for longest rest at once: a flood of SYNs opens 250,000
 /// within a second, and awake each takes seven times the room.
 const MOST_AWAKE: usize = 1024;
+
+/// How many parts of the table share its limits: [`PARTITIONS`], fewer where the limit of connections is small, and at last
+/// one. It follows from the limit alone. A 4-tuple's part is its partition modulo this.
+#[must_use]
+pub fn parts(settings: &Settings) -> usize {
+    let wanted = (settings.max_connections / LEAST_SHARE).clamp(1, PARTITIONS);
+    1 << wanted.ilog2()
+}
 
 /// The two ends of a chain of slots.
 #[derive(Clone, Copy)]
@@ -60,7 +70,7 @@ fn opened<P: Payload>(
     }
 }
 
-/// One partition's connections.
+/// One part's connections.
 pub struct FlowTable<P> {
     index: HashTable<u32>,
     hasher: RandomState,
@@ -86,7 +96,7 @@ pub struct FlowTable<P> {
 }
 
 impl<P: Payload> FlowTable<P> {
-    /// An empty partition with its share of `settings.max_connections`.
+    /// An empty part with its share of `settings.max_connections`.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         FlowTable {
@@ -102,7 +112,7 @@ impl<P: Payload> FlowTable<P> {
             tired: [NONE; 2],
             spare: Vec::new(),
             kept: Kept::new(settings),
-            limit: settings.max_connections.div_ceil(PARTITIONS).max(1),
+            limit: settings.max_connections.div_ceil(parts(settings)).max(1),
             max_reassembly_bytes: settings.max_reassembly_bytes,
             evicted: 0,
         }

@@ -1,17 +1,16 @@
 //! The limit of all that connections keep beside their records: bytes beyond holes, unfinished heads, requests that wait.
 //!
-//! Each partition has its share of `max_kept_bytes`, so what is given up does not depend on the number of threads. It is
-//! counted anew for a connection when it has put something by or let it go, which is rare. Beyond the share the connections
-//! that are idle for longest give up what they keep; they themselves stay.
+//! Each part of the table has its share of `max_kept_bytes`, so what is given up does not depend on the number of threads.
+//! It is counted anew for a connection when it has put something by or let it go, which is rare. Beyond the share the
+//! connections that are idle for longest give up what they keep; they themselves stay.
 
-use super::FlowTable;
-use crate::decode::PARTITIONS;
+use super::{FlowTable, parts};
 use crate::settings::Settings;
 use crate::tcp::payload::Payload;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// What the connections of a partition keep.
+/// What the connections of a part keep.
 pub(super) struct Kept {
     most: usize,
     all: usize,
@@ -29,9 +28,9 @@ struct Share {
 }
 
 impl Kept {
-    /// Nothing, with this partition's share of the limit.
+    /// Nothing, with this part's share of the limit.
     pub(super) fn new(settings: &Settings) -> Self {
-        let most = settings.max_kept_bytes.div_ceil(PARTITIONS);
+        let most = settings.max_kept_bytes.div_ceil(parts(settings));
         Kept { most, all: 0, shares: Vec::new(), turns: BinaryHeap::new() }
     }
 

@@ -155,6 +155,38 @@ fn a_lost_last_ack_still_begins_it_at_the_peers_fin() {
 }
 
 #[test]
+fn a_late_fin_whose_answer_was_not_captured_begins_none_for_certain() {
+    let late = [(1.0, 'c', F, 1, 1, 0), (1.001, 's', A, 1, 2, 0), (9.0, 's', F, 1, 2, 0)];
+    situation(&after_open(&late), |records| {
+        assert!(records[0].sides.iter().all(|side| side.time_wait.is_none()));
+        assert!(records[0].may_wait_unseen);
+    });
+    let again = [(9.2, 's', F, 1, 2, 0), (9.2001, 'c', A, 2, 2, 0)];
+    situation(&after_open(&[&late[..], &again].concat()), |records| {
+        assert_eq!(wait_of(&records[0], Role::Client).start.ts_ns, ns(9.2001));
+    });
+    // A second is soon enough for any FIN-WAIT-2, also where its beginning was not captured.
+    for (fin, is_soon) in [(2.0, true), (2.001, false)] {
+        situation(&after_open(&[(1.0, 'c', F, 1, 1, 0), (fin, 's', F, 1, 2, 0)]), |records| {
+            assert_eq!(records[0].sides[0].time_wait.is_some(), is_soon);
+            assert_eq!(records[0].may_wait_unseen, !is_soon);
+        });
+    }
+}
+
+#[test]
+fn of_crossing_fins_one_acknowledgment_does_not_tell_who_waits() {
+    for missing in [0, 1] {
+        let acks = [(1.05, 's', A, 2, 2, 0), (1.06, 'c', A, 2, 2, 0)];
+        let lines = [(1.0, 'c', F, 1, 1, 0), (1.01, 's', F, 1, 1, 0), acks[missing]];
+        situation(&after_open(&lines), |records| {
+            assert!(records[0].sides.iter().all(|side| side.time_wait.is_none()));
+            assert!(records[0].may_wait_unseen);
+        });
+    }
+}
+
+#[test]
 fn the_same_isn_long_after_a_complete_close_is_a_new_connection() {
     let lines = closed(
         &SERVER_CLOSE,

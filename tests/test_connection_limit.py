@@ -1,0 +1,80 @@
+"""The limit of connections: how many stay, who is evicted, and that threads do not change it."""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import pcapwatch
+from bench.flood import PCAP, SYN
+
+
+def saved(path: Path, clients: Iterable[int]) -> Path:
+    """A SYN a millisecond, each of the client of this number (16 bits of its address and one of 50,000 ports)."""
+    parts = [PCAP]
+    for ms, client in enumerate(clients):
+        source = b"\x0a\1" + (client // 50_000).to_bytes(2)
+        tcp = struct.pack(">HHIIBBHHH", 1024 + client % 50_000, 80, 7, 0, 5 << 4, SYN, 512, 0, 0)
+        ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 40, ms % 65_535 + 1, 0x4000, 64, 6, 0, source, b"\x0a\0\0\2")
+        data = bytes(12) + b"\x08\0" + ip + tcp
+        parts.append(struct.pack("<IIII", 1_700_000_000 + ms // 1000, ms % 1000 * 1000, len(data), len(data)) + data)
+    path.write_bytes(b"".join(parts))
+    return path
+
+
+@dataclass
+class Attempt:
+    """One row: whose, of how many packets, whether it was evicted."""
+
+    port: int
+    packets: int = 1
+    evicted: bool = False
+
+
+def longest_idle_first(clients: Iterable[int], most: int) -> list[Attempt]:
+    """What must come of it where so many stay and the longest idle of all makes room."""
+    held: OrderedDict[int, Attempt] = OrderedDict()
+    rows: list[Attempt] = []
+    for client in clients:
+        if client in held:
+            held.move_to_end(client)
+            held[client].packets += 1
+            continue
+        if len(held) == most:
+            held.popitem(last=False)[1].evicted = True
+        held[client] = Attempt(1024 + client % 50_000)
+        rows.append(held[client])
+    return rows
+
+
+@pytest.mark.parametrize("most", [1, 2, 10, 100, 1023, 2047])
+def test_a_small_limit_is_exact(tmp_path: Path, most: int) -> None:
+    """Just so many stay, and the longest idle of all goes, whenever it was heard of last."""
+    dice = random.Random(most)
+    clients = [dice.randrange(3 * most) for _ in range(max(8 * most, 400))]
+    path = saved(tmp_path / "a.pcap", clients)
+    rows = pcapwatch.analyze(path, max_connections=most).connections
+    evicted = ["evicted" in list(words) for words in rows.quality]
+    found = zip(rows.client_port, rows.client_packets, evicted, strict=True)
+    expected = longest_idle_first(clients, most)
+    assert [Attempt(*row) for row in found] == expected
+    assert sum(not row.evicted for row in expected) == min(most, len(set(clients)))
+    assert len({pcapwatch.analyze(path, max_connections=most, threads=n).to_json() for n in (1, 2, 5)}) == 1
+
+
+def test_a_greater_limit_is_kept_in_parts(tmp_path: Path) -> None:
+    """From 2,048 on each part has its share; no more stay than the limit, and any number of threads says the same."""
+    dice = random.Random(4)
+    path = saved(tmp_path / "a.pcap", [dice.randrange(10_000) for _ in range(20_000)])
+    reports = [pcapwatch.analyze(path, max_connections=4096, threads=n).to_json() for n in (1, 2, 5)]
+    assert reports[0] == reports[1] == reports[2]
+    answer = json.loads(reports[0])
+    stayed = answer["totals"]["connections"] - answer["capture"]["evicted_connections"]
+    assert stayed == 4096
