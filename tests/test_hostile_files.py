@@ -100,7 +100,7 @@ finally:
 
 
 def analyze(path: Path) -> tuple[int, str, str, float, int]:
-    """Exit status, stdout, stderr, seconds, KiB at the peak; of a run that took too long once more, as machines stall."""
+    """Exit status, stdout, stderr, seconds, KiB at the peak; once more where it took too long, as machines stall."""
     tried = analyze_once(path)
     for _ in range(2):
         if tried[3] >= LONGEST_S:
