@@ -219,6 +219,34 @@ def crossed_and_one_missed(t: Talk) -> list[Expected]:
 
 
 @situation("A3")
+def crossed_and_no_acknowledgment(t: Talk) -> list[Expected]:
+    """FINs cross, and the capture has no acknowledgment of either: both wait, from when nothing tells."""
+    t.established()
+    client_end = t.nxt["c"]
+    t.c(1.0, "FA")
+    t.s(1.0005, "FA", ack=client_end)
+    t.bystander(70)
+    return [{"active_closer": "both", "closer_basis": "crossed"} | UNSEEN_WAIT]
+
+
+@situation("A4, A6")
+def late_answer_to_a_fin_sent_again(t: Talk) -> list[Expected]:
+    """The last ACK is missed, the FIN comes again until its sender gives up, and the last one meets no socket any more.
+
+    What answered was not asked first: the first FIN may have begun a TIME_WAIT, which was over by then.
+    """
+    t.established()
+    t.c(1.0, "FA")
+    fin = t.nxt["s"]
+    t.s(1.001, "FA")
+    for at in (1.2, 1.6, 2.4, 90.0):
+        t.s(at, "FA", seq=fin)
+    t.c(90.001, "R", window=0)
+    t.bystander(200)
+    return [{"active_closer": "client", "closer_basis": "acknowledged", "reset_kind": "no_state"} | UNSEEN_WAIT]
+
+
+@situation("A3")
 def second_fin_shown_by_its_sender(t: Talk) -> list[Expected]:
     """The same where the client's ACK is missing, too: only the server's own number shows that it went on."""
     t.established()

@@ -171,7 +171,7 @@ def may_wait_unseen(c: Incarnation, ending: Ending) -> bool:
 
     Not after a reset that was accepted, unless one direction was not captured: the wait may have been before it. So may
     it where the reset is of a host that has no such socket and a FIN is missing: it says nothing of what the socket did
-    before it went. It does say that nobody waits who is asked in vain.
+    before it went. Nor does it where it answers a FIN that was sent before: that one may have found the socket.
     """
     sides = (c.packets[0].src, c.packets[0].dst)
     reset = ending.reset
@@ -183,7 +183,12 @@ def may_wait_unseen(c: Incarnation, ending: Ending) -> bool:
     fins = {side: first_fin(c, side) for side in sides}
     both = (sides, sides[::-1])
     hidden = any(fins[a] is None and fins[b] is not None and lacks_its_end(c, a) for a, b in both)
-    in_vain = not accepted and any(asks_in_vain(c, *pair) for pair in both)
+    if accepted and reset is not None:
+        by, at = reset.packet.src, reset.packet.ts_ns
+        peer = sides[by == sides[0]]
+        in_vain = fins[by] is not None and sum(p.has(FIN) for p in c.sent(peer) if p.ts_ns <= at) > 1
+    else:
+        in_vain = any(asks_in_vain(c, *pair) for pair in both)
     return ending.active == "ambiguous" or hidden or in_vain
 
 
@@ -191,15 +196,15 @@ def asks_in_vain(c: Incarnation, first: Endpoint, second: Endpoint) -> bool:
     """Whether the second to close had no answer to its FIN though it repeated it, or FIN-WAIT-2 may have been over.
 
     Then the one who would wait may have been gone (A4: unproven; A6: tcp_fin_timeout, a second at the least). Nor is
-    it told who waits of two whose FINs crossed, where only one of them was acknowledged: the other's may be on its way.
+    it told who waits of two whose FINs crossed, where one of them or both were not acknowledged: that may be missing.
     """
     mine, theirs = first_fin(c, first), first_fin(c, second)
-    if mine is None or theirs is None or acknowledged_by(c, second, mine.end_offset) is None:
+    if mine is None or theirs is None or acknowledged_by(c, first, theirs.end_offset) is not None:
         return False
-    if acknowledged_by(c, first, theirs.end_offset) is not None:
-        return False
+    crossed = not acks(theirs, mine.end_offset) and not acks(mine, theirs.end_offset)
+    if acknowledged_by(c, second, mine.end_offset) is None:
+        return crossed
     late = theirs.ts_ns - mine.ts_ns > SECOND
-    crossed = not acks(theirs, mine.end_offset)
     return late or crossed or sum(p.has(FIN) for p in c.sent(second)) > 1
 
 

@@ -262,8 +262,10 @@ impl<P: Payload> Connection<P> {
         }
         let hides_fin =
             |end: &Endpoint, peer: &Endpoint| peer.fin.is_some() && end.fin.is_none() && hides_something(end, peer);
-        // Its peer's FIN came again and again: was there no answer, or was it not captured?
-        let is_unproven = |end: &Endpoint| end.state == State::TimeWait && end.time_wait.is_none();
+        // Its peer's FIN came again and again: was there no answer, or was it not captured? And of FINs that crossed the
+        // acknowledgments are missing, not the closes.
+        let is_unproven =
+            |end: &Endpoint| end.time_wait.is_none() && matches!(end.state, State::TimeWait | State::Closing);
         let [client, server] = &self.ends;
         // Acknowledgments alone, from the middle on, may be of a connection that both sides had closed before.
         let is_bare = |end: &Endpoint| end.isn.is_none() && end.fin.is_none() && end.bytes == 0;
@@ -272,6 +274,15 @@ impl<P: Payload> Connection<P> {
             || hides_fin(client, server)
             || hides_fin(server, client)
             || self.ends.iter().any(is_unproven)
+            || self.has_outlived_answer()
+    }
+
+    /// Whether a host without the socket answered the peer's FIN when that was not the first time it came: the first may
+    /// have met a socket, which then waited and is over.
+    fn has_outlived_answer(&self) -> bool {
+        let Some(reset) = self.reset.filter(|reset| reset.kind == ResetKind::NoState) else { return false };
+        let [end, peer] = [reset.role, reset.role.peer()].map(|role| &self.ends[role as usize]);
+        end.fin.is_some() && peer.fin.is_some_and(|fin| fin.repeats > 0)
     }
 
     /// A request that the server's close overtook, or that ignored it (semantics D4).
