@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import struct
+import subprocess
+import sys
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ import pytest
 
 import pcapwatch
 from bench.flood import PCAP, SYN
+
+COMMAND = [sys.executable, "-m", "pcapwatch"]
 
 
 def saved(path: Path, clients: Iterable[int]) -> Path:
@@ -78,3 +82,20 @@ def test_a_greater_limit_is_kept_in_parts(tmp_path: Path) -> None:
     answer = json.loads(reports[0])
     stayed = answer["totals"]["connections"] - answer["capture"]["evicted_connections"]
     assert stayed == 4096
+
+
+def test_show_numbers_as_connections_does(tmp_path: Path) -> None:
+    """With the same limit a connection's number leads to the same connection in both."""
+    path = saved(tmp_path / "a.pcap", [n % 40 for n in range(400)])
+    limit = ["--max-connections", "10"]
+    listed = run("connections", *limit, "--format", "jsonl", str(path)).stdout.splitlines()
+    assert len(listed) == 400
+    for number in (1, 41, 400):
+        row = json.loads(listed[number - 1])
+        drawn = json.loads(run("show", *limit, "--format", "json", str(path), str(number)).stdout)
+        assert (drawn["connection"], drawn["client"]) == (number, f"{row['client']}:{row['client_port']}")
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    """The command, which must succeed."""
+    return subprocess.run([*COMMAND, *words], capture_output=True, text=True, check=True)

@@ -39,6 +39,7 @@ def show(
     filter_: options.Filter = None,
     link_type: options.LinkType = None,
     keep_duplicates: options.KeepDuplicates = False,
+    max_connections: options.MaxConnections = None,
     full_urls: options.FullUrls = False,
     local: options.Local = False,
     relative: options.Relative = False,
@@ -47,7 +48,7 @@ def show(
     """One connection as a ladder, both endpoints' states beside it.
 
     A state holds if what was seen arrived; where the packets prove less, `client proved` (or `server proved`) names the
-    state that they prove.
+    state that they prove. Give the options of `connections` that decide on numbers, as --filter and --max-connections.
 
     Formats: txt, md, json. Example: pcapwatch show capture.pcap 2
     """
@@ -59,6 +60,7 @@ def show(
         filter=filter_,
         link_type=link_type or (),
         keep_duplicates=keep_duplicates,
+        max_connections=max_connections,
         full_urls=full_urls,
         keep_connections=True,
     )

@@ -47,7 +47,8 @@ def _connections(summary: Summary) -> Iterator[str]:
         more = ", or a limit gave up" if limited else ""
         yield f"bytes that {counted(number, 'connection')} carried but the capture lacks{more}"
     if number := summary["totals"]["close"].get("open", 0):
-        yield f"how {counted(number, 'connection')} ended: still open when the capture stopped"
+        early = ", or evicted" if summary["capture"]["evicted_connections"] else ""
+        yield f"how {counted(number, 'connection')} ended: still open when the capture stopped{early}"
 
 
 def _payload(summary: Summary) -> Iterator[str]:

@@ -132,7 +132,10 @@ def _otherwise(summary: Summary, service: Service, end: str, number: int) -> tup
                 f"{service}: {of} {'is' if number == 1 else 'are'} still open: there is no close to judge so far."
             ], ""
         verb = "was" if number == 1 else "were"
-        return [f"{service}: {of} {verb} still open when the capture ended: it shows no close to judge."], ""
+        early = ""
+        if evicted := summary["capture"]["evicted_connections"]:
+            early = f", or when the limit on memory (--max-connections) ended {count(evicted)} early"
+        return [f"{service}: {of} {verb} still open when the capture ended{early}: it shows no close to judge."], ""
     if end == "reset":
         return _reset(summary, service, of, number), "PW109"
     if end == "both":

@@ -91,13 +91,21 @@ def _concerns(summary: Summary) -> Iterator[str]:
     yield from (f"{counted(number, noun)} {what}" for number, noun, what in counted_losses if number)
     for word, (one, several) in _CONNECTION_QUALITY.items():
         if number := capture["connection_quality"].get(word, 0):
-            limited = word == "gap" and (capture["reassembly_overflows"] or capture["kept_overflows"])
-            more = ", or given up by a limit" if limited else _unheard(summary) if word == "one_sided" else ""
+            more = _by_limit(capture, word) + (_unheard(summary) if word == "one_sided" else "")
             yield f"{count(number)} {one if number == 1 else several}{more}"
     if capture["malformed"]:
         yield f"malformed: {_kinds(capture['malformed'])}"
     if anomalies := capture["anomalies"]:
         yield f"{counted(sum(anomalies.values()), 'segment')} that fit no state: {_kinds(anomalies)}"
+
+
+def _by_limit(capture: CaptureFacts, word: str) -> str:
+    """What a limit may have made of whole connections."""
+    if word == "gap" and (capture["reassembly_overflows"] or capture["kept_overflows"]):
+        return ", or given up by a limit"
+    if word in {"midstream", "one_sided"} and capture["evicted_connections"]:
+        return ", or is what came of one that was ended early"
+    return ""
 
 
 def _unheard(summary: Summary) -> str:

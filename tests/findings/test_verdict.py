@@ -76,6 +76,14 @@ def test_a_capture_that_goes_on_has_not_ended() -> None:
     assert "ended" not in text
 
 
+def test_what_a_limit_ended_was_not_open_at_the_end() -> None:
+    """Connections that the limit on memory ended early are not told as the capture's."""
+    full = s.ALL["still_open"]
+    full = {**full, "capture": {**full["capture"], "evicted_connections": 3}}
+    assert "when the capture ended, or when the limit on memory (--max-connections) ended 3 early: it shows" in of(full)
+    assert "still open when the capture stopped, or evicted" in " ".join(cannot_show(full))
+
+
 @pytest.mark.parametrize("name", s.ALL)
 def test_is_one_line_that_can_stand_alone(name: str) -> None:
     """One line of whole sentences, at most a short paragraph, naming no code that was not found."""
