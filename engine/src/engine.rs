@@ -25,6 +25,7 @@ mod taps;
 mod workers;
 
 pub use collector::{Collector, Reader};
+use ranks::Opened;
 pub use ranks::Ranks;
 
 use crate::capture::{Batch, CaptureSet, SetFacts, SourceError};
@@ -120,13 +121,16 @@ impl Engine {
     /// [`SourceError`] if rows did not fit into the temporary file.
     pub fn finish(mut self, capture: SetFacts) -> Result<Outcome, SourceError> {
         self.let_go_watching(&mut |_, _| ());
-        let shards = self.shards.drain(..).map(|mut shard| {
+        let mut ranks = Vec::new();
+        let collectors = self.shards.drain(..).map(|mut shard| {
             shard.finish();
-            (shard.collector, shard.ranks.unwrap_or_default())
+            ranks.extend(shard.ranks);
+            shard.collector
         });
-        let (collector, opened) = merged(shards, &self.settings);
+        let collector = merged(collectors, &self.settings);
         let (facts, names) = self.front.into_facts();
-        Totals { collector, held: Vec::new(), facts, names, opened }.conclude(capture, &self.settings, None)
+        let totals = Totals { collector, held: Vec::new(), facts, names, opened: Vec::new(), ranks };
+        totals.conclude(capture, &self.settings, None)
     }
 
     /// What [`Engine::finish`] would make its answer of now, apart from rows: a copy, to be concluded elsewhere while
@@ -135,13 +139,15 @@ impl Engine {
     #[must_use]
     pub fn provisional(&self, now_ns: Option<i64>) -> Totals {
         let mut held = Vec::new();
-        let shards = self.shards.iter().map(|shard| {
+        let collectors = self.shards.iter().map(|shard| {
             let (collector, tables) = shard.provisional(&self.settings, now_ns);
             held.extend(tables);
-            (collector, Ranks::from(shard.opened.clone()))
+            collector
         });
-        let (collector, opened) = merged(shards, &self.settings);
-        Totals { collector, held, facts: self.front.facts(), names: TunnelNames::default(), opened }
+        let collector = merged(collectors, &self.settings);
+        let opened = self.shards.iter().map(|shard| shard.opened.clone()).collect();
+        let (facts, names) = (self.front.facts(), TunnelNames::default());
+        Totals { collector, held, facts, names, opened, ranks: Vec::new() }
     }
 }
 
@@ -172,14 +178,12 @@ impl Engine {
     }
 }
 
-fn merged(shards: impl Iterator<Item = (Collector, Ranks)>, settings: &Settings) -> (Collector, Ranks) {
-    let mut shards = shards;
-    let (mut all, mut opened) = shards.next().unwrap_or_else(|| (Collector::new(settings), Ranks::default()));
-    for (collector, ranks) in shards {
-        all.merge(collector);
-        opened.merge(ranks);
-    }
-    (all, opened)
+fn merged(collectors: impl Iterator<Item = Collector>, settings: &Settings) -> Collector {
+    let all = collectors.reduce(|mut all, one| {
+        all.merge(one);
+        all
+    });
+    all.unwrap_or_else(|| Collector::new(settings))
 }
 
 /// The facts of all shards, from which an answer is made.
@@ -189,7 +193,11 @@ pub struct Totals {
     held: Vec<Held<Reader>>,
     facts: CaptureFacts,
     names: TunnelNames,
-    opened: Ranks,
+    /// The numbers of their connections: of a capture that goes on they are ranked where its answer is made, not where
+    /// packets wait.
+    opened: Vec<Opened>,
+    /// Of shards that are finished.
+    ranks: Vec<Ranks>,
 }
 
 impl Totals {
@@ -198,7 +206,12 @@ impl Totals {
     /// # Errors
     /// [`SourceError`] if rows did not fit into the temporary file.
     pub fn conclude(self, capture: SetFacts, settings: &Settings, now_ns: Option<i64>) -> Result<Outcome, SourceError> {
-        let Totals { mut collector, held, mut facts, names, opened } = self;
+        let Totals { mut collector, held, mut facts, names, opened, ranks } = self;
+        let ranked = ranks.into_iter().chain(opened.into_iter().map(Ranks::from)).reduce(|mut all, one| {
+            all.merge(one);
+            all
+        });
+        let opened = ranked.unwrap_or_default();
         held.into_iter().for_each(|table| table.finish(&mut collector));
         facts.files = capture.files;
         facts.live = capture.live;
