@@ -6,11 +6,12 @@ import shutil
 import struct
 import subprocess
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from crafted.reading import tool_rows
+from crafted.reading import tool_json, tool_rows
 from crafted.talk import EPOCH_NS, Crafted, Talk, write_capture
 from oracle import read_connections
 from oracle.compare import compare
@@ -90,6 +91,46 @@ def test_a_mirror_port(tmp_path: Path, late_s: float) -> None:
     path = write_capture(tmp_path / "mirror.pcap", twice(conversation(), late_s))
     assert told(path) == REMOVED
     assert told(path, keep_duplicates=True) == KEPT
+
+
+#: Conversations of many clients beside each other, and how many of their packets come before a mirror begins.
+CLIENTS, BEFORE = 2200, 17_000
+
+
+@cache
+def of_many_clients() -> list[Crafted]:
+    """The same conversation again and again, each of another address, 0.1 ms after the one before it."""
+    source, target = slice(26, 30), slice(30, 34)
+    once = conversation()
+    client = once[0].data[source]
+    packets = []
+    for number in range(CLIENTS):
+        other = bytes([10, 77, number >> 8, number & 255])
+        for packet in once:
+            frame = bytearray(packet.data)
+            frame[source if frame[source] == client else target] = other
+            packets.append(Crafted(packet.at_s + number * 0.000_1, bytes(frame)))
+    return sorted(packets, key=lambda packet: packet.at_s)
+
+
+def routed(packet: Crafted, late_s: float) -> Crafted:
+    """The packet a hop further on."""
+    frame = bytearray(packet.data)
+    frame[22] -= 1
+    return Crafted(packet.at_s + late_s, bytes(frame))
+
+
+@pytest.mark.parametrize(("late_s", "every"), [(0.000_2, 1), (0.015, 1), (0.1, 20), (0.1, 500)])
+def test_a_mirror_that_begins_late_and_shows_little(tmp_path: Path, late_s: float, every: int) -> None:
+    """All packets from one on, or few of them, on the same interface: each copy is found, from the first on."""
+    packets = of_many_clients()
+    copies = [routed(packet, late_s) for packet in packets[BEFORE::every]]
+    path = write_capture(tmp_path / "late.pcap", sorted([*packets, *copies], key=lambda packet: packet.at_s))
+    text = tool_json(path, 1, 2048)
+    assert f'"duplicates": {len(copies)},' in text
+    rows = pcapwatch.analyze(path).connections
+    assert (len(rows), rows["client_retransmits"].sum(), rows["server_retransmits"].sum()) == (CLIENTS, 0, 0)
+    assert text == tool_json(path, 2, 7) == tool_json(path, 5, 100)
 
 
 @pytest.mark.parametrize("early_s", [0.000_003, 0.000_900])

@@ -17,6 +17,7 @@ mod copies;
 mod front;
 mod generations;
 pub mod live;
+mod newest;
 mod openings;
 mod pieces;
 mod ranks;

@@ -85,6 +85,14 @@ impl FlowKey {
         FlowKey { tunnel: tunnel.key(), ..self }
     }
 
+    /// All of it as numbers: the lower end's address, the higher one's, the tunnel, and both ports.
+    #[inline]
+    #[must_use]
+    pub const fn words(&self) -> ([u64; 2], [u64; 2], u64, u32) {
+        let ports = self.low_port as u32 | (self.high_port as u32) << 16;
+        (self.low.words(), self.high.words(), self.tunnel.0, ports)
+    }
+
     /// Which partition it falls into: the same on every machine and in every run.
     #[inline]
     #[must_use]

@@ -2,7 +2,7 @@
 //! owns its 4-tuple.
 
 use super::copies::Copies;
-use super::taps::Taps;
+use super::taps::{TOGETHER, Taps};
 use crate::capture::{Batch, ClockFacts, LinkType, Packet, View};
 use crate::decode::{Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, Segment, decode, layers_around};
 use crate::ledger::summary::CaptureFacts;
@@ -111,9 +111,6 @@ impl Front {
         let mut segments = 0;
         let mut sure_from = None;
         let held = batch.view.as_ref().map_or(batch.data.len(), |view| view.length());
-        if let (Some(_), Some(taps)) = (mask, &mut self.taps) {
-            taps.look_at_all();
-        }
         for (index, packet) in batch.packets.iter().enumerate() {
             let ordinal = batch.first_ordinal + index as u64;
             if ordinal.is_multiple_of(LOOK_EVERY) {
@@ -213,20 +210,27 @@ impl Front {
     /// All but those at the places `left_out`, which ascend.
     fn deal(&mut self, headers: &mut [Header], left_out: &[u32], shards: &mut [Vec<u32>]) {
         self.packets.facts.segments += headers.len() as u64;
-        let mut left_out = left_out.iter().peekable();
-        for (at, header) in headers.iter_mut().enumerate() {
-            if header.checksum_offloaded {
-                self.packets.note_offload(header.source().0);
+        let mut left_out = left_out.iter().copied().peekable();
+        let mut places = 0_u32..;
+        let mut prints = [0; TOGETHER];
+        for headers in headers.chunks_mut(TOGETHER) {
+            if let Some(taps) = &self.taps {
+                taps.print(headers, &mut prints);
             }
-            if left_out.next_if(|&&copy| copy as usize == at).is_some() {
-                continue;
-            }
-            if let Some(taps) = &mut self.taps {
-                taps.look(header);
-            }
-            let owner = usize::from(self.shard_of[usize::from(header.partition) % PARTITIONS]);
-            if let Some(list) = shards.get_mut(owner) {
-                list.push(at as u32);
+            for ((header, print), at) in headers.iter_mut().zip(prints).zip(&mut places) {
+                if header.checksum_offloaded {
+                    self.packets.note_offload(header.source().0);
+                }
+                if left_out.next_if_eq(&at).is_some() {
+                    continue;
+                }
+                if let Some(taps) = &mut self.taps {
+                    taps.look(header, print);
+                }
+                let owner = usize::from(self.shard_of[usize::from(header.partition) % PARTITIONS]);
+                if let Some(list) = shards.get_mut(owner) {
+                    list.push(at);
+                }
             }
         }
     }

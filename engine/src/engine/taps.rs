@@ -4,27 +4,31 @@
 //! only the same packet has: sequence numbers, flags, window, `TSval`, length, and the IP id, which a sender gives each
 //! packet anew; and by when and where it was captured.
 //!
-//! Few captures are of two points. So packets are remembered only in trials: at the beginning, where another file or
-//! interface is met, and now and then; all of them once a copy was found, or where files are read in turns. It depends on
-//! the packets and their order alone. A copy that comes within four packets of its side the connection itself knows,
-//! always: [`crate::tcp::endpoint::Endpoint::is_duplicate`].
+//! Few captures are of two points, and every packet may be the first of them to be met. So all are remembered, for
+//! [`RECENT`] packets; and for [`REMEMBERED`] one of sixteen until one was met, all from there on. It depends on the packets
+//! and their order alone.
 
 use super::clocks::Clocks;
-use super::generations::Generations;
+use super::newest::Newest;
+use super::openings::{Spot, spot};
 use super::pieces::{Pieces, Place};
 use crate::capture::ClockFacts;
-use crate::decode::{Captured, Flags, FlowKey, Header, OPTIONS_CUT};
+use crate::decode::{Captured, Flags, Header, OPTIONS_CUT};
 use foldhash::fast::RandomState;
 use std::hash::BuildHasher;
 
-/// Packets of a trial at the beginning, and where another file or interface is met.
-const TRIAL: u64 = 1 << 14;
-/// Packets of a trial now and then …
-const SHORT_TRIAL: u64 = 2048;
-/// … and from the beginning of one to that of the next.
-const TRIAL_EVERY: u64 = 1 << 16;
-/// Packets that are remembered at least; twice as many at most.
+/// Packets from the beginning, and from where another point is met, that may be of a handshake of two points.
+const ANSWERED: u64 = 1 << 14;
+
+/// Packets that are remembered in any case.
+const RECENT: usize = 1 << 14;
+/// Packets that are remembered once one was met twice.
 const REMEMBERED: usize = 1 << 16;
+/// Before, one of so many is remembered for as long.
+const CHOSEN: u32 = 16;
+
+/// Headers whose prints are made together.
+pub const TOGETHER: usize = 32;
 
 /// A millisecond, ns.
 const MS: u64 = 1_000_000;
@@ -44,9 +48,14 @@ enum Telling {
     Nothing,
 }
 
+#[inline]
+fn has_id(header: &Header) -> bool {
+    header.ip_id.is_some_and(|id| id != 0)
+}
+
 impl Telling {
     fn of(header: &Header) -> Self {
-        let has_id = header.ip_id.is_some_and(|id| id != 0);
+        let has_id = has_id(header);
         if header.flags.has(Flags::SYN) && !has_id {
             if header.flags.has(Flags::ACK) { Telling::Answer } else { Telling::Much }
         } else if has_id {
@@ -110,42 +119,84 @@ enum Met {
 
 /// The newest packets by what they look like.
 struct Memory {
-    hasher: RandomState,
-    seen: Generations<u64, Sighting>,
+    /// Of this process, so that who writes a capture cannot make two packets alike.
+    keys: [u64; 9],
+    recent: Newest<Sighting, RECENT>,
+    /// The newest of those chosen, which are about as many times older.
+    chosen: Newest<Sighting, { REMEMBERED / CHOSEN as usize }>,
+    /// All of them, once one was met.
+    all: Option<Newest<Sighting, REMEMBERED>>,
+}
+
+/// One packet of sixteen, and any copy of it: by what it has, not by its print, which is of this process.
+#[inline]
+fn is_chosen(header: &Header) -> bool {
+    let mixed = header.seq ^ header.ack.rotate_left(16) ^ u32::from(header.ip_id.unwrap_or_default());
+    mixed.wrapping_mul(0x9e37_79b1) < u32::MAX / CHOSEN
 }
 
 impl Memory {
-    /// With a key of this process, so that who writes a capture cannot make two packets alike.
-    fn print(&self, header: &Header) -> u64 {
-        let Header { key, from_low, seq, ack, payload_len, flags, window, ip_id, .. } = header;
-        // Where more tells, options need only not contradict it.
-        let is_told = matches!(Telling::of(header), Telling::Much | Telling::Answer);
-        let options_print = if is_told { 0 } else { header.options_print };
-        self.hasher.hash_one((key, from_low, seq, ack, payload_len, options_print, flags.0, window, ip_id))
+    fn new() -> Self {
+        let random = RandomState::default();
+        let keys = std::array::from_fn(|at| random.hash_one(at));
+        Memory { keys, recent: Newest::new(), chosen: Newest::new(), all: None }
     }
 
-    /// Where and when it was captured before, if it is a copy; if not, it is what others are compared with from now on.
-    /// `lag_ns` tells how far apart captures of this flow's packets are that look alike.
-    fn meet(&mut self, header: &Header, lag_ns: impl Fn(&FlowKey) -> u64) -> Met {
-        let (print, now, telling) = (self.print(header), Sighting::of(header), Telling::of(header));
-        let mut met = Met::Nothing;
-        if let Some(first) = self.seen.look(&print).filter(|first| first.has_options_of(&now)) {
-            let apart_ns = first.apart_ns(&now);
-            let most_ns = first.most_apart_ns(&now, telling);
-            if most_ns > 0 && apart_ns <= most_ns || apart_ns < (2 * lag_ns(&header.key)).min(ALIKE) {
-                return Met::Copied(*first);
-            }
-            if first.place.is_elsewhere(&now.place) && header.ip_id.is_some_and(|id| id != 0) {
-                met = Met::TooFar(*first);
-            }
+    /// Whether it may have been met; if not, it is certain. Only until one was.
+    #[inline]
+    fn may_have(&self, header: &Header, print: u64) -> bool {
+        self.recent.may_have(print) || is_chosen(header) && self.chosen.may_have(print)
+    }
+
+    /// When and where a packet alike was seen last.
+    fn find(&self, print: u64) -> Option<Sighting> {
+        match &self.all {
+            Some(all) => all.find(print),
+            None => self.recent.find(print).or_else(|| self.chosen.find(print)),
         }
-        self.seen.place(print, now);
-        met
     }
 
-    /// What is alike at its own place comes first there: it is no copy of a copy.
-    fn forget(&mut self, header: &Header) {
-        self.seen.remove(&self.print(header));
+    /// A packet was met: all are remembered for longer from here on.
+    #[cold]
+    fn remember_all(&mut self) {
+        let mut all = Newest::new();
+        self.chosen.iter().chain(self.recent.iter()).for_each(|(print, sighting)| all.push(print, sighting));
+        self.all = Some(all);
+    }
+
+    #[inline]
+    fn push(&mut self, header: &Header, print: u64) {
+        let sighting = Sighting::of(header);
+        if let Some(all) = &mut self.all {
+            return all.push(print, sighting);
+        }
+        self.recent.push(print, sighting);
+        if is_chosen(header) {
+            self.chosen.push(print, sighting);
+        }
+    }
+
+    /// All that is alike in two captures of one packet, mixed into one word.
+    #[inline]
+    fn print(&self, header: &Header) -> u64 {
+        let fold = |one: u64, other: u64| {
+            let wide = u128::from(one) * u128::from(other);
+            wide as u64 ^ (wide >> 64) as u64
+        };
+        let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        let Header { key, seq, ack, payload_len, flags, window, .. } = header;
+        // Where more tells, options need only not contradict it.
+        let is_told = has_id(header) | flags.has(Flags::SYN);
+        let options_print = if is_told { 0 } else { header.options_print };
+        // That there is none the addresses tell.
+        let ip_id = header.ip_id.unwrap_or_default();
+        let (low, high, tunnel, ports) = key.words();
+        let k = &self.keys;
+        let numbers = fold(pair(*seq, *ack) ^ k[0], pair(ports, *payload_len) ^ k[1]);
+        let rest = fold(pair(u32::from(ip_id), u32::from(header.from_low)) ^ k[2], tunnel ^ k[3]);
+        let ends = fold(low[0] ^ k[4], low[1] ^ k[5]) ^ fold(high[0] ^ k[6], high[1] ^ k[7]);
+        let last = pair(options_print, u32::from(flags.0) | u32::from(*window) << 16);
+        fold(numbers ^ rest ^ ends ^ last, k[8])
     }
 }
 
@@ -154,29 +205,19 @@ pub struct Taps {
     memory: Memory,
     pieces: Pieces,
     clocks: Clocks,
-    /// There are copies: everything is looked at from here on.
+    /// There are copies.
     is_sure: bool,
-    /// The trial lasts until this ordinal.
+    /// Handshakes are measured up to this ordinal.
     until: u64,
-    /// Which of the short trials was the last.
-    trial: u64,
-    /// The latest file, and the latest interface.
-    place: (u32, u32),
-    /// There was another before.
-    has_moved: bool,
+    /// The latest point.
+    spot: Spot,
 }
 
 impl Taps {
     /// None found yet.
     pub fn new() -> Self {
-        let memory = Memory { hasher: RandomState::default(), seen: Generations::of(REMEMBERED) };
-        let (pieces, clocks) = (Pieces::new(), Clocks::new());
-        Taps { memory, pieces, clocks, is_sure: false, until: TRIAL, trial: 0, place: (0, 0), has_moved: false }
-    }
-
-    /// For whoever looks at a few packets only, of which any may be a copy.
-    pub fn look_at_all(&mut self) {
-        self.is_sure = true;
+        let (memory, pieces, clocks) = (Memory::new(), Pieces::new(), Clocks::new());
+        Taps { memory, pieces, clocks, is_sure: false, until: ANSWERED, spot: (0, 0) }
     }
 
     /// Points whose clocks differ.
@@ -184,60 +225,72 @@ impl Taps {
         self.clocks.found()
     }
 
+    /// The prints of as many headers, to look for them with.
+    #[inline]
+    pub fn print(&self, headers: &[Header], prints: &mut [u64; TOGETHER]) {
+        for (print, header) in prints.iter_mut().zip(headers) {
+            *print = self.memory.print(header);
+        }
+        self.memory.recent.prepare(prints);
+    }
+
     /// Marks the header if it is that of a copy.
     #[inline]
-    pub fn look(&mut self, header: &mut Header) {
-        if (header.file, header.interface) != self.place {
-            self.move_to(header);
+    pub fn look(&mut self, header: &mut Header, print: u64) {
+        if spot(header.file, header.interface) != self.spot {
+            self.spot = spot(header.file, header.interface);
+            self.until = header.ordinal + ANSWERED;
         }
-        if self.is_sure || header.ordinal < self.until {
-            self.compare(header);
-        } else if header.ordinal % TRIAL_EVERY < SHORT_TRIAL {
-            self.try_again(header.ordinal / TRIAL_EVERY);
-            self.compare(header);
+        if self.is_sure || self.memory.may_have(header, print) {
+            return self.compare(header, print);
         }
+        if header.ordinal < self.until {
+            self.clocks.first(header);
+        }
+        self.memory.push(header, print);
     }
 
-    /// A short trial begins with nothing: what the last one had is [`TRIAL_EVERY`] packets old, and out of the cache.
-    fn try_again(&mut self, trial: u64) {
-        if self.trial != trial {
-            self.trial = trial;
-            self.memory.seen = Generations::of(REMEMBERED);
+    /// What was seen before that is alike.
+    fn meet(&self, header: &Header, print: u64) -> Met {
+        let Some(first) = self.memory.find(print) else { return Met::Nothing };
+        let (now, telling) = (Sighting::of(header), Telling::of(header));
+        if !first.has_options_of(&now) {
+            return Met::Nothing;
         }
-    }
-
-    #[cold]
-    fn move_to(&mut self, header: &Header) {
-        self.is_sure |= header.file < self.place.0;
-        if header.file > self.place.0 || header.interface > self.place.1 {
-            self.until = header.ordinal + TRIAL;
+        let apart_ns = first.apart_ns(&now);
+        let most_ns = first.most_apart_ns(&now, telling);
+        if most_ns > 0 && apart_ns <= most_ns || apart_ns < (2 * self.pieces.lag_ns(&header.key)).min(ALIKE) {
+            return Met::Copied(first);
         }
-        self.place = (header.file, header.interface);
-        self.has_moved = true;
+        let is_told = first.place.is_elsewhere(&now.place) && has_id(header);
+        if is_told { Met::TooFar(first) } else { Met::Nothing }
     }
 
     #[inline(never)]
-    fn compare(&mut self, header: &mut Header) {
-        let met = self.memory.meet(header, |key| self.pieces.lag_ns(key));
+    fn compare(&mut self, header: &mut Header, print: u64) {
+        let met = self.meet(header, print);
         if let Met::Copied(first) | Met::TooFar(first) = &met
             && matches!(Telling::of(header), Telling::Much | Telling::Answer)
         {
             self.clocks.pair(header, first.place, first.ts_ns);
         }
+        if !self.is_sure && !matches!(met, Met::Nothing) {
+            self.is_sure = true;
+            self.memory.remember_all();
+        }
         header.captured = match met {
             Met::Copied(first) => {
                 self.pieces.pair(header, first.place, first.apart_ns(&Sighting::of(header)));
-                self.is_sure = true;
                 Captured::Again
             }
             Met::TooFar(_) | Met::Nothing => self.pieces.look(header),
         };
-        if matches!(met, Met::TooFar(_) | Met::Nothing) && header.captured == Captured::Again {
-            self.memory.forget(header);
-        }
-        // The first ones may be all of one point, and those that answer them come later.
-        if (self.has_moved || header.ordinal < TRIAL) && header.captured != Captured::Again {
-            self.clocks.first(header);
+        // A copy is none that others are compared with: what is alike at its own place comes first there.
+        if header.captured != Captured::Again {
+            self.memory.push(header, print);
+            if header.ordinal < self.until {
+                self.clocks.first(header);
+            }
         }
     }
 }
@@ -245,6 +298,7 @@ impl Taps {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::FlowKey;
 
     /// A packet with this number in its sender's sequence and IP header, at `us`.
     fn packet(number: u16, us: i64) -> Header {
@@ -256,7 +310,9 @@ mod tests {
         let mut taps = Taps::new();
         let mark = |(at, packet): (usize, &Header)| {
             let mut header = Header { ordinal: at as u64, ..*packet };
-            taps.look(&mut header);
+            let mut prints = [0; TOGETHER];
+            taps.print(&[header], &mut prints);
+            taps.look(&mut header, prints[0]);
             (header.captured == Captured::Again).then_some(at)
         };
         packets.iter().enumerate().filter_map(mark).collect()
@@ -349,22 +405,54 @@ mod tests {
         assert_eq!(copies(&packets), [1, packets.len() - 2, packets.len() - 1]);
     }
 
+    /// A packet with this number in its sequence, each a microsecond after the other.
+    fn numbered(number: u32) -> Header {
+        Header { seq: number, ts_ns: i64::from(number) * 1000, ..packet(7, 0) }
+    }
+
+    /// The numbers, up to this one, whose packets are chosen to be remembered for longer, or those that are not.
+    fn chosen(below: u32, are_chosen: bool) -> Vec<u32> {
+        (0..below).filter(|&number| is_chosen(&numbered(number)) == are_chosen).collect()
+    }
+
     #[test]
-    fn where_nothing_told_of_copies_a_trial_does() {
-        let plain = |number: u32| Header { seq: number, ts_ns: i64::from(number) * 1000, ..packet(7, 0) };
-        let of_both = |number: u32| Header { file: number % 2, ..plain(number) };
-        let of_two = |number: u32| Header { file: u32::from(number >= 90_000), ..plain(number) };
-        for (what, kind, copied, expected) in [
-            ("the trial was over, the next had not begun", &plain as &dyn Fn(u32) -> Header, 99_000, false),
-            ("another file is another trial", &of_two, 90_500, true),
-            ("files read in turns are remembered whole", &of_both, 99_000, true),
-        ] {
-            let mut packets: Vec<Header> = (0..100_000).map(kind).collect();
-            packets.push(Header { ttl: 60, file: kind(99_999).file, ..plain(copied) });
-            assert_eq!(copies(&packets).len(), usize::from(expected), "{what}");
+    fn a_first_copy_is_found_wherever_it_comes() {
+        let total = 200_000;
+        let routed = |number: u32| Header { ttl: 60, ..numbered(number) };
+        let newest = total - RECENT as u32;
+        let unchosen = *chosen(newest, false).last().expect("most are not");
+        let some = chosen(newest, true);
+        let oldest = some[some.len() - (REMEMBERED - RECENT) / CHOSEN as usize / 2];
+        for (number, is_found) in
+            [(total - 1, true), (newest, true), (unchosen, false), (oldest, true), (some[0], false)]
+        {
+            let mut packets: Vec<Header> = (0..total).map(numbered).collect();
+            packets.push(routed(number));
+            assert_eq!(copies(&packets).len(), usize::from(is_found), "{number}");
         }
-        let mut late: Vec<Header> = (0..1 << 17).map(plain).collect();
-        late.extend((0..SHORT_TRIAL as u32).map(|number| plain((1 << 17) + number / 2)));
-        assert_eq!(copies(&late).len() as u64, SHORT_TRIAL / 2, "now and then there is one");
+    }
+
+    #[test]
+    fn all_copies_of_a_mirror_that_begins_late_are_found() {
+        let (total, from) = (120_000, 70_000);
+        for (behind, most_missed) in [(1, 0), (RECENT as u32 - 1, 0), (RECENT as u32 + 4000, 4200), (45_000, 29_000)] {
+            let mut packets = Vec::new();
+            for number in 0..total {
+                packets.push(numbered(number));
+                if number >= from + behind {
+                    packets.push(Header { ttl: 60, ts_ns: numbered(number).ts_ns, ..numbered(number - behind) });
+                }
+            }
+            let missed = total - from - behind - copies(&packets).len() as u32;
+            assert!(missed <= most_missed, "{behind}: {missed}");
+        }
+    }
+
+    #[test]
+    fn one_of_sixteen_is_chosen() {
+        for step in [1, 2, 1448, 1 << 16] {
+            let number = (0..100_000_u32).filter(|at| is_chosen(&numbered(at.wrapping_mul(step)))).count();
+            assert!((5_000..7_500).contains(&number), "{step}: {number}");
+        }
     }
 }

@@ -35,6 +35,14 @@ impl Address {
     pub const fn v4(b: [u8; 4]) -> Self {
         Address([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3]])
     }
+    /// Its bytes as two numbers.
+    #[inline]
+    #[must_use]
+    pub const fn words(&self) -> [u64; 2] {
+        let whole = u128::from_ne_bytes(self.0);
+        [whole as u64, (whole >> 64) as u64]
+    }
+
     /// As the standard library's address, v4-mapped shown as IPv4.
     #[must_use]
     pub fn ip(self) -> IpAddr {

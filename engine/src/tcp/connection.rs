@@ -94,10 +94,6 @@ impl<P: Payload> Connection<P> {
     /// Takes one segment of this connection.
     pub fn accept(&mut self, segment: &Segment<'_>, settings: &Settings, sink: &mut P::Sink) {
         let role = self.sender(segment);
-        if !settings.keep_duplicates && self.ends[role as usize].is_duplicate(segment) {
-            sink.duplicate();
-            return self.note_duplicate();
-        }
         let mark = mark(segment);
         if !self.take_usual(segment, role, mark, settings, sink) {
             self.take_any(segment, role, mark, settings, sink);

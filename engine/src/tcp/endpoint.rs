@@ -58,15 +58,6 @@ impl Fin {
     }
 }
 
-/// One captured packet, as far as another capture of it must agree: what [`Print`] tells, and when (in units of 1.024 µs,
-/// of which 32 bits are an hour) and where.
-#[derive(Clone, Copy, Debug, Default)]
-struct Seen {
-    print: Print,
-    units: u32,
-    place: u32,
-}
-
 /// All that tells one packet of a side from the next. Nothing of any packet is 0 in all of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Print {
@@ -89,9 +80,6 @@ impl Print {
     }
 }
 
-/// Packets of a side that a second capture is looked for among: a mirror's copies come some packets later.
-const REMEMBERED: usize = 4;
-
 /// All that tells one packet of a side from the next, mixed into one word.
 #[must_use]
 pub fn fingerprint(header: &Header) -> u64 {
@@ -102,11 +90,6 @@ pub fn fingerprint(header: &Header) -> u64 {
     };
     mix(mix(numbers ^ 0x9e37_79b9_7f4a_7c15, extent ^ 0xd6e8_feb8_6659_fd93), rest ^ 0xa076_1d64_78bd_642f)
 }
-
-/// Longest time between two captures of one packet (two interfaces, a mirror): a millisecond, in whole units.
-const DUPLICATE_WINDOW: u32 = (1_000_000 >> UNIT_BITS) + 1;
-/// A unit of [`Seen::units`], as a power of two of nanoseconds.
-const UNIT_BITS: u32 = 10;
 
 /// One side of a connection.
 #[derive(Clone, Debug)]
@@ -159,10 +142,8 @@ pub struct Endpoint {
     pub rtt_ns: i64,
     /// Its TIME_WAIT.
     pub time_wait: Option<TimeWait>,
-    seen: [Seen; REMEMBERED],
     /// IP id of its last packet, for one that comes soon; 0 if it had none, and after a rest.
     pub(super) ip_id: u16,
-    seen_at: u8,
 }
 
 impl Endpoint {
@@ -194,9 +175,7 @@ impl Endpoint {
             stack: Stack::Unknown,
             rtt_ns: 0,
             time_wait: None,
-            seen: [Seen::default(); REMEMBERED],
             ip_id: 0,
-            seen_at: 0,
         }
     }
 
@@ -228,9 +207,7 @@ impl Endpoint {
             stack,
             rtt_ns,
             time_wait,
-            seen,
             ip_id,
-            seen_at,
         } = self;
         stream.lose_sight();
         (*state, *proved, *open, *since_ns) = (start, start, (start, start), 0);
@@ -239,33 +216,12 @@ impl Endpoint {
         (*fin, *reset, *time_wait) = (None, None, None);
         (*window, *window_scale, *packets, *bytes, *retransmits) = (0, 0, 0, 0, 0);
         (*ttl, *stack, *rtt_ns) = (0, Stack::Unknown, 0);
-        (*seen, *seen_at, *ip_id) = ([Seen::default(); REMEMBERED], 0, 0);
+        *ip_id = 0;
     }
 
     /// It is in this state, and was in no other.
     pub(super) fn begin(&mut self, start: State) {
         (self.state, self.proved, self.open) = (start, start, (start, start));
-    }
-
-    /// Whether this is one of the last packets of this side, captured once more within a millisecond: the same IP id, or, where
-    /// there is none to tell (IPv6, Linux's SYN-ACKs and resets), another interface or another TTL.
-    #[inline]
-    pub fn is_duplicate(&mut self, segment: &Header) -> bool {
-        // An interface of another file is another one, too: two taps' files are read as one.
-        let place = (segment.file << 20 ^ segment.interface) << 8 | u32::from(segment.ttl);
-        let now = Seen { print: Print::of(segment), units: (segment.ts_ns >> UNIT_BITS) as u32, place };
-        let again = self.seen.iter().any(|seen| seen.print.numbers == now.print.numbers) && {
-            let has_id = segment.ip_id.is_some_and(|id| id != 0);
-            // Either may be the older one: two taps' files are read in turns, and their clocks differ a little.
-            let apart = |seen: &Seen| now.units.wrapping_sub(seen.units).min(seen.units.wrapping_sub(now.units));
-            let soon = |seen: &&Seen| seen.print == now.print && apart(seen) <= DUPLICATE_WINDOW;
-            self.seen.iter().filter(soon).any(|seen| has_id || seen.place != now.place)
-        };
-        if let Some(slot) = self.seen.get_mut(usize::from(self.seen_at) % REMEMBERED) {
-            *slot = now;
-        }
-        self.seen_at = self.seen_at.wrapping_add(1);
-        again
     }
 
     /// Whether a segment with this sequence number can belong here: within 16 MiB of what was sent or acknowledged.
