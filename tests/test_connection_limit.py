@@ -74,7 +74,7 @@ def test_a_small_limit_is_exact(tmp_path: Path, most: int) -> None:
 
 
 def test_a_great_limit_is_shared(tmp_path: Path) -> None:
-    """From 131,072 on the longest idle of all threads go, none while so many were heard of later, and soon after that."""
+    """From 131,072 on the longest idle of all threads go: none while so many were heard of later, and soon after."""
     most, number = 131_072, 200_000
     path = saved(tmp_path / "a.pcap", [client for n in range(number) for client in ([n] if n % 4 else [n, 0])])
     reports = [pcapwatch.analyze(path, max_connections=most, threads=n) for n in (1, 2, 5)]

@@ -1,11 +1,15 @@
-//! The limit of connections, where several shards share it: whom to end, found together, without waiting for each other.
+//! The limit of connections, where several shards share it: whom to end, found together, without waiting for each
+//! other.
 //!
-//! A single table can end its longest idle connection whenever one more comes. Shards that work side by side cannot know whose is the longest idle; so they
-//! count. At every look (each [`super::front::LOOK_EVERY`] packets) a shard says how many connections it has and in which stretches of packets the oldest were heard of last. Two looks
-//! later all have said so, and each draws the same conclusion: of the connections that were there then, those last heard of up to a certain stretch are too many. What was not heard of since ends.
+//! A single table can end its longest idle connection whenever one more comes. Shards that work side by side cannot
+//! know whose is the longest idle; so they count. At every look (each [`super::front::LOOK_EVERY`] packets) a shard
+//! says how many connections it has and in which stretches of packets the oldest were heard of last. Two looks later
+//! all have said so, and each draws the same conclusion: of the connections that were there then, those last heard of
+//! up to a certain stretch are too many. What was not heard of since ends.
 //!
-//! So what ends is always the longest idle of all shards together, and no connection ends while fewer than the limit were heard of later. The answer depends on the packets alone. What
-//! it costs is that the limit is passed for a while: by what can come in [`LAG`] stretches, the one that is not ended whole, and the one that goes on.
+//! So what ends is always the longest idle of all shards together, and no connection ends while fewer than the limit
+//! were heard of later. The answer depends on the packets alone. What it costs is that the limit is passed for a while:
+//! by what can come in [`LAG`] stretches, the one that is not ended whole, and the one that goes on.
 
 use super::front::LOOK_EVERY;
 use std::collections::VecDeque;
@@ -65,14 +69,14 @@ impl Census {
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many of its oldest connections a shard must name, if all had so many [`LAG`] looks ago: as many as there can be
-    /// too many now. None, as a rule.
+    /// How many of its oldest connections a shard must name, if all had so many [`LAG`] looks ago: as many as there can
+    /// be too many now. None, as a rule.
     pub fn wanted(&self, connections: u64) -> u64 {
         (connections + LAG * LOOK_EVERY).saturating_sub(self.limit)
     }
 
-    /// A shard has so many connections in this round, which is the next of its own; `oldest` names as many as are wanted, or
-    /// all.
+    /// A shard has so many connections in this round, which is the next of its own; `oldest` names as many as are
+    /// wanted, or all.
     pub fn say(&self, round: u64, connections: u64, oldest: &[(u32, u32)]) {
         let mut rounds = self.rounds();
         let Some(at) = round.checked_sub(rounds.first) else { return };

@@ -68,8 +68,8 @@ fn lives(capture: &[u8], settings: &Settings) -> Lives {
     rows.iter().map(|row| (place(row.first), is_evicted(row).then(|| place(row.last)))).collect()
 }
 
-/// The rule, told once more: at each look all connections that are there are written down, and two looks later as many stretches of the longest
-/// idle ones end as are too many, but for what was heard of since.
+/// The rule, told once more: at each look all connections that are there are written down, and two looks later as many
+/// stretches of the longest idle ones end as are too many, but for what was heard of since.
 fn expected(clients: &[Client], limit: usize) -> Lives {
     let stretch = LOOK_EVERY as usize;
     // Of each: the places of its first packet and of its last.
@@ -144,7 +144,9 @@ fn whole_stretches_end_and_never_too_much() {
         }
         census.hear(0)
     };
-    for (connections, through) in [(900, None), (1000, None), (1010, None), (1020, Some(3)), (1034, Some(3)), (1036, Some(5))] {
+    for (connections, through) in
+        [(900, None), (1000, None), (1010, None), (1020, Some(3)), (1034, Some(3)), (1036, Some(5))]
+    {
         let verdict = judged([&[(3, 12), (5, 16), (9, 50)], &[(3, 8), (9, 50)]], connections);
         assert_eq!(verdict, Some(Verdict { connections, through }), "{connections}");
     }

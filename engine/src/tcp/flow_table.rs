@@ -1,11 +1,12 @@
 //! From a segment's 4-tuple to its connection.
 //!
-//! Connections lie in a slab, found by a keyed hash (hostile tuples cannot make it slow) and chained by last packet: the
-//! longest idle is the first to go. One that is over, or has been silent for long, rests in little room ([`Packed`]) until
-//! a segment comes for it.
+//! Connections lie in a slab, found by a keyed hash (hostile tuples cannot make it slow) and chained by last packet:
+//! the longest idle is the first to go. One that is over, or has been silent for long, rests in little room
+//! ([`Packed`]) until a segment comes for it.
 //!
-//! A small limit of connections is kept by one table, which ends its longest idle one whenever one more comes. A great one is shared by several
-//! ([`parts`]), which end what they agree on ([`Ages`], [`FlowTable::evict_through`]); so it does not depend on the number of threads who goes.
+//! A small limit of connections is kept by one table, which ends its longest idle one whenever one more comes. A great
+//! one is shared by several ([`parts`]), which end what they agree on ([`Ages`], [`FlowTable::evict_through`]); so it
+//! does not depend on the number of threads who goes.
 
 mod ages;
 mod held;
@@ -21,7 +22,6 @@ use super::connection::packed::{Packed, Shapes};
 use super::incarnation::{self, Belongs, Fate};
 use super::payload::{Payload, Sink};
 use crate::decode::{Flags, FlowKey, PARTITIONS, Segment};
-use crate::record::Quality;
 use crate::settings::{SECOND, Settings};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -33,14 +33,15 @@ const NONE: u32 = u32::MAX >> 1;
 const OVER_REST_NS: i64 = 2_000_000;
 /// The same for any other that can.
 const OPEN_REST_NS: i64 = SECOND;
-/// A limit of connections below this is kept exactly, by one table: several could agree only on whole stretches of packets.
+/// A limit of connections below this is kept exactly, by one table: several could agree only on whole stretches of
+/// packets.
 const SHARED_FROM: usize = 1 << 17;
-/// Connections awake beyond which those silent for longest rest at once: a flood of SYNs opens 250,000 within a second, and
-/// awake each takes seven times the room.
+/// Connections awake beyond which those silent for longest rest at once: a flood of SYNs opens 250,000 within a second,
+/// and awake each takes seven times the room.
 const MOST_AWAKE: usize = 1 << 15;
 
-/// Into how many parts 4-tuples are split for the limits: [`PARTITIONS`], or one. It follows from the limit of connections
-/// alone. A table may have any of them; what their connections keep is counted for each.
+/// Into how many parts 4-tuples are split for the limits: [`PARTITIONS`], or one. It follows from the limit of
+/// connections alone. A table may have any of them; what their connections keep is counted for each.
 #[must_use]
 pub const fn parts(settings: &Settings) -> usize {
     if settings.max_connections < SHARED_FROM { 1 } else { PARTITIONS }
@@ -86,7 +87,8 @@ pub struct FlowTable<P> {
     awake: Chain,
     /// Open connections that were idle for long when they were the oldest of the others: all of them are older.
     parked: Chain,
-    /// The next ones to be looked at whether they may rest, in order of last packet: of those that are over, and of all.
+    /// The next ones to be looked at whether they may rest, in order of last packet: of those that are over, and of
+    /// all.
     tired: [u32; 2],
     /// Ended connections whose room the next ones take.
     spare: Vec<Box<Connection<P>>>,
@@ -263,39 +265,6 @@ impl<P: Payload> FlowTable<P> {
         at
     }
 
-    /// Ends the longest idle connection.
-    fn evict(&mut self, sink: &mut P::Sink) {
-        let at = self.oldest();
-        if at == NONE {
-            return;
-        }
-        self.evicted += 1;
-        if let Some(mut connection) = self.remove(at) {
-            connection.quality.0 |= Quality::EVICTED;
-            connection.finish(sink);
-            self.spare.push(connection);
-        }
-    }
-
-    /// Another stretch of packets begins.
-    pub fn turn(&mut self) {
-        self.ages.turn();
-    }
-
-    /// The oldest stretches with the number of connections last heard of in each: so many that there are `wanted` connections at
-    /// least, or all.
-    #[must_use]
-    pub fn oldest_heard(&self, wanted: u64) -> Vec<(u32, u32)> {
-        self.ages.oldest(wanted)
-    }
-
-    /// Ends the connections that were last heard of in that stretch or before.
-    pub fn evict_through(&mut self, stretch: u32, sink: &mut P::Sink) {
-        while self.slots.get(self.oldest() as usize).is_some_and(|slot| slot.heard <= stretch) {
-            self.evict(sink);
-        }
-    }
-
     /// The place of the longest idle connection.
     const fn oldest(&self) -> u32 {
         if self.parked.oldest == NONE { self.awake.oldest } else { self.parked.oldest }
@@ -368,8 +337,8 @@ impl<P: Payload> FlowTable<P> {
         });
     }
 
-    /// Lets connections rest that have been silent for long enough at `now_ns`, whenever another has opened: so there are
-    /// never many awake. What is looked at in vain is looked at again after its next packet.
+    /// Lets connections rest that have been silent for long enough at `now_ns`, whenever another has opened: so there
+    /// are never many awake. What is looked at in vain is looked at again after its next packet.
     fn lay_to_rest(&mut self, now_ns: i64) {
         for (of_all, rest_ns) in [OVER_REST_NS, OPEN_REST_NS].into_iter().enumerate() {
             while let Some(slot) = self.slots.get_mut(self.tired[of_all] as usize) {

@@ -1,8 +1,11 @@
 //! How many connections of a table were last heard of in which stretch of packets.
 //!
-//! A stretch is what lies between two looks at the limit of connections, [`crate::engine`]'s affair: the same packets in every table.
-//! So tables that share a limit can agree on a stretch up to which all of them end what they have.
+//! A stretch is what lies between two looks at the limit of connections, [`crate::engine`]'s affair: the same packets
+//! in every table. So tables that share a limit can agree on a stretch up to which all of them end what they have.
 
+use super::{FlowTable, NONE};
+use crate::record::Quality;
+use crate::tcp::payload::Payload;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Stretches whose counts lie in a row; of those before only the ones that have any are listed.
@@ -72,8 +75,8 @@ impl Ages {
         }
     }
 
-    /// The oldest stretches with the number of connections last heard of in each, so many of them that there are `wanted`
-    /// connections at least, or all.
+    /// The oldest stretches with the number of connections last heard of in each, so many of them that there are
+    /// `wanted` connections at least, or all.
     pub(super) fn oldest(&self, wanted: u64) -> Vec<(u32, u32)> {
         let before = self.before.iter().map(|(&stretch, &count)| (stretch, count));
         let recent = (self.first..).zip(self.recent.iter().copied()).filter(|&(_, count)| count > 0);
@@ -84,6 +87,41 @@ impl Ages {
             is_short
         };
         before.chain(recent).take_while(is_wanted).collect()
+    }
+}
+
+impl<P: Payload> FlowTable<P> {
+    /// Ends the longest idle connection.
+    pub(super) fn evict(&mut self, sink: &mut P::Sink) {
+        let at = self.oldest();
+        if at == NONE {
+            return;
+        }
+        self.evicted += 1;
+        if let Some(mut connection) = self.remove(at) {
+            connection.quality.0 |= Quality::EVICTED;
+            connection.finish(sink);
+            self.spare.push(connection);
+        }
+    }
+
+    /// Another stretch of packets begins.
+    pub fn turn(&mut self) {
+        self.ages.turn();
+    }
+
+    /// The oldest stretches with the number of connections last heard of in each: so many that there are `wanted`
+    /// connections at least, or all.
+    #[must_use]
+    pub fn oldest_heard(&self, wanted: u64) -> Vec<(u32, u32)> {
+        self.ages.oldest(wanted)
+    }
+
+    /// Ends the connections that were last heard of in that stretch or before.
+    pub fn evict_through(&mut self, stretch: u32, sink: &mut P::Sink) {
+        while self.slots.get(self.oldest() as usize).is_some_and(|slot| slot.heard <= stretch) {
+            self.evict(sink);
+        }
     }
 }
 

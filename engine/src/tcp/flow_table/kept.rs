@@ -62,7 +62,11 @@ impl Kept {
             self.shares.resize(at as usize + 1, Share::default());
         }
         let share = &mut self.shares[at as usize];
-        *share = Share { bytes: 0, part: key.partition() % self.parts.len(), turn: (connection.last.ts_ns, connection.ordinal) };
+        *share = Share {
+            bytes: 0,
+            part: key.partition() % self.parts.len(),
+            turn: (connection.last.ts_ns, connection.ordinal),
+        };
         self.parts[share.part].turns.insert(share.turn, at);
         self.change(at, bytes);
     }
