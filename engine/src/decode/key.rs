@@ -94,7 +94,7 @@ impl FlowKey {
     #[must_use]
     pub const fn words(&self) -> ([u64; 2], [u64; 2], u64, u32) {
         let ports = self.low_port as u32 | (self.high_port as u32) << 16;
-        (self.low.words(), self.high.words(), self.tunnel.0, ports)
+        (self.low.words(), self.high.words(), self.tunnel().0, ports)
     }
 
     /// Which partition it falls into: the same on every machine and in every run.

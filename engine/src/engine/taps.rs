@@ -5,8 +5,8 @@
 //! packet anew; and by when and where it was captured.
 //!
 //! Few captures are of two points, and every packet may be the first of them to be met. So all are remembered, for
-//! [`RECENT`] packets; and for [`REMEMBERED`] one of sixteen until one was met, all from there on. It depends on the packets
-//! and their order alone.
+//! [`RECENT`] packets; and for [`REMEMBERED`] one of sixteen, or all of them: once one was met, or where the packets of several
+//! points come in turns, whose clocks may differ. It depends on the packets and their order alone.
 
 use super::clocks::Clocks;
 use super::newest::Newest;
@@ -22,7 +22,7 @@ const ANSWERED: u64 = 1 << 14;
 
 /// Packets that are remembered in any case.
 const RECENT: usize = 1 << 14;
-/// Packets that are remembered once one was met twice.
+/// Packets that are remembered once one was met twice, or where two points are read in turns.
 const REMEMBERED: usize = 1 << 16;
 /// Before, one of so many is remembered for as long.
 const CHOSEN: u32 = 16;
@@ -124,7 +124,7 @@ struct Memory {
     recent: Newest<Sighting, RECENT>,
     /// The newest of those chosen, which are about as many times older.
     chosen: Newest<Sighting, { REMEMBERED / CHOSEN as usize }>,
-    /// All of them, once one was met.
+    /// All of them, once there is a reason.
     all: Option<Newest<Sighting, REMEMBERED>>,
 }
 
@@ -142,10 +142,13 @@ impl Memory {
         Memory { keys, recent: Newest::new(), chosen: Newest::new(), all: None }
     }
 
-    /// Whether it may have been met; if not, it is certain. Only until one was.
+    /// Whether it may have been met; if not, it is certain.
     #[inline]
     fn may_have(&self, header: &Header, print: u64) -> bool {
-        self.recent.may_have(print) || is_chosen(header) && self.chosen.may_have(print)
+        match &self.all {
+            Some(all) => all.may_have(print),
+            None => self.recent.may_have(print) || is_chosen(header) && self.chosen.may_have(print),
+        }
     }
 
     /// When and where a packet alike was seen last.
@@ -156,9 +159,12 @@ impl Memory {
         }
     }
 
-    /// A packet was met: all are remembered for longer from here on.
+    /// All are remembered for longer from here on.
     #[cold]
     fn remember_all(&mut self) {
+        if self.all.is_some() {
+            return;
+        }
         let mut all = Newest::new();
         self.chosen.iter().chain(self.recent.iter()).for_each(|(print, sighting)| all.push(print, sighting));
         self.all = Some(all);
@@ -238,8 +244,7 @@ impl Taps {
     #[inline]
     pub fn look(&mut self, header: &mut Header, print: u64) {
         if spot(header.file, header.interface) != self.spot {
-            self.spot = spot(header.file, header.interface);
-            self.until = header.ordinal + ANSWERED;
+            self.move_to(header);
         }
         if self.is_sure || self.memory.may_have(header, print) {
             return self.compare(header, print);
@@ -248,6 +253,15 @@ impl Taps {
             self.clocks.first(header);
         }
         self.memory.push(header, print);
+    }
+
+    #[cold]
+    fn move_to(&mut self, header: &Header) {
+        let before = std::mem::replace(&mut self.spot, spot(header.file, header.interface));
+        self.until = header.ordinal + ANSWERED;
+        if self.spot < before {
+            self.memory.remember_all();
+        }
     }
 
     /// What was seen before that is alike.
@@ -446,6 +460,21 @@ mod tests {
             let missed = total - from - behind - copies(&packets).len() as u32;
             assert!(missed <= most_missed, "{behind}: {missed}");
         }
+    }
+
+    #[test]
+    fn points_in_turns_are_remembered_whole() {
+        let (total, behind) = (50_000, 30_000);
+        let mut packets = Vec::new();
+        for number in 0..total {
+            packets.push(numbered(number));
+            let late = number.checked_sub(behind).map(numbered);
+            // Before its copies come the other point shows something of its own.
+            let other = late.unwrap_or_else(|| Header { seq: u32::MAX - number, ..numbered(number) });
+            packets.push(Header { interface: 1, ts_ns: numbered(number).ts_ns, ..other });
+        }
+        let copied = (total - behind) as usize;
+        assert_eq!(copies(&packets).len(), copied, "each comes after 60,000 packets at most");
     }
 
     #[test]
