@@ -2,6 +2,7 @@
 //! owns its 4-tuple.
 
 use super::copies::Copies;
+use super::networks::Networks;
 use super::taps::Taps;
 use crate::capture::{Batch, ClockFacts, LinkType, Packet, View};
 use crate::decode::{Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, Segment, decode, layers_around};
@@ -71,6 +72,8 @@ pub struct Front {
     copies: Option<Copies>,
     /// What was captured at two points; none there, too.
     taps: Option<Taps>,
+    /// What of equal addresses only identifiers of one direction tell apart.
+    networks: Networks,
     /// A decoded batch that no copies are looked for in.
     passing: Option<Decoded>,
     /// The bytes of datagrams put together in this batch.
@@ -92,6 +95,7 @@ impl Front {
             defragmenter: Defragmenter::new(settings),
             copies: (!settings.keep_duplicates).then(Copies::new),
             taps: (!settings.keep_duplicates).then(Taps::new),
+            networks: Networks::new(),
             passing: None,
             joined: Vec::new(),
         }
@@ -178,6 +182,11 @@ impl Front {
         }
     }
 
+    /// The packets that come next do not follow those before.
+    pub fn lose_sight(&mut self) {
+        self.networks.lose_sight();
+    }
+
     #[cold]
     fn name(&mut self, packet: &Packet, bytes: &[u8], header: &mut Header) {
         header.tunnel_name = self.names.number(&layers_around(packet, bytes, self.most_depth));
@@ -223,6 +232,9 @@ impl Front {
             }
             if let Some(taps) = &mut self.taps {
                 taps.look(header);
+            }
+            if self.networks.is_awake | (header.way != 0) {
+                self.networks.look(header);
             }
             let owner = usize::from(self.shard_of[usize::from(header.partition) % PARTITIONS]);
             if let Some(list) = shards.get_mut(owner) {
