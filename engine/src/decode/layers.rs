@@ -293,7 +293,8 @@ mod tests {
         let key = |list: &[Layer]| layers(list).tunnel().key();
         let vlan = [Layer::Vlan(5), Layer::Mpls([18, 0, 0], 1, 18)];
         assert_eq!(key(&vlan), key(&[Layer::Vlan(5)]));
-        for layer in [Layer::Mpls([18, 0, 0], 1, 18), Layer::Gtp(3), Layer::IpIp, Layer::Gre(None), Layer::Pptp(1), Layer::Ah]
+        for layer in
+            [Layer::Mpls([18, 0, 0], 1, 18), Layer::Gtp(3), Layer::IpIp, Layer::Gre(None), Layer::Pptp(1), Layer::Ah]
         {
             assert_eq!(key(&[layer]), Tunnel(0), "{layer:?}");
             assert!(layers(&[layer]).tunnel().is_named(), "{layer:?} is named all the same");

@@ -11,7 +11,7 @@
 //! | continue a network's | one of its ways, or the first | that network |
 //! | continue a network's | others were met before | that network: a handover, another path, another point |
 //! | continue none, or it opens a connection | a network's | that network: packets are missing, or the 4-tuple is used again |
-//! | the same | none at all, as one network's or several' | that of which one number goes on; a SYN to one whose connection ended |
+//! | the same | none at all, as one network's or several' | that of which one number goes on; a SYN to the only one, if its connection has ended |
 //! | the same | unknown | a network of its own |
 //!
 //! A reset, and a copy of a packet, begin no network. Where no way is met in the first packets of a capture, none is looked at
@@ -32,7 +32,7 @@ const MOST_NETWORKS: usize = 8;
 /// Ways of a direction: of some paths, points or cells.
 const MOST_WAYS: usize = 4;
 /// Packets at the beginning of a capture that are looked at in any case: the first of a connection may have no way.
-const TRIAL: u32 = 4096;
+const TRIAL: u32 = 1024;
 /// How far a number may be from what was shown to continue it: half a window as wide as most.
 const NEAR: u32 = 1 << 23;
 
@@ -44,8 +44,10 @@ struct Side {
     met: usize,
     /// Its SYN's number.
     isn: Option<u32>,
-    /// Up to here it was shown, or acknowledged, last.
+    /// Up to here its packets showed it last.
     next: Option<u32>,
+    /// Up to here the other side acknowledged it last: a window, or what the capture lost, is between the two.
+    acked: Option<u32>,
 }
 
 impl Side {
@@ -64,9 +66,14 @@ impl Side {
         self.met = if self.met + 1 < 2 * MOST_WAYS { self.met + 1 } else { MOST_WAYS };
     }
 
+    /// What was shown.
+    fn ends(&self) -> impl Iterator<Item = u32> {
+        self.next.into_iter().chain(self.acked)
+    }
+
     /// How far a number is from what was shown.
     fn far(&self, number: u32) -> Option<u32> {
-        self.next.map(|next| seq::diff(number, next).unsigned_abs())
+        self.ends().map(|end| seq::diff(number, end).unsigned_abs()).min()
     }
 }
 
@@ -126,7 +133,7 @@ impl Network {
 
     /// Whether the packet continues what the network showed, and how far it is from that.
     fn continues(&self, header: &Header) -> Option<u64> {
-        if self.sides.iter().all(|side| side.next.is_none()) {
+        if self.sides.iter().all(|side| side.ends().next().is_none()) {
             return Some(u64::MAX); // a reset was all there was
         }
         if opens(header) {
@@ -140,17 +147,16 @@ impl Network {
     /// The same of a SYN: sent again, the answer to the other side's, crossing it, or captured behind what follows it.
     fn has_opening(&self, header: &Header) -> bool {
         let (own, other) = self.sides(header);
-        if let Some(isn) = own.isn {
-            return isn == header.seq;
+        let acknowledges = |isn| {
+            let is_sent = other.next.is_some_and(|next| seq::leq(header.ack, next));
+            header.flags.has(Flags::ACK) && seq::lt(isn, header.ack) && is_sent
+        };
+        if own.isn.is_some() || other.isn.is_some_and(acknowledges) {
+            return own.isn == Some(header.seq) || other.isn.is_some_and(acknowledges);
         }
-        let is_next = |next: u32| next == seq::add(header.seq, 1) || next == end_of(header);
-        match (other.isn, own.next) {
-            (Some(isn), _) if header.flags.has(Flags::ACK) => {
-                seq::lt(isn, header.ack) && other.next.is_some_and(|next| seq::leq(header.ack, next))
-            }
-            (_, Some(next)) => is_next(next),
-            (crossed, None) => crossed.is_some() && !header.flags.has(Flags::ACK),
-        }
+        let is_crossing = other.isn.is_some() && !header.flags.has(Flags::ACK) && own.ends().next().is_none();
+        let follows = |end: u32| end == seq::add(header.seq, 1) || end == end_of(header);
+        is_crossing || own.ends().any(follows)
     }
 
     /// How well a packet goes with it; `has_ways` if the 4-tuple has any.
@@ -158,7 +164,13 @@ impl Network {
         let own = self.sides(header).0;
         let is_known = own.ways().contains(&header.way);
         if let Some(far) = self.continues(header) {
-            let kind = if is_known { Match::Own } else if own.met == 0 { Match::First } else { Match::Numbers };
+            let kind = if is_known {
+                Match::Own
+            } else if own.met == 0 {
+                Match::First
+            } else {
+                Match::Numbers
+            };
             return Some((kind, far));
         }
         let nearest = self.distances(header).into_iter().flatten().min().map_or(u64::MAX, u64::from);
@@ -183,7 +195,7 @@ impl Network {
         let (continues, flags) = (self.continues(header).is_some(), header.flags);
         if opens(header) && !continues {
             self.has_ended = false;
-            self.sides.iter_mut().for_each(|side| (side.isn, side.next) = (None, None));
+            self.sides.iter_mut().for_each(|side| (side.isn, side.next, side.acked) = (None, None, None));
         }
         if flags.has(Flags::RST) || header.captured == Captured::Again {
             if continues {
@@ -195,7 +207,7 @@ impl Network {
         let (own, other) = self.sides_mut(header);
         own.learn(header.way);
         own.next = Some(end_of(header));
-        other.next = if flags.has(Flags::ACK) { Some(header.ack) } else { other.next };
+        other.acked = if flags.has(Flags::ACK) { Some(header.ack) } else { other.acked };
         own.isn = if opens(header) { Some(header.seq) } else { own.isn };
         self.has_ended |= flags.has(Flags::FIN);
     }
@@ -221,7 +233,11 @@ fn best(networks: &[Network], header: &Header, sight: u32) -> Option<usize> {
         let (kind, far) = network.matches(header, has_ways, sight)?;
         Some(((kind, far, std::cmp::Reverse(network.used)), at))
     });
-    matching.min().map(|(_, at)| at)
+    let ((kind, ..), at) = matching.min()?;
+    // Of several it could open a connection of, it is told to be of none.
+    let is_claimed = |network: &&Network| network.sides(header).0.ways().contains(&header.way);
+    let is_ambiguous = || kind == Match::Way && opens(header) && networks.iter().filter(is_claimed).count() > 1;
+    (!is_ambiguous()).then_some(at)
 }
 
 impl Shared {

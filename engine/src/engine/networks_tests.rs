@@ -55,7 +55,10 @@ fn numbers_of(networks: &mut Networks, packets: &[Header]) -> Vec<u32> {
         let mut header = Header { ordinal: at as u64, ..*packet };
         if networks.is_awake || header.way != 0 {
             networks.look(&mut header);
-            assert_eq!(usize::from(header.partition), if header.key == packet.key { 0 } else { header.key.partition() });
+            assert_eq!(
+                usize::from(header.partition),
+                if header.key == packet.key { 0 } else { header.key.partition() }
+            );
         }
         (header.key.tunnel().0 >> 32) as u32
     };
@@ -126,6 +129,19 @@ fn a_handover_is_the_same_connection() {
 }
 
 #[test]
+fn a_window_is_between_what_is_sent_and_what_is_acknowledged() {
+    let mut talk = Talk::new([5, 6], ONE);
+    let mut packets = talk.handshake().to_vec();
+    for way in 6..9 {
+        talk.ways[1] = way;
+        packets.extend((0..10).map(|_| talk.send(1, ACK, 3 << 20)));
+        let acknowledgment = talk.send(0, ACK, 0);
+        packets.push(Header { ack: acknowledgment.ack.wrapping_sub(25 << 20), ..acknowledgment });
+    }
+    assert_eq!(numbers(&packets), vec![0; packets.len()]);
+}
+
+#[test]
 fn a_syn_sent_again_on_another_path_is_the_same() {
     let mut talk = Talk::new([5, 6], ONE);
     let syn = talk.send(0, SYN, 0);
@@ -133,6 +149,10 @@ fn a_syn_sent_again_on_another_path_is_the_same() {
     let answer = talk.send(1, SYN | ACK, 0);
     assert_eq!(numbers(&[syn, again, answer, Header { way: 8, ..answer }, talk.send(0, ACK, 0)]), [0; 5]);
     assert_eq!(numbers(&[answer, syn]), [0; 2], "captured in the other order");
+    let other_answer = Header { seq: 99, way: 0, ..answer };
+    assert_eq!(numbers(&[syn, Header { way: 0, ..answer }, other_answer]), [0; 3], "two numbers offered");
+    let crossing = Header { flags: Flags(SYN), ack: 0, ..answer };
+    assert_eq!(numbers(&[syn, crossing, Header { flags: Flags(SYN | ACK), ack: crossing.seq + 1, ..syn }]), [0; 3]);
     assert_eq!(numbers(&[syn, Header { way: 7, seq: 77, ..syn }]), [0, 1], "another SYN");
 }
 
@@ -143,6 +163,16 @@ fn a_4_tuple_used_again_is_its_networks() {
         let mut packets = whole(Talk::new(ways, ONE));
         packets.extend(whole(again(then)));
         assert_eq!(numbers(&packets)[9..], [number; 9], "{ways:?} {then:?}");
+    }
+    // Of two networks that come without a way, or with the same, nobody knows whose is used again.
+    for way in [0, 5] {
+        let mut packets = vec![whole(Talk::new([way, 6], ONE)), whole(Talk::new([9, 8], OTHER))].concat();
+        packets[9..]
+            .iter_mut()
+            .filter(|packet| packet.way == 9)
+            .for_each(|packet| packet.way = if packet.seq == OTHER[0] { 9 } else { way });
+        packets.extend(whole(Talk::new([way, 8], [4_000_000_000, 1_500_000_000])));
+        assert_eq!(numbers(&packets), [[0; 9], [1; 9], [2; 9]].concat(), "{way}");
     }
     // The first has not ended: without a way, another SYN is another network's.
     let mut first = Talk::new([0, 6], ONE);
