@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from crafted.reading import differences, tool_json, tool_rows
 from crafted.talk import write_capture
-from crafted.ways import CASES, Case, Row
+from crafted.ways import CASES, Case, Row, mixture
 from oracle import incarnations, read_connections
 from oracle.compare import compare
 from oracle.segments import Segment
@@ -39,6 +39,14 @@ def test_oracle_agrees(tmp_path: Path, case: Case) -> None:
     """Every column of every connection, on the oracle's own reasoning."""
     path = crafted(tmp_path, case)
     assert [str(d) for d in compare(case.name, tool_rows(path), read_connections(path))] == []
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_mixtures(tmp_path: Path, seed: int) -> None:
+    """Networks as chance has it: tool and oracle agree, and neither threads nor batches change anything."""
+    path = write_capture(tmp_path / "mixture.pcap", mixture(seed))
+    assert [str(d) for d in compare(str(seed), tool_rows(path), read_connections(path))] == []
+    assert len({tool_json(path, threads, batch) for threads, batch in ((1, 4096), (2, 3), (5, 1))}) == 1
 
 
 def by_ways(flow: list[Segment]) -> list[list[Segment]]:

@@ -4,6 +4,7 @@ Expectations are derived by hand: a connection's directions have different label
 none, and it is one row; two networks with the same addresses and ports are two, whatever their order.
 """
 
+import random
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -196,3 +197,38 @@ CASES = [
     Case("pptp_two_calls", two(pptp(1, 2), pptp(3, 4)), rows("pptp call 1", "pptp call 3")),
     Case("pptp_a_call_for_each_direction", inside(pptp(1, 2), talk("c")), rows("pptp call 1")),
 ]  # fmt: skip
+
+
+def mixture(seed: int) -> list[Crafted]:
+    """Up to four networks at one time with connections of one 4-tuple, as chance has it.
+
+    Their numbers are far from each other's. Some go another way from a packet on, some use the 4-tuple again after a
+    minute. Without a way towards the server no two begin at once.
+    """
+    chance = random.Random(seed)
+    kind, count = chance.choice(["gtp", "pptp", "mpls", "to_client", "to_server", "shared"]), chance.randint(1, 4)
+
+    def wrap(number: int, changed: int) -> Wrap:
+        up, down = 100 + 10 * number + changed, 200 + 10 * number + changed
+        stacks = {"mpls": ([99, up], [98, down]), "to_client": ([up], []), "to_server": ([], [down])}
+        if kind in ("gtp", "pptp"):
+            return gtp(up, down, f"192.0.2.{10 + number}") if kind == "gtp" else pptp(up, down)
+        return labels(*stacks.get(kind, ([up], [30])))
+
+    parts = []
+    for number in range(count):
+        one = Talk()
+        start = number * 0.3 if kind == "to_server" else chance.random() * 0.05
+        uses = 1 if kind in ("to_server", "shared") and count > 1 else chance.randint(1, 2)
+        for use in range(uses):
+            one.open(*((number * 2 + side + use * 9) * 211_000_000 + chance.randrange(10**6) for side in (0, 1)))
+            one.handshake(start, chance.uniform(1e-4, 5e-3))
+            for exchange in range(chance.randint(1, 3)):
+                one.c(start + 0.1 * exchange + 0.10, "PA", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                one.s(start + 0.1 * exchange + 0.12, "PA", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                one.c(start + 0.1 * exchange + 0.13, "A")
+            start = one.close(chance.choice("cs"), start + 1 + chance.random() * 0.1) + chance.uniform(62, 70)
+        change = chance.randint(4, 24) if uses == 1 else len(one.packets)
+        for changed, packets in enumerate((one.packets[:change], one.packets[change:])):
+            parts.append(inside(wrap(number, changed), packets))
+    return mixed(*parts)

@@ -27,6 +27,8 @@ pub struct Decoded {
     pub segments: usize,
     /// For each shard, the places of its own in `headers`.
     pub shards: Vec<Vec<u32>>,
+    /// Some segment has an identifier of its direction alone.
+    pub has_ways: bool,
     /// When to look for idle connections: before the header at this place, with the time of the latest packet before it.
     pub looks: Vec<(u32, i64)>,
 }
@@ -104,8 +106,9 @@ impl Front {
     /// Takes a batch of consecutive packets, of those the ones in `mask` if there is one. Its bytes change places with
     /// the ones in `into`, whose buffers are used. [`Front::ready`] has what can be worked on.
     pub fn decode(&mut self, batch: &mut Batch, mask: Option<&[bool]>, mut into: Decoded) {
-        let Decoded { headers, shards, looks, .. } = &mut into;
+        let Decoded { headers, shards, looks, has_ways, .. } = &mut into;
         looks.clear();
+        *has_ways = false;
         if headers.len() < batch.packets.len() {
             headers.resize(batch.packets.len(), Header::default());
         }
@@ -136,12 +139,14 @@ impl Front {
                         sure_from = Some(segments - 1);
                     }
                     if header.tunnel_name != 0 {
+                        *has_ways |= header.way != 0;
                         self.name(packet, bytes, header);
                     }
                 }
                 Err(NotAnalysed::Fragment) => {
                     let start = held + self.joined.len();
                     segments += usize::from(self.join(packet, bytes, ordinal, start, header));
+                    *has_ways |= header.way != 0;
                 }
                 Err(reason) => self.packets.pass_over(reason),
             }
@@ -163,8 +168,8 @@ impl Front {
             Some(copies) => copies.ready()?,
             None => (self.passing.take()?, Vec::new()),
         };
-        let Decoded { headers, segments, shards, .. } = &mut decoded;
-        self.deal(headers.get_mut(..*segments).unwrap_or_default(), &copies, shards);
+        let Decoded { headers, segments, shards, has_ways, .. } = &mut decoded;
+        self.deal(headers.get_mut(..*segments).unwrap_or_default(), &copies, *has_ways, shards);
         Some(decoded)
     }
 
@@ -220,7 +225,9 @@ impl Front {
     }
 
     /// All but those at the places `left_out`, which ascend.
-    fn deal(&mut self, headers: &mut [Header], left_out: &[u32], shards: &mut [Vec<u32>]) {
+    fn deal(&mut self, headers: &mut [Header], left_out: &[u32], has_ways: bool, shards: &mut [Vec<u32>]) {
+        // For the whole batch: what is asked in vain is left as it is.
+        let has_networks = has_ways | self.networks.is_awake;
         self.packets.facts.segments += headers.len() as u64;
         let mut left_out = left_out.iter().peekable();
         for (at, header) in headers.iter_mut().enumerate() {
@@ -233,7 +240,7 @@ impl Front {
             if let Some(taps) = &mut self.taps {
                 taps.look(header);
             }
-            if self.networks.is_awake | (header.way != 0) {
+            if has_networks {
                 self.networks.look(header);
             }
             let owner = usize::from(self.shard_of[usize::from(header.partition) % PARTITIONS]);

@@ -263,7 +263,8 @@ impl Shared {
 
 /// Finds out of which network packets are, in capture order.
 pub struct Networks {
-    /// All packets are to be looked at: a way was met, or it is the beginning. If not, those with a way.
+    /// All packets are to be looked at: a way was met, or it is the beginning. If not, those with a way; any other is left
+    /// as it is.
     pub is_awake: bool,
     has_ways: bool,
     /// Packets before the first way.
@@ -292,7 +293,7 @@ impl Networks {
     pub fn look(&mut self, header: &mut Header) {
         self.has_ways |= header.way != 0;
         if !self.has_ways {
-            self.tried += 1;
+            self.tried = self.tried.saturating_add(1);
             if self.tried > TRIAL {
                 self.alone = Generations::of(MOST_FLOWS / 2);
                 self.is_awake = false;
