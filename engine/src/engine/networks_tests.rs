@@ -166,7 +166,7 @@ fn a_4_tuple_used_again_is_its_networks() {
     }
     // Of two networks that come without a way, or with the same, nobody knows whose is used again.
     for way in [0, 5] {
-        let mut packets = vec![whole(Talk::new([way, 6], ONE)), whole(Talk::new([9, 8], OTHER))].concat();
+        let mut packets = [whole(Talk::new([way, 6], ONE)), whole(Talk::new([9, 8], OTHER))].concat();
         packets[9..]
             .iter_mut()
             .filter(|packet| packet.way == 9)
@@ -219,6 +219,27 @@ fn after_what_was_left_out_the_numbers_need_not_go_on() {
     other.next = [other.next[0].wrapping_add(1 << 29), other.next[1].wrapping_add(1 << 29)];
     let after = in_turns(&one.rest(0), &other.rest(1));
     assert_eq!(numbers_of(&mut networks, &after), [0, 1].repeat(6));
+}
+
+#[test]
+fn what_is_around_a_network_keeps_its_name() {
+    let mut networks = Networks::new();
+    let key_of = |networks: &mut Networks, tunnel: Tunnel, way: u32, isn: u32| {
+        let syn = Talk::new([way, 0], [isn, 0]).send(0, SYN, 0);
+        let mut header = Header { key: syn.key.within(tunnel), ..syn };
+        networks.look(&mut header);
+        header.key.tunnel()
+    };
+    let vlans = Tunnel::vlans(7, 12);
+    assert_eq!(key_of(&mut networks, vlans, 5, 1), vlans);
+    let other = key_of(&mut networks, vlans, 0, 2_000_000_000);
+    assert_ne!(other, vlans);
+    assert_eq!((other.vlan_text(), other.tags(), other.is_named()), (vlans.vlan_text(), 2, false));
+    let hash = Tunnel(Tunnel::HASHED | 0x1234_5678_9abc);
+    assert_eq!(key_of(&mut networks, hash, 5, 1), hash);
+    let other = key_of(&mut networks, hash, 6, 2_000_000_000);
+    assert!(other != hash && other.vlan_text().is_none() && !other.is_named());
+    assert_eq!(key_of(&mut networks, hash, 6, 2_000_000_000), other);
 }
 
 #[test]
