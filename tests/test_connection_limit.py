@@ -58,7 +58,7 @@ def longest_idle_first(clients: Iterable[int], most: int) -> list[Attempt]:
     return rows
 
 
-@pytest.mark.parametrize("most", [1, 2, 10, 100, 1023, 2047])
+@pytest.mark.parametrize("most", [1, 2, 10, 100, 2048, 10_000])
 def test_a_small_limit_is_exact(tmp_path: Path, most: int) -> None:
     """Just so many stay, and the longest idle of all goes, whenever it was heard of last."""
     dice = random.Random(most)
@@ -73,15 +73,19 @@ def test_a_small_limit_is_exact(tmp_path: Path, most: int) -> None:
     assert len({pcapwatch.analyze(path, max_connections=most, threads=n).to_json() for n in (1, 2, 5)}) == 1
 
 
-def test_a_greater_limit_is_kept_in_parts(tmp_path: Path) -> None:
-    """From 2,048 on each part has its share; no more stay than the limit, and any number of threads says the same."""
-    dice = random.Random(4)
-    path = saved(tmp_path / "a.pcap", [dice.randrange(10_000) for _ in range(20_000)])
-    reports = [pcapwatch.analyze(path, max_connections=4096, threads=n).to_json() for n in (1, 2, 5)]
-    assert reports[0] == reports[1] == reports[2]
-    answer = json.loads(reports[0])
-    stayed = answer["totals"]["connections"] - answer["capture"]["evicted_connections"]
-    assert stayed == 4096
+def test_a_great_limit_is_shared(tmp_path: Path) -> None:
+    """From 131,072 on the longest idle of all threads go: none while so many were heard of later, and soon after."""
+    most, number = 131_072, 200_000
+    path = saved(tmp_path / "a.pcap", [client for n in range(number) for client in ([n] if n % 4 else [n, 0])])
+    reports = [pcapwatch.analyze(path, max_connections=most, threads=n) for n in (1, 2, 5)]
+    assert len({report.to_json() for report in reports}) == 1
+    rows = reports[0].connections
+    evicted = ["evicted" in list(words) for words in rows.quality]
+    gone = sum(evicted)
+    assert most <= number - gone <= most + 16_384
+    assert rows.client_packets[0] == number // 4 + 1, "the first one was heard of all the time"
+    assert evicted == [False, *[True] * gone, *[False] * (number - gone - 1)]
+    assert json.loads(reports[0].to_json())["capture"]["evicted_connections"] == gone
 
 
 def test_show_numbers_as_connections_does(tmp_path: Path) -> None:

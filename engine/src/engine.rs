@@ -1,16 +1,18 @@
 //! The only wiring: capture → decode → tcp → http → ledger, the same for a file, a pipe and an interface.
 //!
 //! ```text
-//! CaptureSet ──► front ──► shard 0: flow tables of its parts ──► collector: ledger, rows
+//! CaptureSet ──► front ──► shard 0: flow table of its 4-tuples ──► collector: ledger, rows
 //!                decode    shard 1: …                                        │ merge
 //!                          shard n: …                                        ▼ Outcome
 //! ```
 //!
-//! The 4-tuples are split into [`parts`]; each shard owns whole parts with their flow tables and one ledger.
+//! The 4-tuples are dealt to the shards by a fixed hash; each has a flow table and a ledger. What they must know of each
+//! other, whose connections are idle for longest where there are too many, they tell the [`census`].
 //! Totals merge by the ledger's law, so the answer does not depend on the number of shards, nor on where batches end.
 //! [`workers`] says how threads share the work.
 
 mod agreed;
+mod census;
 mod clocks;
 mod collector;
 mod copies;
@@ -40,6 +42,7 @@ use crate::tcp::connection::Connection;
 use crate::tcp::flow_table::{Held, parts};
 use crate::tcp::state::Anomaly;
 use crate::tunnels::{TunnelNames, Tunnels};
+use census::Census;
 use front::{Decoded, Front};
 use shard::Shard;
 use std::io;
@@ -62,11 +65,16 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// With `settings.threads` shards, as far as there are parts for them.
+    /// For one thread: with one shard.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
-        let count = settings.threads.clamp(1, parts(settings));
-        let shards = (0..count).map(|index| Shard::new(index, count, settings)).collect();
+        Engine::of(1, settings)
+    }
+
+    /// With so many shards, which must be fed in threads of their own.
+    fn of(count: usize, settings: &Settings) -> Self {
+        let census = (parts(settings) > 1).then(|| Arc::new(Census::new(count, settings.max_connections as u64)));
+        let shards = (0..count).map(|index| Shard::new(index, census.clone(), settings)).collect();
         Engine { settings: settings.clone(), front: Front::new(count, settings), shards, decoded: Decoded::default() }
     }
 
@@ -125,7 +133,7 @@ impl Engine {
         self.let_go_watching(&mut |_, _| ());
         let mut ranks = Vec::new();
         let collectors = self.shards.drain(..).map(|mut shard| {
-            shard.finish();
+            shard.finish(&self.settings);
             ranks.extend(shard.ranks);
             shard.collector
         });
@@ -142,8 +150,8 @@ impl Engine {
     pub fn provisional(&self, now_ns: Option<i64>) -> Totals {
         let mut held = Vec::new();
         let collectors = self.shards.iter().map(|shard| {
-            let (collector, tables) = shard.provisional(&self.settings, now_ns);
-            held.extend(tables);
+            let (collector, table) = shard.provisional(&self.settings, now_ns);
+            held.push(table);
             collector
         });
         let collector = merged(collectors, &self.settings);
@@ -317,7 +325,7 @@ pub fn read_all(
     settings: &Settings,
     progress: Option<Progress<'_>>,
 ) -> Result<Option<Outcome>, SourceError> {
-    let mut engine = Engine::new(settings);
+    let mut engine = Engine::of(settings.threads.clamp(1, parts(settings)), settings);
     let mut progress = progress;
     let mut go_on = |done, total, packets| progress.as_mut().is_none_or(|report| report(done, total, packets));
     let Engine { front, shards, .. } = &mut engine;

@@ -6,12 +6,14 @@ use std::hash::{Hash, Hasher};
 /// How many independent parts the 4-tuples are split into.
 pub const PARTITIONS: usize = 64;
 
-/// The two ends of a flow in an order that does not depend on direction, and the tunnel around it.
+/// The two ends of a flow in an order that does not depend on direction, and the tunnel around it: in 44 bytes, so that a
+/// place of the flow table is one cache line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FlowKey {
     low: Address,
     high: Address,
-    tunnel: Tunnel,
+    /// The tunnel's number, its upper half first.
+    tunnel: [u32; 2],
     low_port: u16,
     high_port: u16,
 }
@@ -23,8 +25,12 @@ impl Hash for FlowKey {
         state.write_u128(u128::from_ne_bytes(self.low.0));
         state.write_u128(u128::from_ne_bytes(self.high.0));
         let ports = u64::from(self.low_port) << 16 | u64::from(self.high_port);
-        state.write_u64(self.tunnel.0.rotate_left(32) ^ ports);
+        state.write_u64(self.tunnel().0.rotate_left(32) ^ ports);
     }
+}
+
+const fn halves(tunnel: Tunnel) -> [u32; 2] {
+    [(tunnel.0 >> 32) as u32, tunnel.0 as u32]
 }
 
 impl FlowKey {
@@ -40,7 +46,7 @@ impl FlowKey {
     pub fn directed(source: (Address, u16), target: (Address, u16), tunnel: Tunnel) -> (Self, bool) {
         let from_low = source <= target;
         let (low, high) = if from_low { (source, target) } else { (target, source) };
-        (FlowKey { low: low.0, high: high.0, tunnel, low_port: low.1, high_port: high.1 }, from_low)
+        (FlowKey { low: low.0, high: high.0, tunnel: halves(tunnel), low_port: low.1, high_port: high.1 }, from_low)
     }
 
     /// The same of IPv4 ends without anything around them.
@@ -52,11 +58,8 @@ impl FlowKey {
         let from_low = source <= target;
         let (low, high) = if from_low { (source, target) } else { (target, source) };
         let address = |word: u64| Address::v4(((word >> 16) as u32).to_be_bytes());
-        let tunnel = Tunnel::default();
-        (
-            FlowKey { low: address(low), high: address(high), tunnel, low_port: low as u16, high_port: high as u16 },
-            from_low,
-        )
+        let (low_port, high_port) = (low as u16, high as u16);
+        (FlowKey { low: address(low), high: address(high), tunnel: [0; 2], low_port, high_port }, from_low)
     }
 
     /// The lower end.
@@ -76,13 +79,14 @@ impl FlowKey {
     /// What is around the flow.
     #[must_use]
     pub const fn tunnel(&self) -> Tunnel {
-        self.tunnel
+        let [high, low] = self.tunnel;
+        Tunnel((high as u64) << 32 | low as u64)
     }
 
     /// The same ends with something else around them.
     #[must_use]
     pub const fn within(self, tunnel: Tunnel) -> Self {
-        FlowKey { tunnel: tunnel.key(), ..self }
+        FlowKey { tunnel: halves(tunnel.key()), ..self }
     }
 
     /// Which partition it falls into: the same on every machine and in every run.
@@ -98,7 +102,7 @@ impl FlowKey {
             .rotate_left(29)
             .wrapping_add(word(&self.high))
             .wrapping_add(ports << 20)
-            .wrapping_add(self.tunnel.0)
+            .wrapping_add(self.tunnel().0)
             .wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed >> 58) as usize
     }

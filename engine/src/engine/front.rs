@@ -9,7 +9,6 @@ use crate::decode::{Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, Seg
 use crate::ledger::summary::CaptureFacts;
 use crate::record::Address;
 use crate::settings::Settings;
-use crate::tcp::flow_table::parts;
 use crate::tunnels::TunnelNames;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +28,7 @@ pub struct Decoded {
     pub shards: Vec<Vec<u32>>,
     /// Some segment has an identifier of its direction alone.
     pub has_ways: bool,
-    /// When to look for idle connections: before the header at this place, with the time of the latest packet before it.
+    /// When to look for idle connections, and for too many: before the header at this place, with the time of the latest packet before it.
     pub looks: Vec<(u32, i64)>,
 }
 
@@ -46,9 +45,9 @@ impl Decoded {
     }
 }
 
-/// Packets from one look for idle connections to the next. By their number over the whole capture, so that it does not
+/// Packets from one look for idle connections, and for too many, to the next. By their number over the whole capture, so that it does not
 /// show where batches end: how the bytes of a pipe come must not change the answer.
-const LOOK_EVERY: u64 = 4096;
+pub const LOOK_EVERY: u64 = 4096;
 
 /// Whether a packet may have been captured a second time with something else around it. One Ethernet interface shows each
 /// packet once, as far as nothing is in a tunnel.
@@ -83,10 +82,9 @@ pub struct Front {
 }
 
 impl Front {
-    /// For so many shards, from 1 to the number of [`parts`].
+    /// For so many shards, from 1 to [`PARTITIONS`].
     pub fn new(shards: usize, settings: &Settings) -> Self {
-        let parts = parts(settings);
-        let shard_of = std::array::from_fn(|partition| (partition % parts % shards) as u8);
+        let shard_of = std::array::from_fn(|partition| (partition % shards) as u8);
         Front {
             shard_of,
             shards,

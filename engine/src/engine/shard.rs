@@ -1,22 +1,26 @@
-//! The second half of the way: one thread's parts of the flow table, its tables and the facts that come of them.
+//! The second half of the way: one thread's flow table and the facts that come of it.
 
+use super::census::{Census, LAG};
 use super::collector::{Collector, Reader};
 use super::front::Decoded;
 use super::ranks::{Opened, Ranks};
-use crate::decode::{Captured, PARTITIONS, Segment};
+use crate::decode::{Captured, Segment};
 use crate::settings::Settings;
 use crate::tcp::connection::Connection;
-use crate::tcp::flow_table::{FlowTable, Held, parts};
+use crate::tcp::flow_table::{FlowTable, Held};
 use roaring::RoaringTreemap;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::sync::Arc;
 
-/// The parts of one thread.
+/// What one thread works on.
 pub struct Shard {
     index: usize,
-    tables: Vec<FlowTable<Reader>>,
-    /// Which of `tables` is a partition's: a division for each packet would be slow.
-    table_of: [u8; PARTITIONS],
+    table: FlowTable<Reader>,
+    /// Where the limit of connections is shared.
+    census: Option<Arc<Census>>,
+    /// Looks at it so far.
+    looks: u64,
+    /// Connections of all shards, [`LAG`] looks ago.
+    known: u64,
     /// Where the facts go.
     pub collector: Collector,
     /// Ordinals of the packets that opened a connection.
@@ -26,13 +30,23 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// The parts `index`, `index + shards` …
-    pub fn new(index: usize, shards: usize, settings: &Settings) -> Self {
-        let parts = parts(settings);
-        let own = (index..parts).step_by(shards);
-        let tables = own.map(|_| FlowTable::new(settings)).collect();
-        let table_of = std::array::from_fn(|partition| (partition % parts / shards) as u8);
-        Shard { index, tables, table_of, collector: Collector::new(settings), opened: Opened::default(), ranks: None }
+    /// The one at this place of each batch's lists.
+    pub fn new(index: usize, census: Option<Arc<Census>>, settings: &Settings) -> Self {
+        Shard {
+            index,
+            table: FlowTable::new(settings),
+            census,
+            looks: 0,
+            known: 0,
+            collector: Collector::new(settings),
+            opened: Opened::default(),
+            ranks: None,
+        }
+    }
+
+    /// Where it counts its connections with others.
+    pub fn census(&self) -> Option<Arc<Census>> {
+        self.census.clone()
     }
 
     /// Takes the segments of a batch that are its own.
@@ -46,30 +60,42 @@ impl Shard {
         let mut looks = decoded.looks.iter().peekable();
         for &at in own {
             while let Some((_, latest_ns)) = looks.next_if(|(place, _)| *place <= at) {
-                self.expire(*latest_ns, settings);
+                self.look(*latest_ns, settings);
             }
             let Some(header) = decoded.headers.get(at as usize) else { continue };
             let segment = decoded.segment(header);
             self.take(&segment, settings, &mut |connection| watch(&segment, connection));
         }
-        looks.for_each(|(_, latest_ns)| self.expire(*latest_ns, settings));
+        looks.for_each(|(_, latest_ns)| self.look(*latest_ns, settings));
     }
 
-    /// Finishes what was over and silent for long when the latest packet came.
-    fn expire(&mut self, latest_ns: i64, settings: &Settings) {
-        let before = latest_ns.saturating_sub(settings.idle_expiry_ns);
-        for table in &mut self.tables {
-            table.expire(before, &mut self.collector);
+    /// Finishes what was over and silent for long when the latest packet came, and what is too much.
+    fn look(&mut self, latest_ns: i64, settings: &Settings) {
+        self.table.expire(latest_ns.saturating_sub(settings.idle_expiry_ns), &mut self.collector);
+        if let Some(census) = self.census.clone() {
+            self.count(&census);
         }
+    }
+
+    /// Takes part in the [`Census`].
+    fn count(&mut self, census: &Census) {
+        self.table.turn();
+        if let Some(verdict) = self.looks.checked_sub(LAG).and_then(|round| census.hear(round)) {
+            self.known = verdict.connections;
+            if let Some(stretch) = verdict.through {
+                self.table.evict_through(stretch, &mut self.collector);
+            }
+        }
+        let oldest = self.table.oldest_heard(census.wanted(self.known));
+        census.say(self.looks, self.table.len() as u64, &oldest);
+        self.looks += 1;
     }
 
     fn take(&mut self, segment: &Segment<'_>, settings: &Settings, watch: &mut impl FnMut(&Connection<Reader>)) {
-        let table_at = self.table_of[usize::from(segment.partition) % PARTITIONS];
-        let Some(table) = self.tables.get_mut(usize::from(table_at)) else { return };
         if segment.captured == Captured::Again {
-            return table.note_copy(segment, &mut self.collector);
+            return self.table.note_copy(segment, &mut self.collector);
         }
-        if table.accept(segment, settings, &mut self.collector, watch) {
+        if self.table.accept(segment, settings, &mut self.collector, watch) {
             self.opened.insert(segment.ordinal);
             if segment.tunnel_name != 0 {
                 self.collector.name_tunnel(segment.ordinal, segment.tunnel_name);
@@ -77,46 +103,37 @@ impl Shard {
         }
     }
 
-    /// Forgets the numbers of connections that nobody will ask for: all but those in the tables and the examples.
+    /// Forgets the numbers of connections that nobody will ask for: all but those in the table and the examples.
     pub fn forget_numbers(&mut self) {
         let mut known: RoaringTreemap = self.collector.ledger.exemplars().collect();
-        self.tables.iter().for_each(|table| {
-            table.ordinals(&mut |ordinal| {
-                known.insert(ordinal);
-            });
+        self.table.ordinals(&mut |ordinal| {
+            known.insert(ordinal);
         });
         self.opened.forget(&known);
     }
 
     /// As [`FlowTable::lose_sight`].
     pub fn lose_sight(&mut self) {
-        self.tables.iter_mut().for_each(FlowTable::lose_sight);
+        self.table.lose_sight();
     }
 
-    /// Connections in the tables.
+    /// Connections in the table.
     pub fn tracked(&self) -> u64 {
-        self.tables.iter().map(|table| table.len() as u64).sum()
+        self.table.len() as u64
     }
 
     /// What [`Shard::finish`] would have in its collector now, once it has ended those connections; apart from rows, and but
     /// for attempts that are too young to be called unanswered by the time `now_ns`.
-    pub fn provisional(&self, settings: &Settings, now_ns: Option<i64>) -> (Collector, Vec<Held<Reader>>) {
-        (self.collector.totals(settings, now_ns), self.tables.iter().map(FlowTable::held).collect())
+    pub fn provisional(&self, settings: &Settings, now_ns: Option<i64>) -> (Collector, Held<Reader>) {
+        (self.collector.totals(settings, now_ns), self.table.held())
     }
 
     /// Nothing more will come. Once it has been told, it does nothing. Connections finish in the order of their last
-    /// packets over all parts, so that what is counted by time is put at its end.
-    pub fn finish(&mut self) {
-        let last = |(at, table): (usize, &FlowTable<Reader>)| table.oldest_ns().map(|ns| Reverse((ns, at)));
-        let mut turns: BinaryHeap<_> = self.tables.iter().enumerate().filter_map(last).collect();
-        while let Some(Reverse((_, at))) = turns.pop()
-            && let Some(table) = self.tables.get_mut(at)
-        {
-            table.finish_oldest(&mut self.collector);
-            turns.extend(last((at, table)));
-        }
-        // In this thread, too, while others still finish theirs.
-        self.tables.clear();
+    /// packets, so that what is counted by time is put at its end.
+    pub fn finish(&mut self, settings: &Settings) {
+        self.table.finish(&mut self.collector);
+        // Its room is given back in this thread, too, while others still finish theirs.
+        self.table = FlowTable::new(settings);
         self.ranks.get_or_insert_with(|| Ranks::from(std::mem::take(&mut self.opened)));
     }
 }

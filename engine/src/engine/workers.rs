@@ -5,6 +5,7 @@
 //! else it takes the oldest batch of its own inbox. While one deals another may read on. So no thread only reads, a single
 //! thread does all in turn, and nobody waits while there is something to do.
 
+use super::census::Census;
 use super::front::{Decoded, Front};
 use super::shard::Shard;
 use crate::capture::{Batch, CaptureSet, SourceError, View};
@@ -98,6 +99,8 @@ impl Desk {
 }
 
 struct Office<'s> {
+    /// Where shards may wait for each other, too.
+    census: Option<Arc<Census>>,
     set: Mutex<&'s mut CaptureSet>,
     dealer: Mutex<Dealer<'s>>,
     desk: Mutex<Desk>,
@@ -216,6 +219,9 @@ impl Office<'_> {
         desk.read.clear();
         desk.inboxes.iter_mut().for_each(VecDeque::clear);
         self.tell(desk);
+        if let Some(census) = &self.census {
+            census.close();
+        }
     }
 
     /// Works until there is no more; `go_on` is asked after each step.
@@ -230,7 +236,7 @@ impl Office<'_> {
                 Task::Prepare(view) => self.prepare(view),
                 Task::LookUp => {}
                 // Here and not by whoever puts the answers together: of many clients there are many connections left.
-                Task::Leave => return shard.finish(),
+                Task::Leave => return shard.finish(settings),
             }
             // Once rows are lost the answer will be that error: nothing more need be read.
             if shard.collector.has_failed() || !go_on() {
@@ -266,6 +272,7 @@ pub fn run(
     let gauge = set.gauge();
     let inboxes = shards.iter().map(|_| VecDeque::new()).collect();
     let office = Office {
+        census: shards.first().and_then(Shard::census),
         set: Mutex::new(set),
         dealer: Mutex::new(Dealer { front, under_way: VecDeque::new() }),
         desk: Mutex::new(Desk {

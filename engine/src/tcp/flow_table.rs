@@ -1,14 +1,19 @@
 //! From a segment's 4-tuple to its connection.
 //!
-//! The table is split into [`parts`] by a fixed hash of the 4-tuple. A thread owns whole parts, and each has its share of
-//! the limits, so what is evicted does not depend on the number of threads. Within a part connections lie in a slab, found
-//! by a keyed hash (hostile tuples cannot make it slow) and chained by last packet: the longest idle is the first to go.
-//! One that is over, or has been silent for long, rests in little room ([`Packed`]) until a segment comes for it.
+//! Connections lie in a slab, found by a keyed hash (hostile tuples cannot make it slow) and chained by last packet:
+//! the longest idle is the first to go. One that is over, or has been silent for long, rests in little room
+//! ([`Packed`]) until a segment comes for it.
+//!
+//! A small limit of connections is kept by one table, which ends its longest idle one whenever one more comes. A great
+//! one is shared by several ([`parts`]), which end what they agree on ([`Ages`], [`FlowTable::evict_through`]); so it
+//! does not depend on the number of threads who goes.
 
+mod ages;
 mod held;
 mod kept;
 mod slot;
 
+use self::ages::Ages;
 pub use self::held::Held;
 use self::kept::Kept;
 use self::slot::Slot;
@@ -17,7 +22,6 @@ use super::connection::packed::{Packed, Shapes};
 use super::incarnation::{self, Belongs, Fate};
 use super::payload::{Payload, Sink};
 use crate::decode::{Flags, FlowKey, PARTITIONS, Segment};
-use crate::record::Quality;
 use crate::settings::{SECOND, Settings};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -29,19 +33,18 @@ const NONE: u32 = u32::MAX >> 1;
 const OVER_REST_NS: i64 = 2_000_000;
 /// The same for any other that can.
 const OPEN_REST_NS: i64 = SECOND;
-/// Connections that a part of the table can hold at least, where there is more than one: so many that the longest idle of
-/// it is among the longest idle of all.
-const LEAST_SHARE: usize = 1024;
-/// Connections awake in a part beyond which those silent for longest rest at once: a flood of SYNs opens 250,000
-/// within a second, and awake each takes seven times the room.
-const MOST_AWAKE: usize = 1024;
+/// A limit of connections below this is kept exactly, by one table: several could agree only on whole stretches of
+/// packets.
+const SHARED_FROM: usize = 1 << 17;
+/// Connections awake beyond which those silent for longest rest at once: a flood of SYNs opens 250,000 within a second,
+/// and awake each takes seven times the room.
+const MOST_AWAKE: usize = 1 << 15;
 
-/// How many parts of the table share its limits: [`PARTITIONS`], fewer where the limit of connections is small, and at last
-/// one. It follows from the limit alone. A 4-tuple's part is its partition modulo this.
+/// Into how many parts 4-tuples are split for the limits: [`PARTITIONS`], or one. It follows from the limit of
+/// connections alone. A table may have any of them; what their connections keep is counted for each.
 #[must_use]
-pub fn parts(settings: &Settings) -> usize {
-    let wanted = (settings.max_connections / LEAST_SHARE).clamp(1, PARTITIONS);
-    1 << wanted.ilog2()
+pub const fn parts(settings: &Settings) -> usize {
+    if settings.max_connections < SHARED_FROM { 1 } else { PARTITIONS }
 }
 
 /// The two ends of a chain of slots.
@@ -70,7 +73,7 @@ fn opened<P: Payload>(
     }
 }
 
-/// One part's connections.
+/// The connections of some of the parts.
 pub struct FlowTable<P> {
     index: HashTable<u32>,
     hasher: RandomState,
@@ -84,11 +87,14 @@ pub struct FlowTable<P> {
     awake: Chain,
     /// Open connections that were idle for long when they were the oldest of the others: all of them are older.
     parked: Chain,
-    /// The next ones to be looked at whether they may rest, in order of last packet: of those that are over, and of all.
+    /// The next ones to be looked at whether they may rest, in order of last packet: of those that are over, and of
+    /// all.
     tired: [u32; 2],
     /// Ended connections whose room the next ones take.
     spare: Vec<Box<Connection<P>>>,
     kept: Kept,
+    ages: Ages,
+    /// Of its connections, where it alone keeps the limit.
     limit: usize,
     max_reassembly_bytes: usize,
     /// Connections ended because the table was full.
@@ -96,7 +102,7 @@ pub struct FlowTable<P> {
 }
 
 impl<P: Payload> FlowTable<P> {
-    /// An empty part with its share of `settings.max_connections`.
+    /// An empty one.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         FlowTable {
@@ -112,7 +118,8 @@ impl<P: Payload> FlowTable<P> {
             tired: [NONE; 2],
             spare: Vec::new(),
             kept: Kept::new(settings),
-            limit: settings.max_connections.div_ceil(parts(settings)).max(1),
+            ages: Ages::default(),
+            limit: if parts(settings) == 1 { settings.max_connections.max(1) } else { usize::MAX },
             max_reassembly_bytes: settings.max_reassembly_bytes,
             evicted: 0,
         }
@@ -241,7 +248,9 @@ impl<P: Payload> FlowTable<P> {
             self.evict(sink);
         }
         let connection = opened(&mut self.spare, segment, settings);
-        let slot = Slot { key, connection: Some(connection), newer: NONE, older_and_parked: NONE };
+        let heard = self.ages.now();
+        self.ages.count();
+        let slot = Slot { key, heard, connection: Some(connection), newer: NONE, older_and_parked: NONE };
         let at = if let Some(at) = self.free.pop() {
             self.slots[at as usize] = slot;
             at
@@ -256,36 +265,16 @@ impl<P: Payload> FlowTable<P> {
         at
     }
 
-    /// Ends the longest idle connection.
-    fn evict(&mut self, sink: &mut P::Sink) {
-        let at = self.oldest();
-        if at == NONE {
-            return;
-        }
-        self.evicted += 1;
-        if let Some(mut connection) = self.remove(at) {
-            connection.quality.0 |= Quality::EVICTED;
-            connection.finish(sink);
-            self.spare.push(connection);
-        }
-    }
-
     /// The place of the longest idle connection.
     const fn oldest(&self) -> u32 {
         if self.parked.oldest == NONE { self.awake.oldest } else { self.parked.oldest }
     }
 
-    /// The time of its last packet.
-    #[must_use]
-    pub fn oldest_ns(&self) -> Option<i64> {
-        let at = self.oldest();
-        (at != NONE).then(|| self.standing(at).0)
-    }
-
     fn remove(&mut self, at: u32) -> Option<Box<Connection<P>>> {
         self.wake(at);
         self.unlink(at);
-        self.kept.note(at, 0, 0);
+        self.kept.change(at, 0);
+        self.ages.discount(self.slots[at as usize].heard);
         let slot = &mut self.slots[at as usize];
         let connection = slot.connection.take();
         let hash = self.hasher.hash_one(slot.key);
@@ -348,8 +337,8 @@ impl<P: Payload> FlowTable<P> {
         });
     }
 
-    /// Lets connections rest that have been silent for long enough at `now_ns`, whenever another has opened: so there are
-    /// never many awake. What is looked at in vain is looked at again after its next packet.
+    /// Lets connections rest that have been silent for long enough at `now_ns`, whenever another has opened: so there
+    /// are never many awake. What is looked at in vain is looked at again after its next packet.
     fn lay_to_rest(&mut self, now_ns: i64) {
         for (of_all, rest_ns) in [OVER_REST_NS, OPEN_REST_NS].into_iter().enumerate() {
             while let Some(slot) = self.slots.get_mut(self.tired[of_all] as usize) {
@@ -376,9 +365,10 @@ impl<P: Payload> FlowTable<P> {
         for at in self.places().collect::<Vec<usize>>() {
             if !self.standing(at as u32).1 {
                 self.wake(at as u32);
-                if let Some(connection) = &mut self.slots[at].connection {
+                let slot = &mut self.slots[at];
+                if let Some(connection) = &mut slot.connection {
                     connection.lose_sight();
-                    self.kept.note(at as u32, connection.kept_bytes(), connection.last.ts_ns);
+                    self.kept.note(at as u32, &slot.key, connection);
                 }
             }
         }
@@ -416,25 +406,24 @@ impl<P: Payload> FlowTable<P> {
         }
     }
 
-    /// Finishes everything.
+    /// Finishes everything, in the order of last packets.
     pub fn finish(&mut self, sink: &mut P::Sink) {
-        while self.oldest() != NONE {
-            self.finish_oldest(sink);
-        }
-    }
-
-    /// Finishes the longest idle connection.
-    pub fn finish_oldest(&mut self, sink: &mut P::Sink) {
-        let at = self.oldest();
-        if at != NONE
-            && let Some(mut connection) = self.remove(at)
+        while let at = self.oldest()
+            && at != NONE
         {
-            connection.finish(sink);
-            self.spare.push(connection);
+            if let Some(mut connection) = self.remove(at) {
+                connection.finish(sink);
+                self.spare.push(connection);
+            }
         }
     }
 
     fn touch(&mut self, at: u32) {
+        let heard = std::mem::replace(&mut self.slots[at as usize].heard, self.ages.now());
+        if heard != self.ages.now() {
+            self.ages.discount(heard);
+            self.ages.count();
+        }
         if self.awake.newest != at {
             self.unlink(at);
             self.slots[at as usize].park(false);

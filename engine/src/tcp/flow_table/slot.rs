@@ -10,6 +10,8 @@ const PARKED: u32 = 1 << 31;
 #[repr(align(64))]
 pub(super) struct Slot<P> {
     pub(super) key: FlowKey,
+    /// In which stretch of packets its last one was, see [`super::ages::Ages`].
+    pub(super) heard: u32,
     /// None while it rests, at the same place of `FlowTable::resting`.
     pub(super) connection: Option<Box<Connection<P>>>,
     pub(super) newer: u32,
