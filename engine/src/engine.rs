@@ -19,6 +19,7 @@ mod copies;
 mod front;
 mod generations;
 pub mod live;
+mod networks;
 mod newest;
 mod openings;
 mod pieces;
@@ -105,6 +106,7 @@ impl Engine {
     /// Packets are left out on purpose before the next batch: what goes on is taken up wherever it is by then.
     pub fn lose_sight(&mut self, watch: &mut impl FnMut(&Segment<'_>, &Connection<Reader>)) {
         self.let_go_watching(watch);
+        self.front.lose_sight();
         self.shards.iter_mut().for_each(Shard::lose_sight);
     }
 

@@ -20,7 +20,8 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// What is around a flow's packets. VLAN tags alone: the outer in bits 16 to 31, the inner in bits 0 to 15, each 0
-/// (none) or id + 1. With any other identifier: [`Tunnel::HASHED`] and a hash of them all.
+/// (none) or id + 1. With any other identifier: [`Tunnel::HASHED`] and a hash of them all. Where ends and tunnel are those
+/// of several networks, [`Tunnel::of_network`] tells them apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
 pub struct Tunnel(pub u64);
 
@@ -38,6 +39,14 @@ impl Tunnel {
             if id == 0 { 0 } else { id as u64 + 1 }
         }
         Tunnel(half(outer) << 16 | half(inner))
+    }
+
+    /// The same in one of several networks that nothing in the headers of both directions tells apart; that of number 0 is
+    /// the tunnel itself.
+    #[must_use]
+    pub const fn of_network(self, number: u32) -> Tunnel {
+        // Between the tags and the marks; a hash stays one.
+        Tunnel(self.0 ^ (number as u64 & 0x3fff_ffff) << 32)
     }
 
     /// What flows are told apart by.

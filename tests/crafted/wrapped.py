@@ -330,7 +330,7 @@ def gre_ethernet(packet: Packet, client: bool) -> list[bytes]:
     return [bytes(outer(client) / GRE(proto=0x6558, key_present=1, key=42) / framed(Dot1Q(vlan=7) / packet))]
 
 
-@wrapping(tunnel="pptp")
+@wrapping(tunnel="pptp call 1")
 def pptp(packet: Packet, client: bool) -> list[bytes]:
     """PPTP's GRE, a call id for each direction."""
     inside = b"\xff\x03\x00\x21" + bytes(packet)

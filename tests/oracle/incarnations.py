@@ -3,6 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from .networks import networks
 from .segments import ACK, FIN, RST, SYN, Endpoint, Segment
 
 
@@ -37,7 +38,8 @@ def split(segments: list[Segment]) -> list[Incarnation]:
         flows[frozenset((segment.src, segment.dst)), segment.vlans].append(segment)
     result: list[Incarnation] = []
     for flow in flows.values():
-        result.extend(split_flow(flow))
+        for network in networks(flow):
+            result.extend(split_flow(network))
     order = {id(s): i for i, s in enumerate(segments)}
     result.sort(key=lambda c: order[id(c.packets[0])])
     for number, connection in enumerate(result, 1):

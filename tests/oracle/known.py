@@ -23,10 +23,8 @@ UNDECODED = {
     "erspan-ii": "inside ERSPAN",
     "erspan-iii": "inside ERSPAN",
     "geneve": "inside GENEVE",
-    "mpls": "inside MPLS",
     "nflog": "link type NFLOG",
     "bug-5437-02-input.pcap": "inside ERSPAN in GRE",
-    "mixed-vlan-mpls.pcap": "one flow inside MPLS",
 }
 
 KNOWN: tuple[Known, ...] = (

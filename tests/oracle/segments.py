@@ -1,4 +1,7 @@
-"""Raw packets into TCP segments with dpkt: Ethernet, VLAN, Linux cooked, raw IP, null and loop; IPv4, IPv6."""
+"""Raw packets into TCP segments with dpkt: Ethernet, VLAN, Linux cooked, raw IP, null and loop; IPv4, IPv6.
+
+Of tunnels those whose identifiers have a direction: MPLS, GTP-U, PPTP (`unwrap.py`).
+"""
 
 import ipaddress
 import struct
@@ -7,6 +10,7 @@ from dataclasses import dataclass, field
 import dpkt
 
 from .capture import RawPacket
+from .unwrap import Way, unwrap, unwrap_labels
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 VLANS = (0x8100, 0x88A8, 0x9100)
@@ -34,6 +38,7 @@ class Segment:
     options: list[tuple[int, bytes]] = field(default_factory=list)
     seq_offset: int = 0
     ack_offset: int = 0
+    way: Way | None = None
     stale: bool = False
     duplicate: bool = False
 
@@ -90,7 +95,8 @@ def read_segment(packet: RawPacket, file: str) -> Segment | None:
     found = strip_link(packet)
     if found is None:
         return None
-    ip_bytes, vlans = found
+    ip_bytes, vlans, way = found
+    ip_bytes, way = unwrap(ip_bytes, way)
     version = ip_bytes[0] >> 4
     network = read_ipv4(ip_bytes) if version == 4 else read_ipv6(ip_bytes) if version == 6 else None
     if network is None:
@@ -107,12 +113,12 @@ def read_segment(packet: RawPacket, file: str) -> Segment | None:
     return Segment(
         packet.ts_ns, packet.frame, file, (src, tcp.sport), (dst, tcp.dport), vlans, ttl, ip_id,
         tcp.seq, tcp.ack, tcp.flags, tcp.win, transport[header_len:wire_len], wire_len - header_len,
-        [(kind, value) for kind, value in options if value is not None],
+        [(kind, value) for kind, value in options if value is not None], way=way,
     )  # fmt: skip
 
 
-def strip_link(packet: RawPacket) -> tuple[bytes, tuple[int, ...]] | None:
-    """The bytes from the IP header on, and the VLAN ids around it."""
+def strip_link(packet: RawPacket) -> tuple[bytes, tuple[int, ...], Way | None] | None:
+    """The bytes from the IP header on, the VLAN ids around it, and what its labels say."""
     data = packet.data
     if packet.link == 1:
         ether_type, data = struct.unpack_from(">H", data, 12)[0], data[14:]
@@ -121,10 +127,10 @@ def strip_link(packet: RawPacket) -> tuple[bytes, tuple[int, ...]] | None:
     elif packet.link == 276:  # Linux cooked v2
         ether_type, data = struct.unpack_from(">H", data)[0], data[20:]
     elif packet.link in (12, 14, 101, 228, 229):
-        return data, ()
+        return data, (), None
     elif packet.link in (0, 108):  # null, loop: address family in the writer's byte order
         families = {struct.unpack_from("<I", data)[0], struct.unpack_from(">I", data)[0]}
-        return (data[4:], ()) if families & {2, 10, 23, 24, 28, 30} else None
+        return (data[4:], (), None) if families & {2, 10, 23, 24, 28, 30} else None
     else:
         return None
     vlans: list[int] = []
@@ -132,7 +138,9 @@ def strip_link(packet: RawPacket) -> tuple[bytes, tuple[int, ...]] | None:
         tag, ether_type = struct.unpack_from(">HH", data)
         vlans.append(tag & 0x0FFF)
         data = data[4:]
-    return (data, tuple(vlans)) if ether_type in (0x0800, 0x86DD) else None
+    if ether_type in (0x8847, 0x8848):
+        return (*unwrap_labels(data)[:1], tuple(vlans), unwrap_labels(data)[1])
+    return (data, tuple(vlans), None) if ether_type in (0x0800, 0x86DD) else None
 
 
 Network = tuple[str, str, int, int | None, bytes, int]

@@ -3,13 +3,19 @@
 //! # What is in a flow's key
 //! A layer that has an identifier both directions share: VLAN, VXLAN and GENEVE network, GRE key, ERSPAN session, `PPPoE`
 //! session. Two of them that differ are two networks, whose addresses may be the same. What has no identifier (IP in IP,
-//! GRE without a key, Teredo) or one for each direction (MPLS labels, GTP's endpoint, PPTP's call) is not: the other
+//! GRE without a key, Teredo) is not, nor are the outer addresses: a tunnel may have several ends. Those are named by the
+//! connection's first packet.
+//!
+//! # What tells networks apart with the help of numbers
+//! An identifier for each direction (MPLS labels, GTP's endpoint, PPTP's call) is not in the key as it is: the other
 //! direction may carry another one or none at all (a label popped one hop before, a real server that answers directly),
-//! and one connection would be two halves. Those are named by the connection's first packet. The outer addresses are not
-//! in the key either: a tunnel may have several ends.
+//! and one connection would be two halves. The innermost of them is a packet's *way*, from which, and from sequence
+//! numbers, [`crate::engine`] finds out which packets are of one network. Of a stack of labels it is the innermost, which
+//! says whose network it is (RFC 4364 §5); those above lead through the provider's, and change from hop to hop. An endpoint
+//! and a call are numbers of their receiver's, so that its address is part of them.
 
 use super::NotAnalysed;
-use crate::record::Tunnel;
+use crate::record::{Address, Tunnel};
 use std::fmt::Write;
 
 /// One header around a packet.
@@ -17,14 +23,15 @@ use std::fmt::Write;
 pub enum Layer {
     /// A VLAN tag's id.
     Vlan(u16),
-    /// A stack of MPLS labels: the outermost, outermost first, and how many there are.
-    Mpls([u32; SHOWN_LABELS], u8),
+    /// A stack of MPLS labels: the outermost, outermost first, how many there are, and the one that tells the network, 0
+    /// for none.
+    Mpls([u32; SHOWN_LABELS], u8, u32),
     /// A `PPPoE` session.
     Pppoe(u16),
     /// GRE, and its key if it has one.
     Gre(Option<u32>),
-    /// PPTP's GRE.
-    Pptp,
+    /// PPTP's GRE and its call.
+    Pptp(u16),
     /// ERSPAN, and its session where it has one.
     Erspan(Option<u16>),
     /// A VXLAN network.
@@ -69,15 +76,25 @@ impl Layer {
         }
     }
 
+    /// What of this layer the other direction has its own of.
+    fn one_way(self) -> Option<(u64, u32)> {
+        match self {
+            Layer::Mpls(.., label) => (label != 0).then_some((7, label)),
+            Layer::Gtp(endpoint) => Some((8, endpoint)),
+            Layer::Pptp(call) => Some((9, u32::from(call))),
+            _ => None,
+        }
+    }
+
     fn write(self, text: &mut String) {
         // Writing to a string does not fail.
         let _ = match self {
             Layer::Vlan(id) => write!(text, "vlan {id}"),
-            Layer::Mpls(labels, count) => return write_labels(text, labels, count),
+            Layer::Mpls(labels, count, _) => return write_labels(text, labels, count),
             Layer::Pppoe(session) => write!(text, "pppoe {session}"),
             Layer::Gre(None) => write!(text, "gre"),
             Layer::Gre(Some(key)) => write!(text, "gre 0x{key:x}"),
-            Layer::Pptp => write!(text, "pptp"),
+            Layer::Pptp(call) => write!(text, "pptp call {call}"),
             Layer::Erspan(None) => write!(text, "erspan"),
             Layer::Erspan(Some(session)) => write!(text, "erspan {session}"),
             Layer::Vxlan(network) => write!(text, "vxlan vni {network}"),
@@ -112,13 +129,26 @@ pub struct Layers {
     depth: u8,
     /// How many there may be.
     most_depth: u8,
+    /// What the innermost layer with an identifier of its direction says; 0 for none.
+    way: u32,
+}
+
+/// What the layers tell of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Around {
+    /// The flow key's part.
+    pub tunnel: Tunnel,
+    /// How many layers there are.
+    pub depth: u8,
+    /// The innermost identifier that the other direction has its own of, as a number; 0 for none.
+    pub way: u32,
 }
 
 impl Layers {
     /// None yet, and at most `most_depth` encapsulations to come.
     #[must_use]
     pub fn new(most_depth: u8) -> Self {
-        Layers { list: [Layer::Ah; MOST], len: 0, depth: 0, most_depth }
+        Layers { list: [Layer::Ah; MOST], len: 0, depth: 0, most_depth, way: 0 }
     }
 
     /// One more, inside the others.
@@ -134,6 +164,22 @@ impl Layers {
         };
         *slot = layer;
         self.len += 1;
+        Ok(())
+    }
+
+    /// One more, in a packet to this address.
+    ///
+    /// # Errors
+    /// As [`Layers::push`].
+    pub fn push_towards(&mut self, layer: Layer, target: Option<Address>) -> Result<(), NotAnalysed> {
+        self.push(layer)?;
+        let Some(identifier) = layer.one_way() else { return Ok(()) };
+        // A label is the link's, whatever packet is around it.
+        let target = target.filter(|_| !matches!(layer, Layer::Mpls(..)));
+        let words = target.map(|address| u128::from_le_bytes(address.0));
+        let words = words.into_iter().flat_map(|all| [0, 32, 64, 96].map(|at| (0, (all >> at) as u32)));
+        let hash = words.fold(mix(0, identifier), mix);
+        self.way = ((hash ^ hash >> 32) as u32).max(1);
         Ok(())
     }
 
@@ -160,10 +206,10 @@ impl Layers {
         Tunnel(tunnel | named)
     }
 
-    /// The flow key's part, and how many layers there are.
+    /// What they tell of the packet.
     #[must_use]
-    pub fn around(&self) -> (Tunnel, u8) {
-        (self.tunnel(), self.len)
+    pub fn around(&self) -> Around {
+        Around { tunnel: self.tunnel(), depth: self.len, way: self.way }
     }
 
     /// As the `tunnel` column shows it, such as `vlan 7.12 / vxlan vni 5001`.
@@ -212,11 +258,11 @@ mod tests {
         let all = [
             Layer::Vlan(7),
             Layer::Vlan(12),
-            Layer::Mpls([18, 1000, 0], 2),
+            Layer::Mpls([18, 1000, 0], 2, 1000),
             Layer::Pppoe(9),
             Layer::Gre(None),
             Layer::Gre(Some(42)),
-            Layer::Pptp,
+            Layer::Pptp(12),
             Layer::Erspan(Some(3)),
             Layer::Vxlan(5001),
             Layer::Vlan(0),
@@ -224,12 +270,12 @@ mod tests {
             Layer::Gtp(0xabc),
             Layer::IpIp,
         ];
-        let text = "vlan 7.12 / mpls 18.1000 / pppoe 9 / gre / gre 0x2a / pptp / erspan 3 / vxlan vni 5001 / \
+        let text = "vlan 7.12 / mpls 18.1000 / pppoe 9 / gre / gre 0x2a / pptp call 12 / erspan 3 / vxlan vni 5001 / \
                     geneve vni 77 / gtp 0xabc / ipip";
         assert_eq!(layers(&all).text(), text);
         let rest = [Layer::SixInFour, Layer::FourInSix, Layer::SixInSix, Layer::Teredo, Layer::Ah, Layer::Erspan(None)];
         assert_eq!(layers(&rest).text(), "6in4 / 4in6 / 6in6 / teredo / ah / erspan");
-        assert_eq!(layers(&[Layer::Mpls([1, 2, 3], 5)]).text(), "mpls 1.2.3.…");
+        assert_eq!(layers(&[Layer::Mpls([1, 2, 3], 5, 9)]).text(), "mpls 1.2.3.…");
         assert_eq!(layers(&[]).text(), "");
     }
 
@@ -245,14 +291,35 @@ mod tests {
     #[test]
     fn what_has_no_identifier_of_both_directions_does_not_part_them() {
         let key = |list: &[Layer]| layers(list).tunnel().key();
-        let vlan = [Layer::Vlan(5), Layer::Mpls([18, 0, 0], 1)];
+        let vlan = [Layer::Vlan(5), Layer::Mpls([18, 0, 0], 1, 18)];
         assert_eq!(key(&vlan), key(&[Layer::Vlan(5)]));
-        for layer in [Layer::Mpls([18, 0, 0], 1), Layer::Gtp(3), Layer::IpIp, Layer::Gre(None), Layer::Pptp, Layer::Ah]
+        for layer in
+            [Layer::Mpls([18, 0, 0], 1, 18), Layer::Gtp(3), Layer::IpIp, Layer::Gre(None), Layer::Pptp(1), Layer::Ah]
         {
             assert_eq!(key(&[layer]), Tunnel(0), "{layer:?}");
             assert!(layers(&[layer]).tunnel().is_named(), "{layer:?} is named all the same");
         }
         assert!(!layers(&[Layer::Vlan(5)]).tunnel().is_named());
+    }
+
+    /// The way of a packet to this host, in these layers.
+    fn way(list: &[Layer], host: u8) -> u32 {
+        let mut layers = Layers::new(15);
+        list.iter().for_each(|&layer| layers.push_towards(layer, Some(Address::v4([192, 0, 2, host]))).unwrap());
+        layers.around().way
+    }
+
+    #[test]
+    fn a_packets_way_is_its_innermost_identifier_of_one_direction() {
+        let (label, other) = (Layer::Mpls([18, 0, 0], 1, 18), Layer::Mpls([99, 18, 0], 2, 18));
+        assert_eq!(way(&[], 1), 0);
+        assert_eq!(way(&[Layer::Vlan(5), Layer::Vxlan(7), Layer::Gre(Some(1)), Layer::Ah], 1), 0);
+        assert_eq!(way(&[Layer::Mpls([0, 0, 0], 1, 0)], 1), 0, "a label that says nothing");
+        assert_ne!(way(&[label], 1), 0);
+        assert_eq!(way(&[label], 1), way(&[Layer::Vlan(5), other], 2), "whatever is above it, and wherever it goes");
+        assert_eq!(way(&[label, Layer::Gtp(7)], 1), way(&[Layer::Gtp(7), Layer::IpIp], 1));
+        let all = [way(&[label], 1), way(&[Layer::Gtp(18)], 1), way(&[Layer::Gtp(18)], 2), way(&[Layer::Pptp(18)], 1)];
+        assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
     }
 
     #[test]

@@ -70,7 +70,7 @@ use crate::record::Tunnel;
 pub use ethernet::ETHERNET;
 pub use fragments::{Defragmenter, FragmentCounts, Whole};
 use ip::Datagram;
-pub use layers::{Layer, Layers};
+pub use layers::{Around, Layer, Layers};
 use link::parse_link;
 use span::Span;
 use walk::Walk;
@@ -148,7 +148,8 @@ fn decode_layers(packet: &Packet, bytes: &[u8], ordinal: u64, most_depth: u8) ->
         }
         Err(reason) => return Err(reason),
     };
-    segment_header(packet, ordinal, &datagram, (tunnel, tunnel.tags()), bytes, packet.start)
+    let around = Around { tunnel, depth: tunnel.tags(), way: 0 };
+    segment_header(packet, ordinal, &datagram, around, bytes, packet.start)
 }
 
 /// One common link header, its tags, one IP header.
@@ -177,12 +178,12 @@ fn sent<'a>(packet: &Packet, bytes: &'a [u8]) -> Span<'a> {
     Span { bytes, wire_len: packet.original_len.max(bytes.len() as u32) }
 }
 
-/// What the TCP segment inside an IP packet tells, with what is around it and how many headers; `bytes`, which it lies in, begin at `start` of the batch's.
+/// What the TCP segment inside an IP packet tells, with what is around it; `bytes`, which it lies in, begin at `start` of the batch's.
 fn segment_header(
     packet: &Packet,
     ordinal: u64,
     datagram: &Datagram<'_>,
-    (tunnel, depth): (Tunnel, u8),
+    Around { tunnel, depth, way }: Around,
     bytes: &[u8],
     start: usize,
 ) -> Result<Header, NotAnalysed> {
@@ -206,6 +207,7 @@ fn segment_header(
         captured_len: tcp.payload.bytes.len() as u32,
         options_print: tcp.options_print(),
         tunnel_name: if tunnel.is_named() { u32::MAX } else { 0 },
+        way,
         depth,
         captured: Captured::Once,
         ip_id: datagram.ip_id,

@@ -10,6 +10,10 @@ use super::walk::{Next, Step, looks_like_ip};
 const ENTRY: usize = 4;
 const LABEL_SHIFT: u32 = 12;
 const BOTTOM: u32 = 1 << 8;
+/// The next label is entropy: it says nothing but which of several paths (RFC 6790 §4.1).
+const ENTROPY_FOLLOWS: u32 = 7;
+/// Labels up to this one are for routers and name nobody (RFC 7274 §2).
+const LAST_SPECIAL: u32 = 15;
 /// A deeper stack is no stack.
 const MOST_LABELS: usize = 16;
 
@@ -30,15 +34,21 @@ const TYPES: [u16; 8] = [
 /// The whole stack.
 pub fn parse_mpls(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
     let mut labels = [0; SHOWN_LABELS];
+    let (mut before, mut network) = (0, 0);
     let mut rest = span;
     for at in 0..MOST_LABELS {
         let entry = u32_at(rest.header::<ENTRY>("mpls_length")?, 0);
+        let label = entry >> LABEL_SHIFT;
         rest = rest.after(ENTRY);
         if let Some(slot) = labels.get_mut(at) {
-            *slot = entry >> LABEL_SHIFT;
+            *slot = label;
         }
+        if label > LAST_SPECIAL && before != ENTROPY_FOLLOWS {
+            network = label;
+        }
+        before = label;
         if entry & BOTTOM != 0 {
-            return behind(rest).map(|step| Step { layer: Some(Layer::Mpls(labels, at as u8 + 1)), ..step });
+            return behind(rest).map(|step| Step { layer: Some(Layer::Mpls(labels, at as u8 + 1, network)), ..step });
         }
     }
     Err(NotAnalysed::Malformed("mpls_stack"))
@@ -60,6 +70,7 @@ fn behind(rest: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{ethernet, ipv4, ipv6, kind, reaches, tcp};
+    use super::*;
 
     fn stack(labels: &[u32]) -> Vec<u8> {
         let entry = |(at, label): (usize, &u32)| {
@@ -79,6 +90,23 @@ mod tests {
         reaches(1, &labelled(&[18], &v4), "mpls 18");
         reaches(1, &labelled(&[18, 1_048_575, 3, 4], &v6), "mpls 18.1048575.3.…");
         reaches(1, &ethernet(&[0x8100, 9, 0x8848], &[stack(&[18]), v4].concat()), "vlan 9 / mpls 18");
+    }
+
+    #[test]
+    fn the_innermost_label_that_is_nobodys_but_the_networks() {
+        let network = |labels: &[u32]| {
+            let bytes = [stack(labels), ipv4(6, 0, &tcp(0x10, 0, &[]))].concat();
+            let span = Span { bytes: &bytes, wire_len: bytes.len() as u32 };
+            match parse_mpls(span).unwrap().layer {
+                Some(Layer::Mpls(.., network)) => network,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(network(&[100, 200, 300, 18]), 18);
+        assert_eq!(network(&[100, 0]), 100, "explicit null");
+        assert_eq!(network(&[100, 18, 7, 5000]), 18, "entropy below it");
+        assert_eq!(network(&[100, 7, 5000, 18]), 18, "and above it");
+        assert_eq!((network(&[0]), network(&[15]), network(&[16])), (0, 0, 16));
     }
 
     #[test]

@@ -67,6 +67,7 @@ pub fn decode_plain(packet: &Packet, bytes: &[u8], ordinal: u64, header: &mut He
         captured_len: payload_len.min(bytes.len() - payload_at) as u32,
         options_print: options_print(options),
         tunnel_name: 0,
+        way: 0,
         depth: 0,
         captured: Captured::Once,
         ip_id: Some(u16_at(h, IDENTIFICATION)),

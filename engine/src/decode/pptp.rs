@@ -7,17 +7,19 @@ use super::walk::Step;
 use super::{NotAnalysed, ppp};
 
 const ACKNOWLEDGMENT: u16 = 0x0080;
+const CALL: usize = 2;
 
 /// Behind flags and protocol type. The key is the payload's length and the call, which is another number in each direction.
 pub fn parse_pptp(flags: u16, rest: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
-    let length = u16_at(rest.header::<FIELD>("gre_length")?, 0);
+    let key = rest.header::<FIELD>("gre_length")?;
+    let (length, call) = (u16_at(key, 0), u16_at(key, CALL));
     let fields = 1 + usize::from(flags & SEQUENCE != 0) + usize::from(flags & ACKNOWLEDGMENT != 0);
     let rest = rest.after(FIELD * fields).stated(u32::from(length));
     if length == 0 {
         return Err(NotAnalysed::Named("gre_acknowledgment"));
     }
     // PPTP keeps the framing or not (RFC 2637 §4.4).
-    Ok(Step { layer: Some(Layer::Pptp), ..ppp::parse_ppp(rest) })
+    Ok(Step { layer: Some(Layer::Pptp(call)), ..ppp::parse_ppp(rest) })
 }
 
 #[cfg(test)]
@@ -33,7 +35,7 @@ mod tests {
         let v4 = ipv4(6, 0, &tcp(0x10, 0, &[]));
         let [high, low] = (v4.len() as u16 + 4).to_be_bytes();
         let framed = [&[0x30, 0x81, 0x88, 0x0b, high, low, 0, 7, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 3, 0, 0x21][..], &v4];
-        reaches(1, &gre(&framed.concat()), "pptp");
+        reaches(1, &gre(&framed.concat()), "pptp call 7");
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct Header {
     pub options_print: u32,
     /// What its tunnel is called: a number that [`crate::tunnels`] gives out, 0 for no name beside the key's.
     pub tunnel_name: u32,
+    /// The innermost identifier around it that is its direction's alone, as a number; 0 for none.
+    pub way: u32,
     /// IPv4 identification; `None` for IPv6.
     pub ip_id: Option<u16>,
     /// Flags.

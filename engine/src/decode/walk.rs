@@ -169,7 +169,7 @@ impl<'a> Walk<'a> {
 
     fn enter(&mut self, step: Step<'a>) -> Result<(), NotAnalysed> {
         if let Some(layer) = step.layer {
-            self.layers.push(layer)?;
+            self.layers.push_towards(layer, self.ends.map(|ends| ends.dst))?;
         }
         (self.next, self.rest) = (step.next, step.rest);
         Ok(())

@@ -2,6 +2,7 @@
 //! owns its 4-tuple.
 
 use super::copies::Copies;
+use super::networks::Networks;
 use super::taps::{TOGETHER, Taps};
 use crate::capture::{Batch, ClockFacts, LinkType, Packet, View};
 use crate::decode::{Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, Segment, decode, layers_around};
@@ -25,6 +26,8 @@ pub struct Decoded {
     pub segments: usize,
     /// For each shard, the places of its own in `headers`.
     pub shards: Vec<Vec<u32>>,
+    /// Some segment has an identifier of its direction alone.
+    pub has_ways: bool,
     /// When to look for idle connections, and for too many: before the header at this place, with the time of the latest packet before it.
     pub looks: Vec<(u32, i64)>,
 }
@@ -70,6 +73,8 @@ pub struct Front {
     copies: Option<Copies>,
     /// What was captured at two points; none there, too.
     taps: Option<Taps>,
+    /// What of equal addresses only identifiers of one direction tell apart.
+    networks: Networks,
     /// A decoded batch that no copies are looked for in.
     passing: Option<Decoded>,
     /// The bytes of datagrams put together in this batch.
@@ -90,6 +95,7 @@ impl Front {
             defragmenter: Defragmenter::new(settings),
             copies: (!settings.keep_duplicates).then(Copies::new),
             taps: (!settings.keep_duplicates).then(Taps::new),
+            networks: Networks::new(),
             passing: None,
             joined: Vec::new(),
         }
@@ -98,8 +104,9 @@ impl Front {
     /// Takes a batch of consecutive packets, of those the ones in `mask` if there is one. Its bytes change places with
     /// the ones in `into`, whose buffers are used. [`Front::ready`] has what can be worked on.
     pub fn decode(&mut self, batch: &mut Batch, mask: Option<&[bool]>, mut into: Decoded) {
-        let Decoded { headers, shards, looks, .. } = &mut into;
+        let Decoded { headers, shards, looks, has_ways, .. } = &mut into;
         looks.clear();
+        *has_ways = false;
         if headers.len() < batch.packets.len() {
             headers.resize(batch.packets.len(), Header::default());
         }
@@ -127,12 +134,14 @@ impl Front {
                         sure_from = Some(segments - 1);
                     }
                     if header.tunnel_name != 0 {
+                        *has_ways |= header.way != 0;
                         self.name(packet, bytes, header);
                     }
                 }
                 Err(NotAnalysed::Fragment) => {
                     let start = held + self.joined.len();
                     segments += usize::from(self.join(packet, bytes, ordinal, start, header));
+                    *has_ways |= header.way != 0;
                 }
                 Err(reason) => self.packets.pass_over(reason),
             }
@@ -154,8 +163,8 @@ impl Front {
             Some(copies) => copies.ready()?,
             None => (self.passing.take()?, Vec::new()),
         };
-        let Decoded { headers, segments, shards, .. } = &mut decoded;
-        self.deal(headers.get_mut(..*segments).unwrap_or_default(), &copies, shards);
+        let Decoded { headers, segments, shards, has_ways, .. } = &mut decoded;
+        self.deal(headers.get_mut(..*segments).unwrap_or_default(), &copies, *has_ways, shards);
         Some(decoded)
     }
 
@@ -171,6 +180,11 @@ impl Front {
         if let Some(copies) = &mut self.copies {
             copies.let_go();
         }
+    }
+
+    /// The packets that come next do not follow those before.
+    pub fn lose_sight(&mut self) {
+        self.networks.lose_sight();
     }
 
     #[cold]
@@ -206,7 +220,9 @@ impl Front {
     }
 
     /// All but those at the places `left_out`, which ascend.
-    fn deal(&mut self, headers: &mut [Header], left_out: &[u32], shards: &mut [Vec<u32>]) {
+    fn deal(&mut self, headers: &mut [Header], left_out: &[u32], has_ways: bool, shards: &mut [Vec<u32>]) {
+        // For the whole batch: what is asked in vain is left as it is.
+        let has_networks = has_ways | self.networks.is_awake;
         self.packets.facts.segments += headers.len() as u64;
         let mut left_out = left_out.iter().copied().peekable();
         let mut places = 0_u32..;
@@ -224,6 +240,9 @@ impl Front {
                 }
                 if let Some(taps) = &mut self.taps {
                     taps.look(header, print);
+                }
+                if has_networks {
+                    self.networks.look(header);
                 }
                 let owner = usize::from(self.shard_of[usize::from(header.partition) % PARTITIONS]);
                 if let Some(list) = shards.get_mut(owner) {

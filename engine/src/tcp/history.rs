@@ -172,6 +172,7 @@ mod tests {
             checksum_offloaded: false,
             payload_start: 0,
             tunnel_name: 0,
+            way: 0,
             depth: 0,
             captured: Captured::Once,
             captured_len: payload.len() as u32,

@@ -150,6 +150,7 @@ fn run_watched(lines: &[Line], base: Base, watch: &mut impl FnMut(&Connection<No
             checksum_offloaded: false,
             payload_start: 0,
             tunnel_name: 0,
+            way: 0,
             depth: 0,
             captured: Captured::Once,
             captured_len: len,
