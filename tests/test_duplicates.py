@@ -94,7 +94,7 @@ def test_a_mirror_port(tmp_path: Path, late_s: float) -> None:
 
 
 #: Conversations of many clients beside each other, and how many of their packets come before a mirror begins.
-CLIENTS, BEFORE = 2200, 17_000
+CLIENTS, BEFORE = 6500, 70_000
 
 
 @cache

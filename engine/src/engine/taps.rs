@@ -5,8 +5,8 @@
 //! packet anew; and by when and where it was captured.
 //!
 //! Few captures are of two points, and every packet may be the first of them to be met. So all are remembered, for
-//! [`RECENT`] packets; and for [`REMEMBERED`] one of sixteen, or all of them: once one was met, or where the packets of several
-//! points come in turns, whose clocks may differ. It depends on the packets and their order alone.
+//! [`RECENT`] packets; and for [`REMEMBERED`] one of sixteen, or all of them: at the beginning, once one was met, and where the
+//! packets of several points come in turns, whose clocks may differ. It depends on the packets and their order alone.
 
 use super::clocks::Clocks;
 use super::newest::Newest;
@@ -21,8 +21,8 @@ use std::hash::BuildHasher;
 const ANSWERED: u64 = 1 << 14;
 
 /// Packets that are remembered in any case.
-const RECENT: usize = 1 << 14;
-/// Packets that are remembered once one was met twice, or where two points are read in turns.
+const RECENT: usize = 1 << 13;
+/// Packets that are remembered at the beginning, once one was met twice, and where two points are read in turns.
 const REMEMBERED: usize = 1 << 16;
 /// Before, one of so many is remembered for as long.
 const CHOSEN: u32 = 16;
@@ -124,7 +124,7 @@ struct Memory {
     recent: Newest<Sighting, RECENT>,
     /// The newest of those chosen, which are about as many times older.
     chosen: Newest<Sighting, { REMEMBERED / CHOSEN as usize }>,
-    /// All of them, once there is a reason.
+    /// All of them, at the beginning and once there is a reason.
     all: Option<Newest<Sighting, REMEMBERED>>,
 }
 
@@ -139,7 +139,7 @@ impl Memory {
     fn new() -> Self {
         let random = RandomState::default();
         let keys = std::array::from_fn(|at| random.hash_one(at));
-        Memory { keys, recent: Newest::new(), chosen: Newest::new(), all: None }
+        Memory { keys, recent: Newest::new(), chosen: Newest::new(), all: Some(Newest::new()) }
     }
 
     /// Whether it may have been met; if not, it is certain.
@@ -170,13 +170,20 @@ impl Memory {
         self.all = Some(all);
     }
 
+    /// Fewer are from here on.
+    #[cold]
+    fn remember_fewer(&mut self) {
+        let all = self.all.take();
+        all.iter().flat_map(Newest::iter).for_each(|(print, sighting)| self.recent.push(print, sighting));
+    }
+
     #[inline]
     fn push(&mut self, header: &Header, print: u64) {
         let sighting = Sighting::of(header);
-        if let Some(all) = &mut self.all {
-            return all.push(print, sighting);
+        match &mut self.all {
+            Some(all) => all.push(print, sighting),
+            None => self.recent.push(print, sighting),
         }
-        self.recent.push(print, sighting);
         if is_chosen(header) {
             self.chosen.push(print, sighting);
         }
@@ -213,6 +220,10 @@ pub struct Taps {
     clocks: Clocks,
     /// There are copies.
     is_sure: bool,
+    /// All packets are remembered for good: there are, or points come in turns.
+    remembers_all: bool,
+    /// The beginning is over.
+    is_under_way: bool,
     /// Handshakes are measured up to this ordinal.
     until: u64,
     /// The latest point.
@@ -223,7 +234,8 @@ impl Taps {
     /// None found yet.
     pub fn new() -> Self {
         let (memory, pieces, clocks) = (Memory::new(), Pieces::new(), Clocks::new());
-        Taps { memory, pieces, clocks, is_sure: false, until: ANSWERED, spot: (0, 0) }
+        let (is_sure, remembers_all, is_under_way) = (false, false, false);
+        Taps { memory, pieces, clocks, is_sure, remembers_all, is_under_way, until: ANSWERED, spot: (0, 0) }
     }
 
     /// Points whose clocks differ.
@@ -246,6 +258,9 @@ impl Taps {
         if spot(header.file, header.interface) != self.spot {
             self.move_to(header);
         }
+        if !self.is_under_way && header.ordinal >= REMEMBERED as u64 {
+            self.end_beginning();
+        }
         if self.is_sure || self.memory.may_have(header, print) {
             return self.compare(header, print);
         }
@@ -260,7 +275,20 @@ impl Taps {
         let before = std::mem::replace(&mut self.spot, spot(header.file, header.interface));
         self.until = header.ordinal + ANSWERED;
         if self.spot < before {
-            self.memory.remember_all();
+            self.remember_all();
+        }
+    }
+
+    fn remember_all(&mut self) {
+        self.remembers_all = true;
+        self.memory.remember_all();
+    }
+
+    #[cold]
+    fn end_beginning(&mut self) {
+        self.is_under_way = true;
+        if !self.remembers_all {
+            self.memory.remember_fewer();
         }
     }
 
@@ -290,7 +318,7 @@ impl Taps {
         }
         if !self.is_sure && !matches!(met, Met::Nothing) {
             self.is_sure = true;
-            self.memory.remember_all();
+            self.remember_all();
         }
         header.captured = match met {
             Met::Copied(first) => {
