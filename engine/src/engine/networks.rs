@@ -48,6 +48,10 @@ struct Side {
     next: Option<u32>,
     /// Up to here the other side acknowledged it last: a window, or what the capture lost, is between the two.
     acked: Option<u32>,
+    /// Up to here it was shown before the 4-tuple was used again: what answers the new SYN may still have these numbers.
+    before: Option<u32>,
+    /// Its FIN was met since the last opening.
+    has_closed: bool,
 }
 
 impl Side {
@@ -73,7 +77,7 @@ impl Side {
 
     /// How far a number is from what was shown.
     fn far(&self, number: u32) -> Option<u32> {
-        self.ends().map(|end| seq::diff(number, end).unsigned_abs()).min()
+        self.ends().chain(self.before).map(|end| seq::diff(number, end).unsigned_abs()).min()
     }
 }
 
@@ -83,15 +87,15 @@ struct Network {
     number: u32,
     /// Of what the key's higher end sends, and of the lower one's.
     sides: [Side; 2],
-    /// A FIN or a reset was met since the last opening.
-    has_ended: bool,
+    /// A reset was met since the last opening.
+    was_reset: bool,
     /// The latest packet's ordinal.
     used: u64,
     /// Packets were left out since.
     sight: u32,
 }
 
-/// How well a packet goes with a network, the best first; then by distance.
+/// How well a packet goes with a network, the best first; but see [`order`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Match {
     /// Way and numbers are its own.
@@ -112,6 +116,11 @@ fn opens(header: &Header) -> bool {
 }
 
 impl Network {
+    /// Its latest connection has: by both FINs, or a reset.
+    fn has_ended(&self) -> bool {
+        self.was_reset || self.sides.iter().all(|side| side.has_closed)
+    }
+
     fn sides(&self, header: &Header) -> (&Side, &Side) {
         let [high, low] = &self.sides;
         if header.from_low { (low, high) } else { (high, low) }
@@ -187,20 +196,23 @@ impl Network {
 
     /// Of a packet that comes as this network's and others' do, without a way.
     fn may_be_own(&self, header: &Header, nearest: u64) -> bool {
-        if opens(header) { self.has_ended } else { nearest <= u64::from(NEAR) }
+        if opens(header) { self.has_ended() } else { nearest <= u64::from(NEAR) }
     }
 
     fn take(&mut self, header: &Header, sight: u32) {
         (self.used, self.sight) = (header.ordinal, sight);
         let (continues, flags) = (self.continues(header).is_some(), header.flags);
         if opens(header) && !continues {
-            self.has_ended = false;
-            self.sides.iter_mut().for_each(|side| (side.isn, side.next, side.acked) = (None, None, None));
+            self.was_reset = false;
+            for side in &mut self.sides {
+                let before = side.next.or(side.acked).or(side.before);
+                *side = Side { ways: side.ways, met: side.met, before, ..Side::default() };
+            }
         }
         if flags.has(Flags::RST) || header.captured == Captured::Again {
             if continues {
                 self.sides_mut(header).0.learn(header.way);
-                self.has_ended |= flags.has(Flags::RST);
+                self.was_reset |= flags.has(Flags::RST);
             }
             return;
         }
@@ -209,7 +221,7 @@ impl Network {
         own.next = Some(end_of(header));
         other.acked = if flags.has(Flags::ACK) { Some(header.ack) } else { other.acked };
         own.isn = if opens(header) { Some(header.seq) } else { own.isn };
-        self.has_ended |= flags.has(Flags::FIN);
+        own.has_closed |= flags.has(Flags::FIN);
     }
 
     /// Whether any of its packets had a way.
@@ -226,14 +238,24 @@ struct Shared {
     count: u32,
 }
 
+/// How near a packet is to a network. Numbers tell more than ways, which change, and which a connection shares with the next
+/// one of its 4-tuple: Linux begins that some 65,000 further on.
+const fn order(kind: Match, far: u64) -> (u8, u64) {
+    match kind {
+        Match::Own | Match::First | Match::Numbers => (0, far),
+        Match::Way => (1, far),
+        Match::Any => (2, far),
+    }
+}
+
 /// Which of them a packet is of.
 fn best(networks: &[Network], header: &Header, sight: u32) -> Option<usize> {
     let has_ways = header.way != 0 || networks.iter().any(Network::has_ways);
     let matching = networks.iter().enumerate().filter_map(|(at, network)| {
         let (kind, far) = network.matches(header, has_ways, sight)?;
-        Some(((kind, far, std::cmp::Reverse(network.used)), at))
+        Some(((order(kind, far), kind, std::cmp::Reverse(network.used)), at))
     });
-    let ((kind, ..), at) = matching.min()?;
+    let ((_, kind, _), at) = matching.min()?;
     // Of several it could open a connection of, it is told to be of none.
     let is_claimed = |network: &&Network| network.sides(header).0.ways().contains(&header.way);
     let is_ambiguous = || kind == Match::Way && opens(header) && networks.iter().filter(is_claimed).count() > 1;
