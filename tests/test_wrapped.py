@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from crafted.reading import differences, tool_rows
+from crafted.reading import differences, tool_json, tool_rows
 from crafted.talk import Crafted, Talk, write_capture
 from crafted.wrapped import WRAPPINGS, Wrapping
 from places import ROOT
@@ -47,6 +47,12 @@ def segments() -> list[Row]:
         segment = Ether(one.data)[TCP]
         found.append((segment.sport, segment.dport, segment.seq, len(segment.payload)))
     return found
+
+
+@ALL
+def test_packets_one_by_one(wrapping: Wrapping) -> None:
+    """The report, with its ladders, is the same wherever batches end: also between the fragments of a packet."""
+    assert tool_json(fixture(wrapping), 1, 1) == tool_json(fixture(wrapping), 2, 2048)
 
 
 @ALL

@@ -69,13 +69,16 @@ impl Plan {
         let own = span([first, last]);
         let before = predecessor.as_ref().map(|marks| span(marks.each_ref()));
         let hole = most_rows.and_then(|rows| hole(&target.sight, rows as u64)).filter(|_| !self.is_interleaved);
+        // A packet in fragments is placed by the last one of them to come.
+        let begin =
+            |span: Span| if self.is_interleaved { span[0] } else { (span[0].0, span[0].1.saturating_sub(AROUND)) };
         if let Some([from, to]) = hole {
-            self.spans.extend([[own[0], from], [to, own[1]]]);
+            self.spans.extend([[begin(own), from], [to, own[1]]]);
             self.spans.extend(turns(&target.sight).map(around).filter(|turn| from < turn[1] && turn[0] < to));
         } else {
-            self.spans.push(own);
+            self.spans.push([begin(own), own[1]]);
         }
-        self.spans.extend(before);
+        self.spans.extend(before.map(|span| [begin(span), span[1]]));
         self.holes.push(hole);
         // Whatever is around it: what was captured beside its tunnel belongs to it, too.
         let key = FlowKey::new(target.sight.ends[0], target.sight.ends[1], Tunnel::default());
