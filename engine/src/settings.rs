@@ -12,7 +12,8 @@ pub struct Settings {
     pub threads: usize,
     /// Packets handed to the engine at a time; the answer does not depend on it.
     pub batch_packets: usize,
-    /// Most connections remembered at once; beyond it the longest idle is evicted and counted. Each takes about 300 bytes
+    /// Most connections remembered at once; beyond it (a great one may be passed for a while, see `engine/census.rs`) the
+    /// longest idle is evicted and counted. Each takes about 300 bytes
     /// once it is over, or has been silent for a second without a reader; until then up to 2 KiB.
     pub max_connections: usize,
     /// A closed connection without a packet for this long is finished: its 4-tuple is forgotten.

@@ -4,8 +4,7 @@
 //! Awake it takes more than a kilobyte; nearly all of that follows from a few marks and sequence numbers. [`walk`] goes
 //! through every field once, in either direction, and gives each with what it is expected to be. What is as expected
 //! takes no room, the rest fixed places of a few bytes. A connection that is unlike most goes to bytes of variable
-//! length. Nothing is lost in either form, except the prints by which a second capture of a packet is known: those are
-//! of use for a millisecond ([`super::super::endpoint`]), and it rests after longer silence than that.
+//! length. Nothing is lost in either form, except the IP id of a side's last packet, which tells nothing after a silence.
 
 mod tape;
 mod walk;
