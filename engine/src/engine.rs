@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The 4-tuples are dealt to the shards by a fixed hash; each has a flow table and a ledger. What they must know of each
-//! other, whose connections are idle for longest where there are too many, they tell the [`census`].
+//! other, whose connections are idle for longest where there are too many or too much is kept, they tell the [`census`].
 //! Totals merge by the ledger's law, so the answer does not depend on the number of shards, nor on where batches end.
 //! [`workers`] says how threads share the work.
 
@@ -19,6 +19,7 @@ mod copies;
 mod front;
 mod generations;
 pub mod live;
+mod meeting;
 mod networks;
 mod newest;
 mod openings;
@@ -74,7 +75,7 @@ impl Engine {
 
     /// With so many shards, which must be fed in threads of their own.
     fn of(count: usize, settings: &Settings) -> Self {
-        let census = (parts(settings) > 1).then(|| Arc::new(Census::new(count, settings.max_connections as u64)));
+        let census = (parts(settings) > 1).then(|| Arc::new(Census::new(count, settings)));
         let shards = (0..count).map(|index| Shard::new(index, census.clone(), settings)).collect();
         Engine { settings: settings.clone(), front: Front::new(count, settings), shards, decoded: Decoded::default() }
     }
@@ -349,6 +350,8 @@ pub fn analyze(
     Ok(outcome.map(|outcome| (outcome, set)))
 }
 
+#[cfg(test)]
+mod kept_tests;
 #[cfg(test)]
 mod limit_tests;
 #[cfg(test)]

@@ -21,7 +21,8 @@ pub struct Settings {
     /// Out-of-order bytes kept per direction of a connection; beyond it the hole is declared a gap.
     pub max_reassembly_bytes: usize,
     /// Most bytes kept for all connections together: beyond a hole, of unfinished heads, of requests that wait. Beyond it
-    /// those that are idle for longest are given up and counted.
+    /// (a great one may be passed for a while, see `engine/census.rs`) those that are idle for longest are given up and
+    /// counted.
     pub max_kept_bytes: usize,
     /// Most encapsulations (tunnels, label stacks, sessions; VLAN tags do not count) around a packet, up to 16; one with
     /// more is counted under `tunnel_depth`.

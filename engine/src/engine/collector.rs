@@ -37,6 +37,9 @@ impl Payload for Reader {
     fn kept_bytes(&self) -> usize {
         self.0.kept_bytes()
     }
+    fn kept_requests(&self) -> usize {
+        self.0.kept_requests()
+    }
     fn give_up(&mut self, sink: &mut Collector) -> bool {
         self.0.give_up(&mut sink.exchanges)
     }

@@ -45,9 +45,32 @@ impl Decoded {
     }
 }
 
-/// Packets from one look for idle connections, and for too many, to the next. By their number over the whole capture, so that it does not
-/// show where batches end: how the bytes of a pipe come must not change the answer.
+/// Packets from one look for idle connections, for too many and for what they keep, to the next. By their number over the whole
+/// capture, so that it does not show where batches end: how the bytes of a pipe come must not change the answer.
 pub const LOOK_EVERY: u64 = 4096;
+/// The next look comes sooner where so many bytes were captured: about as many as the batches have that workers may be
+/// ahead of each other, so that they need not wait.
+pub const LOOK_BYTES: u64 = 16 << 20;
+
+/// When the next look is due.
+#[derive(Default)]
+struct NextLook {
+    ordinal: u64,
+    bytes: u64,
+}
+
+impl NextLook {
+    /// Whether it is before this packet.
+    #[inline]
+    fn is_due(&mut self, ordinal: u64, packet: &Packet) -> bool {
+        let is_due = ordinal >= self.ordinal || self.bytes >= LOOK_BYTES;
+        if is_due {
+            *self = NextLook { ordinal: ordinal + LOOK_EVERY, bytes: 0 };
+        }
+        self.bytes += u64::from(packet.captured_len);
+        is_due
+    }
+}
 
 /// Whether a packet may have been captured a second time with something else around it. One Ethernet interface shows each
 /// packet once, as far as nothing is in a tunnel.
@@ -65,6 +88,7 @@ pub struct Front {
     packets: Packets,
     /// Time of the latest packet so far, ns.
     latest_ns: i64,
+    next_look: NextLook,
     most_depth: u8,
     /// The names of tunnels met.
     pub names: TunnelNames,
@@ -90,6 +114,7 @@ impl Front {
             shards,
             packets: Packets::default(),
             latest_ns: i64::MIN,
+            next_look: NextLook::default(),
             most_depth: settings.max_tunnel_depth,
             names: TunnelNames::default(),
             defragmenter: Defragmenter::new(settings),
@@ -118,7 +143,7 @@ impl Front {
         let held = batch.view.as_ref().map_or(batch.data.len(), |view| view.length());
         for (index, packet) in batch.packets.iter().enumerate() {
             let ordinal = batch.first_ordinal + index as u64;
-            if ordinal.is_multiple_of(LOOK_EVERY) {
+            if self.next_look.is_due(ordinal, packet) {
                 looks.push((segments as u32, self.latest_ns));
             }
             self.latest_ns = self.latest_ns.max(packet.ts_ns);

@@ -8,11 +8,11 @@ use crate::capture::forge;
 use crate::decode::{FlowKey, PARTITIONS};
 use std::collections::BTreeMap;
 
-const SERVER: (u32, u16) = (0x0a00_0002, 80);
+pub(super) const SERVER: (u32, u16) = (0x0a00_0002, 80);
 /// The least limit that shards share.
 const SHARED: usize = 1 << 17;
 
-type Client = (u32, u16);
+pub(super) type Client = (u32, u16);
 
 fn limited(max_connections: usize) -> Settings {
     Settings { max_connections, keep_connections: true, keep_duplicates: true, ..Settings::default() }
@@ -23,11 +23,14 @@ fn a_small_limit_is_kept_in_one_part_and_the_default_in_all() {
     for (limit, expected) in [(1, 1), (SHARED - 1, 1), (SHARED, 64), (250_000, 64), (1 << 40, 64)] {
         assert_eq!(parts(&limited(limit)), expected, "{limit}");
     }
+    for (max_kept_bytes, expected) in [(0, 1), ((128 << 20) - 1, 1), (128 << 20, 64), (1 << 40, 64)] {
+        assert_eq!(parts(&Settings { max_kept_bytes, ..Settings::default() }), expected, "{max_kept_bytes}");
+    }
     assert_eq!(parts(&Settings::default()), PARTITIONS);
 }
 
 /// Random numbers, the same in every run.
-fn dice() -> impl Iterator<Item = u64> {
+pub(super) fn dice() -> impl Iterator<Item = u64> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     std::iter::repeat_with(move || {
         state ^= state << 13;
@@ -37,7 +40,7 @@ fn dice() -> impl Iterator<Item = u64> {
     })
 }
 
-fn client(number: u64) -> Client {
+pub(super) fn client(number: u64) -> Client {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     ((mixed >> 32) as u32 | 1 << 31, mixed as u16)
 }
@@ -138,9 +141,9 @@ fn tuples_chosen_for_one_shard_push_out_nobody_else_sooner() {
 #[test]
 fn whole_stretches_end_and_never_too_much() {
     let judged = |said: [&[(u32, u32)]; 2], connections: u64| {
-        let census = Census::new(2, 1000);
+        let census = Census::new(2, &limited(1000));
         for oldest in said {
-            census.say(0, connections / 2, oldest);
+            census.say(0, connections / 2, 21, oldest);
         }
         census.hear(0)
     };
@@ -148,22 +151,22 @@ fn whole_stretches_end_and_never_too_much() {
         [(900, None), (1000, None), (1010, None), (1020, Some(3)), (1034, Some(3)), (1036, Some(5))]
     {
         let verdict = judged([&[(3, 12), (5, 16), (9, 50)], &[(3, 8), (9, 50)]], connections);
-        assert_eq!(verdict, Some(Verdict { connections, through }), "{connections}");
+        assert_eq!(verdict, Some(Verdict { connections, kept_bytes: 42, through }), "{connections}");
     }
 }
 
 #[test]
 fn nobody_waits_for_what_does_not_come() {
-    let census = Census::new(2, 1000);
-    census.say(0, 7, &[]);
+    let census = Census::new(2, &limited(1000));
+    census.say(0, 7, 0, &[]);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| census.hear(0));
         census.close();
         assert_eq!(waiting.join().expect("no panic"), None);
     });
-    let census = Census::new(1, 1000);
+    let census = Census::new(1, &limited(1000));
     for round in 0..5000 {
-        census.say(round, round, &[]);
-        assert_eq!(census.hear(round), Some(Verdict { connections: round, through: None }));
+        census.say(round, round, 0, &[]);
+        assert_eq!(census.hear(round), Some(Verdict { connections: round, kept_bytes: 0, through: None }));
     }
 }

@@ -1,6 +1,6 @@
 //! The second half of the way: one thread's flow table and the facts that come of it.
 
-use super::census::{Census, LAG};
+use super::census::{Census, LAG, Verdict};
 use super::collector::{Collector, Reader};
 use super::front::Decoded;
 use super::ranks::{Opened, Ranks};
@@ -15,12 +15,12 @@ use std::sync::Arc;
 pub struct Shard {
     index: usize,
     table: FlowTable<Reader>,
-    /// Where the limit of connections is shared.
+    /// Where the limits are shared.
     census: Option<Arc<Census>>,
     /// Looks at it so far.
     looks: u64,
-    /// Connections of all shards, [`LAG`] looks ago.
-    known: u64,
+    /// What all shards had, [`LAG`] looks ago.
+    known: Verdict,
     /// Where the facts go.
     pub collector: Collector,
     /// Ordinals of the packets that opened a connection.
@@ -37,7 +37,7 @@ impl Shard {
             table: FlowTable::new(settings),
             census,
             looks: 0,
-            known: 0,
+            known: Verdict::default(),
             collector: Collector::new(settings),
             opened: Opened::default(),
             ranks: None,
@@ -81,14 +81,28 @@ impl Shard {
     fn count(&mut self, census: &Census) {
         self.table.turn();
         if let Some(verdict) = self.looks.checked_sub(LAG).and_then(|round| census.hear(round)) {
-            self.known = verdict.connections;
+            self.known = verdict;
             if let Some(stretch) = verdict.through {
                 self.table.evict_through(stretch, &mut self.collector);
             }
         }
-        let oldest = self.table.oldest_heard(census.wanted(self.known));
-        census.say(self.looks, self.table.len() as u64, &oldest);
+        if census.is_kept_limit_near(self.known.kept_bytes) {
+            self.give_up_kept(census);
+        }
+        let oldest = self.table.oldest_heard(census.wanted(self.known.connections));
+        census.say(self.looks, self.table.len() as u64, self.table.kept_bytes() as u64, &oldest);
         self.looks += 1;
+    }
+
+    /// Meets with the others, and has its connections give up what is too much.
+    #[cold]
+    fn give_up_kept(&mut self, census: &Census) {
+        let too_much = census.too_much(self.table.kept_bytes() as u64);
+        if too_much > 0
+            && let Some(last) = census.last_to_give_up(too_much, self.table.oldest_kept(too_much))
+        {
+            self.table.give_up_through(last, &mut self.collector);
+        }
     }
 
     fn take(&mut self, segment: &Segment<'_>, settings: &Settings, watch: &mut impl FnMut(&Connection<Reader>)) {

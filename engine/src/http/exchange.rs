@@ -15,7 +15,7 @@ const MAX_WAITING: usize = 1024;
 /// Exchanges whose room is worth keeping for the next connection.
 const FEW_WAITING: usize = 4;
 /// What an exchange that waits takes beside its texts: itself, in a queue that doubles, and the room of the texts.
-const WAITING_BYTES: usize = 512;
+pub const WAITING_BYTES: usize = 512;
 /// What a connection may keep of exchanges without being counted: nearly every one has one at a time.
 const UNCOUNTED_BYTES: usize = 2048;
 /// Longest request target kept, bytes.
@@ -320,6 +320,11 @@ impl Pairing {
     /// What they take, beyond what is not counted.
     pub fn kept_bytes(&self) -> usize {
         self.bytes.saturating_sub(UNCOUNTED_BYTES)
+    }
+
+    /// Exchanges that take it.
+    pub fn kept_requests(&self) -> usize {
+        if self.bytes > UNCOUNTED_BYTES { self.entries.len() } else { 0 }
     }
 
     /// Gives up the oldest request that has no response; where all have one, the oldest exchange as it stands.

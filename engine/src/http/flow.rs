@@ -200,6 +200,12 @@ impl HttpFlow {
         }
     }
 
+    /// Requests among them.
+    #[must_use]
+    pub fn kept_requests(&self) -> usize {
+        if let Stage::Http(http) = &self.stage { http.kept_requests() } else { 0 }
+    }
+
     /// Gives them up; whether bytes of a stream were among them. Those go on as after a gap.
     #[cold]
     pub fn give_up(&mut self, sink: &mut impl ExchangeSink) -> bool {

@@ -17,6 +17,7 @@ mod recent;
 pub mod sniff;
 
 pub use conversation::SpareRoom;
+pub use exchange::WAITING_BYTES;
 pub use flow::{AllExchanges, ExchangeSink, HttpFlow, HttpLimits, NoExchanges};
 pub use recent::RecentHeads;
 pub use sniff::{Sniff, sniff};

@@ -4,9 +4,9 @@
 //! the longest idle is the first to go. One that is over, or has been silent for long, rests in little room
 //! ([`Packed`]) until a segment comes for it.
 //!
-//! A small limit of connections is kept by one table, which ends its longest idle one whenever one more comes. A great
-//! one is shared by several ([`parts`]), which end what they agree on ([`Ages`], [`FlowTable::evict_through`]); so it
-//! does not depend on the number of threads who goes.
+//! Small limits are kept by one table, which ends its longest idle connection whenever one more comes. Great ones are
+//! shared by several ([`parts`]), which end what they agree on ([`Ages`], [`FlowTable::evict_through`]); so it does not
+//! depend on the number of threads who goes. What connections keep is bounded likewise ([`Turn`]).
 
 mod ages;
 mod held;
@@ -16,6 +16,7 @@ mod slot;
 use self::ages::Ages;
 pub use self::held::Held;
 use self::kept::Kept;
+pub use self::kept::{MORE_REQUESTS, Turn};
 use self::slot::Slot;
 use super::connection::Connection;
 use super::connection::packed::{Packed, Shapes};
@@ -33,18 +34,20 @@ const NONE: u32 = u32::MAX >> 1;
 const OVER_REST_NS: i64 = 2_000_000;
 /// The same for any other that can.
 const OPEN_REST_NS: i64 = SECOND;
-/// A limit of connections below this is kept exactly, by one table: several could agree only on whole stretches of
-/// packets.
+/// A limit of connections below this is kept at any time, by one table: several agree only from time to time.
 const SHARED_FROM: usize = 1 << 17;
+/// The same of what they keep.
+const KEPT_SHARED_FROM: usize = 128 << 20;
 /// Connections awake beyond which those silent for longest rest at once: a flood of SYNs opens 250,000 within a second,
 /// and awake each takes seven times the room.
 const MOST_AWAKE: usize = 1 << 15;
 
-/// Into how many parts 4-tuples are split for the limits: [`PARTITIONS`], or one. It follows from the limit of
-/// connections alone. A table may have any of them; what their connections keep is counted for each.
+/// Into how many parts 4-tuples are split for the limits: [`PARTITIONS`], each of which a table may have, or one. It
+/// follows from the limits alone.
 #[must_use]
 pub const fn parts(settings: &Settings) -> usize {
-    if settings.max_connections < SHARED_FROM { 1 } else { PARTITIONS }
+    let is_shared = settings.max_connections >= SHARED_FROM && settings.max_kept_bytes >= KEPT_SHARED_FROM;
+    if is_shared { PARTITIONS } else { 1 }
 }
 
 /// The two ends of a chain of slots.
@@ -273,7 +276,7 @@ impl<P: Payload> FlowTable<P> {
     fn remove(&mut self, at: u32) -> Option<Box<Connection<P>>> {
         self.wake(at);
         self.unlink(at);
-        self.kept.change(at, 0);
+        self.kept.forget(at);
         self.ages.discount(self.slots[at as usize].heard);
         let slot = &mut self.slots[at as usize];
         let connection = slot.connection.take();
@@ -365,11 +368,10 @@ impl<P: Payload> FlowTable<P> {
         for at in self.places().collect::<Vec<usize>>() {
             if !self.standing(at as u32).1 {
                 self.wake(at as u32);
-                let slot = &mut self.slots[at];
-                if let Some(connection) = &mut slot.connection {
+                if let Some(connection) = &mut self.slots[at].connection {
                     connection.lose_sight();
-                    self.kept.note(at as u32, &slot.key, connection);
                 }
+                self.note_kept(at as u32);
             }
         }
     }

@@ -20,6 +20,8 @@ pub trait Payload {
     fn is_over(&self) -> bool;
     /// Bytes it keeps for what is still to come.
     fn kept_bytes(&self) -> usize;
+    /// Messages among them, each of which may take far more than it had on the wire.
+    fn kept_requests(&self) -> usize;
     /// Gives them up; whether bytes of a stream were among them, so that its reading goes on as after a gap.
     fn give_up(&mut self, sink: &mut Self::Sink) -> bool;
     /// Nothing more will come.

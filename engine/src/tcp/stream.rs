@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 pub const MAX_KEPT_PIECES: usize = 2048;
 
 /// What a run takes beside its bytes: itself, in a queue that doubles, and the allocator's own.
-const RUN_BYTES: usize = 128;
+pub const RUN_BYTES: usize = 128;
 /// A queue this long is not made shorter for what has left it.
 const SHORT_QUEUE: usize = 16;
 

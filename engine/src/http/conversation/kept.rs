@@ -11,6 +11,11 @@ impl Conversation {
         heads + self.pairing.kept_bytes()
     }
 
+    /// Requests that wait, where those are counted.
+    pub fn kept_requests(&self) -> usize {
+        self.pairing.kept_requests()
+    }
+
     /// Gives them up: such a direction has lost its place, such requests have no response. Whether there was a head.
     pub fn give_up(&mut self, sink: &mut impl ExchangeSink) -> bool {
         let mut has_head = false;

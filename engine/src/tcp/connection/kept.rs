@@ -17,6 +17,13 @@ impl<P: Payload> Connection<P> {
         waiting + self.payload.as_ref().map_or(0, Payload::kept_bytes)
     }
 
+    /// Requests among that, also of the incarnation before.
+    #[must_use]
+    pub fn kept_requests(&self) -> usize {
+        let before = self.predecessor.as_ref().map_or(0, |old| old.kept_requests());
+        before + self.payload.as_ref().map_or(0, Payload::kept_requests)
+    }
+
     /// Gives all of that up: holes are gaps, and reading goes on behind them.
     #[cold]
     pub fn give_up_kept(&mut self, sink: &mut P::Sink) {

@@ -108,6 +108,7 @@ impl<P: Payload> FlowTable<P> {
     /// Another stretch of packets begins.
     pub fn turn(&mut self) {
         self.ages.turn();
+        self.kept.turn();
     }
 
     /// The oldest stretches with the number of connections last heard of in each: so many that there are `wanted`

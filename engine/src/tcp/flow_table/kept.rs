@@ -1,20 +1,39 @@
 //! The limit of all that connections keep beside their records: bytes beyond holes, unfinished heads, requests that wait.
 //!
-//! Each of the [`parts`] has its share of `max_kept_bytes`, so what is given up does not depend on the number of threads.
-//! It is counted anew for a connection when it has put something by or let it go, which is rare. Beyond the share the
-//! connections that are idle for longest give up what they keep; they themselves stay.
+//! Beyond it the connections that are idle for longest give up what they keep; they themselves stay. What each keeps is
+//! counted anew when it has put something by or let it go, which is rare.
+//!
+//! A table that keeps its limits alone does so whenever it is beyond. Tables that share them agree on a [`Turn`] up to
+//! which all of them give up, once in a stretch of packets. In a stretch what is kept grows by as much as was captured,
+//! and by requests: of a few bytes each takes some hundred. So of those each of the [`parts`] of the 4-tuples may have
+//! [`MORE_REQUESTS`] more within a stretch, and its own longest idle ones give up beyond.
 
 use super::{FlowTable, parts};
-use crate::decode::FlowKey;
 use crate::settings::Settings;
-use crate::tcp::connection::Connection;
 use crate::tcp::payload::Payload;
 use std::collections::BTreeMap;
+use std::ops::Bound;
+
+/// Requests that may begin to wait in a part within a stretch, beyond those that cease to: as many as may wait in one
+/// connection.
+pub const MORE_REQUESTS: usize = 1024;
+
+/// When a connection's last packet came: the least are idle for longest. It does not depend on the table they are in.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Turn {
+    /// The stretch of packets, see [`super::ages`].
+    pub stretch: u32,
+    /// Its time.
+    pub last_ns: i64,
+    /// The connection's.
+    pub ordinal: u64,
+}
 
 /// What the connections of a table keep.
 pub(super) struct Kept {
-    /// Of a part.
-    most: usize,
+    /// Of all, where this table alone keeps it.
+    limit: usize,
+    all: usize,
     parts: Vec<Part>,
     /// By slot; as long as the last slot that has kept something.
     shares: Vec<Share>,
@@ -23,27 +42,39 @@ pub(super) struct Kept {
 /// What those of a part keep.
 #[derive(Clone, Default)]
 struct Part {
-    all: usize,
-    turns: BTreeMap<Turn, u32>,
+    requests: usize,
+    most_requests: usize,
+    /// Those that keep bytes alone, and those of which requests wait.
+    queues: [Queue; 2],
 }
 
-/// When a connection's last packet came, or an earlier one, and its ordinal: what does not depend on the slot that it has.
-type Turn = (i64, u64);
+/// Slots by turn, as it was when last looked at: it may have become later.
+type Queue = BTreeMap<Turn, u32>;
 
+/// What a connection keeps, and its place in a queue if that is anything.
 #[derive(Clone, Copy, Default)]
 struct Share {
     bytes: usize,
-    /// Whose it is, and its place among the part's turns, if it keeps anything.
+    requests: usize,
     part: usize,
     turn: Turn,
 }
 
+impl Share {
+    const fn queue(&self) -> usize {
+        (self.requests > 0) as usize
+    }
+}
+
 impl Kept {
-    /// Nothing, with each part's share of the limit.
+    /// Nothing, in the first stretch.
     pub(super) fn new(settings: &Settings) -> Self {
         let parts = parts(settings);
-        let most = settings.max_kept_bytes.div_ceil(parts);
-        Kept { most, parts: vec![Part::default(); parts], shares: Vec::new() }
+        let is_alone = parts == 1;
+        let most_requests = if is_alone { usize::MAX } else { MORE_REQUESTS };
+        let part = Part { most_requests, ..Part::default() };
+        let limit = if is_alone { settings.max_kept_bytes } else { usize::MAX };
+        Kept { limit, all: 0, parts: vec![part; parts], shares: Vec::new() }
     }
 
     /// What the connection in slot `at` keeps.
@@ -52,49 +83,51 @@ impl Kept {
         self.shares.get(at as usize).map_or(0, |share| share.bytes)
     }
 
-    /// The connection in slot `at` keeps what it says now.
-    pub(super) fn note<P: Payload>(&mut self, at: u32, key: &FlowKey, connection: &Connection<P>) {
-        let bytes = connection.kept_bytes();
-        if bytes == 0 || self.of(at) > 0 {
-            return self.change(at, bytes);
+    /// Another stretch of packets begins.
+    pub(super) fn turn(&mut self) {
+        for part in &mut self.parts {
+            part.most_requests = part.requests.saturating_add(MORE_REQUESTS);
         }
+    }
+
+    /// The connection in slot `at` keeps so much now. Its turn counts only where it kept nothing before.
+    fn note(&mut self, at: u32, mut share: Share) {
         if self.shares.len() <= at as usize {
+            if share.bytes == 0 {
+                return;
+            }
             self.shares.resize(at as usize + 1, Share::default());
         }
-        let share = &mut self.shares[at as usize];
-        *share = Share {
-            bytes: 0,
-            part: key.partition() % self.parts.len(),
-            turn: (connection.last.ts_ns, connection.ordinal),
-        };
-        self.parts[share.part].turns.insert(share.turn, at);
-        self.change(at, bytes);
+        let old = &mut self.shares[at as usize];
+        if old.bytes > 0 {
+            (share.part, share.turn) = (old.part, old.turn);
+        }
+        let (part, is_moved) = (&mut self.parts[share.part], old.queue() != share.queue());
+        part.requests = part.requests - old.requests + share.requests;
+        self.all = self.all - old.bytes + share.bytes;
+        if old.bytes > 0 && (share.bytes == 0 || is_moved) {
+            part.queues[old.queue()].remove(&old.turn);
+        }
+        if share.bytes > 0 && (old.bytes == 0 || is_moved) {
+            part.queues[share.queue()].insert(share.turn, at);
+        }
+        *old = share;
     }
 
-    /// The one in slot `at`, which keeps something or did so before, keeps so much now.
-    pub(super) fn change(&mut self, at: u32, bytes: usize) {
-        let Some(share) = self.shares.get_mut(at as usize).filter(|share| share.bytes != bytes) else { return };
-        let part = &mut self.parts[share.part];
-        part.all = part.all - share.bytes + bytes;
-        share.bytes = bytes;
-        if bytes == 0 {
-            part.turns.remove(&share.turn);
+    /// The one in slot `at` keeps nothing any more.
+    pub(super) fn forget(&mut self, at: u32) {
+        if self.of(at) > 0 {
+            self.note(at, Share::default());
         }
     }
 
-    /// Whose turn it is in a part to give up what it keeps, unless it had a packet after that time; none within the limit.
-    fn turn(&self, part: usize) -> Option<(i64, u32)> {
-        let part = self.parts.get(part).filter(|part| part.all > self.most)?;
-        part.turns.first_key_value().map(|(&(noted_ns, _), &at)| (noted_ns, at))
-    }
-
-    /// It had.
-    fn postpone(&mut self, at: u32, last_ns: i64) {
+    /// It was heard of later than was noted.
+    fn postpone(&mut self, at: u32, turn: Turn) {
         let share = &mut self.shares[at as usize];
-        let turns = &mut self.parts[share.part].turns;
-        turns.remove(&share.turn);
-        share.turn.0 = last_ns;
-        turns.insert(share.turn, at);
+        let queue = &mut self.parts[share.part].queues[share.queue()];
+        queue.remove(&share.turn);
+        share.turn = turn;
+        queue.insert(turn, at);
     }
 }
 
@@ -105,24 +138,105 @@ impl<P: Payload> FlowTable<P> {
         bytes == self.kept.of(at)
     }
 
-    /// Counts what the connection in slot `at` keeps, and gives up what is beyond the limit.
+    /// Counts what the connection in slot `at` keeps, and gives up what is beyond the limits that hold at any time.
     #[cold]
     #[inline(never)]
     pub(super) fn recount(&mut self, at: u32, sink: &mut P::Sink) {
-        let slot = &self.slots[at as usize];
-        if let Some(connection) = &slot.connection {
-            self.kept.note(at, &slot.key, connection);
+        self.note_kept(at);
+        let part = self.part_of(at);
+        while self.kept.all > self.kept.limit
+            && let Some((_, at)) = self.first_of(part)
+        {
+            self.give_up(at, sink);
         }
-        let part = slot.key.partition() % self.kept.parts.len();
-        while let Some((noted_ns, at)) = self.kept.turn(part) {
-            if let Some(connection) = &mut self.slots[at as usize].connection {
-                if connection.last.ts_ns > noted_ns {
-                    self.kept.postpone(at, connection.last.ts_ns);
-                    continue;
-                }
-                connection.give_up_kept(sink);
+        while self.kept.parts[part].requests > self.kept.parts[part].most_requests
+            && let Some((_, at)) = self.first_in(part, 1)
+        {
+            self.give_up(at, sink);
+        }
+    }
+
+    /// Counts what the connection in slot `at` keeps.
+    pub(super) fn note_kept(&mut self, at: u32) {
+        if let Some(connection) = &self.slots[at as usize].connection {
+            let (bytes, requests) = (connection.kept_bytes(), connection.kept_requests());
+            self.kept.note(at, Share { bytes, requests, part: self.part_of(at), turn: self.turn_of(at) });
+        }
+    }
+
+    fn part_of(&self, at: u32) -> usize {
+        self.slots[at as usize].key.partition() % self.kept.parts.len()
+    }
+
+    fn turn_of(&self, at: u32) -> Turn {
+        let slot = &self.slots[at as usize];
+        slot.connection.as_ref().map_or_else(Turn::default, |connection| Turn {
+            stretch: slot.heard,
+            last_ns: connection.last.ts_ns,
+            ordinal: connection.ordinal,
+        })
+    }
+
+    fn give_up(&mut self, at: u32, sink: &mut P::Sink) {
+        if let Some(connection) = &mut self.slots[at as usize].connection {
+            connection.give_up_kept(sink);
+        }
+        self.kept.forget(at);
+    }
+
+    /// The longest idle of a part that keep anything.
+    fn first_of(&mut self, part: usize) -> Option<(Turn, u32)> {
+        [self.first_in(part, 0), self.first_in(part, 1)].into_iter().flatten().min()
+    }
+
+    /// The longest idle in one of a part's queues.
+    fn first_in(&mut self, part: usize, queue: usize) -> Option<(Turn, u32)> {
+        self.next_in(part, queue, Bound::Unbounded)
+    }
+
+    /// The next in a queue, of those that were not heard of later than is noted.
+    fn next_in(&mut self, part: usize, queue: usize, after: Bound<Turn>) -> Option<(Turn, u32)> {
+        loop {
+            let mut rest = self.kept.parts[part].queues[queue].range((after, Bound::Unbounded));
+            let (&noted, &at) = rest.next()?;
+            let turn = self.turn_of(at);
+            if turn <= noted {
+                return Some((noted, at));
             }
-            self.kept.change(at, 0);
+            self.kept.postpone(at, turn);
+        }
+    }
+
+    /// What all connections keep, in bytes.
+    #[must_use]
+    pub const fn kept_bytes(&self) -> usize {
+        self.kept.all
+    }
+
+    /// Those of the connections that keep something which are idle for longest, in that order, with what each keeps: so
+    /// many that they keep `wanted` bytes, or all.
+    pub fn oldest_kept(&mut self, wanted: u64) -> Vec<(Turn, u64)> {
+        let mut oldest = Vec::new();
+        for (part, queue) in (0..self.kept.parts.len()).flat_map(|part| [(part, 0), (part, 1)]) {
+            let (mut bytes, mut after) = (0, Bound::Unbounded);
+            while bytes < wanted
+                && let Some((turn, at)) = self.next_in(part, queue, after)
+            {
+                bytes += self.kept.of(at) as u64;
+                after = Bound::Excluded(turn);
+                oldest.push((turn, self.kept.of(at) as u64));
+            }
+        }
+        oldest.sort_unstable();
+        oldest
+    }
+
+    /// Those give up what they keep whose turn is this or before.
+    pub fn give_up_through(&mut self, last: Turn, sink: &mut P::Sink) {
+        for part in 0..self.kept.parts.len() {
+            while let Some((_, at)) = self.first_of(part).filter(|&(turn, _)| turn <= last) {
+                self.give_up(at, sink);
+            }
         }
     }
 }

@@ -84,6 +84,9 @@ impl Payload for NoPayload {
     fn kept_bytes(&self) -> usize {
         0
     }
+    fn kept_requests(&self) -> usize {
+        0
+    }
     fn give_up(&mut self, _: &mut Facts) -> bool {
         false
     }
