@@ -2,8 +2,9 @@
 //!
 //! Overlaps are resolved as Linux does (`inet_frag_queue_insert` since 4.19, RFC 5722 for IPv6): a fragment that brings
 //! nothing new is passed over, one that overlaps in part makes the whole datagram worthless, and so do two that disagree
-//! on where it ends. A first fragment of IPv6 that ends within the header of TCP or UDP is ignored (RFC 8200 §4.5). A datagram of which some fragment was cut by the snaplen is known as far as its bytes go, with the
-//! length that it had.
+//! on where it ends, one that is empty, and in IPv4 one that reaches further than a datagram can. A first fragment of IPv6
+//! that ends within the header of TCP or UDP is ignored (RFC 8200 §4.5). A datagram of which some fragment was cut by the
+//! snaplen is known as far as its bytes go, with the length that it had.
 //!
 //! What cannot lead to TCP is not stored. Of a UDP datagram only the first fragment has the ports: once it is there and
 //! no tunnel's, the rest are counted and not kept.
@@ -23,6 +24,8 @@ use std::collections::BTreeMap;
 
 /// The longest datagram.
 const LONGEST: u32 = 65_535;
+/// The same without IPv4's header.
+const LONGEST_V4: u32 = LONGEST - 20;
 /// All fragments but the last are multiples of it.
 const UNIT: u32 = 8;
 /// What a stored fragment takes beside its bytes, roughly.
@@ -281,7 +284,12 @@ impl Defragmenter {
         }
         let key = Key::of(piece, layers);
         self.expire(&key, ts_ns);
-        let mut queue = self.take(&key).unwrap_or_else(|| Queue::new(ts_ns));
+        let before = self.take(&key);
+        if wire_len == 0 {
+            self.counts.overlapping += u64::from(before.is_some_and(|queue| !queue.is_ignored));
+            return Err(NotAnalysed::Malformed("fragment_length"));
+        }
+        let mut queue = before.unwrap_or_else(|| Queue::new(ts_ns));
         queue.packets += packets;
         if starts_ignored(piece) {
             queue.is_ignored = true;
@@ -296,19 +304,30 @@ impl Defragmenter {
             }
             return Err(NotAnalysed::IpProtocol(piece.protocol));
         }
-        match queue.fit(piece.place.offset, piece.place.offset + wire_len, piece.place.more) {
+        let to = piece.place.offset + wire_len;
+        match queue.fit(piece.place.offset, to, piece.place.more) {
             Fit::New => queue.insert(piece, layers, wire_len),
-            Fit::Known => queue.packets -= packets,
+            Fit::Known => {
+                // It may say where the datagram ends all the same; it completes none.
+                queue.packets -= packets;
+                queue.end = queue.end.or((!piece.place.more).then_some(to));
+                self.put(key, queue);
+                return Err(NotAnalysed::Fragment);
+            }
             Fit::Overlap => {
                 self.counts.overlapping += 1;
                 return Err(NotAnalysed::Fragment);
             }
         }
-        if queue.is_complete() {
-            return queue.into_whole().ok_or(NotAnalysed::Fragment);
+        if !queue.is_complete() {
+            self.put(key, queue);
+            return Err(NotAnalysed::Fragment);
         }
-        self.put(key, queue);
-        Err(NotAnalysed::Fragment)
+        if piece.ends.ip_id.is_some() && queue.furthest() > LONGEST_V4 {
+            self.counts.overlapping += 1;
+            return Err(NotAnalysed::Malformed("fragment_length"));
+        }
+        queue.into_whole().ok_or(NotAnalysed::Fragment)
     }
 
     fn take(&mut self, key: &Key) -> Option<Queue> {
@@ -364,7 +383,7 @@ impl Queue {
     }
 }
 
-/// How much of the datagram a fragment is, if it may be one.
+/// How much of the datagram a fragment is, if it may be one; an empty one ends those before it (`ip_frag_queue`).
 fn checked_length(piece: &Piece<'_>) -> Result<u32, NotAnalysed> {
     let is_v4 = piece.ends.ip_id.is_some();
     if !may_lead_to_tcp(piece.protocol, is_v4) {
@@ -376,7 +395,9 @@ fn checked_length(piece: &Piece<'_>) -> Result<u32, NotAnalysed> {
         length -= length % UNIT;
     }
     let is_odd = piece.place.more && !length.is_multiple_of(UNIT);
-    if length == 0 || is_odd || length > LONGEST || piece.place.offset + length > LONGEST {
+    // IPv4's that reaches too far waits with the others: what it completes is worthless (`ip_frag_reasm`).
+    let is_too_far = length > LONGEST || !is_v4 && piece.place.offset + length > LONGEST;
+    if is_odd || is_too_far {
         return Err(NotAnalysed::Malformed("fragment_length"));
     }
     Ok(length)

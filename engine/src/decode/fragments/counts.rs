@@ -9,7 +9,7 @@ pub struct FragmentCounts {
     pub datagrams: u64,
     /// Packets in those, apart from the one of each that completed it.
     pub joined: u64,
-    /// Given up because fragments overlapped in part, or disagreed on the length.
+    /// Given up because fragments overlapped in part, disagreed on the length, were empty, or made more than a datagram.
     pub overlapping: u64,
     /// Given up because a fragment did not come in time, or at all.
     pub incomplete: u64,

@@ -249,13 +249,44 @@ fn lengths_that_no_datagram_has_are_malformed() {
     let mut bench = Bench::new(|_| ());
     for bytes in [
         v4(9, 6, 0, true, &[]),
-        v4(9, 6, 65_528, false, &[0; 8]),
+        v6(9, 6, 65_528, false, &[0; 8]),
         v4(9, 6, 0, true, &[0; 7]),
         v6(9, 6, 0, true, &[0; 9]),
     ] {
         assert_eq!(bench.give(&bytes), Err("malformed_fragment_length".into()));
     }
     assert_eq!(bench.counts(), FragmentCounts::default());
+}
+
+/// `ip_frag_queue` and `ip_frag_reasm`, each told by a kernel's answer in a namespace.
+#[test]
+fn what_linux_throws_away_is_not_put_together() {
+    let segment = segment_bytes();
+    let one = |at: usize, to: usize, more: bool| v4(9, 6, at, more, &segment[at..to]);
+    let end = segment.len();
+    let empty = v4(9, 6, 16, true, &[]);
+    let far = v4(9, 6, 65_528, true, &[0; 64]);
+    let cases = [
+        // Empty: what was there is gone.
+        ([one(0, 16, true), empty, one(16, end, false)], (1, 1)),
+        // One within a run says where the datagram ends; what goes on behind it contradicts.
+        ([one(0, 32, true), one(16, 32, false), one(32, end, false)], (1, 0)),
+        // One too far, after which every last one ends too early.
+        ([one(0, 16, true), far, one(16, end, false)], (1, 0)),
+    ];
+    for (number, (fragments, (overlapping, incomplete))) in cases.iter().enumerate() {
+        let mut bench = Bench::new(|_| ());
+        assert!(fragments.iter().all(|bytes| bench.give(bytes).is_err()), "case {number}");
+        let expected = FragmentCounts { overlapping: *overlapping, incomplete: *incomplete, ..Default::default() };
+        assert_eq!(bench.counts(), expected, "case {number}");
+    }
+    // Longer than IPv4 has room for.
+    let mut bench = Bench::new(|_| ());
+    for at in [0, 32_760] {
+        assert_eq!(bench.give(&v4(9, 6, at, true, &vec![0; 32_760])), Err(WAITING.into()));
+    }
+    assert_eq!(bench.give(&v4(9, 6, 65_520, false, &[0; 8])), Err("malformed_fragment_length".into()));
+    assert_eq!(bench.counts(), FragmentCounts { overlapping: 1, ..FragmentCounts::default() });
 }
 
 #[test]
