@@ -10,6 +10,11 @@ const HEADER_III: usize = 12;
 const SUBHEADER: usize = 8;
 const SESSION: usize = 2;
 const SESSION_BITS: u16 = 0x03ff;
+const VLAN_BITS: u16 = 0x0fff;
+/// Beside the session, what became of the frame's own tag: as 802.1Q, or ISL, it is here and no longer in the frame.
+const TAG_BITS: u16 = 0x1800;
+const TAG_ISL: u16 = 0x0800;
+const TAG_8021Q: u16 = 0x1000;
 const VERSION_SHIFT: u16 = 12;
 const VERSION_II: u16 = 1;
 const VERSION_III: u16 = 2;
@@ -31,7 +36,12 @@ pub fn parse_erspan(is_numbered: bool, span: Span<'_>) -> Result<Step<'_>, NotAn
     if u16_at(header, 0) >> VERSION_SHIFT != VERSION_II {
         return Err(NotAnalysed::IpProtocol(protocol::GRE));
     }
-    Ok(Step::inside(Layer::Erspan(Some(u16_at(header, SESSION) & SESSION_BITS)), Next::Ethernet, span.after(HEADER_II)))
+    let session = u16_at(header, SESSION);
+    let next = match session & TAG_BITS {
+        TAG_ISL | TAG_8021Q => Next::Tagged(u16_at(header, 0) & VLAN_BITS),
+        _ => Next::Ethernet,
+    };
+    Ok(Step::inside(Layer::Erspan(Some(session & SESSION_BITS)), next, span.after(HEADER_II)))
 }
 
 /// Type III.
@@ -69,7 +79,11 @@ mod tests {
     #[test]
     fn all_three_types() {
         reaches(1, &mirrored(0, [0x88, 0xbe], &[], &frame()), "erspan");
-        reaches(1, &mirrored(0x10, [0x88, 0xbe], &[0x10, 5, 0x08, 0x64, 0, 0, 0, 0], &frame()), "erspan 100");
+        reaches(1, &mirrored(0x10, [0x88, 0xbe], &[0x10, 5, 0x18, 0x64, 0, 0, 0, 0], &frame()), "erspan 100");
+        for (tag, around) in [(0, "erspan 100"), (0x08, "erspan 100 / vlan 5"), (0x10, "erspan 100 / vlan 5")] {
+            let header = [0x10, 5, tag, 0x64, 0, 0, 0, 0];
+            reaches(1, &mirrored(0x10, [0x88, 0xbe], &header, &frame()), around);
+        }
         let mut header = [0x20, 5, 0x08, 0x64, 0, 0, 0, 1, 0, 0, 0, 0];
         reaches(1, &mirrored(0x10, [0x22, 0xeb], &header, &frame()), "erspan 100");
         header[10..].copy_from_slice(&[0, 1]);

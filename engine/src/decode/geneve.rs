@@ -10,15 +10,12 @@ pub const PORT: u16 = 6081;
 
 const HEADER: usize = 8;
 const VERSION_AND_LENGTH: usize = 0;
-const FLAGS: usize = 1;
 const PROTOCOL: usize = 2;
 const NETWORK: usize = 4;
 
 /// Version 0; the other bits are the options' length in 4 bytes.
 const VERSION_BITS: u8 = 0xc0;
 const LENGTH_BITS: u8 = 0x3f;
-/// "Control" and "critical options" are flags, the rest is reserved.
-const RESERVED_FLAGS: u8 = 0x3f;
 /// A frame, as GRE has it.
 const ETHERNET: u16 = 0x6558;
 
@@ -26,8 +23,8 @@ const ETHERNET: u16 = 0x6558;
 pub fn parse_geneve(span: Span<'_>) -> Option<Step<'_>> {
     let header = span.bytes.first_chunk::<HEADER>()?;
     let version_and_length = u8_at(header, VERSION_AND_LENGTH);
-    let is_reserved_zero = u8_at(header, FLAGS) & RESERVED_FLAGS == 0 && u8_at(header, HEADER - 1) == 0;
-    if version_and_length & VERSION_BITS != 0 || !is_reserved_zero {
+    // Flags and reserved bits do not matter (RFC 8926 §3.4: ignored on receipt).
+    if version_and_length & VERSION_BITS != 0 {
         return None;
     }
     let next = match u16_at(header, PROTOCOL) {
@@ -53,16 +50,15 @@ mod tests {
         reaches(1, &inside(&[0, 0, 0x65, 0x58, 0, 0, 77, 0], &ethernet(&[0x0800], &v4)), "geneve vni 77");
         reaches(1, &inside(&[0, 0, 8, 0, 0, 0, 77, 0], &v4), "geneve vni 77");
         reaches(1, &inside(&[0, 0x40, 0x86, 0xdd, 0, 0, 77, 0], &v6), "geneve vni 77");
+        reaches(1, &inside(&[0, 0xff, 0x86, 0xdd, 0, 0, 77, 9], &v6), "geneve vni 77");
         let options = [2, 0, 8, 0, 0, 0, 77, 0, 1, 8, 0x80, 1, 0xde, 0xad, 0xbe, 0xef];
         reaches(1, &inside(&options, &v4), "geneve vni 77");
     }
 
     #[test]
-    fn another_version_protocol_or_reserved_bit_makes_it_udp() {
+    fn another_version_or_protocol_makes_it_udp() {
         let v4 = ipv4(6, 0, &tcp(0x10, 0, &[]));
-        for header in
-            [[0x40, 0, 8, 0, 0, 0, 1, 0], [0, 0, 8, 6, 0, 0, 1, 0], [0, 1, 8, 0, 0, 0, 1, 0], [0, 0, 8, 0, 0, 0, 1, 9]]
-        {
+        for header in [[0x40, 0, 8, 0, 0, 0, 1, 0], [0, 0, 8, 6, 0, 0, 1, 0]] {
             assert_eq!(kind(1, &inside(&header, &v4)), "udp", "{header:x?}");
         }
     }

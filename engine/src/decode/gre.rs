@@ -4,7 +4,7 @@ use super::NotAnalysed;
 use super::layers::Layer;
 use super::span::{Span, u16_at, u32_at};
 use super::walk::{Next, Step, protocol};
-use super::{erspan, pptp};
+use super::{erspan, ppp, pptp};
 
 const HEADER: usize = 4;
 const PROTOCOL: usize = 2;
@@ -55,7 +55,7 @@ fn parse_version_0(flags: u16, kind: u16, mut rest: Span<'_>) -> Result<Step<'_>
         kind::ERSPAN => return erspan::parse_erspan(is_numbered, rest),
         kind::ERSPAN_III => return erspan::parse_erspan_iii(rest),
         kind::ETHERNET => Next::Ethernet,
-        kind::PPP => Next::Ppp,
+        kind::PPP => return Ok(Step { layer: Some(Layer::Gre(key)), ..ppp::parse_ppp(rest) }),
         other => Next::EtherType(other),
     };
     Ok(Step::inside(Layer::Gre(key), next, rest))
@@ -86,6 +86,7 @@ mod tests {
         reaches(1, &gre(&[0, 0, 0x65, 0x58], &ethernet(&[0x8100, 5, 0x0800], &v4)), "gre / vlan 5");
         reaches(1, &gre(&[0, 0, 0x88, 0x47, 0, 1, 0x21, 64], &v4), "gre / mpls 18");
         reaches(1, &gre(&[0, 0, 0x88, 0x0b, 0, 0x21], &v4), "gre");
+        reaches(1, &gre(&[0, 0, 0x88, 0x0b, 0xff, 3, 0, 0x21], &v4), "gre");
         let over_v6 = ipv6(47, &[&[0, 0, 8, 0][..], &v4].concat());
         reaches(1, &ethernet(&[0x86dd], &over_v6), "gre");
     }

@@ -33,6 +33,9 @@ const FRAGMENT_BITS: u8 = 0x0f;
 /// In the quality-of-service field: several packets in one frame.
 const AGGREGATE: u8 = 0x80;
 
+/// Of a frame whose check sequence the receiver found wrong: the air changed it, and nobody knows where.
+pub const BAD_FRAME: &str = "ieee80211_bad_check";
+
 /// What the header in front says of the frame.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extras {

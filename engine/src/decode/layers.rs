@@ -34,6 +34,8 @@ pub enum Layer {
     Pptp(u16),
     /// ERSPAN, and its session where it has one.
     Erspan(Option<u16>),
+    /// The VLAN that a frame was mirrored from, told beside it: what is routed comes back from another.
+    MirroredVlan(u16),
     /// A VXLAN network.
     Vxlan(u32),
     /// A GENEVE network.
@@ -82,6 +84,7 @@ impl Layer {
             Layer::Mpls(.., label) => (label != 0).then_some((7, label)),
             Layer::Gtp(endpoint) => Some((8, endpoint)),
             Layer::Pptp(call) => Some((9, u32::from(call))),
+            Layer::MirroredVlan(id) => Some((10, u32::from(id))),
             _ => None,
         }
     }
@@ -89,7 +92,7 @@ impl Layer {
     fn write(self, text: &mut String) {
         // Writing to a string does not fail.
         let _ = match self {
-            Layer::Vlan(id) => write!(text, "vlan {id}"),
+            Layer::Vlan(id) | Layer::MirroredVlan(id) => write!(text, "vlan {id}"),
             Layer::Mpls(labels, count, _) => return write_labels(text, labels, count),
             Layer::Pppoe(session) => write!(text, "pppoe {session}"),
             Layer::Gre(None) => write!(text, "gre"),
@@ -156,7 +159,7 @@ impl Layers {
     /// # Errors
     /// [`NotAnalysed::Named`] where there are as many as there may be.
     pub fn push(&mut self, layer: Layer) -> Result<(), NotAnalysed> {
-        let is_tunnel = !matches!(layer, Layer::Vlan(_));
+        let is_tunnel = !matches!(layer, Layer::Vlan(_) | Layer::MirroredVlan(_));
         self.depth = self.depth.saturating_add(u8::from(is_tunnel));
         let slot = self.list.get_mut(usize::from(self.len));
         let Some(slot) = slot.filter(|_| self.depth <= self.most_depth) else {

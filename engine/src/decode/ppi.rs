@@ -2,7 +2,7 @@
 //! (<https://www.tcpdump.org/linktypes/LINKTYPE_PPI.html>).
 
 use super::NotAnalysed;
-use super::ieee80211::{Extras, IEEE802_11, parse_ieee80211};
+use super::ieee80211::{BAD_FRAME, Extras, IEEE802_11, parse_ieee80211};
 use super::span::{Span, u16_at, u32_at};
 use super::walk::{Step, named_link};
 
@@ -19,6 +19,7 @@ const FIELD: usize = 4;
 const IEEE802_11_COMMON: u16 = 2;
 const FLAGS: usize = 8;
 const HAS_CHECK: u16 = 1;
+const BAD_CHECK: u16 = 4;
 
 /// The packet behind.
 pub fn parse_ppi(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
@@ -29,22 +30,27 @@ pub fn parse_ppi(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
     }
     let rest = span.after(length);
     match u32_at(header, LINK).swap_bytes() {
-        IEEE802_11 => parse_ieee80211(rest, extras(span.bytes.get(HEADER..length).unwrap_or_default())),
+        IEEE802_11 => {
+            let flags = flags(span.bytes.get(HEADER..length).unwrap_or_default());
+            if flags & BAD_CHECK != 0 {
+                return Err(NotAnalysed::Named(BAD_FRAME));
+            }
+            parse_ieee80211(rest, Extras { has_check: flags & HAS_CHECK != 0, is_padded: false })
+        }
         other => named_link(other, rest),
     }
 }
 
 /// What a receiver's field says. Each field takes 4 bytes at least, so that this ends.
-fn extras(mut fields: &[u8]) -> Extras {
+fn flags(mut fields: &[u8]) -> u16 {
     while fields.len() >= FIELD {
         let (kind, length) = (u16_at(fields, 0).swap_bytes(), usize::from(u16_at(fields, 2).swap_bytes()));
-        let flags = u16_at(fields, FIELD + FLAGS).swap_bytes();
         if kind == IEEE802_11_COMMON {
-            return Extras { has_check: flags & HAS_CHECK != 0, is_padded: false };
+            return u16_at(fields, FIELD + FLAGS).swap_bytes();
         }
         fields = fields.get(FIELD + length..).unwrap_or_default();
     }
-    Extras::default()
+    0
 }
 
 #[cfg(test)]
@@ -67,8 +73,9 @@ mod tests {
         let common = [&[2, 0, 20, 0][..], &[0; 8], &[1, 0], &[0; 10]].concat();
         let checked = [&frame(0x88, 1, 26)[..], &[1, 2, 3, 4]].concat();
         reaches(PPI, &behind(105, &[&location[..], &common].concat(), &checked), "");
-        assert!(extras(&common).has_check);
-        assert!(extras(&[&location[..], &common].concat()).has_check);
+        assert_eq!(flags(&[&location[..], &common].concat()), HAS_CHECK);
+        let damaged = [&[2, 0, 20, 0][..], &[0; 8], &[5, 0], &[0; 10]].concat();
+        assert_eq!(kind(PPI, &behind(105, &damaged, &checked)), BAD_FRAME);
     }
 
     #[test]

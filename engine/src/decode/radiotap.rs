@@ -1,7 +1,7 @@
 //! Radiotap, a receiver's notes in front of an 802.11 frame (<https://www.radiotap.org>).
 
 use super::NotAnalysed;
-use super::ieee80211::{Extras, parse_ieee80211};
+use super::ieee80211::{BAD_FRAME, Extras, parse_ieee80211};
 use super::span::{Span, u8_at};
 use super::walk::Step;
 
@@ -32,8 +32,7 @@ pub fn parse_radiotap(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
     }
     let flags = flags(span.bytes.get(..length).unwrap_or(span.bytes));
     if flags & BAD_CHECK != 0 {
-        // The air changed it, and nobody knows where.
-        return Err(NotAnalysed::Named("ieee80211_bad_check"));
+        return Err(NotAnalysed::Named(BAD_FRAME));
     }
     let extras = Extras { has_check: flags & HAS_CHECK != 0, is_padded: flags & IS_PADDED != 0 };
     parse_ieee80211(span.after(length), extras)

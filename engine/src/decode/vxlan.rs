@@ -1,7 +1,7 @@
 //! VXLAN (RFC 7348 §5), with the group policy extension that some switches send (`draft-smith-vxlan-group-policy`).
 
 use super::layers::Layer;
-use super::span::{Span, u8_at, u32_at};
+use super::span::{Span, u32_at};
 use super::walk::{Next, Step};
 
 /// IANA's port.
@@ -12,18 +12,13 @@ pub const LINUX_PORT: u16 = 8472;
 const HEADER: usize = 8;
 const NETWORK: usize = 4;
 const NETWORK_SHIFT: u32 = 8;
-/// The network's id is valid; all other flags and reserved bytes are zero.
-const PLAIN: u32 = 0x0800_0000;
-/// With a policy: its flag, "don't learn", "applied", the group's id.
-const POLICY: u32 = 0x8800_0000;
-const POLICY_BITS: u32 = 0x0048_ffff;
+/// The network's id is valid. All else is ignored (RFC 7348 §5): senders put policies and groups there.
+const HAS_NETWORK: u32 = 0x0800_0000;
 
 /// The frame inside, if this is a header.
 pub fn parse_vxlan(span: Span<'_>) -> Option<Step<'_>> {
     let header = span.bytes.first_chunk::<HEADER>()?;
-    let flags = u32_at(header, 0);
-    let is_header = flags == PLAIN || flags & !POLICY_BITS == POLICY;
-    if !is_header || u8_at(header, HEADER - 1) != 0 {
+    if u32_at(header, 0) & HAS_NETWORK == 0 {
         return None;
     }
     Some(Step::inside(Layer::Vxlan(u32_at(header, NETWORK) >> NETWORK_SHIFT), Next::Ethernet, span.after(HEADER)))
@@ -39,11 +34,14 @@ mod tests {
     }
 
     #[test]
-    fn both_ports_and_the_policy_extension() {
+    fn both_ports_and_whatever_reserved_bits_say() {
         let header = [8, 0, 0, 0, 0, 0x13, 0x89, 0];
         reaches(1, &frame(4789, &header), "vxlan vni 5001");
         reaches(1, &frame(8472, &header), "vxlan vni 5001");
-        reaches(1, &frame(4789, &[0x88, 8, 0, 3, 0, 0x13, 0x89, 0]), "vxlan vni 5001");
+        for header in [[0x88, 8, 0, 3, 0, 0x13, 0x89, 0], [0xff; 8], [8, 0, 0, 1, 0, 0x13, 0x89, 1]] {
+            let vni = u32::from_be_bytes([0, header[4], header[5], header[6]]);
+            reaches(1, &frame(4789, &header), &format!("vxlan vni {vni}"));
+        }
     }
 
     #[test]
@@ -54,10 +52,8 @@ mod tests {
     }
 
     #[test]
-    fn reserved_bits_that_are_set_make_it_udp() {
-        for header in
-            [[0, 0, 0, 0, 0, 0, 1, 0], [8, 0, 0, 1, 0, 0, 1, 0], [8, 0, 0, 0, 0, 0, 1, 1], [12, 0, 0, 0, 0, 0, 1, 0]]
-        {
+    fn without_a_network_it_is_udp() {
+        for header in [[0, 0, 0, 0, 0, 0, 1, 0], [0xf7, 0, 0, 1, 0, 0, 1, 0]] {
             assert_eq!(kind(1, &frame(4789, &header)), "udp", "{header:x?}");
         }
     }

@@ -8,7 +8,7 @@ use super::ip::{Datagram, Ends, Place, TCP};
 use super::layers::{Layer, Layers};
 use super::span::{Span, u8_at};
 use super::{
-    NotAnalysed, ah, avs, chdlc, ethernet, gre, ieee80211, ip_in_ip, ipnet, ipv4, ipv6, link, llc, mpls, nflog,
+    NotAnalysed, ah, avs, chdlc, ethernet, gre, ieee80211, ip_in_ip, ipnet, ipv4, ipv6, kind, link, llc, mpls, nflog,
 };
 use super::{ethertype, pktap, ppi, ppp, pppoe, prism, radiotap, raw, sll, udp, vlan};
 
@@ -40,6 +40,8 @@ pub enum Next {
     Ppp,
     /// IP of either version.
     Ip,
+    /// Ethernet's of which the tag was taken off.
+    Tagged(u16),
     /// An MPLS label.
     Mpls,
     /// What an IP protocol number says.
@@ -139,10 +141,13 @@ impl<'a> Walk<'a> {
         &self.layers
     }
 
-    /// What is malformed behind a UDP port was no tunnel but UDP.
+    /// What is malformed behind a UDP port, or of a type that nobody knows, was no tunnel but UDP.
     pub fn judge(&self, reason: NotAnalysed) -> NotAnalysed {
         match reason {
             NotAnalysed::Malformed(_) if self.guessed => NotAnalysed::IpProtocol(protocol::UDP),
+            NotAnalysed::EtherType(number) if self.guessed && !kind::is_known(number) => {
+                NotAnalysed::IpProtocol(protocol::UDP)
+            }
             other => other,
         }
     }
@@ -161,6 +166,7 @@ impl<'a> Walk<'a> {
             Next::Llc => llc::parse_llc(self.rest)?,
             Next::Ppp => ppp::parse_protocol(self.rest)?,
             Next::Ip => raw::parse_raw_step(self.rest)?,
+            Next::Tagged(id) => Step::inside(Layer::MirroredVlan(id), Next::Ethernet, self.rest),
             Next::Mpls => mpls::parse_mpls(self.rest)?,
             Next::IpProtocol(number) => self.ip_protocol(number)?,
         };
