@@ -5,8 +5,8 @@
 //! window is bounded, an expansion beyond all captures ends the file, and what came before is kept.
 
 use super::ahead::Ahead;
-use super::lz4::Lz4Frames;
-use super::lz4_legacy::Lz4Blocks;
+use super::gzip::GzipMembers;
+use super::lz4::Lz4Streams;
 use super::source::{Counted, Stream};
 use super::xz::XzStreams;
 use std::io::{self, BufReader, Cursor, Read};
@@ -39,7 +39,6 @@ enum Kind {
     Gzip,
     Zstd,
     Lz4,
-    Lz4Legacy,
     Xz,
 }
 
@@ -49,8 +48,7 @@ impl Kind {
         match head {
             [0x1f, 0x8b, ..] => Some(Kind::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Kind::Zstd),
-            [0x04, 0x22, 0x4d, 0x18, ..] => Some(Kind::Lz4),
-            [0x02, 0x21, 0x4c, 0x18, ..] => Some(Kind::Lz4Legacy),
+            [0x04, 0x22, 0x4d, 0x18, ..] | [0x02, 0x21, 0x4c, 0x18, ..] => Some(Kind::Lz4),
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Kind::Xz),
             _ => None,
         }
@@ -60,7 +58,7 @@ impl Kind {
         match self {
             Kind::Gzip => "gzip",
             Kind::Zstd => "zstd",
-            Kind::Lz4 | Kind::Lz4Legacy => "lz4",
+            Kind::Lz4 => "lz4",
             Kind::Xz => "xz",
         }
     }
@@ -70,15 +68,14 @@ impl Kind {
     fn undo(self, stream: Stream, depth: usize, most_log: u32) -> io::Result<Stream> {
         let input = BufReader::with_capacity(COMPRESSED_CHUNK, stream);
         let plain: Stream = match self {
-            Kind::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
+            Kind::Gzip => Box::new(GzipMembers::new(Box::new(input))),
             Kind::Zstd => {
                 let mut decoder = zstd::Decoder::with_buffer(input)?;
                 decoder
                     .window_log_max(most_log.min(ZSTD_WINDOW_LOG.get(depth).copied().unwrap_or(ZSTD_WINDOW_LOG[1])))?;
                 Box::new(decoder)
             }
-            Kind::Lz4 => Box::new(Lz4Frames::new(Box::new(input))),
-            Kind::Lz4Legacy => Box::new(Lz4Blocks::new(Box::new(input))),
+            Kind::Lz4 => Box::new(Lz4Streams::new(Box::new(input))),
             Kind::Xz => {
                 let most_kib = 1 << most_log.saturating_sub(10).min(31);
                 Box::new(XzStreams::new(Box::new(input), XZ_WINDOW_KIB.min(most_kib) + XZ_OWN_KIB))

@@ -1,81 +1,215 @@
-//! LZ4 frames one after the other (<https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md>), on `lz4_flex`,
-//! which reads one at a time and takes a frame that is cut between two blocks for a whole one.
+//! LZ4 streams one after the other (<https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md>): frames, on `lz4_flex`,
+//! which reads one at a time and takes one that is cut between two blocks for a whole one; skippable frames; and the
+//! legacy format, see [`super::lz4_legacy`]. Of a block that is cut what was there of it is given, see [`super::lz4_torn`].
 
+use super::lz4_legacy::Blocks;
+use super::lz4_torn::{WINDOW, torn};
 use super::source::Stream;
-use lz4_flex::frame::{Error, FrameDecoder};
+use lz4_flex::frame::FrameDecoder;
 use std::io::{self, Read};
 
-/// The bytes of all frames of a stream.
-pub struct Lz4Frames {
-    decoder: FrameDecoder<Watched>,
-    /// Blocks were given out and the end mark was not reached.
-    in_frame: bool,
+const FRAME: u32 = 0x184d_2204;
+const LEGACY: u32 = 0x184c_2102;
+/// Any of sixteen begins a frame that is skipped.
+const SKIPPABLE: u32 = 0x184d_2a50;
+const SKIPPABLE_BITS: u32 = 0xffff_fff0;
+/// A frame's flags, behind its magic number.
+const FLAGS: usize = 4;
+const IS_INDEPENDENT: u8 = 0x20;
+const HAS_SIZE: u8 = 0x08;
+const HAS_DICTIONARY: u8 = 0x01;
+/// A block's length, of which the highest bit says that it is not compressed.
+const BLOCK_LENGTH: usize = 4;
+const IS_PLAIN: u32 = 1 << 31;
+/// The largest block.
+const LARGEST: usize = 4 << 20;
+
+/// Where a reader stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Between,
+    InFrame,
+    InLegacy,
 }
 
-/// The compressed bytes, counted, and whether they were read to their end.
-struct Watched {
+/// The bytes of all streams.
+pub struct Lz4Streams {
+    decoder: FrameDecoder<Watched>,
+    blocks: Blocks,
+    state: State,
+    /// In a frame whose blocks refer to those before them, the last bytes given.
+    is_linked: bool,
+    given: Vec<u8>,
+    /// What there was of a block that was cut, to be given before that is said.
+    torn: io::Cursor<Vec<u8>>,
+}
+
+/// The compressed bytes, with those read since a block was whole, and whether they were read to their end.
+pub struct Watched {
     stream: Stream,
-    count: u64,
+    /// Read, and put back.
+    ahead: Vec<u8>,
+    record: Vec<u8>,
     ended: bool,
+}
+
+impl Watched {
+    /// The next four bytes as a number; `None` at the end of the stream.
+    pub fn word(&mut self) -> io::Result<Option<u32>> {
+        let mut bytes = Vec::with_capacity(4);
+        self.take(4).read_to_end(&mut bytes)?;
+        match bytes.first_chunk() {
+            Some(word) => Ok(Some(u32::from_le_bytes(*word))),
+            None if bytes.is_empty() => Ok(None),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    /// What was read so far is of no use any more.
+    pub fn forget(&mut self) {
+        self.record.clear();
+    }
+
+    /// Puts a word back.
+    pub fn put_back(&mut self, word: u32) {
+        self.ahead = word.to_le_bytes().to_vec();
+    }
 }
 
 impl Read for Watched {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.stream.read(into)?;
-        self.count += read as u64;
+        let read = if self.ahead.is_empty() {
+            self.stream.read(into)?
+        } else {
+            let read = self.ahead.as_slice().read(into)?;
+            self.ahead.drain(..read);
+            read
+        };
+        self.record.extend_from_slice(into.get(..read).unwrap_or_default());
         self.ended |= read == 0 && !into.is_empty();
         Ok(read)
     }
 }
 
-impl Lz4Frames {
-    /// Reads the frames in `stream`.
+/// Whether a frame of some kind begins so.
+pub const fn begins(word: u32) -> bool {
+    word == FRAME || word == LEGACY || word & SKIPPABLE_BITS == SKIPPABLE
+}
+
+impl Lz4Streams {
+    /// Reads the streams in `stream`.
     #[must_use]
     pub fn new(stream: Stream) -> Self {
-        let watched = Watched { stream, count: 0, ended: false };
-        Lz4Frames { decoder: FrameDecoder::new(watched), in_frame: false }
+        let watched = Watched { stream, ahead: Vec::new(), record: Vec::new(), ended: false };
+        Lz4Streams {
+            decoder: FrameDecoder::new(watched),
+            blocks: Blocks::default(),
+            state: State::Between,
+            is_linked: false,
+            given: Vec::new(),
+            torn: io::Cursor::default(),
+        }
     }
 
-    /// Passes over what a skippable frame holds.
-    fn pass_over(&mut self, length: u64) -> io::Result<()> {
-        let passed = io::copy(&mut self.decoder.get_mut().take(length), &mut io::sink())?;
-        if passed == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-    }
-}
-
-/// The length of the skippable frame that the decoder has come to, if that is what it says.
-fn skippable(error: &io::Error) -> Option<u64> {
-    match error.get_ref()?.downcast_ref()? {
-        Error::SkippableFrame(length) => Some(u64::from(*length)),
-        _ => None,
-    }
-}
-
-impl Read for Lz4Frames {
-    /// Nothing read means either the end mark of a frame, after which the next may come, or the end of the stream,
-    /// which is in order only where no byte of another frame was read.
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while !into.is_empty() {
-            let before = self.decoder.get_ref().count;
-            let read = match self.decoder.read(into) {
-                Ok(read) => read,
-                Err(error) => {
-                    let length = skippable(&error).ok_or(error)?;
-                    self.pass_over(length)?;
-                    continue;
+    /// What comes next; false at the end.
+    fn begin(&mut self) -> io::Result<bool> {
+        let source = self.decoder.get_mut();
+        let Some(word) = source.word()? else { return Ok(false) };
+        source.record.clear();
+        match word {
+            FRAME => {
+                source.put_back(word);
+                self.given.clear();
+                self.state = State::InFrame;
+            }
+            LEGACY => self.state = State::InLegacy,
+            word if begins(word) => {
+                let length = u64::from(source.word()?.ok_or(io::ErrorKind::UnexpectedEof)?);
+                let passed = io::copy(&mut source.take(length), &mut io::sink())?;
+                if passed < length {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
                 }
-            };
-            let compressed = self.decoder.get_ref();
-            if read > 0 {
-                self.in_frame = true;
+            }
+            _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "followed by what is no lz4")),
+        }
+        Ok(true)
+    }
+
+    /// Of a frame; nothing at its end.
+    fn read_frame(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let result = self.decoder.read(into);
+        let source = self.decoder.get_mut();
+        match result {
+            Ok(0) if !source.ended => self.state = State::Between,
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                if source.record.starts_with(&FRAME.to_le_bytes()) {
+                    self.is_linked = source.record.get(FLAGS).is_some_and(|flags| flags & IS_INDEPENDENT == 0);
+                }
+                source.record.clear();
+                if self.is_linked {
+                    self.given.extend_from_slice(into.get(..read).unwrap_or_default());
+                    self.given.drain(..self.given.len().saturating_sub(WINDOW));
+                }
                 return Ok(read);
             }
-            if !compressed.ended {
-                self.in_frame = false;
-            } else if self.in_frame || compressed.count != before {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            } else {
-                return Ok(0);
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                self.torn = io::Cursor::new(torn_of_frame(&source.record, &self.given));
+                source.record.clear();
+                if self.torn.get_ref().is_empty() {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(0)
+    }
+}
+
+/// What a block held of which a frame's reader saw this and no more, with the frame's header before it if it is the first.
+fn torn_of_frame(record: &[u8], given: &[u8]) -> Vec<u8> {
+    let mut rest = record;
+    let mut before = given;
+    if record.starts_with(&FRAME.to_le_bytes()) {
+        let flags = record.get(FLAGS).copied().unwrap_or_default();
+        let size = if flags & HAS_SIZE != 0 { 8 } else { 0 };
+        let dictionary = if flags & HAS_DICTIONARY != 0 { 4 } else { 0 };
+        // Flags, largest block, and the header's checksum.
+        rest = record.get(FLAGS + 2 + size + dictionary + 1..).unwrap_or_default();
+        before = &[];
+    }
+    let Some((length, block)) = rest.split_first_chunk::<BLOCK_LENGTH>() else { return Vec::new() };
+    let length = u32::from_le_bytes(*length);
+    // Behind a block there may be its checksum, cut.
+    let block = block.get(..(length & !IS_PLAIN) as usize).unwrap_or(block);
+    if length & IS_PLAIN != 0 { block.to_vec() } else { torn(block, before, LARGEST) }
+}
+
+impl Read for Lz4Streams {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while !into.is_empty() {
+            if !self.torn.get_ref().is_empty() {
+                let read = self.torn.read(into)?;
+                return if read > 0 { Ok(read) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+            }
+            let read = match self.state {
+                State::Between => {
+                    if !self.begin()? {
+                        return Ok(0);
+                    }
+                    0
+                }
+                State::InFrame => self.read_frame(into)?,
+                State::InLegacy => {
+                    let read = self.blocks.read(self.decoder.get_mut(), into)?;
+                    if read == 0 {
+                        self.state = State::Between;
+                    }
+                    read
+                }
+            };
+            if read > 0 {
+                return Ok(read);
             }
         }
         Ok(0)
@@ -98,7 +232,7 @@ mod tests {
 
     fn read(bytes: Vec<u8>) -> (Vec<u8>, Option<io::ErrorKind>) {
         let mut out = Vec::new();
-        let ended = Lz4Frames::new(Box::new(Cursor::new(bytes))).read_to_end(&mut out);
+        let ended = Lz4Streams::new(Box::new(Cursor::new(bytes))).read_to_end(&mut out);
         (out, ended.err().map(|error| error.kind()))
     }
 
@@ -113,7 +247,34 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_cut_anywhere_gives_its_whole_blocks_and_says_that_it_was_cut() {
+    fn a_frame_cut_anywhere_gives_what_was_there_and_says_that_it_was_cut() {
+        let plain = super::super::lz4_torn::tests::lines(300_000);
+        for mode in [BlockMode::Independent, BlockMode::Linked] {
+            let whole = frame(&plain, mode);
+            for parts in 1..60 {
+                let (out, error) = read(whole[..whole.len() * parts / 60].to_vec());
+                assert!(plain.starts_with(&out), "{parts}");
+                assert_eq!(error, Some(io::ErrorKind::UnexpectedEof), "{parts}");
+                assert!(out.len() + 3000 > plain.len() * parts / 60, "{parts}: {}", out.len());
+            }
+        }
+    }
+
+    #[test]
+    fn the_legacy_format_before_and_after_frames() {
+        let one = frame(b"one", BlockMode::Linked);
+        let legacy = super::super::lz4_legacy::tests::stream(&[b"legacy", b" blocks "]);
+        let skippable = [0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 9];
+        let all = [&legacy[..], &one, &legacy, &skippable, &legacy, &legacy].concat();
+        let plain = b"legacy blocks onelegacy blocks legacy blocks legacy blocks ";
+        assert_eq!(read(all.clone()), (plain.to_vec(), None));
+        let (out, error) = read([&all[..], b"garbage!"].concat());
+        assert_eq!((out.as_slice(), error), (&plain[..], Some(io::ErrorKind::InvalidData)));
+        assert_eq!(read([&one[..], b"garbage!"].concat()), (b"one".to_vec(), Some(io::ErrorKind::InvalidData)));
+    }
+
+    #[test]
+    fn a_frame_cut_anywhere_in_short_blocks() {
         let bytes = vec![9; 70_000];
         let first = frame(b"first", BlockMode::Independent);
         let whole = [&first[..], &frame(&bytes, BlockMode::Independent)].concat();
@@ -122,7 +283,7 @@ mod tests {
             assert!(out.starts_with(b"first"), "{end}");
             assert_eq!(error, Some(io::ErrorKind::UnexpectedEof), "{end}");
         }
-        assert_eq!(read(whole[..whole.len() - 12].to_vec()).0.len(), 5 + 65_536);
+        assert!(read(whole[..whole.len() - 12].to_vec()).0.len() >= 5 + 65_536);
         assert_eq!(read(first), (b"first".to_vec(), None));
     }
 

@@ -29,12 +29,14 @@ mod file;
 pub mod filter;
 mod folder;
 mod growing;
+mod gzip;
 pub mod interface;
 #[cfg(unix)]
 pub mod interfaces;
 mod lanes;
 mod lz4;
 mod lz4_legacy;
+mod lz4_torn;
 #[cfg(target_os = "linux")]
 mod mapping;
 mod order;

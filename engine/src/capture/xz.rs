@@ -8,10 +8,16 @@ use std::io::{self, Read};
 /// Compressed bytes read at a time.
 const CHUNK: usize = 64 << 10;
 
+/// Bytes decompressed at a time: what precedes damage by less than that is lost with it.
+const STEP: usize = 4 << 10;
+/// A stream's first byte.
+const MAGIC: u8 = 0xfd;
+
 /// The bytes of all streams, each as soon as it can be known.
 pub struct XzStreams {
     stream: Stream,
     decoder: XzStream,
+    most_kib: u32,
     input: Vec<u8>,
     /// What was read and not taken yet is `input[at..end]`.
     at: usize,
@@ -20,14 +26,25 @@ pub struct XzStreams {
     ended: bool,
     /// The decoder has given what it could without being told so: telling it may lose that.
     drained: bool,
+    /// A stream has ended, and another may begin.
+    is_between: bool,
 }
 
 impl XzStreams {
     /// Reads the streams in `stream`, with no more memory than so many KiB.
     #[must_use]
     pub fn new(stream: Stream, most_kib: u32) -> Self {
-        let decoder = XzStream::new_mem_limit(true, most_kib);
-        XzStreams { stream, decoder, input: vec![0; CHUNK], at: 0, end: 0, ended: false, drained: false }
+        XzStreams {
+            stream,
+            decoder: XzStream::new_mem_limit(false, most_kib),
+            most_kib,
+            input: vec![0; CHUNK],
+            at: 0,
+            end: 0,
+            ended: false,
+            drained: false,
+            is_between: false,
+        }
     }
 
     /// Reads on where everything was taken.
@@ -38,20 +55,45 @@ impl XzStreams {
         }
         Ok(())
     }
+
+    /// Passes over padding to the next stream; false if there is none.
+    fn advance(&mut self) -> io::Result<bool> {
+        loop {
+            self.refill()?;
+            let ahead = self.input.get(self.at..self.end).unwrap_or_default();
+            let zeros = ahead.iter().take_while(|&&byte| byte == 0).count();
+            self.at += zeros;
+            match self.input.get(self.at..self.end).unwrap_or_default().first() {
+                None if self.ended => return Ok(false),
+                None => {}
+                Some(&MAGIC) => break,
+                Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "followed by what is no xz")),
+            }
+        }
+        self.decoder = XzStream::new_mem_limit(false, self.most_kib);
+        (self.drained, self.is_between) = (false, false);
+        Ok(true)
+    }
 }
 
 impl Read for XzStreams {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let most = into.len().min(STEP);
+        let into = into.get_mut(..most).unwrap_or_default();
         while !into.is_empty() {
+            if self.is_between && !self.advance()? {
+                return Ok(0);
+            }
             self.refill()?;
             let input = self.input.get(self.at..self.end).unwrap_or_default();
             let action = if self.drained { Action::Finish } else { Action::Run };
             let result = self.decoder.process(input, into, action)?;
             self.at += result.bytes_consumed;
-            if result.bytes_produced > 0 || result.status == Status::StreamEnd {
+            self.is_between = result.status == Status::StreamEnd;
+            if result.bytes_produced > 0 {
                 return Ok(result.bytes_produced);
             }
-            if self.drained {
+            if self.drained && !self.is_between {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             self.drained = self.ended;
@@ -85,7 +127,9 @@ mod tests {
     #[test]
     fn streams_follow_each_other_with_padding_between() {
         let both = [&packed(&plain())[..], &[0; 8], &packed(b"more")].concat();
-        assert!(read(both) == ([&plain()[..], b"more"].concat(), None));
+        assert!(read(both.clone()) == ([&plain()[..], b"more"].concat(), None));
+        let behind = [&both[..], &[0; 4], b"garbage!"].concat();
+        assert!(read(behind) == ([&plain()[..], b"more"].concat(), Some(io::ErrorKind::InvalidData)));
     }
 
     #[test]

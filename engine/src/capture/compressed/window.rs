@@ -12,7 +12,7 @@ pub fn window_bytes(kind: Kind, head: &[u8]) -> Option<u64> {
     match kind {
         Kind::Zstd => Some(zstd_window(head).unwrap_or_default()),
         Kind::Xz => Some(xz_dictionary(head).unwrap_or_default()),
-        Kind::Gzip | Kind::Lz4 | Kind::Lz4Legacy => None,
+        Kind::Gzip | Kind::Lz4 => None,
     }
 }
 
