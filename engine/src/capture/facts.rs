@@ -48,6 +48,14 @@ pub struct Secret {
     pub bytes: Vec<u8>,
 }
 
+impl FileFacts {
+    /// Whether some of its packets have no time.
+    #[must_use]
+    pub fn has_untimed(&self) -> bool {
+        self.pcapng.as_ref().is_some_and(|facts| facts.blocks.contains_key("simple_packet"))
+    }
+}
+
 /// Not to be printed by accident.
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -287,8 +287,7 @@ impl Copies {
             }
             match other.depth.cmp(&header.depth) {
                 Ordering::Equal => {
-                    let tells = other.ip_id.is_some_and(|id| id != 0);
-                    self.found.in_two_tunnels += u64::from(tells && other.key != header.key);
+                    self.found.in_two_tunnels += u64::from(other.key != header.key);
                 }
                 Ordering::Greater => return self.leave_out(number, &other, other_number),
                 Ordering::Less => self.leave_out(other_number, header, number),

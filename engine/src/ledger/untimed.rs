@@ -2,6 +2,7 @@
 
 use super::lengths::{Length, LengthSource};
 use super::summary::{CaptureFacts, EvidenceFacts, HostTimeWait, LengthFacts, PairFacts, Summary};
+use crate::capture::FileFacts;
 use crate::record::{Stack, TimeWaitBasis};
 
 impl CaptureFacts {
@@ -17,7 +18,7 @@ impl CaptureFacts {
     pub fn settle_span(&mut self) {
         if self.is_untimed() {
             (self.first_ns, self.last_ns) = (None, None);
-        } else if self.first_ns == Some(0) {
+        } else if self.first_ns == Some(0) && self.files.iter().any(FileFacts::has_untimed) {
             self.first_ns = self.files.iter().filter_map(|file| file.first_ns).min().or(self.first_ns);
         }
     }

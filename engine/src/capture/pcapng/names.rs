@@ -1,7 +1,6 @@
 //! The name resolution block (draft-ietf-opsawg-pcapng §4.5): addresses and their names, then options. Names are counted, and
 //! kept only on request; they never change what is concluded.
 
-use super::options::{COMMENT, Options};
 use super::told::Told;
 use crate::capture::order::Order;
 use std::fmt::Write;
@@ -22,7 +21,7 @@ pub fn note_names(order: Order, body: &[u8], told: &mut Told) {
         let kind = order.u16(header, 0);
         let length = usize::from(order.u16(header, 2));
         if kind == END_OF_RECORDS {
-            return note_comments(order, values, told);
+            return told.comments(order, values, "name_resolution");
         }
         let Some(value) = values.get(..length) else { break };
         note_record(kind, value, told);
@@ -63,14 +62,6 @@ fn address_text(address: &[u8]) -> String {
     })
 }
 
-fn note_comments(order: Order, list: &[u8], told: &mut Told) {
-    let mut options = Options::new(order, list);
-    for (_, value) in options.by_ref().filter(|(code, _)| *code == COMMENT) {
-        told.comment("name_resolution", None, value);
-    }
-    told.facts.broken_lists += u64::from(options.broken());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,7 +86,7 @@ mod tests {
                 (EUI64, b"\x02\0\0\0\0\0\0\x01long\0"),
                 (0x8001, b"of someone's own"),
             ];
-            let body = [forge::options(order, records), forge::options(order, &[(COMMENT, b"hosts")])].concat();
+            let body = [forge::options(order, records), forge::options(order, &[(1, b"hosts")])].concat();
             let text = |a: &str, b: &str| (a.to_owned(), b.to_owned());
             let expected = vec![
                 text("10.1.2.3", "a.example"),

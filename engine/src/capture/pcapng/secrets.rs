@@ -20,11 +20,13 @@ fn word(kind: u32) -> &'static str {
     }
 }
 
-/// Keeps the secrets in the body of a block.
+/// Keeps the secrets in the body of a block, and notes its comments.
 pub fn keep_secrets(order: Order, body: &[u8], told: &mut Told) {
     let stated = order.u32(body, 4) as usize;
     let Some(rest) = body.get(SECRETS_START..).filter(|rest| !rest.is_empty()) else { return };
     told.secret(word(order.u32(body, 0)), rest.get(..stated).unwrap_or(rest));
+    let options = stated.checked_next_multiple_of(4).and_then(|end| rest.get(end..)).unwrap_or_default();
+    told.comments(order, options, "decryption_secrets");
 }
 
 /// Notes a block whose body begins so, and has `room` bytes behind that.

@@ -205,7 +205,8 @@ fn kept_secrets(file: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
 fn every_kind_of_block_is_counted() {
     for order in [Order::Little, Order::Big] {
         let mut file = start(order);
-        let secrets = [&order.put32(0x544c_534b)[..], &order.put32(5), b"hello"].concat();
+        let comment = options(order, &[(1, b"of one session")]);
+        let secrets = [&order.put32(0x544c_534b)[..], &order.put32(5), b"hello\0\0\0", &comment].concat();
         file.extend(block(order, DECRYPTION_SECRETS, &secrets));
         file.extend(block(order, DECRYPTION_SECRETS, &[order.put32(0x1234), order.put32(500)].concat()));
         file.extend(block(order, DECRYPTION_SECRETS, &[]));
@@ -233,6 +234,7 @@ fn every_kind_of_block_is_counted() {
         assert_eq!(blocks, expected);
         let secret = |blocks, bytes| crate::capture::facts::SecretFacts { blocks, bytes };
         assert_eq!(facts.secrets, [("tls_key_log", secret(1, 5)), ("unknown", secret(1, 0))].into());
+        assert_eq!((facts.comments, facts.comment_texts[0].block), (1, "decryption_secrets"));
         assert_eq!(kept_secrets(&file), [("tls_key_log", b"hello".to_vec())]);
         assert_eq!(facts.broken_lists, 1, "500 bytes of secrets in a block without any");
         assert_eq!((facts.name_records[0].address.as_str(), facts.names), ("10.0.0.1", 1));

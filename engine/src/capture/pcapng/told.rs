@@ -1,7 +1,8 @@
 //! What the blocks of a file have told so far, bounded whatever they say.
 
-use super::options::text;
+use super::options::{COMMENT, Options, text};
 use crate::capture::facts::{CommentFacts, InterfaceFacts, NameFacts, PcapngFacts, Secret};
+use crate::capture::order::Order;
 
 /// Most interfaces, comments and names listed of one file; the rest is counted.
 const MOST_INTERFACES: usize = 1000;
@@ -53,6 +54,15 @@ impl Told {
         if self.interfaces.len() < MOST_INTERFACES {
             self.interfaces.push(facts);
         }
+    }
+
+    /// Notes the comments among the options of a block of which nothing else is wanted.
+    pub fn comments(&mut self, order: Order, list: &[u8], block: &'static str) {
+        let mut options = Options::new(order, list);
+        for (_, value) in options.by_ref().filter(|(code, _)| *code == COMMENT) {
+            self.comment(block, None, value);
+        }
+        self.facts.broken_lists += u64::from(options.broken());
     }
 
     /// Counts a comment, and keeps it if there is room.
