@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pcapwatch.findings.assumptions import Assumptions, time_wait_of
 from pcapwatch.findings.causes import Cause, causes_of, unknown_why
-from pcapwatch.findings.coverage import NOTABLE, before_a_fin, one_sided_note, told_apart_note
+from pcapwatch.findings.coverage import NOTABLE, before_a_fin, is_one_sided, one_sided_note, told_apart_note
 from pcapwatch.findings.port_pressure import FULL_PART, Pressure, block_words, pressure_of
 from pcapwatch.findings.proxy_leg import leg_of
 from pcapwatch.findings.ranking import cost
@@ -124,6 +124,9 @@ def _mixed(service: Service, ends: dict[str, int]) -> list[str]:
 def _otherwise(summary: Summary, service: Service, end: str, number: int) -> tuple[list[str], str]:
     """Ends without an active closer by FIN."""
     of = _of(service, number)
+    if end == "failed" and is_one_sided(summary):
+        completed = "was completed" if number == 1 else "were completed"
+        return [f"{service}: whether {of} {completed} cannot be told: the answers may be in the other direction."], ""
     if end == "failed":
         return _failed(service, of, number), "PW110"
     if end == "open":

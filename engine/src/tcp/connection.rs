@@ -8,7 +8,7 @@ mod room;
 pub(crate) mod usual;
 
 use self::ending::{begin_time_wait, take_fin};
-use self::opening::acknowledge_syn;
+use self::opening::{acknowledge_syn, go_on_unheard};
 use self::usual::Course;
 use super::close;
 use super::endpoint::Endpoint;
@@ -326,13 +326,16 @@ impl<P: Payload> Connection<P> {
         if !end.is_near_ack(segment.ack, peer) {
             return;
         }
+        let before = end.acked;
         end.acknowledge(segment.ack, segment.ts_ns);
         if is_syn && peer.packets == 0 && peer.stream.next_seq().is_none() {
             peer.stream.start(segment.ack);
         }
         peer.stream.acked(segment.ack);
-        if let (false, Some(isn)) = (is_syn, peer.isn) {
-            acknowledge_syn(end, peer, isn, segment, sink);
+        match peer.isn {
+            Some(isn) if !is_syn => acknowledge_syn(end, peer, isn, segment, sink),
+            None if !is_syn => go_on_unheard(end, peer, before, segment, sink),
+            _ => {}
         }
         if role == Role::Client && !is_syn && self.established.is_none() && self.ends[1].isn.is_some() {
             self.establish(segment, mark);

@@ -212,7 +212,7 @@ impl<P: Payload> Connection<P> {
         let [client, server] = &self.ends;
         if client.isn.is_some() && server.next.is_none() && client.acked.is_none() {
             Close::Unanswered
-        } else if server.isn.is_some() && self.established.is_none() && client.acked.is_none() {
+        } else if server.opened().0 == State::SynReceived && self.established.is_none() && client.acked.is_none() {
             Close::HalfOpen
         } else {
             Close::Open

@@ -119,6 +119,31 @@ pub(super) fn acknowledge_syn<S: Sink>(
     }
 }
 
+/// A segment that is no SYN-ACK, from a side of whose peer no SYN was captured: whoever goes on has had it. Of a server what
+/// it acknowledges since proves it, and what it sends tells it (but for Fast Open's, RFC 7413).
+pub(super) fn go_on_unheard<S: Sink>(
+    end: &mut Endpoint,
+    peer: &mut Endpoint,
+    acked_before: Option<u32>,
+    segment: &Segment<'_>,
+    sink: &mut S,
+) {
+    if end.opened().0 == State::SynSent {
+        report(sink, end.open_event(Event::RecvSynAck));
+        if peer.opened().0 == State::Listen {
+            report(sink, peer.open_event(Event::SendSynAck));
+            report(sink, peer.open_assumed(Event::RecvAckOfSyn));
+        }
+    }
+    let hears = acked_before.is_some_and(|before| seq::lt(before, segment.ack));
+    if end.opened().0 == State::SynReceived && (hears || segment.payload_len > 0 || segment.flags.has(Flags::FIN)) {
+        report(sink, end.open_assumed(Event::RecvAckOfSyn));
+    }
+    if end.opened().1 == State::SynReceived && hears {
+        report(sink, end.open_proved(Event::RecvAckOfSyn));
+    }
+}
+
 /// The sender's role, as far as the first segment tells.
 pub(super) fn sender_role<P: Payload>(segment: &Segment<'_>) -> (Role, RoleBasis) {
     if segment.flags.has(Flags::SYN) {

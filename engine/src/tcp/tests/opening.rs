@@ -24,6 +24,29 @@ fn a_syn_without_answer() {
     });
 }
 
+/// Of one direction alone: a client acknowledges a SYN-ACK that it has had; a server that acknowledges more than the SYN
+/// has had the client's ACK, and what it sends says so.
+#[test]
+fn whoever_goes_on_is_open_though_the_other_direction_is_missing() {
+    use State::{Established, Listen, SynReceived, SynSent};
+    let (syn, syn_ack) = ((0.0, 'c', S, 0, 0, 0), (0.1, 's', SA, 0, 1, 0));
+    let cases = [
+        (vec![syn], [(SynSent, SynSent), (Listen, Listen)], Close::Unanswered),
+        (vec![syn, (0.2, 'c', A, 1, 1, 0)], [(Established, Established), (Established, SynReceived)], Close::Open),
+        (vec![syn_ack], [(Established, SynSent), (SynReceived, SynReceived)], Close::HalfOpen),
+        (vec![syn_ack, syn_ack], [(Established, SynSent), (SynReceived, SynReceived)], Close::HalfOpen),
+        (vec![syn_ack, (0.2, 's', P, 1, 1, 9)], [(Established, SynSent), (Established, SynReceived)], Close::Open),
+        (vec![syn_ack, (0.2, 's', A, 1, 30, 0)], [(Established, SynSent), (Established, Established)], Close::Open),
+    ];
+    for (lines, states, close) in cases {
+        situation(&lines, |records| {
+            let [r] = records else { panic!("one connection: {lines:?}") };
+            assert_eq!(r.sides.each_ref().map(|s| (s.state, s.state_proved)), states, "{lines:?}");
+            assert_eq!(r.close, close, "{lines:?}");
+        });
+    }
+}
+
 #[test]
 fn a_refusal() {
     situation(&[(0.0, 'c', S, 0, 0, 0), (0.1, 's', RA, -5000, 1, 0)], |records| {
