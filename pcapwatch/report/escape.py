@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 
-#: C0, DEL, C1, bidirectional marks and overrides, zero-width characters, line and paragraph separators, BOM, tags,
-#: surrogates.
+#: C0, DEL, C1, bidirectional marks and overrides, line and paragraph separators, whatever is drawn as nothing (Unicode's
+#: Default_Ignorable_Code_Point: zero-width characters, variation selectors, fillers, tags, BOM), surrogates.
 _UNSEEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u00ad\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
-    "\U000e0000-\U000e007f]"
+    "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 #: Always markup; an underscore at the edge of a word (inside one it is none).
 _MARKUP = re.compile(r"[\\`*{}\[\]<>#|~$&@]|(?<![^\W_])_|_(?![^\W_])")
