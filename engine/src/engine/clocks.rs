@@ -72,6 +72,13 @@ impl Ahead {
         (self.least, self.most) = (self.least.max(least), self.most.min(most));
     }
 
+    /// One direction's turn, in which the higher spot was later by that much, at least and at most.
+    fn turn(&mut self, least: i64, most: i64) {
+        self.pairs += 1;
+        self.later += u64::from(least >= LEAST_NS);
+        self.earlier += u64::from(most <= -LEAST_NS);
+    }
+
     /// Whether so many pairs prove it.
     const fn is_shown(&self, by: u64) -> bool {
         by >= LEAST_PAIRS && 8 * by >= OF_EIGHT * self.pairs
@@ -117,9 +124,7 @@ struct Handshakes {
 impl Handshakes {
     fn take(&mut self, bound: Bound) {
         self.bounds.push(bound);
-        self.all.pairs += 1;
-        self.all.later += u64::from(bound.least >= LEAST_NS);
-        self.all.earlier += u64::from(bound.most <= -LEAST_NS);
+        self.all.turn(bound.least, bound.most);
     }
 
     fn told(&self, spots: (Spot, Spot)) -> Option<ClockFacts> {
@@ -167,16 +172,20 @@ impl Clocks {
         }
         let Some(flow) = self.flows.touch(name) else { return };
         let side = usize::from(header.from_low);
+        let is_first = flow.sides[side].is_none();
         let known = flow.sides[side].unwrap_or(Lag { least: lag, most: lag });
         flow.sides[side] = Some(Lag { least: known.least.min(lag), most: known.most.max(lag) });
         let is_turn = std::mem::replace(&mut flow.turn, side) != side;
-        if let [Some(one), Some(other)] = flow.sides {
-            let (least, most) = (one.most.min(other.most), one.least.max(other.least));
-            if let Some(known) = entry(&mut self.found, (low, high)) {
-                known.bound(least, most);
-                known.pairs += u64::from(is_turn);
-                known.later += u64::from(is_turn && lag >= LEAST_NS);
-                known.earlier += u64::from(is_turn && lag <= -LEAST_NS);
+        let [Some(one), Some(other)] = flow.sides else { return };
+        if let Some(known) = entry(&mut self.found, (low, high)) {
+            known.bound(one.most.min(other.most), one.least.max(other.least));
+            if is_first {
+                // The other direction's turn before this one: of a flow of one pair each it is half of what there is.
+                let before = flow.sides[1 - side].unwrap_or(Lag { least: 0, most: 0 });
+                known.turn(before.least, before.most);
+            }
+            if is_turn {
+                known.turn(lag, lag);
             }
         }
     }
@@ -268,15 +277,34 @@ mod tests {
     fn a_packet_that_queued_for_longer_than_clocks_differ_hides_nothing() {
         let mut packets: Vec<_> = (0..6).flat_map(|_| talk(80 * MS)).collect();
         packets.insert(9, (false, 200 * MS, 80 * MS));
-        assert_eq!(found(&packets), ahead(1, 78 * MS, 82 * MS, false, 34));
+        assert_eq!(found(&packets), ahead(1, 78 * MS, 82 * MS, false, 35));
     }
 
     #[test]
     fn packets_of_both_directions_bound_it() {
         let packets = talk(80 * MS);
-        assert_eq!(found(&packets[..4]), [], "three pairs do not show it");
-        assert_eq!(found(&packets), ahead(1, 78 * MS, 82 * MS, false, 5));
-        assert_eq!(found(&talk(-80 * MS)), ahead(0, 78 * MS, 82 * MS, false, 5));
+        assert_eq!(found(&packets[..3]), [], "three pairs do not show it");
+        assert_eq!(found(&packets), ahead(1, 78 * MS, 82 * MS, false, 6));
+        assert_eq!(found(&talk(-80 * MS)), ahead(0, 78 * MS, 82 * MS, false, 6));
+    }
+
+    /// All that is certain where packets have no IP id: each flow's first direction is one way later, its second the other.
+    #[test]
+    fn openings_alone_of_clocks_that_agree_show_nothing() {
+        for ahead_ns in [0, 2 * MS, -2 * MS] {
+            let mut clocks = Clocks::new();
+            for at in 0..40_u16 {
+                for (from_low, first_ns, second_ns) in [(true, 0, 4 * MS + ahead_ns), (false, 9 * MS, 5 * MS + ahead_ns)] {
+                    let place = |file| Place { file, interface: 0, ttl: 0 };
+                    let (file, ts_ns, other, other_ns) =
+                        if first_ns < second_ns { (1, second_ns, 0, first_ns) } else { (0, first_ns, 1, second_ns) };
+                    let mut header = Header { from_low, file, ts_ns, ..Header::default() };
+                    header.key = header.key.within(Tunnel::vlans(1 + at, 0));
+                    clocks.pair(&header, place(other), other_ns);
+                }
+            }
+            assert_eq!(clocks.found(), [], "{ahead_ns}");
+        }
     }
 
     #[test]
@@ -295,7 +323,7 @@ mod tests {
             flow.key = flow.key.within(Tunnel::vlans(1 + at as u16 / 6, 0));
             clocks.pair(&flow, Place { file: 0, interface: 0, ttl: 0 }, first_ns);
         }
-        assert_eq!(clocks.found(), ahead(1, 22 * MS, 58 * MS, true, 20));
+        assert_eq!(clocks.found(), ahead(1, 22 * MS, 58 * MS, true, 24));
     }
 
     #[test]
