@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import os
 from functools import cache
 from typing import Any
 
@@ -61,7 +62,7 @@ def _compile(expression: str, dlt: int) -> list[list[int]] | str:
         return f"libpcap does not know link type {dlt}"
     program = _Program()
     try:
-        if pcap.pcap_compile(handle, ctypes.byref(program), expression.encode(), 1, _NETMASK_UNKNOWN) != 0:
+        if pcap.pcap_compile(handle, ctypes.byref(program), os.fsencode(expression), 1, _NETMASK_UNKNOWN) != 0:
             return " ".join(pcap.pcap_geterr(handle).decode("utf-8", "replace").split())
         code = [[i.code, i.jt, i.jf, i.k] for i in program.instructions[: program.length]]
         pcap.pcap_freecode(ctypes.byref(program))

@@ -23,9 +23,15 @@ _AUTHORITY = (
 _NO_PORT = (r"(^|//)[^/?#\s\[]*:\d*[^/?#\s\d].*", rf"\1{MARK}")
 _TAIL = (r"([?#;]|%(?:25)*(?:3[fFbB]|23)).*", rf"\1{MARK}")
 
+#: A URL within a path, its slashes merged or encoded: whatever has a colon and an "@" in one segment.
+_INNER = (r"[^/?#\s]*(?::|%(?:25)*3[aA])[^/?#\s]*(?:@|%(?:25)*40)", f"{MARK}@")
+
+#: In a Host a password with a "/" in it; no Host has another "@".
+_SLASHED = (r"^[^/\s]*:[^/\s][^\s]*(?:@|%40)", f"{MARK}@")
+
 #: (pattern, replacement) in this order; replacements in the syntax that `re` and RE2 share.
-TARGET: Rules = (*_AUTHORITY, _NO_PORT, _TAIL)
-HOST: Rules = (*_AUTHORITY, _TAIL)
+TARGET: Rules = (*_AUTHORITY, _INNER, _NO_PORT, _TAIL)
+HOST: Rules = (*_AUTHORITY, _INNER, _SLASHED, _TAIL)
 
 _COMPILED = [(re.compile(pattern, re.DOTALL), replacement) for pattern, replacement in TARGET]
 #: The method and the version around a start line's target. A target has no spaces by RFC 9112 §3, a sender's may.

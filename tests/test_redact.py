@@ -38,11 +38,14 @@ HIDDEN = {
     "http://user:a/hush@h/": "http://…",
     "http://h?x=hush@b&token=hush": "http://…",
     "/fetch/http://user:hush@h/": "/fetch/http://…@h/",
+    "/fetch/http:/user:hush@h/": "/fetch/http:/…@h/",
+    "/fetch/http%3A%2F%2Fuser%3Ahush%40h%2F": "/fetch/…@h%2F",
 }
 SHOWN = ["/", "*", "h:443", "[::1]:443", "http://[::1]:80/", "http://h:80/a", "/@scope/x", "/a:b/c%20d", "/a,b=c&d"]
 HOSTS = {
     "user:hush@h:80": "…@h:80",
     "h?hush": "h?…",
+    "user:hu/sh@h:80": "…@h:80",
     "http://user:hush@h/": "http://…@h/",
     "::1": "::1",
     "h:80": "h:80",

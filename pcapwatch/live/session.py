@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from pcapwatch.analysis import ladders, report_of
-from pcapwatch.errors import CaptureError
+from pcapwatch.errors import CaptureError, UsageError
 from pcapwatch.live.moment import Counters, Moment, parse_counters
 from pcapwatch.settings import Settings
 
@@ -239,6 +239,11 @@ def open_interface(
     if host is not None:  # its port range from the beginning; its tables are replaced with every answer
         settings = replace(settings, host_snapshot=host.first, watched_hosts=tuple(host.addresses))
     wanted = {"ring": ring, "write": files, "drop_privileges": drop_privileges, "user": user}
+    try:
+        json.dumps(wanted, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        message = "names of interfaces, users and files to write must be UTF-8 here: give it another name"
+        raise UsageError(message) from None
     try:
         engine = _engine.Live.open_interface(json.dumps(wanted), settings.to_engine(), most_packets)
     except _engine.SourceError as error:

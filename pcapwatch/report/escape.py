@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-#: C0, DEL, C1, bidirectional marks and overrides, line and paragraph separators, whatever is drawn as nothing (Unicode's
-#: Default_Ignorable_Code_Point: zero-width characters, variation selectors, fillers, tags, BOM), surrogates.
+#: C0, DEL, C1, bidirectional marks and overrides, line and paragraph separators, surrogates, and whatever is drawn as
+#: nothing (Unicode's Default_Ignorable_Code_Point: zero-width characters, variation selectors, fillers, tags, BOM).
 _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"

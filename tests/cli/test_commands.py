@@ -48,6 +48,10 @@ WRONG = {
     "endless number": ["show", "a.pcap", "9" * 5000],
     "no such connection": ["show", "a.pcap", "0"],
     "unknown finding": ["explain", "PW999"],
+    "filter of no text": ["analyze", "a.pcap", "--filter", "\udcffx"],
+    "interface of no text": ["live", "\udcffx"],
+    "file to write of no text": ["live", "lo", "--write", "w\udcff.pcapng"],
+    "user of no text": ["live", "lo", "--user", "\udcffx"],
     "two filters": ["analyze", "a.pcap", "--filter", "tcp", "--", "port", "80"],
 }
 

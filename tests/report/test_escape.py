@@ -50,6 +50,13 @@ def report() -> Report:
     return build(summary, draw=lambda numbers: [summaries.ladder(n, HOSTILE) for n in numbers])
 
 
+@pytest.mark.parametrize("code", [0x34F, 0x17B4, 0x180B, 0x200B, 0x3164, 0xFE0F, 0xFFA0, 0xFFFE, 0x1D173, 0xE0100])
+def test_what_is_drawn_as_nothing_is_written_out(code: int) -> None:
+    """Two names that look alike and are not must not, in any medium."""
+    for medium in (escape.terminal, escape.markdown, escape.markdown_code, escape.html, escape.csv):
+        assert chr(code) not in medium(f"a{chr(code)}b"), medium
+
+
 def test_the_text_is_hostile_indeed(report: Report) -> None:
     """The trap works: the model carries the text unescaped, so a renderer that printed it as it is would fail below."""
     assert HOSTILE in report.persistence[0].user_agents
