@@ -87,7 +87,7 @@ def report(path: Path, **settings: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("made", [holes, heads, requests, hellos])
 def test_the_limit_of_all_is_reached_the_same_way_by_any_number_of_threads(made: Any, tmp_path: Path) -> None:
-    """One table keeps such a limit, however many workers are asked for; of limits that they share the engine's tests tell."""
+    """One table keeps such a limit, however many workers are asked for; the engine's tests tell of shared ones."""
     packets = Packets(tmp_path / "a.pcap")
     made(packets)
     path = packets.saved()

@@ -235,15 +235,15 @@ def open_interface(
         return open_fed(options, settings, asdict(write) if write else None, most_packets, rights)
     ring = {**asdict(options), **filter_options(settings.filter, options.interface, options.netns)}
     files = {**asdict(write), "interface": options.interface, "filter": settings.filter} if write else None
-    host = _watched(options.netns) if watch_host else None
-    if host is not None:  # its port range from the beginning; its tables are replaced with every answer
-        settings = replace(settings, host_snapshot=host.first, watched_hosts=tuple(host.addresses))
     wanted = {"ring": ring, "write": files, "drop_privileges": drop_privileges, "user": user}
     try:
         json.dumps(wanted, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         message = "names of interfaces, users and files to write must be UTF-8 here: give it another name"
         raise UsageError(message) from None
+    host = _watched(options.netns) if watch_host else None
+    if host is not None:  # its port range from the beginning; its tables are replaced with every answer
+        settings = replace(settings, host_snapshot=host.first, watched_hosts=tuple(host.addresses))
     try:
         engine = _engine.Live.open_interface(json.dumps(wanted), settings.to_engine(), most_packets)
     except _engine.SourceError as error:
