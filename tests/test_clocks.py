@@ -85,6 +85,20 @@ def test_no_negative_duration(tmp_path: Path, name: str) -> None:
     assert {line for line in report.quality.concerns if line in {UNSET, WRONG}} == expected
 
 
+def test_a_packet_at_the_very_start_of_1970_has_that_time(tmp_path: Path) -> None:
+    """A clock that is reset while it captures: its zero is no packet without a time."""
+    talk = Talk().established()
+    talk.close("s")
+    path = write_capture(tmp_path / "reset.pcap", talk.packets)
+    data = bytearray(path.read_bytes())
+    last = len(data) - 16 - len(talk.packets[-1].data)
+    data[last : last + 8] = bytes(8)
+    path.write_bytes(data)
+    report = pcapwatch.analyze(path)
+    assert report.summary["capture"]["first_ns"] == 0
+    assert UNSET in report.quality.concerns
+
+
 def test_days_without_a_packet_are_said(tmp_path: Path) -> None:
     """A gap within a file."""
     path = tmp_path / "shifted.pcap"

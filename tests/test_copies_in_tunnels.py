@@ -12,6 +12,7 @@ from crafted.wrapped import ETHERNET, WRAPPINGS, Wrapping
 from places import ROOT
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
+from test_duplicates import in_ipv6
 
 import pcapwatch
 
@@ -107,6 +108,20 @@ def test_two_networks_with_equal_addresses_stay_two(tmp_path: Path, link: int) -
     assert list(report.connections["client_packets"]) == [6, 6]
     assert report.summary["capture"]["beside_tunnels"] == 20
     assert report.summary["capture"]["in_two_tunnels"] == 0
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_packet_in_two_vlans_is_said(tmp_path: Path, version: int) -> None:
+    """As a trunk shows what is routed; without an IP id the sequence numbers tell as much."""
+    talk = conversation().packets if version == 4 else [in_ipv6(one) for one in conversation().packets]
+    packets = []
+    for one in talk:
+        for number, later_s in ((10, 0.0), (20, 5e-6)):
+            tag = b"\x81\x00\x00" + bytes([number])
+            packets.append(Crafted(one.at_s + later_s, one.data[:12] + tag + one.data[12:]))
+    report = told(tmp_path, packets, ETHERNET)
+    assert len(report.connections) == 2
+    assert report.summary["capture"]["in_two_tunnels"] == 10
 
 
 def test_a_packet_routed_from_one_vlan_to_another_is_said(tmp_path: Path) -> None:

@@ -129,6 +129,25 @@ def test_one_direction_without_a_fin(tmp_path: Path, side: str) -> None:
 
 
 @pytest.mark.parametrize("side", ["c", "s"])
+def test_open_connections_in_one_direction(tmp_path: Path, side: str) -> None:
+    """Whoever acknowledges or answers is open, whatever is missing of the other: nothing was unreached."""
+    packets: list[Crafted] = []
+    for at in range(20):
+        talk = Talk(client=("10.9.0.1", 41_000 + at)).established()
+        talk.c(1.0 + at, "PA", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        talk.s(1.1 + at, "PA", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        packets += [p for p in talk.packets if (Ether(p.data)[TCP].sport == 80) == (side == "s")]
+    report = pcapwatch.analyze(write_capture(tmp_path / "part.pcap", packets))
+    rows = report.connections
+    assert set(rows["close"]) == {"open"}
+    proved = {"c": ("ESTABLISHED", "SYN-RECEIVED"), "s": ("SYN-SENT", "ESTABLISHED")}[side]
+    assert set(zip(rows["client_state_proved"], rows["server_state_proved"], strict=True)) == {proved}
+    assert set(zip(rows["client_state"], rows["server_state"], strict=True)) == {("ESTABLISHED", "ESTABLISHED")}
+    assert not [finding for finding in report.findings if finding.code == "PW110"]
+    assert "not reached" not in report.verdict
+
+
+@pytest.mark.parametrize("side", ["c", "s"])
 def test_refused_attempts_in_one_direction(tmp_path: Path, side: str) -> None:
     """A reset tells of a refusal; SYNs alone of nothing, which is said where others lack that direction, too."""
     packets = of_side(conversation("c"), side)

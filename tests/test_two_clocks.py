@@ -101,6 +101,15 @@ def test_the_shift_that_is_said_mends_it(tmp_path: Path, ahead_s: float) -> None
     assert report.connections[columns].equals(alone.connections[columns])
 
 
+@pytest.mark.parametrize("way_s", [0.001_5, 0.004, 0.03])
+def test_clocks_that_agree_where_openings_alone_are_certain(tmp_path: Path, way_s: float) -> None:
+    """Without an IP id: SYNs are one way later at one point, SYN-ACKs at the other, however few the connections."""
+    for number in (2, 30):
+        taps = two_taps(conversations(number), 0.0, way_s)
+        files = [write_capture(tmp_path / f"{n}.pcap", [in_ipv6(p) for p in tap]) for n, tap in enumerate(taps)]
+        assert clocks(pcapwatch.analyze(files)) == []
+
+
 @pytest.mark.parametrize("ahead_s", [0.0, 0.000_4, -0.000_4])
 def test_less_than_the_way_shows_nothing(tmp_path: Path, ahead_s: float) -> None:
     """A delay may be any, but not negative."""
@@ -123,9 +132,9 @@ def test_one_direction_proves_nothing(tmp_path: Path) -> None:
 
 
 def test_few_packets_prove_nothing(tmp_path: Path) -> None:
-    """Counted in turns, from the second on."""
-    assert clocks(pcapwatch.analyze(write(tmp_path, 0.08, conversations(1)[:5]))) == []
-    assert len(clocks(pcapwatch.analyze(write(tmp_path, 0.08, conversations(1)[:6])))) == 1
+    """Counted in turns."""
+    assert clocks(pcapwatch.analyze(write(tmp_path, 0.08, conversations(1)[:4]))) == []
+    assert len(clocks(pcapwatch.analyze(write(tmp_path, 0.08, conversations(1)[:5])))) == 1
 
 
 def test_clocks_that_drift(tmp_path: Path) -> None:
@@ -160,7 +169,7 @@ def test_ipv6_tells_by_its_openings(tmp_path: Path) -> None:
     taps = two_taps(packets, 0.08)
     paths = [write_capture(tmp_path / f"{at}.pcap", [in_ipv6(p) for p in tap]) for at, tap in enumerate(taps)]
     (clock,) = clocks(pcapwatch.analyze(paths))
-    assert (clock["at_least_ns"], clock["at_most_ns"], clock["packets"]) == (79.6 * MS, 80.4 * MS, 6)
+    assert (clock["at_least_ns"], clock["at_most_ns"], clock["packets"]) == (79.6 * MS, 80.4 * MS, 12)
 
 
 def test_a_replay_is_told_from_its_original_only_by_time(tmp_path: Path) -> None:

@@ -294,7 +294,9 @@ mod tests {
         for ahead_ns in [0, 2 * MS, -2 * MS] {
             let mut clocks = Clocks::new();
             for at in 0..40_u16 {
-                for (from_low, first_ns, second_ns) in [(true, 0, 4 * MS + ahead_ns), (false, 9 * MS, 5 * MS + ahead_ns)] {
+                for (from_low, first_ns, second_ns) in
+                    [(true, 0, 4 * MS + ahead_ns), (false, 9 * MS, 5 * MS + ahead_ns)]
+                {
                     let place = |file| Place { file, interface: 0, ttl: 0 };
                     let (file, ts_ns, other, other_ns) =
                         if first_ns < second_ns { (1, second_ns, 0, first_ns) } else { (0, first_ns, 1, second_ns) };

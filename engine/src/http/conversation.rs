@@ -157,7 +157,10 @@ impl Conversation {
                 match end {
                     BodyEnd::No => {}
                     BodyEnd::Here => self.end_message(role, Seen::Whole, origin.mark, sink),
-                    BodyEnd::Broken => self.break_off(role, sink),
+                    BodyEnd::Broken => {
+                        self.break_off(role, sink);
+                        self.direction(role).lose(origin.seq);
+                    }
                 }
                 used
             }

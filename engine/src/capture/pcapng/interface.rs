@@ -5,7 +5,7 @@ use super::options::{COMMENT, Options, text};
 use super::told::Told;
 use crate::capture::facts::InterfaceFacts;
 use crate::capture::order::Order;
-use crate::capture::{LinkType, Reading, sane_length};
+use crate::capture::{LONGEST_PACKET, LinkType, Reading, sane_length};
 
 const LINK_TYPE: usize = 0;
 const SNAPLEN: usize = 4;
@@ -61,7 +61,7 @@ impl Interface {
     /// Longest packet believed.
     #[must_use]
     pub fn longest(&self) -> u32 {
-        sane_length(self.snaplen)
+        if self.snaplen == 0 { LONGEST_PACKET } else { sane_length(self.snaplen) }
     }
 }
 

@@ -101,9 +101,10 @@ fn nonsense_stops_the_file_and_keeps_what_was_read() {
     long[20..24].copy_from_slice(&300_000u32.to_le_bytes());
     let mut beyond = enhanced(order, 0, 1, b"x", 1);
     beyond[20..24].copy_from_slice(&200u32.to_le_bytes());
+    // Of an interface without a snaplen any length is believed that a block can have.
     let cases = [
         (twisted, "block length 36 at its start, 16777252 at its end"),
-        (long, "captured length 300000 is above 262144"),
+        (long, "packet of 300000 bytes in a block of 24"),
         (beyond, "packet of 200 bytes in a block of 24"),
         (enhanced(order, 1, 1, b"x", 1), "packet of interface 1, not described"),
         ([0x0bad_u32.to_le_bytes(), 8u32.to_le_bytes()].concat(), "block length 8"),

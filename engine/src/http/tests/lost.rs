@@ -21,6 +21,8 @@ const CASES: &[Case<'_>] = &[
         &["GET 200 length 0/9 complete lasts", "GET - - 0/0 cut ?", "GET 204 none 0/0 complete lasts"], false),
     ("a hole in a chunk is bridged", &[C(GET), S(CHUNKED), S(b"5\r\nh"), LostS(b"el"), S(b"lo\r\n0\r\n\r\n"), C(GET), S(NONE)],
         &["GET 200 chunked 0/5 complete lasts", "GET 204 none 0/0 complete lasts"], false),
+    ("a chunk that cannot be loses the place, the next response is found", &[C(GET), S(CHUNKED), S(b"zz\r\nok\r\n0\r\n\r\n"), C(GET), S(NONE), C(GET), S(NONE)],
+        &["GET 200 chunked 0/0 cut ends", "GET 204 none 0/0 complete lasts", "GET 204 none 0/0 complete lasts"], true),
     ("a hole over a chunk's end is not, the next response is found", &[C(GET), S(CHUNKED), S(b"5\r\nh"), LostS(b"ello\r\n"), S(b"0\r\n\r\n"), C(GET), S(NONE)],
         &["GET 200 chunked 0/1 cut ends", "GET 204 none 0/0 complete lasts"], false),
     ("a hole in a response head, the next response is found", &[C(GET), S(b"HTTP/1.1 200 OK\r\n"), LostS(b"Content-Length: 0\r\n\r\n"), C(GET), S(NONE)],
