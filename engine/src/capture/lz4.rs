@@ -21,6 +21,8 @@ const HAS_DICTIONARY: u8 = 0x01;
 /// A block's length, of which the highest bit says that it is not compressed.
 const BLOCK_LENGTH: usize = 4;
 const IS_PLAIN: u32 = 1 << 31;
+/// In the place of a block's length.
+const END_MARK: [u8; 4] = [0; 4];
 /// The largest block.
 const LARGEST: usize = 4 << 20;
 
@@ -125,7 +127,8 @@ impl Lz4Streams {
             LEGACY => self.state = State::InLegacy,
             word if begins(word) => {
                 let length = u64::from(source.word()?.ok_or(io::ErrorKind::UnexpectedEof)?);
-                let passed = io::copy(&mut source.take(length), &mut io::sink())?;
+                // Not by way of the record, which would hold it.
+                let passed = io::copy(&mut source.stream.by_ref().take(length), &mut io::sink())?;
                 if passed < length {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
@@ -135,50 +138,50 @@ impl Lz4Streams {
         Ok(true)
     }
 
-    /// Of a frame; nothing at its end.
+    /// Of a frame; nothing at its end, and of a block that is empty.
     fn read_frame(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let result = self.decoder.read(into);
         let source = self.decoder.get_mut();
+        let (flags, blocks) = split_header(&source.record);
         match result {
-            Ok(0) if !source.ended => self.state = State::Between,
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(read) => {
-                if source.record.starts_with(&FRAME.to_le_bytes()) {
-                    self.is_linked = source.record.get(FLAGS).is_some_and(|flags| flags & IS_INDEPENDENT == 0);
+            Ok(read) if read > 0 || !source.ended => {
+                self.is_linked = flags.map_or(self.is_linked, |flags| flags & IS_INDEPENDENT == 0);
+                if read == 0 && blocks.starts_with(&END_MARK) {
+                    self.state = State::Between;
                 }
-                source.record.clear();
+                source.forget();
                 if self.is_linked {
                     self.given.extend_from_slice(into.get(..read).unwrap_or_default());
                     self.given.drain(..self.given.len().saturating_sub(WINDOW));
                 }
-                return Ok(read);
+                Ok(read)
             }
+            Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                self.torn = io::Cursor::new(torn_of_frame(&source.record, &self.given));
-                source.record.clear();
-                if self.torn.get_ref().is_empty() {
-                    return Err(error);
-                }
+                self.torn = io::Cursor::new(torn_block(blocks, &self.given));
+                source.forget();
+                if self.torn.get_ref().is_empty() { Err(error) } else { Ok(0) }
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         }
-        Ok(0)
     }
 }
 
-/// What a block held of which a frame's reader saw this and no more, with the frame's header before it if it is the first.
-fn torn_of_frame(record: &[u8], given: &[u8]) -> Vec<u8> {
-    let mut rest = record;
-    let mut before = given;
-    if record.starts_with(&FRAME.to_le_bytes()) {
-        let flags = record.get(FLAGS).copied().unwrap_or_default();
-        let size = if flags & HAS_SIZE != 0 { 8 } else { 0 };
-        let dictionary = if flags & HAS_DICTIONARY != 0 { 4 } else { 0 };
-        // Flags, largest block, and the header's checksum.
-        rest = record.get(FLAGS + 2 + size + dictionary + 1..).unwrap_or_default();
-        before = &[];
+/// What a frame's reader took, apart from the frame's header before it, if that is there: then its flags.
+fn split_header(record: &[u8]) -> (Option<u8>, &[u8]) {
+    if !record.starts_with(&FRAME.to_le_bytes()) {
+        return (None, record);
     }
-    let Some((length, block)) = rest.split_first_chunk::<BLOCK_LENGTH>() else { return Vec::new() };
+    let flags = record.get(FLAGS).copied().unwrap_or_default();
+    let size = if flags & HAS_SIZE != 0 { 8 } else { 0 };
+    let dictionary = if flags & HAS_DICTIONARY != 0 { 4 } else { 0 };
+    // Flags, largest block, and the header's checksum.
+    (Some(flags), record.get(FLAGS + 2 + size + dictionary + 1..).unwrap_or_default())
+}
+
+/// What a block held of which this and no more is there; before it that was given.
+fn torn_block(bytes: &[u8], before: &[u8]) -> Vec<u8> {
+    let Some((length, block)) = bytes.split_first_chunk::<BLOCK_LENGTH>() else { return Vec::new() };
     let length = u32::from_le_bytes(*length);
     // Behind a block there may be its checksum, cut.
     let block = block.get(..(length & !IS_PLAIN) as usize).unwrap_or(block);
@@ -257,6 +260,18 @@ mod tests {
                 assert_eq!(error, Some(io::ErrorKind::UnexpectedEof), "{parts}");
                 assert!(out.len() + 3000 > plain.len() * parts / 60, "{parts}: {}", out.len());
             }
+        }
+    }
+
+    #[test]
+    fn an_empty_block_ends_nothing() {
+        let whole = frame(b"one", BlockMode::Independent);
+        let header = 7;
+        for empty in [&[0, 0, 0, 0x80][..], &[1, 0, 0, 0, 0]] {
+            let mut bytes = [&whole[..header], empty, empty, &whole[header..], &whole].concat();
+            assert_eq!(read(bytes.clone()), (b"oneone".to_vec(), None), "{empty:?}");
+            bytes.splice(bytes.len() - 8..bytes.len() - 8, empty.iter().copied());
+            assert_eq!(read(bytes), (b"oneone".to_vec(), None), "{empty:?} before the end");
         }
     }
 
