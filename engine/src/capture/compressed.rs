@@ -30,6 +30,8 @@ const USUAL_WINDOW_LOG: u32 = 23;
 /// How many times the compressed bytes may become before it is taken for a bomb. Packets differ in their times, so that
 /// no capture comes near: deflate's own bound is 1032, and a flood of one packet compresses 100 times.
 const MOST_EXPANSION: u64 = 4096;
+/// What is said of it.
+const BOMB: &str = "this is a decompression bomb";
 /// From how many bytes on that is asked: the first blocks of a good file may be all zeros.
 const EXPANSION_FROM: u64 = 256 << 20;
 
@@ -128,13 +130,14 @@ pub fn decompressed(stream: Stream, windows: Windows) -> io::Result<Plain> {
         window_bytes += first.map_or(0, |first| first.max(1 << USUAL_WINDOW_LOG));
         let plain = found.undo(whole, words.len(), windows.most_log(first.unwrap_or_default()))?;
         words.push(found.word());
-        (kind, stream) = recognise(plain);
+        // Each, as much may come out of one and be passed over in the next.
+        let bounded = Bounded { stream: plain, compressed: Arc::clone(&count), plain: 0 };
+        (kind, stream) = recognise(Box::new(bounded));
     }
     if words.is_empty() {
         return Ok(Plain { stream, compression: "none".to_owned(), window_bytes });
     }
-    let bounded = Bounded { stream, compressed: count, plain: 0 };
-    let ahead = Box::new(Ahead::new(Box::new(bounded)));
+    let ahead = Box::new(Ahead::new(stream));
     Ok(Plain { stream: ahead, compression: words.join("+"), window_bytes })
 }
 
@@ -214,6 +217,7 @@ fn name(kind: Kind, error: &io::Error) -> io::Error {
         kind if kind == io::ErrorKind::OutOfMemory || error.to_string().contains("too much memory") => {
             format!("the {word} data need more memory than is given to them ({error}); decompress them first")
         }
+        _ if error.to_string().ends_with(BOMB) => error.to_string(),
         _ => format!("the {word} data are damaged ({error})"),
     };
     io::Error::new(error.kind(), text)
@@ -235,7 +239,7 @@ impl Read for Bounded {
         let compressed = self.compressed.load(Ordering::Relaxed).max(1);
         if self.plain > EXPANSION_FROM && self.plain / compressed > MOST_EXPANSION {
             return Err(io::Error::other(format!(
-                "expanded more than {MOST_EXPANSION} times: no capture does, this is a decompression bomb"
+                "expanded more than {MOST_EXPANSION} times: no capture does, {BOMB}"
             )));
         }
         Ok(read)

@@ -300,7 +300,7 @@ mod tests {
                     let place = |file| Place { file, interface: 0, ttl: 0 };
                     let (file, ts_ns, other, other_ns) =
                         if first_ns < second_ns { (1, second_ns, 0, first_ns) } else { (0, first_ns, 1, second_ns) };
-                    let mut header = Header { from_low, file, ts_ns, ..Header::default() };
+                    let mut header = Header { ts_ns, file, from_low, ..Header::default() };
                     header.key = header.key.within(Tunnel::vlans(1 + at, 0));
                     clocks.pair(&header, place(other), other_ns);
                 }

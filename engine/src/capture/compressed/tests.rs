@@ -162,4 +162,13 @@ fn a_bomb_ends_early() {
         let error = error.unwrap_or_default();
         assert!(error.ends_with("this is a decompression bomb"), "{word}: {error:?}");
     }
+    // Zeros that are passed over behind what is inside.
+    for (word, pack) in KINDS {
+        let charge = [zstandard(&pack(b"capture")), zstandard(&zeros).repeat(64)].concat();
+        let mut out = Vec::new();
+        let error = decompressed(Box::new(Cursor::new(charge)), Windows::Any).unwrap().stream.read_to_end(&mut out);
+        let expected = if matches!(word, "gzip" | "xz") { "this is a decompression bomb" } else { ")" };
+        assert!(error.is_err_and(|error| error.to_string().ends_with(expected)), "{word}");
+        assert_eq!(out, b"capture", "{word}");
+    }
 }
