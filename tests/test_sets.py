@@ -96,8 +96,8 @@ def test_a_stream_that_is_cut(tmp_path: Path, kind: str) -> None:
     file.write_bytes(packed[: len(packed) * 9 // 10])
     (facts,) = pcapwatch.analyze(file).summary["capture"]["files"]
     assert re.fullmatch(rf"unreadable from offset \d+: the {kind} data are cut short", facts["problem"] or "")
-    # Nine tenths of the bytes, less a block of at most 4 MiB, the largest that these tools write.
-    assert count * 9 // 10 + 20 > facts["packets"] > count * 9 // 10 - (4 << 20) // length - 100
+    # Nine tenths of the bytes, less a block of 128 KiB: of lz4's longer ones the part that is there is read.
+    assert count * 9 // 10 + 20 > facts["packets"] > count * 9 // 10 - (128 << 10) // length - 100
 
 
 @pytest.mark.parametrize("kind", COMPRESSORS)
@@ -105,7 +105,7 @@ def test_a_stream_cut_before_its_first_block_ends(tmp_path: Path, kind: str) -> 
     """Where nothing at all can be had of it, that is one line with exit 2."""
     file = tmp_path / "cut"
     file.write_bytes(compressed(CAPTURE.read_bytes(), kind)[:16])
-    with pytest.raises(pcapwatch.CaptureError, match=rf"cannot be read: the {kind} data are cut short \(offset 0\)"):
+    with pytest.raises(pcapwatch.CaptureError, match=rf"cannot be read: the {kind} data are cut short \(offset \d+\)"):
         pcapwatch.analyze(file)
 
 

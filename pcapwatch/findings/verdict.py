@@ -124,9 +124,12 @@ def _mixed(service: Service, ends: dict[str, int]) -> list[str]:
 def _otherwise(summary: Summary, service: Service, end: str, number: int) -> tuple[list[str], str]:
     """Ends without an active closer by FIN."""
     of = _of(service, number)
-    if end == "failed" and is_one_sided(summary):
-        completed = "was completed" if number == 1 else "were completed"
-        return [f"{service}: whether {of} {completed} cannot be told: the answers may be in the other direction."], ""
+    if end == "failed" and is_one_sided(summary) and 2 * service.tally("close", "refused") < number:
+        silent = 2 * service.tally("close", "unanswered") >= number
+        said = "answered" if silent else "completed"
+        missing = "the answers" if silent else "the client's acknowledgments"
+        verb = "was" if number == 1 else "were"
+        return [f"{service}: whether {of} {verb} {said} cannot be told: {missing} may be in what is missing."], ""
     if end == "failed":
         return _failed(service, of, number), "PW110"
     if end == "open":

@@ -38,11 +38,6 @@ fn ethertype_word(number: u16) -> Cow<'static, str> {
     word.into()
 }
 
-/// Whether that has a word of its own.
-pub fn is_known(ethertype: u16) -> bool {
-    matches!(ethertype_word(ethertype), Cow::Borrowed(_))
-}
-
 /// <https://www.iana.org/assignments/protocol-numbers>.
 fn ip_protocol_word(number: u8) -> Cow<'static, str> {
     let word = match number {

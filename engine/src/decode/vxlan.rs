@@ -1,8 +1,9 @@
 //! VXLAN (RFC 7348 §5), with the group policy extension that some switches send (`draft-smith-vxlan-group-policy`).
 
 use super::layers::Layer;
-use super::span::{Span, u32_at};
+use super::span::{Span, u8_at, u16_at, u32_at};
 use super::walk::{Next, Step};
+use super::{ethertype, vlan};
 
 /// IANA's port.
 pub const PORT: u16 = 4789;
@@ -12,16 +13,26 @@ pub const LINUX_PORT: u16 = 8472;
 const HEADER: usize = 8;
 const NETWORK: usize = 4;
 const NETWORK_SHIFT: u32 = 8;
-/// The network's id is valid. All else is ignored (RFC 7348 §5): senders put policies and groups there.
-const HAS_NETWORK: u32 = 0x0800_0000;
+/// The network's id is valid; most senders leave all other flags and reserved bytes zero.
+const PLAIN: u32 = 0x0800_0000;
+/// Of the frame inside.
+const TYPE: usize = 12;
 
 /// The frame inside, if this is a header.
 pub fn parse_vxlan(span: Span<'_>) -> Option<Step<'_>> {
     let header = span.bytes.first_chunk::<HEADER>()?;
-    if u32_at(header, 0) & HAS_NETWORK == 0 {
+    let (flags, frame) = (u32_at(header, 0), span.after(HEADER));
+    // The others are ignored (RFC 7348 §5), policies and groups stand there; then what is inside must tell that it is one.
+    let is_plain = flags == PLAIN && u8_at(header, HEADER - 1) == 0;
+    if flags & PLAIN == 0 || !is_plain && !may_carry_ip(frame.bytes) {
         return None;
     }
-    Some(Step::inside(Layer::Vxlan(u32_at(header, NETWORK) >> NETWORK_SHIFT), Next::Ethernet, span.after(HEADER)))
+    Some(Step::inside(Layer::Vxlan(u32_at(header, NETWORK) >> NETWORK_SHIFT), Next::Ethernet, frame))
+}
+
+fn may_carry_ip(frame: &[u8]) -> bool {
+    let number = if frame.len() < TYPE + 2 { 0 } else { u16_at(frame, TYPE) };
+    matches!(number, ethertype::IPV4 | ethertype::IPV6) || vlan::TAG_TYPES.contains(&number)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::ip::{Datagram, Ends, Place, TCP};
 use super::layers::{Layer, Layers};
 use super::span::{Span, u8_at};
 use super::{
-    NotAnalysed, ah, avs, chdlc, ethernet, gre, ieee80211, ip_in_ip, ipnet, ipv4, ipv6, kind, link, llc, mpls, nflog,
+    NotAnalysed, ah, avs, chdlc, ethernet, gre, ieee80211, ip_in_ip, ipnet, ipv4, ipv6, link, llc, mpls, nflog,
 };
 use super::{ethertype, pktap, ppi, ppp, pppoe, prism, radiotap, raw, sll, udp, vlan};
 
@@ -141,13 +141,10 @@ impl<'a> Walk<'a> {
         &self.layers
     }
 
-    /// What is malformed behind a UDP port, or of a type that nobody knows, was no tunnel but UDP.
+    /// What is malformed behind a UDP port was no tunnel but UDP.
     pub fn judge(&self, reason: NotAnalysed) -> NotAnalysed {
         match reason {
             NotAnalysed::Malformed(_) if self.guessed => NotAnalysed::IpProtocol(protocol::UDP),
-            NotAnalysed::EtherType(number) if self.guessed && !kind::is_known(number) => {
-                NotAnalysed::IpProtocol(protocol::UDP)
-            }
             other => other,
         }
     }
