@@ -1,6 +1,7 @@
 """A flood of SYNs from random sources into ``pcapwatch analyze -``: how much memory it takes, and how long.
 
     python -m bench.flood --bytes 10e9
+    python -m bench.flood --bytes 3e8 -- states - --every 1s
 
 The capture is made as a stream and never stored. Prints one line; docs/limits.md quotes it.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+ANALYZE = ("analyze", "-", "--format", "json")
 PCAP = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1)
 SYN = 2
 RECORD_BYTES = 16 + 58
@@ -33,7 +35,7 @@ import os, re, sys
 from pathlib import Path
 from pcapwatch.cli import main
 try:
-    main(["analyze", "-", "--format", "json", *sys.argv[1:]])
+    main(sys.argv[1:])
 finally:
     sys.stdout.flush()
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
@@ -82,9 +84,11 @@ def main() -> None:
     """Run it and print packets, evicted connections, peak memory and time."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bytes", type=float, default=1e9, help="how long the capture is (10e9)")
-    size = parser.parse_args().bytes
+    parser.add_argument("command", nargs="*", default=ANALYZE, help="of pcapwatch, reading - (analyze)")
+    arguments = parser.parse_args()
+    size = arguments.bytes
     packets, begun = int(size) // RECORD_BYTES, time.monotonic()
-    command = [sys.executable, "-c", WATCHED]
+    command = [sys.executable, "-c", WATCHED, *arguments.command]
     with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, env={**os.environ, "NO_COLOR": "1"}) as process:
         written = told = 0
         for chunk in syn_flood(packets):
@@ -98,11 +102,9 @@ def main() -> None:
     text, _, peak = err.decode().rpartition("\nPEAK ")
     if process.returncode:
         sys.exit(text)
-    capture, lasted_s = json.loads(out)["capture"], time.monotonic() - begun
-    print(
-        f"{size / 1e9:.1f} GB, {capture['packets']:,} SYNs, {capture['evicted_connections']:,} evicted: "
-        f"peak {int(peak) / 1024:.0f} MiB, {lasted_s:.0f} s"
-    )
+    evicted = f", {json.loads(out)['capture']['evicted_connections']:,} evicted" if out.startswith(b"{") else ""
+    lasted_s = time.monotonic() - begun
+    print(f"{size / 1e9:.1f} GB, {packets:,} SYNs{evicted}: peak {int(peak) / 1024:.0f} MiB, {lasted_s:.0f} s")
 
 
 if __name__ == "__main__":

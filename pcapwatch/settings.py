@@ -59,7 +59,8 @@ class Settings:
     max_fragmented_datagrams, max_fragment_bytes, fragment_timeout: what is kept of IP datagrams in fragments,
     and for how long; rows_in_memory: rows of each table that a worker keeps in memory, the others wait in an unnamed
     file in ``TMPDIR`` and the answer is the same; idle_expiry: a connection silent this long is finished; states_at_ns,
-    states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and a grid's step.
+    states_every_ns: the instants ``states`` asks for, ns since 1970 UTC and a grid's step; states_host: of this host
+    only, which is then told apart in any case; states_busiest: of the one with most TIME_WAITs, then connections.
     """
 
     threads: int | None = None
@@ -89,6 +90,8 @@ class Settings:
     replay_bytes: int | None = None
     states_at_ns: int | None = None
     states_every_ns: int | None = None
+    states_host: str | None = None
+    states_busiest: bool = False
 
     def to_engine(self) -> str:
         """The engine's settings as JSON; ``UsageError`` for a value that means nothing."""
@@ -163,10 +166,15 @@ class Settings:
 
         return tables(hosts)
 
-    def _states(self) -> dict[str, int | None] | None:
+    def _states(self) -> dict[str, int | str | bool | None] | None:
         if self.states_at_ns is None and self.states_every_ns is None:
             return None
-        return {"at_ns": self.states_at_ns, "every_ns": self.states_every_ns}
+        return {
+            "at_ns": self.states_at_ns,
+            "every_ns": self.states_every_ns,
+            "host": self.states_host,
+            "busiest": self.states_busiest,
+        }
 
 
 def _read_as(texts: str | Iterable[str]) -> dict[str, int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.flood import PCAP, WATCHED, frame, record, records, syn_flood
+from bench.flood import ANALYZE, PCAP, WATCHED, frame, record, records, syn_flood
 
 pytestmark = [
     pytest.mark.slow,
@@ -83,7 +83,13 @@ def unanswered_requests(connections: int) -> Iterator[bytes]:
 
 def analyze(chunks: Iterable[bytes], *options: str) -> tuple[dict[str, object], int]:
     """The report's ``capture`` of a capture on stdin, and KiB at the peak."""
-    command = [sys.executable, "-c", WATCHED, *options]
+    out, _, peak = told(chunks, *ANALYZE, *options)
+    return json.loads(out)["capture"], peak
+
+
+def told(chunks: Iterable[bytes], *command_line: str) -> tuple[bytes, str, int]:
+    """What a command says of a capture on stdin, on standard error as well, and KiB at the peak."""
+    command = [sys.executable, "-c", WATCHED, *command_line]
     env = {**os.environ, "NO_COLOR": "1"}
     with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, env=env) as process:
         assert process.stdin is not None
@@ -92,7 +98,7 @@ def analyze(chunks: Iterable[bytes], *options: str) -> tuple[dict[str, object], 
         out, err = process.communicate()
     text, _, peak = err.decode().rpartition("\nPEAK ")
     assert process.returncode == 0, text
-    return json.loads(out)["capture"], int(peak)
+    return out, text, int(peak)
 
 
 def test_a_flood_of_syns_stops_growing() -> None:
@@ -104,6 +110,15 @@ def test_a_flood_of_syns_stops_growing() -> None:
     assert capture["evicted_connections"] > 1_200_000  # type: ignore[operator]
     assert more < less * 1.1
     assert more < 600 << 10
+
+
+def test_states_of_a_flood_stop_growing() -> None:
+    """Three times the SYNs hold no more: within a fifth, below 700 MiB; the server is the one shown."""
+    *_, less = told(syn_flood(700_000), "states", "-", "--every", "1s")
+    _, said, more = told(syn_flood(2_100_000), "states", "-", "--every", "1s")
+    assert "states of 10.0.0.2, the host of most connections" in said
+    assert more < less * 1.2
+    assert more < 700 << 10
 
 
 @pytest.mark.parametrize("made", [endless_header, endless_headers, endless_chunks, endless_pipeline])

@@ -245,9 +245,10 @@ impl Totals {
         let exchanges = collector.exchanges.kept.sorted().map_err(|error| rows_error(&error))?;
         let number_of = |ordinal| opened.number(ordinal);
         collector.ledger.forget_files(capture.first_file);
-        let Finished { mut summary, lengths } = collector.ledger.finish(settings, facts, capture_end_ns, number_of);
+        let Finished { mut summary, lengths, states } =
+            collector.ledger.finish(settings, facts, capture_end_ns, number_of);
         if let Some(spans) = collector.spans {
-            summary.states = spans.finish(&lengths, capture_end_ns);
+            summary.states = spans.finish(states, &lengths, capture_end_ns).map_err(|error| rows_error(&error))?;
         }
         let is_untimed = summary.capture.is_untimed();
         if is_untimed {

@@ -36,7 +36,8 @@ pub struct Settings {
     pub fragment_timeout_ns: i64,
     /// Longest HTTP message head kept while incomplete; beyond it the stream is no longer read as HTTP.
     pub max_head_bytes: usize,
-    /// Most (client, server, port) pairs, and most hosts, kept apart; the rest is totalled under "other".
+    /// Most (client, server, port) pairs, and most hosts, told apart; the rest is totalled under "other". The hosts are
+    /// those of most TIME_WAITs, then connections, among sixteen times as many (see `ledger/apart.rs`).
     pub max_pairs: usize,
     /// Leave packets that were captured twice (two taps, a mirror port) in: each further copy reads as a retransmission.
     pub keep_duplicates: bool,
@@ -108,12 +109,18 @@ pub struct PortRule {
 }
 
 /// Which instants `states` is asked for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct StatesQuery {
     /// One instant, ns since 1970 UTC.
     pub at_ns: Option<i64>,
     /// A grid of instants at whole multiples of this many ns since 1970 UTC.
     pub every_ns: Option<i64>,
+    /// Of this host only, which then is among the hosts kept apart in any case.
+    #[serde(default)]
+    pub host: Option<std::net::IpAddr>,
+    /// Of the one host with most TIME_WAITs, then connections, of equals the least address; else of all kept apart.
+    #[serde(default)]
+    pub busiest: bool,
 }
 
 /// One second in nanoseconds.

@@ -147,7 +147,7 @@ fn told(data: &[u8], threads: usize, batch_packets: usize) -> Option<String> {
         keep_exchanges: true,
         names: true,
         max_connections: 10_000,
-        states: Some(StatesQuery { at_ns: Some(1_700_000_000 * SECOND), every_ns: None }),
+        states: Some(StatesQuery { at_ns: Some(1_700_000_000 * SECOND), ..StatesQuery::default() }),
         ..Settings::default()
     };
     let mut set = match CaptureSet::from_reader("fuzzed", Cursor::new(data.to_vec()), &settings) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Annotated, Any
 
 import typer
@@ -49,6 +50,7 @@ def states(
     link_type: options.LinkType = None,
     keep_duplicates: options.KeepDuplicates = False,
     time_wait: options.TimeWait = None,
+    max_pairs: options.MaxPairs = None,
     local: options.Local = False,
     relative: options.Relative = False,
     threads: options.Threads = None,
@@ -68,9 +70,11 @@ def states(
         link_type=link_type or (),
         keep_duplicates=keep_duplicates,
         time_wait=time_wait or (),
+        max_pairs=max_pairs,
     )
-    summary, at_ns = _counted(captures, plain, at, every)
-    chosen = _host(summary, host)
+    asked = _address(host) if host is not None else None
+    summary, at_ns = _counted(captures, plain, at, every, asked)
+    chosen = _host(summary, asked)
     clock = options.clock(summary["capture"]["first_ns"], local=local, relative=relative)
     rows = state_rows(summary, chosen)
     if not rows:
@@ -78,19 +82,23 @@ def states(
     deliver(destinations, lambda name, width, _: _rendered(rows, name, clock, width, one=at is not None))
 
 
-def _counted(captures: list[str], plain: Settings, at: str | None, every: str | None) -> tuple[Summary, int | None]:
+def _counted(
+    captures: list[str], plain: Settings, at: str | None, every: str | None, host: str | None
+) -> tuple[Summary, int | None]:
     """The summary with the states asked for, and the instant if it is one, ns since 1970.
 
-    A time counted from the capture's start or end needs its span first.
+    Of one host only, as no more is shown: of many hosts the states would take much room. A time counted from the
+    capture's start or end needs its span first.
     """
+    of_one = replace(plain, states_host=host, states_busiest=host is None)
     if every is not None:
         step_ns = parse_duration(every)
         if step_ns <= 0:
             raise UsageError(f"--every {shown(every)}: a step longer than nothing, as 1s")
-        return summary_of(options.run(captures, _with(plain, every_ns=step_ns))), None
+        return summary_of(options.run(captures, replace(of_one, states_every_ns=step_ns))), None
     origin, offset_ns = parse_instant(at or "")
     if origin == "absolute":
-        return summary_of(options.run(captures, _with(plain, at_ns=offset_ns))), offset_ns
+        return summary_of(options.run(captures, replace(of_one, states_at_ns=offset_ns))), offset_ns
     if "-" in captures:
         raise UsageError(
             f"--at {shown(at or '')} reads the capture twice, and standard input comes once: "
@@ -102,32 +110,32 @@ def _counted(captures: list[str], plain: Settings, at: str | None, every: str | 
         why = "no packet of this capture has a time" if span["packets"] else no_packets(span)
         raise UsageError(f"--at {shown(at or '')}: {why}, so there is no start and no end")
     at_ns = edge_ns + offset_ns
-    return summary_of(options.run(captures, _with(plain, at_ns=at_ns))), at_ns
+    return summary_of(options.run(captures, replace(of_one, states_at_ns=at_ns))), at_ns
 
 
-def _with(plain: Settings, at_ns: int | None = None, every_ns: int | None = None) -> Settings:
-    return replace(plain, states_at_ns=at_ns, states_every_ns=every_ns)
+def _address(asked: str) -> str:
+    """``--host`` as the engine writes addresses."""
+    try:
+        address = ip_address(asked)
+    except ValueError:
+        raise UsageError(f"--host {shown(asked)} is not an IP address") from None
+    return str((address.ipv4_mapped if address.version == 6 else None) or address)
 
 
 def _host(summary: Summary, asked: str | None) -> str:
     """The host asked for, or the one of most TIME_WAITs (then of most connections), and then it says so."""
     known = {host["address"]: _rank(host) for host in summary["hosts"] if host["address"]}
     if asked is not None:
-        from ipaddress import ip_address
-
-        try:
-            address = str(ip_address(asked))
-        except ValueError:
-            raise UsageError(f"--host {shown(asked)} is not an IP address") from None
-        if address not in known:
-            raise UsageError(f"--host {address} has no connection in this capture")
-        return address
+        # However many hosts there are, the one asked for is among those told apart.
+        if asked not in known:
+            raise UsageError(f"--host {asked} has no connection in this capture")
+        return asked
     if not known:
         why = (
             "this capture holds no TCP connection" if summary["capture"]["packets"] else no_packets(summary["capture"])
         )
         raise UsageError(f"{why}, so no host has a state")
-    chosen = max(sorted(known), key=lambda address: known[address])
+    chosen = max(sorted(known, key=_place), key=lambda address: known[address])
     most = "TIME_WAITs" if known[chosen][0] else "connections"
     sys.stderr.write(f"pcapwatch: states of {chosen}, the host of most {most}; --host ADDR chooses another\n")
     return chosen
@@ -136,6 +144,13 @@ def _host(summary: Summary, asked: str | None) -> str:
 def _rank(host: HostFacts) -> tuple[int, int]:
     """TIME_WAITs entered, then connections."""
     return (host["time_wait"] or {"entered": 0})["entered"], host["as_client"] + host["as_server"]
+
+
+def _place(address: str) -> int:
+    """The engine's order of addresses: it tells the states of the least of equals."""
+    known = ip_address(address)
+    # As 16 bytes IPv4 is ::ffff:0:0/96.
+    return int(known) + (0xFFFF << 32 if known.version == 4 else 0)
 
 
 def _none_then(summary: Summary, host: str, at_ns: int | None) -> str:

@@ -280,8 +280,11 @@ def test_states_as_netstat(run: Run, engine: Engine) -> None:
     ]
     status, out, err = run("states", "a.pcap", "--at", "+0s", "--host", "10.2.0.20")
     assert (status, out, err) == (0, "ESTABLISHED 3\nSYN_RECV 1\nTIME_WAIT 12-15\n", "")
-    assert engine.settings[-1]["states"] == {"at_ns": summaries.START, "every_ns": None}
-    _, out, err = run("states", "a.pcap", "--every", "1s")
+    asked = {"at_ns": summaries.START, "every_ns": None, "host": "10.2.0.20", "busiest": False}
+    assert engine.settings[-1]["states"] == asked
+    _, out, err = run("states", "a.pcap", "--every", "1s", "--max-pairs", "77")
+    assert engine.settings[-1]["max_pairs"] == 77
+    assert engine.settings[-1]["states"] == {"at_ns": None, "every_ns": 10**9, "host": None, "busiest": True}
     assert out.splitlines()[1].split()[-3:] == ["3", "1", "12-15"]
     assert "10.2.0.20, the host of most TIME_WAITs" in err
     rows = json.loads(run("states", "a.pcap", "--at", "end", "--format", "json")[1])

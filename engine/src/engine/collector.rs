@@ -3,12 +3,10 @@
 use crate::http::{ExchangeSink, HttpFlow, HttpLimits, RecentHeads, Sniff, SpareRoom, sniff};
 use crate::ledger::kernel::KernelLedger;
 use crate::ledger::{Ledger, StateSpans};
-use crate::record::{
-    Address, Close, ConnectionRecord, Exchange, HttpFacts, Quality, Role, RoleBasis, State, TimeWaitFacts,
-};
+use crate::record::{Address, Close, ConnectionRecord, Exchange, HttpFacts, Quality, Role, RoleBasis, TimeWaitFacts};
 use crate::rows::Rows;
 use crate::settings::{SECOND, Settings};
-use crate::tcp::payload::{Payload, Sink};
+use crate::tcp::payload::{Payload, Sink, Span};
 use crate::tcp::state::Anomaly;
 use crate::tcp::stepped;
 use crate::tcp::stream::Piece;
@@ -175,12 +173,12 @@ impl Collector {
         }
     }
 
-    /// A copy of the totals as of now, which keeps no rows.
+    /// A copy of the totals as of now, which keeps no rows, and tells no states.
     pub(super) fn totals(&self, settings: &Settings, now_ns: Option<i64>) -> Self {
-        let without_rows = Settings { keep_connections: false, keep_exchanges: false, ..settings.clone() };
+        let without_rows =
+            Settings { keep_connections: false, keep_exchanges: false, states: None, ..settings.clone() };
         let mut copy = Collector {
             ledger: self.ledger.clone(),
-            spans: self.spans.clone(),
             anomalies: self.anomalies.clone(),
             duplicates: self.duplicates,
             overflow_bytes: self.overflow_bytes,
@@ -203,8 +201,10 @@ impl Collector {
     }
 
     /// Whether rows were lost.
-    pub(super) const fn has_failed(&self) -> bool {
-        self.connections.has_failed() || self.exchanges.kept.has_failed()
+    pub(super) fn has_failed(&self) -> bool {
+        self.connections.has_failed()
+            || self.exchanges.kept.has_failed()
+            || self.spans.as_ref().is_some_and(StateSpans::has_failed)
     }
 
     pub(super) fn merge(&mut self, other: Collector) {
@@ -234,14 +234,14 @@ impl Sink for Collector {
     fn wants_spans(&self) -> bool {
         self.spans.is_some()
     }
-    fn span(&mut self, host: Address, state: State, from_ns: i64, to_min_ns: i64, to_max_ns: i64) {
-        if let Some(spans) = &mut self.spans {
-            spans.span(host, state, from_ns, to_min_ns, to_max_ns);
+    fn span(&mut self, (role, host): (Role, Address), span: Span) {
+        if let Some(covered) = self.spans.as_ref().and_then(|spans| spans.covered(host, span)) {
+            self.ledger.states(role, host, covered);
         }
     }
-    fn time_wait_span(&mut self, host: Address, from_ns: i64, facts: &TimeWaitFacts) {
-        if let Some(spans) = &mut self.spans {
-            spans.span_time_wait(host, from_ns, facts);
+    fn time_wait_span(&mut self, (role, host): (Role, Address), from_ns: i64, facts: &TimeWaitFacts) {
+        if let Some(covered) = self.spans.as_mut().and_then(|spans| spans.time_wait(host, from_ns, facts)) {
+            self.ledger.states(role, host, covered);
         }
     }
     fn connection(&mut self, mut record: ConnectionRecord) {

@@ -13,7 +13,7 @@ fn settings(threads: usize, batch_packets: usize) -> Settings {
         batch_packets,
         keep_connections: true,
         keep_exchanges: true,
-        states: Some(StatesQuery { at_ns: None, every_ns: Some(SECOND) }),
+        states: Some(StatesQuery { every_ns: Some(SECOND), ..StatesQuery::default() }),
         ..Settings::default()
     }
 }

@@ -1,26 +1,15 @@
 //! One address: what it opened and accepted, what it looks like, and its TIME_WAITs.
 
-use super::evidence::{Evidence, LONGEST_DEFAULT_NS};
-use super::histogram::Histogram;
-use super::instants::Instants;
+use super::evidence::LONGEST_DEFAULT_NS;
 use super::kept::{Key, Merge, fixed_hash};
-use super::kernel::Timers;
-use super::lengths::{Case, LONGEST_NS, Length, MS, rule_for};
-use super::summary::{HostFacts, HostTimeWait, LengthFacts, Occupancy};
+use super::lengths::{LONGEST_NS, Length, rule_for};
+use super::states::{Covered, HostStates};
+use super::summary::{HostFacts, LengthFacts};
 use super::tally::Tally;
-use super::timeline::{Timeline, peak, thinned};
-use crate::record::{Address, Role, Side, Stack, TimeWaitBasis, TimeWaitEnd, TimeWaitFacts};
+use super::waits::Waits;
+use crate::record::{Address, Role, Side, Stack};
 use crate::settings::Settings;
-use std::collections::BTreeMap;
-
-/// Buckets of the occupancy of a host: 100 ms wide for the first quarter of an hour, then wider.
-const OCCUPANCY_BUCKETS: usize = 8192;
-/// Samples of the occupancy that are told.
-const OCCUPANCY_SAMPLES: usize = 120;
-/// Silent cases kept by the millisecond before those that no capture end can censor any more are put together.
-const SILENT_CASES: usize = 8192;
-/// Stands for every restart so early that the capture outlasted the longest TIME_WAIT.
-const LONG_AGO_MS: i64 = i64::MIN / MS;
+use std::cmp::Reverse;
 
 /// The age beyond which TIME_WAITs need not be told apart: a connection that is forgotten has no evidence of more. At
 /// least the longest default of any stack, or what the user states.
@@ -42,7 +31,9 @@ pub struct HostLedger {
     as_client: u64,
     as_server: u64,
     stacks: Tally<Stack>,
-    time_wait: Option<Box<TimeWaits>>,
+    waits: Waits,
+    /// If they are asked for.
+    states: Option<Box<HostStates>>,
 }
 
 impl HostLedger {
@@ -56,8 +47,19 @@ impl HostLedger {
             self.stacks.add(side.stack);
         }
         if let Some(facts) = &side.time_wait {
-            self.time_wait.get_or_insert_default().add(facts, last_ns, horizon_ns);
+            self.waits.add(facts, last_ns, horizon_ns);
         }
+    }
+
+    /// It was in a state at some of the instants that are asked for.
+    pub fn states(&mut self, covered: Covered) {
+        self.states.get_or_insert_default().add(covered);
+    }
+
+    /// What makes one host matter more than another: TIME_WAITs entered, then connections.
+    #[must_use]
+    pub fn weight(&self) -> (u64, u64) {
+        (self.waits.entered(), self.as_client + self.as_server)
     }
 
     /// The most frequent guess, unrecognised ones aside; the first in the order of [`Stack`] of equals.
@@ -71,11 +73,9 @@ impl HostLedger {
     #[must_use]
     pub fn length(&self, settings: &Settings, address: Option<Address>) -> Length {
         let stack = if address.is_some() { self.stack() } else { Stack::Unknown };
-        match (rule_for(settings, address), &self.time_wait) {
+        match (rule_for(settings, address), self.waits.whole()) {
             (Some(rule), _) => Length::of_rule(rule, stack),
-            (None, Some(waits)) if address.is_some() => {
-                waits.timers.map_or_else(|| waits.evidence.length(stack), |timers| timers.length(stack))
-            }
+            (None, Some(waits)) if address.is_some() => waits.length(stack),
             (None, _) => Length::of_stack(stack),
         }
     }
@@ -88,9 +88,17 @@ impl HostLedger {
             as_client: self.as_client,
             as_server: self.as_server,
             stack: address.map(|_| self.stack()),
-            time_wait: self.time_wait.map(|waits| waits.finish(address.is_some(), length, end_ns)),
+            time_wait: self.waits.whole().map(|waits| waits.finish(address.is_some(), length, end_ns)),
         }
     }
+}
+
+/// The states of all, the host that matters most first.
+pub fn take_states(hosts: &mut [(Address, Box<HostLedger>)]) -> Vec<(Address, HostStates)> {
+    let mut order: Vec<_> = hosts.iter_mut().map(|(address, host)| (Reverse(host.weight()), *address, host)).collect();
+    order.sort_unstable_by_key(|&(weight, address, _)| (weight, address));
+    let states = |host: &mut HostLedger| host.states.take().map(|states| *states).unwrap_or_default();
+    order.into_iter().map(|(_, address, host)| (address, states(host))).collect()
 }
 
 impl Merge for HostLedger {
@@ -98,140 +106,11 @@ impl Merge for HostLedger {
         self.as_client += other.as_client;
         self.as_server += other.as_server;
         self.stacks.merge(&other.stacks);
-        match (&mut self.time_wait, other.time_wait) {
-            (Some(mine), Some(theirs)) => mine.merge(&theirs),
+        self.waits.merge(other.waits);
+        match (&mut self.states, other.states) {
+            (Some(mine), Some(theirs)) => mine.merge(*theirs),
             (mine @ None, theirs) => *mine = theirs,
             (Some(_), None) => {}
-        }
-    }
-}
-
-/// A host's TIME_WAITs.
-#[derive(Clone, Debug)]
-struct TimeWaits {
-    entered: u64,
-    restarts: u64,
-    /// By the millisecond of the last possible restart.
-    silent: Instants,
-    /// Those of them that are so old that no capture end censors them.
-    long_silent: u64,
-    /// All others.
-    cases: BTreeMap<Case, u64>,
-    latest_ms: i64,
-    /// Beyond this age no TIME_WAIT is told from any other; see [`horizon_ns`].
-    horizon_ns: i64,
-    prune_at: usize,
-    exact: Histogram,
-    evidence: Evidence,
-    timers: Option<Timers>,
-    timeline: Timeline,
-}
-
-impl Default for TimeWaits {
-    fn default() -> Self {
-        TimeWaits {
-            entered: 0,
-            restarts: 0,
-            silent: Instants::default(),
-            long_silent: 0,
-            cases: BTreeMap::new(),
-            latest_ms: i64::MIN,
-            horizon_ns: LONGEST_NS,
-            prune_at: SILENT_CASES,
-            exact: Histogram::default(),
-            evidence: Evidence::default(),
-            timers: None,
-            timeline: Timeline::new(OCCUPANCY_BUCKETS),
-        }
-    }
-}
-
-impl TimeWaits {
-    fn add(&mut self, facts: &TimeWaitFacts, last_ns: i64, horizon_ns: i64) {
-        self.horizon_ns = horizon_ns;
-        self.entered += 1;
-        self.restarts += u64::from(facts.restarts);
-        self.latest_ms = self.latest_ms.max(last_ns.div_euclid(MS));
-        self.add_case(Case::of(facts));
-        self.prune();
-        if let Some((mark, _)) = facts.ended {
-            self.exact.add(mark.ts_ns.saturating_sub(facts.start.ts_ns));
-        }
-        self.evidence.add(facts);
-        self.timers = Timers::of(facts).into_iter().chain(self.timers).reduce(Timers::and);
-        self.timeline.enter(facts.start.ts_ns);
-        self.timeline.leave_time_wait(facts);
-    }
-
-    fn add_case(&mut self, case: Case) {
-        match case {
-            Case::Silent(restarted_ms) => self.silent.add(restarted_ms),
-            other => *self.cases.entry(other).or_default() += 1,
-        }
-    }
-
-    /// Cases so old that every capture end and every length judges them alike become one.
-    fn prune(&mut self) {
-        if self.silent.at_most() + self.cases.len() < self.prune_at {
-            return;
-        }
-        let long_ago_ms = self.latest_ms.saturating_sub(self.horizon_ns / MS);
-        self.long_silent += self.silent.drop_before(long_ago_ms);
-        for (case, n) in std::mem::take(&mut self.cases) {
-            let kept = match case {
-                Case::Alive { alive_ms, restarted_ms } if restarted_ms < long_ago_ms => {
-                    Case::Alive { alive_ms, restarted_ms: LONG_AGO_MS }
-                }
-                other => other,
-            };
-            *self.cases.entry(kept).or_default() += n;
-        }
-        self.prune_at = ((self.silent.at_most() + self.cases.len()) * 2).max(SILENT_CASES);
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.entered += other.entered;
-        self.restarts += other.restarts;
-        self.latest_ms = self.latest_ms.max(other.latest_ms);
-        self.horizon_ns = self.horizon_ns.max(other.horizon_ns);
-        self.silent.merge(&other.silent);
-        self.long_silent += other.long_silent;
-        for (&case, n) in &other.cases {
-            *self.cases.entry(case).or_default() += n;
-        }
-        self.prune();
-        self.exact.merge(&other.exact);
-        self.evidence.merge(&other.evidence);
-        self.timers = self.timers.into_iter().chain(other.timers).reduce(Timers::and);
-        self.timeline.merge(&other.timeline);
-    }
-
-    fn finish(&self, one_host: bool, length: &Length, end_ns: i64) -> HostTimeWait {
-        let (mut basis, mut end) = (Tally::<TimeWaitBasis>::default(), Tally::<TimeWaitEnd>::default());
-        let silent = self.silent.all().into_iter().map(|(ms, n)| (Case::Silent(ms), n));
-        let old = (Case::Silent(LONG_AGO_MS), self.long_silent);
-        let others = self.cases.iter().map(|(&case, &n)| (case, n));
-        for (case, n) in silent.chain([old]).chain(others) {
-            let judged = case.judge(length, end_ns);
-            basis.add_many(judged.0, n);
-            end.add_many(judged.1, n);
-        }
-        let held = self.timeline.finish(length, end_ns);
-        let (top, last) = (peak(&held), held.last().copied().unwrap_or_default());
-        let told = |h: &super::timeline::Held| Occupancy { ns: h.ns, min: h.min, max: h.max };
-        HostTimeWait {
-            entered: self.entered,
-            basis: basis.counts(),
-            end: end.counts(),
-            restarts: self.restarts,
-            exact: self.exact.distribution(),
-            length: length.facts(),
-            evidence: if one_host { self.evidence.facts() } else { super::summary::EvidenceFacts::default() },
-            at_end: (last.min, last.max),
-            peak: (top.min, top.max),
-            peak_ns: top.ns,
-            peak_step_ns: self.timeline.width_ns(),
-            occupancy: thinned(&held, OCCUPANCY_SAMPLES).iter().map(told).collect(),
         }
     }
 }

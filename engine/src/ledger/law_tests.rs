@@ -105,7 +105,7 @@ proptest! {
 
     #[test]
     fn rows_and_totals_agree_on_every_basis(settings in settings(), records in records()) {
-        let Finished { summary, lengths } = whole(&records, &settings).finish(&settings, capture(), END_NS, |o| o);
+        let Finished { summary, lengths, .. } = whole(&records, &settings).finish(&settings, capture(), END_NS, |o| o);
         let mut counted = summary::Counts::new();
         for record in records {
             for (side, address) in record.sides.iter().zip([record.client.0, record.server.0]) {

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! Only integers are added, so no order of adding shows; what does not fit in bounded room is chosen by the keys alone
-//! ([`kept`]) or put into wider buckets ([`buckets`]).
+//! ([`kept`], [`apart`]) or put into wider buckets ([`buckets`]).
 
+mod apart;
 pub mod buckets;
 pub mod evidence;
 pub mod exemplar;
@@ -30,14 +31,16 @@ pub mod timeline;
 mod totals;
 pub mod turnbull;
 mod untimed;
+mod waits;
 
 pub use lengths::{Estimate, Length, LengthSource, Lengths, estimate};
-pub use states::StateSpans;
+pub use states::{Covered, HostStates, StateSpans};
 pub use totals::holder as time_wait_holder;
 
 use crate::record::{Address, ConnectionRecord, Role};
 use crate::settings::{PortRule, Settings};
-use hosts::{HostLedger, horizon_ns};
+use apart::Hosts;
+use hosts::horizon_ns;
 use kept::Kept;
 use pairs::{PairKey, PairLedger};
 use std::collections::HashMap;
@@ -49,7 +52,7 @@ use totals::TotalsLedger;
 pub struct Ledger {
     totals: TotalsLedger,
     pairs: Kept<PairKey, PairLedger>,
-    hosts: Kept<Address, HostLedger>,
+    hosts: Hosts,
     horizon_ns: i64,
     port_ranges: Vec<PortRule>,
     /// The first file that is still there.
@@ -62,6 +65,8 @@ pub struct Finished {
     pub summary: Summary,
     /// How long each host holds TIME_WAIT, for what was not observed.
     pub lengths: Lengths,
+    /// The states of the hosts told apart, the one that matters most first.
+    pub states: Vec<(Address, HostStates)>,
 }
 
 impl Ledger {
@@ -71,7 +76,7 @@ impl Ledger {
         Ledger {
             totals: TotalsLedger::default(),
             pairs: Kept::new(settings.max_pairs),
-            hosts: Kept::new(settings.max_pairs),
+            hosts: Hosts::new(settings),
             horizon_ns: horizon_ns(settings),
             port_ranges: settings.port_ranges.clone(),
             first_file: 0,
@@ -81,13 +86,19 @@ impl Ledger {
     /// One more connection.
     pub fn connection(&mut self, record: &ConnectionRecord) {
         self.totals.add(record);
-        let (horizon_ns, first_file) = (self.horizon_ns, self.first_file);
+        let (horizon_ns, first_file, is_empty) = (self.horizon_ns, self.first_file, apart::is_empty(record));
         let new_pair = || PairLedger::within(ports::stated_range(&self.port_ranges, record.client.0), first_file);
         self.pairs.with(PairKey::of(record), new_pair, |pair| pair.add(record));
         for (role, (address, _)) in [(Role::Client, record.client), (Role::Server, record.server)] {
             let side = &record.sides[role as usize];
-            self.hosts.with(address, HostLedger::default, |host| host.add(role, side, record.last.ts_ns, horizon_ns));
+            self.hosts.with(role, is_empty, address, |host| host.add(role, side, record.last.ts_ns, horizon_ns));
         }
+    }
+
+    /// A host was in a state at some of the instants that are asked for.
+    pub fn states(&mut self, role: Role, host: Address, covered: Covered) {
+        // Which kind of connection it is shows only at its end.
+        self.hosts.with(role, false, host, |host| host.states(covered));
     }
 
     /// The ordinals of all that are kept as examples.
@@ -118,7 +129,8 @@ impl Ledger {
         end_ns: i64,
         number_of: impl Fn(u64) -> u64,
     ) -> Finished {
-        let (hosts, other_hosts) = self.hosts.sorted();
+        let (mut hosts, other_hosts) = self.hosts.told(settings.max_pairs);
+        let states = if settings.states.is_some() { hosts::take_states(&mut hosts) } else { Vec::new() };
         let other = other_hosts.clone().unwrap_or_default().length(settings, None);
         let known: HashMap<Address, Length> = hosts.iter().map(|(a, h)| (*a, h.length(settings, Some(*a)))).collect();
         let lengths = Lengths::new(known, other);
@@ -145,7 +157,7 @@ impl Ledger {
         summary.services = services::services(&pairs);
         summary.pairs = pairs.into_iter().map(|(key, pair)| tell(Some(key), *pair)).collect();
         summary.pairs.extend(other_pairs.map(|pair| tell(None, pair)));
-        Finished { summary, lengths }
+        Finished { summary, lengths, states }
     }
 }
 

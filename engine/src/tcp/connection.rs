@@ -13,7 +13,7 @@ use self::usual::Course;
 use super::close;
 use super::endpoint::Endpoint;
 use super::history::{Counted, History};
-use super::payload::{Payload, Sink};
+use super::payload::{Payload, Sink, Span};
 use super::reset::Provocation;
 use super::seq;
 use super::state::Anomaly;
@@ -378,7 +378,9 @@ impl<P: Payload> Connection<P> {
         end.proved = proved;
         if assumed != end.state {
             if sink.wants_spans() {
-                sink.span(self.names[side as usize].0, end.state, end.since_ns, mark.ts_ns, mark.ts_ns);
+                let span =
+                    Span { state: end.state, from_ns: end.since_ns, to_min_ns: mark.ts_ns, to_max_ns: mark.ts_ns };
+                sink.span((side, self.names[side as usize].0), span);
             }
             (end.state, end.since_ns) = (assumed, mark.ts_ns);
         }

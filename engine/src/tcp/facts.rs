@@ -4,7 +4,7 @@ use super::close;
 use super::connection::{Connection, note_gap, pair};
 use super::endpoint::{Endpoint, Fin};
 use super::history::Counted;
-use super::payload::{Payload, Sink};
+use super::payload::{Payload, Sink, Span};
 use super::seq;
 use super::stream::Piece;
 use super::time_wait::TimeWait;
@@ -122,7 +122,7 @@ impl<P: Payload> Connection<P> {
     fn finish_spans(&self, sink: &mut P::Sink) {
         for role in [Role::Client, Role::Server] {
             let end = &self.ends[role as usize];
-            let host = self.names[role as usize].0;
+            let host = (role, self.names[role as usize].0);
             if end.packets == 0 && self.quality.0 & Quality::ONE_SIDED != 0 {
                 continue; // never captured: nothing is known of it
             }
@@ -131,14 +131,14 @@ impl<P: Payload> Connection<P> {
                 continue;
             }
             let last = self.last.ts_ns;
-            let (min, max) = match (end.state, patience_ns(end.state)) {
+            let (to_min_ns, to_max_ns) = match (end.state, patience_ns(end.state)) {
                 (State::FinWait2, _) => (end.since_ns.saturating_add(FIN_TIMEOUT_NS), i64::MAX),
                 // Whether it acknowledged the peer's FIN is not known: it may be none, from the beginning.
                 (State::TimeWait, Some(patience)) => (end.since_ns, last.saturating_add(patience)),
                 (_, Some(patience)) => (last, last.saturating_add(patience)),
                 (_, None) => (i64::MAX, i64::MAX),
             };
-            sink.span(host, end.state, end.since_ns, min, max);
+            sink.span(host, Span { state: end.state, from_ns: end.since_ns, to_min_ns, to_max_ns });
         }
     }
 

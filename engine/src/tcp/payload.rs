@@ -30,16 +30,29 @@ pub trait Payload {
     fn role_of(payload: &[u8]) -> Option<(Role, RoleBasis)>;
 }
 
+/// An endpoint was in `state` from `from_ns` (included) to somewhere between `to_min_ns` and `to_max_ns` (excluded).
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// Which.
+    pub state: State,
+    /// ns since 1970 UTC, as the others.
+    pub from_ns: i64,
+    /// It was in it until then at least.
+    pub to_min_ns: i64,
+    /// No longer than until then.
+    pub to_max_ns: i64,
+}
+
 /// Takes what the connections produce.
 pub trait Sink {
     /// A pair of state and event that the table does not know.
     fn anomaly(&mut self, anomaly: Anomaly);
     /// Whether [`Sink::span`] is wanted.
     fn wants_spans(&self) -> bool;
-    /// An endpoint was in `state` from `from_ns` to somewhere between `to_min_ns` and `to_max_ns`.
-    fn span(&mut self, host: Address, state: State, from_ns: i64, to_min_ns: i64, to_max_ns: i64);
+    /// An endpoint was in a state.
+    fn span(&mut self, host: (Role, Address), span: Span);
     /// An endpoint waits in TIME_WAIT since `from_ns`; its end follows from the facts and the host's length.
-    fn time_wait_span(&mut self, host: Address, from_ns: i64, facts: &TimeWaitFacts);
+    fn time_wait_span(&mut self, host: (Role, Address), from_ns: i64, facts: &TimeWaitFacts);
     /// A finished connection.
     fn connection(&mut self, record: ConnectionRecord);
     /// A duplicate packet was removed.

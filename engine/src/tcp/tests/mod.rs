@@ -7,7 +7,7 @@ mod resting;
 
 use super::connection::{Connection, usual};
 use super::flow_table::FlowTable;
-use super::payload::{Payload, Sink};
+use super::payload::{Payload, Sink, Span};
 use super::state::Anomaly;
 use super::stream::Piece;
 use crate::decode::{Captured, Flags, FlowKey, Header, Segment};
@@ -52,8 +52,8 @@ impl Sink for Facts {
     fn wants_spans(&self) -> bool {
         false
     }
-    fn span(&mut self, _: Address, _: State, _: i64, _: i64, _: i64) {}
-    fn time_wait_span(&mut self, _: Address, _: i64, _: &TimeWaitFacts) {}
+    fn span(&mut self, _: (Role, Address), _: Span) {}
+    fn time_wait_span(&mut self, _: (Role, Address), _: i64, _: &TimeWaitFacts) {}
     fn connection(&mut self, record: ConnectionRecord) {
         self.records.push(record);
     }
