@@ -182,6 +182,7 @@ class CaptureFacts(TypedDict):
     duplicates: int
     beside_tunnels: int
     in_two_tunnels: int
+    one_sided_in_tunnels: int
     evicted_connections: int
     overflow_connections: int
     reassembly_overflows: int

@@ -61,8 +61,9 @@ def one_sided_note(summary: Summary) -> str | None:
     of = f"{count(number)} of {counted(connections, 'connection')} ({share(number, connections)})"
     if number == connections:
         of = "the only connection" if number == 1 else f"all {count(number)} connections"
+    apart = ", or each direction has a VLAN or tunnel of its own" if summary["capture"]["one_sided_in_tunnels"] else ""
     return (
-        f"Of {of} one direction only was captured: who closed first, and which requests were answered, "
+        f"Of {of} one direction only was captured{apart}: who closed first, and which requests were answered, "
         "cannot be told there."
     )
 

@@ -91,7 +91,7 @@ def _concerns(summary: Summary) -> Iterator[str]:
     yield from (f"{counted(number, noun)} {what}" for number, noun, what in counted_losses if number)
     for word, (one, several) in _CONNECTION_QUALITY.items():
         if number := capture["connection_quality"].get(word, 0):
-            more = _by_limit(capture, word) + (_unheard(summary) if word == "one_sided" else "")
+            more = _by_limit(capture, word) + (_other_way(summary) if word == "one_sided" else "")
             yield f"{count(number)} {one if number == 1 else several}{more}"
     if capture["malformed"]:
         yield f"malformed: {_kinds(capture['malformed'])}"
@@ -106,6 +106,13 @@ def _by_limit(capture: CaptureFacts, word: str) -> str:
     if word in {"midstream", "one_sided"} and capture["evicted_connections"]:
         return ", or is what came of one that was ended early"
     return ""
+
+
+def _other_way(summary: Summary) -> str:
+    """Where the other direction may be, and what attempts without an answer are worth then."""
+    number = summary["capture"]["one_sided_in_tunnels"]
+    elsewhere = f", or each direction of them has a VLAN or tunnel of its own ({count(number)})" if number else ""
+    return elsewhere + _unheard(summary)
 
 
 def _unheard(summary: Summary) -> str:

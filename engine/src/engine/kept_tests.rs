@@ -46,7 +46,7 @@ impl Sent {
     }
 }
 
-/// A capture of these, a microsecond from one to the next, made as it is read.
+/// A capture of these, made as it is read, by a clock that steps back now and then: who is idle for longest is not its affair.
 struct Capture {
     steps: Arc<[(Client, Sent)]>,
     at: usize,
@@ -66,7 +66,8 @@ impl Read for Capture {
         {
             let header = forge::pcap(&[]).len();
             let mut record = forge::pcap(&[(1, &sent.packet(client))]).split_off(header);
-            record[4..8].copy_from_slice(&(self.at as u32).to_le_bytes());
+            record[..4].copy_from_slice(&(100_000 - self.at as u32 / 500).to_le_bytes());
+            record[4..8].copy_from_slice(&(self.at as u32 % 500).to_le_bytes());
             self.made = record.into();
             self.at += 1;
         }
@@ -103,32 +104,40 @@ struct Keeps {
     pieces: u64,
 }
 
-/// The rule, told once more: at each look the longest idle give up until what all keep is within the limit.
-fn expected(steps: &[(Client, Sent)]) -> GivenUp {
+/// The longest idle give up until what all keep is within the limit.
+fn give_up(held: &mut BTreeMap<Client, Keeps>, limit: usize, given_up: &mut GivenUp) {
+    let mut by_last: Vec<&mut Keeps> = held.values_mut().filter(|keeps| keeps.pieces > 0).collect();
+    by_last.sort_unstable_by_key(|keeps| keeps.last);
+    let mut all: u64 = by_last.iter().map(|keeps| keeps.pieces * KEPT).sum();
+    assert!(all < limit as u64 + LOOK_BYTES + KEPT * 300, "no more than a stretch brings");
+    for keeps in by_last {
+        if all <= limit as u64 {
+            return;
+        }
+        all -= keeps.pieces * KEPT;
+        given_up.0.insert(keeps.first);
+        given_up.1 += keeps.pieces * KEPT;
+        keeps.pieces = 0;
+    }
+}
+
+/// The rule, told once more: shared, that is looked at now and then, and else whenever there is more.
+fn expected(steps: &[(Client, Sent)], limit: usize) -> GivenUp {
     let (mut held, mut given_up) = (BTreeMap::<Client, Keeps>::new(), GivenUp::default());
     let (mut packets, mut bytes) = (0, 0);
     for (now, &(client, sent)) in steps.iter().enumerate() {
         if packets == LOOK_EVERY || bytes >= LOOK_BYTES {
             (packets, bytes) = (0, 0);
-            let mut by_last: Vec<&mut Keeps> = held.values_mut().filter(|keeps| keeps.pieces > 0).collect();
-            by_last.sort_unstable_by_key(|keeps| keeps.last);
-            let mut all: u64 = by_last.iter().map(|keeps| keeps.pieces * KEPT).sum();
-            assert!(all < SHARED as u64 + LOOK_BYTES + KEPT * 300, "no more than a stretch brings");
-            for keeps in by_last.into_iter().take_while(|keeps| {
-                let is_too_much = all > SHARED as u64;
-                all -= if is_too_much { keeps.pieces * KEPT } else { 0 };
-                is_too_much
-            }) {
-                given_up.0.insert(keeps.first);
-                given_up.1 += keeps.pieces * KEPT;
-                keeps.pieces = 0;
-            }
+            give_up(&mut held, limit, &mut given_up);
         }
         packets += 1;
         bytes += sent.packet(client).len() as u64;
         let keeps = held.entry(client).or_insert(Keeps { first: now, last: now, pieces: 0 });
         keeps.last = now;
         keeps.pieces += u64::from(matches!(sent, Sent::Piece(_)));
+        if limit < SHARED {
+            give_up(&mut held, limit, &mut given_up);
+        }
     }
     given_up
 }
@@ -157,12 +166,22 @@ fn traffic(steps: usize, clients: u64) -> Arc<[(Client, Sent)]> {
 #[test]
 fn shards_agree_on_who_gives_up_what_it_keeps() {
     let steps = traffic(6000, 300);
-    let expected = expected(&steps);
+    let expected = expected(&steps, SHARED);
     assert!((30..150).contains(&expected.0.len()), "{}", expected.0.len());
     for (threads, batch_packets) in [(1, 2048), (2, 2048), (3, 50), (5, 30_000)] {
         let settings = settings(threads, batch_packets);
         assert_eq!(given_up(&steps, &settings), expected, "{threads} threads, batches of {batch_packets}");
     }
+}
+
+#[test]
+fn a_table_of_its_own_keeps_the_limit_at_any_time() {
+    let steps = traffic(1200, 60);
+    let limit = 12 << 20;
+    let expected = expected(&steps, limit);
+    assert!((20..60).contains(&expected.0.len()), "{}", expected.0.len());
+    let settings = Settings { max_kept_bytes: limit, ..settings(2, 100) };
+    assert_eq!(given_up(&steps, &settings), expected);
 }
 
 #[test]

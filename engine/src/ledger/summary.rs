@@ -74,6 +74,8 @@ pub struct CaptureFacts {
     pub beside_tunnels: u64,
     /// Packets captured in two tunnels (or VLANs): their connections are counted in each.
     pub in_two_tunnels: u64,
+    /// Connections of one direction only in a tunnel or VLAN that tells flows apart: the other direction may have another.
+    pub one_sided_in_tunnels: u64,
     /// Connections ended early by `max_connections`.
     pub evicted_connections: u64,
     /// Pairs and hosts beyond `max_pairs`, totalled under null.

@@ -2,7 +2,7 @@
 
 use super::summary::{Summary, Totals};
 use super::tally::Tally;
-use crate::record::{ActiveCloser, Close, CloserBasis, ConnectionRecord, Holder, Protocol, Quality, Race};
+use crate::record::{ActiveCloser, Close, CloserBasis, ConnectionRecord, Holder, Protocol, Quality, Race, Tunnel};
 use std::collections::BTreeMap;
 
 /// `time_wait_holder` of a record. Nobody waits where no FIN was sent. Where the other FIN may be missing from the capture
@@ -35,6 +35,7 @@ pub struct TotalsLedger {
     protocol: Tally<Protocol>,
     race: Tally<Race>,
     quality: BTreeMap<&'static str, u64>,
+    one_sided_in_tunnels: u64,
 }
 
 impl TotalsLedger {
@@ -51,6 +52,8 @@ impl TotalsLedger {
         }
         if record.quality != Quality(0) {
             record.quality.words().for_each(|word| *self.quality.entry(word).or_default() += 1);
+            let is_one_sided = record.quality.0 & Quality::ONE_SIDED != 0;
+            self.one_sided_in_tunnels += u64::from(is_one_sided && record.tunnel.key() != Tunnel(0));
         }
     }
 
@@ -66,6 +69,7 @@ impl TotalsLedger {
         for (word, count) in &other.quality {
             *self.quality.entry(word).or_default() += count;
         }
+        self.one_sided_in_tunnels += other.one_sided_in_tunnels;
     }
 
     /// Into the Summary; `time_wait_basis` is the hosts' to tell.
@@ -81,5 +85,6 @@ impl TotalsLedger {
             race: self.race.counts(),
         };
         summary.capture.connection_quality = self.quality;
+        summary.capture.one_sided_in_tunnels = self.one_sided_in_tunnels;
     }
 }

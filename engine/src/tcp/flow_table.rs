@@ -149,7 +149,7 @@ impl<P: Payload> FlowTable<P> {
             watch(connection);
             self.touch(at);
             if sink.take_kept() || self.kept.of(at) > 0 {
-                self.recount(at, sink);
+                self.recount(at, segment.ordinal, sink);
             }
             debug_assert!(self.is_counted(at));
             return false;
@@ -164,7 +164,7 @@ impl<P: Payload> FlowTable<P> {
         self.touch(at);
         self.hand_over(at, segment, settings, sink, watch);
         if sink.take_kept() || self.kept.of(at) > 0 {
-            self.recount(at, sink);
+            self.recount(at, segment.ordinal, sink);
         }
         debug_assert!(self.is_counted(at));
         if opened {
@@ -371,7 +371,7 @@ impl<P: Payload> FlowTable<P> {
                 if let Some(connection) = &mut self.slots[at].connection {
                     connection.lose_sight();
                 }
-                self.note_kept(at as u32);
+                self.recount_idle(at as u32);
             }
         }
     }

@@ -141,6 +141,10 @@ pub(super) fn go_on_unheard<S: Sink>(
     }
     if end.opened().1 == State::SynReceived && hears {
         report(sink, end.open_proved(Event::RecvAckOfSyn));
+        // So the peer had its SYN-ACK.
+        if peer.opened().1 == State::SynSent {
+            report(sink, peer.open_proved(Event::RecvSynAck));
+        }
     }
 }
 

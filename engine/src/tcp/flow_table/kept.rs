@@ -4,7 +4,7 @@
 //! counted anew when it has put something by or let it go, which is rare.
 //!
 //! A table that keeps its limits alone does so whenever it is beyond. Tables that share them agree on a [`Turn`] up to
-//! which all of them give up, once in a stretch of packets. In a stretch what is kept grows by as much as was captured,
+//! which all of them give up, once in a stretch of packets, see [`super::ages`]. In a stretch what is kept grows by as much as was captured,
 //! and by requests: of a few bytes each takes some hundred. So of those each of the [`parts`] of the 4-tuples may have
 //! [`MORE_REQUESTS`] more within a stretch, and its own longest idle ones give up beyond.
 
@@ -18,16 +18,8 @@ use std::ops::Bound;
 /// connection.
 pub const MORE_REQUESTS: usize = 1024;
 
-/// When a connection's last packet came: the least are idle for longest. It does not depend on the table they are in.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Turn {
-    /// The stretch of packets, see [`super::ages`].
-    pub stretch: u32,
-    /// Its time.
-    pub last_ns: i64,
-    /// The connection's.
-    pub ordinal: u64,
-}
+/// The ordinal of a connection's last packet: the least are idle for longest, whatever clocks say, and in whichever table.
+pub type Turn = u64;
 
 /// What the connections of a table keep.
 pub(super) struct Kept {
@@ -58,6 +50,8 @@ struct Share {
     requests: usize,
     part: usize,
     turn: Turn,
+    /// Its place in the queue: a turn that it had.
+    noted: Turn,
 }
 
 impl Share {
@@ -90,7 +84,7 @@ impl Kept {
         }
     }
 
-    /// The connection in slot `at` keeps so much now. Its turn counts only where it kept nothing before.
+    /// The connection in slot `at` keeps so much now.
     fn note(&mut self, at: u32, mut share: Share) {
         if self.shares.len() <= at as usize {
             if share.bytes == 0 {
@@ -99,17 +93,18 @@ impl Kept {
             self.shares.resize(at as usize + 1, Share::default());
         }
         let old = &mut self.shares[at as usize];
+        share.noted = share.turn;
         if old.bytes > 0 {
-            (share.part, share.turn) = (old.part, old.turn);
+            (share.part, share.noted) = (old.part, old.noted);
         }
         let (part, is_moved) = (&mut self.parts[share.part], old.queue() != share.queue());
         part.requests = part.requests - old.requests + share.requests;
         self.all = self.all - old.bytes + share.bytes;
         if old.bytes > 0 && (share.bytes == 0 || is_moved) {
-            part.queues[old.queue()].remove(&old.turn);
+            part.queues[old.queue()].remove(&old.noted);
         }
         if share.bytes > 0 && (old.bytes == 0 || is_moved) {
-            part.queues[share.queue()].insert(share.turn, at);
+            part.queues[share.queue()].insert(share.noted, at);
         }
         *old = share;
     }
@@ -121,13 +116,17 @@ impl Kept {
         }
     }
 
-    /// It was heard of later than was noted.
-    fn postpone(&mut self, at: u32, turn: Turn) {
+    /// Moves it to where it belongs in its queue, if it is not there; whether it was.
+    fn postpone(&mut self, at: u32) -> bool {
         let share = &mut self.shares[at as usize];
-        let queue = &mut self.parts[share.part].queues[share.queue()];
-        queue.remove(&share.turn);
-        share.turn = turn;
-        queue.insert(turn, at);
+        let is_there = share.noted == share.turn;
+        if !is_there {
+            let queue = &mut self.parts[share.part].queues[share.queue()];
+            queue.remove(&share.noted);
+            share.noted = share.turn;
+            queue.insert(share.turn, at);
+        }
+        is_there
     }
 }
 
@@ -138,11 +137,12 @@ impl<P: Payload> FlowTable<P> {
         bytes == self.kept.of(at)
     }
 
-    /// Counts what the connection in slot `at` keeps, and gives up what is beyond the limits that hold at any time.
+    /// Counts what the connection in slot `at` keeps after this packet, and gives up what is beyond the limits that hold
+    /// at any time. It is called for every packet of one that keeps anything.
     #[cold]
     #[inline(never)]
-    pub(super) fn recount(&mut self, at: u32, sink: &mut P::Sink) {
-        self.note_kept(at);
+    pub(super) fn recount(&mut self, at: u32, turn: Turn, sink: &mut P::Sink) {
+        self.note_kept(at, turn);
         let part = self.part_of(at);
         while self.kept.all > self.kept.limit
             && let Some((_, at)) = self.first_of(part)
@@ -156,25 +156,22 @@ impl<P: Payload> FlowTable<P> {
         }
     }
 
-    /// Counts what the connection in slot `at` keeps.
-    pub(super) fn note_kept(&mut self, at: u32) {
+    fn note_kept(&mut self, at: u32, turn: Turn) {
         if let Some(connection) = &self.slots[at as usize].connection {
             let (bytes, requests) = (connection.kept_bytes(), connection.kept_requests());
-            self.kept.note(at, Share { bytes, requests, part: self.part_of(at), turn: self.turn_of(at) });
+            self.kept.note(at, Share { bytes, requests, part: self.part_of(at), turn, noted: turn });
+        }
+    }
+
+    /// Counts anew what a connection keeps that kept something, without a packet of its own.
+    pub(super) fn recount_idle(&mut self, at: u32) {
+        if self.kept.of(at) > 0 {
+            self.note_kept(at, self.kept.shares[at as usize].turn);
         }
     }
 
     fn part_of(&self, at: u32) -> usize {
         self.slots[at as usize].key.partition() % self.kept.parts.len()
-    }
-
-    fn turn_of(&self, at: u32) -> Turn {
-        let slot = &self.slots[at as usize];
-        slot.connection.as_ref().map_or_else(Turn::default, |connection| Turn {
-            stretch: slot.heard,
-            last_ns: connection.last.ts_ns,
-            ordinal: connection.ordinal,
-        })
     }
 
     fn give_up(&mut self, at: u32, sink: &mut P::Sink) {
@@ -199,11 +196,9 @@ impl<P: Payload> FlowTable<P> {
         loop {
             let mut rest = self.kept.parts[part].queues[queue].range((after, Bound::Unbounded));
             let (&noted, &at) = rest.next()?;
-            let turn = self.turn_of(at);
-            if turn <= noted {
+            if self.kept.postpone(at) {
                 return Some((noted, at));
             }
-            self.kept.postpone(at, turn);
         }
     }
 
