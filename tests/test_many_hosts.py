@@ -63,6 +63,13 @@ def test_the_server_of_many_clients_is_told(tmp_path: Path, server: str) -> None
         assert hosts[None]["time_wait"] is None
 
 
+@pytest.mark.parametrize("server", [f"10.9.0.{last}" for last in (2, 3, 5, 8, 13, 21)])
+def test_states_beside_a_flood_are_the_servers(tmp_path: Path, server: str) -> None:
+    """What forged addresses were in pushes out nobody who has more to show."""
+    status, _, said = states(capture(tmp_path / "many.pcap", server), "--max-pairs", str(MOST))
+    assert (status, f"states of {server}, the host of most TIME_WAITs" in said) == (0, True)
+
+
 def test_states_of_any_host(tmp_path: Path) -> None:
     """The one that is shown by itself is the server, and each client is found; who is not there is not."""
     path = capture(tmp_path / "many.pcap", "10.9.0.2")

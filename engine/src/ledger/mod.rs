@@ -97,8 +97,8 @@ impl Ledger {
 
     /// A host was in a state at some of the instants that are asked for.
     pub fn states(&mut self, role: Role, host: Address, covered: Covered) {
-        // Which kind of connection it is shows only at its end.
-        self.hosts.with(role, false, host, |host| host.states(covered));
+        // Whether a connection has anything in it shows only at its end; a flood's never gets further than this.
+        self.hosts.with(role, covered.is_opening(), host, |host| host.states(covered));
     }
 
     /// The ordinals of all that are kept as examples.

@@ -83,6 +83,14 @@ pub struct Covered {
     to_max: i64,
 }
 
+impl Covered {
+    /// Whether the handshake was not over there.
+    #[must_use]
+    pub const fn is_opening(&self) -> bool {
+        matches!(self.state, State::SynSent | State::SynReceived)
+    }
+}
+
 /// By how much counts in a state change at an instant.
 #[derive(Clone, Copy, Debug)]
 struct Change {
