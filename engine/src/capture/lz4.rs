@@ -58,13 +58,17 @@ pub struct Watched {
 impl Watched {
     /// The next four bytes as a number; `None` at the end of the stream.
     pub fn word(&mut self) -> io::Result<Option<u32>> {
-        let mut bytes = Vec::with_capacity(4);
-        self.take(4).read_to_end(&mut bytes)?;
-        match bytes.first_chunk() {
-            Some(word) => Ok(Some(u32::from_le_bytes(*word))),
-            None if bytes.is_empty() => Ok(None),
-            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        let (mut bytes, mut filled) = ([0; 4], 0);
+        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.read(rest) {
+                Ok(0) if filled == 0 => return Ok(None),
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
+        Ok(Some(u32::from_le_bytes(bytes)))
     }
 
     /// What was read so far is of no use any more.
@@ -74,7 +78,8 @@ impl Watched {
 
     /// Puts a word back.
     pub fn put_back(&mut self, word: u32) {
-        self.ahead = word.to_le_bytes().to_vec();
+        self.ahead.clear();
+        self.ahead.extend_from_slice(&word.to_le_bytes());
     }
 }
 
