@@ -13,7 +13,7 @@ from crafted.talk import Crafted, Talk, write_capture
 import pcapwatch
 
 #: Told apart; so many times as many are kept to choose them among.
-MOST, TIMES = 5, 16
+MOST, TIMES = 20, 4
 #: Within those; and how many are beyond.
 CLIENTS, FLOOD = MOST * TIMES - 2, 3 * MOST * TIMES
 BACKEND = "10.9.255.9"

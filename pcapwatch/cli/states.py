@@ -95,8 +95,10 @@ def _counted(
         step_ns = parse_duration(every)
         if step_ns <= 0:
             raise UsageError(f"--every {shown(every)}: a step longer than nothing, as 1s")
+        _check_time(step_ns, "--every", every)
         return summary_of(options.run(captures, replace(of_one, states_every_ns=step_ns))), None
     origin, offset_ns = parse_instant(at or "")
+    _check_time(offset_ns, "--at", at or "")
     if origin == "absolute":
         return summary_of(options.run(captures, replace(of_one, states_at_ns=offset_ns))), offset_ns
     if "-" in captures:
@@ -110,13 +112,19 @@ def _counted(
         why = "no packet of this capture has a time" if span["packets"] else no_packets(span)
         raise UsageError(f"--at {shown(at or '')}: {why}, so there is no start and no end")
     at_ns = edge_ns + offset_ns
+    _check_time(at_ns, "--at", at or "")
     return summary_of(options.run(captures, replace(of_one, states_at_ns=at_ns))), at_ns
+
+
+def _check_time(ns: int, option: str, text: str) -> None:
+    if ns >= 2**63:
+        raise UsageError(f"{option} {shown(text)} is later than 2262, the end of times in ns since 1970")
 
 
 def _address(asked: str) -> str:
     """``--host`` as the engine writes addresses."""
     try:
-        address = ip_address(asked)
+        address = ip_address(asked.partition("%")[0])  # packets do not say by which interface they came
     except ValueError:
         raise UsageError(f"--host {shown(asked)} is not an IP address") from None
     return str((address.ipv4_mapped if address.version == 6 else None) or address)

@@ -52,6 +52,9 @@ WRONG = {
     "interface of no text": ["live", "\udcffx"],
     "file to write of no text": ["live", "lo", "--write", "w\udcff.pcapng"],
     "user of no text": ["live", "lo", "--user", "\udcffx"],
+    "a time beyond all": ["states", "a.pcap", "--at", "9999999999"],
+    "a year beyond all": ["states", "a.pcap", "--at", "9999-12-31T00:00:00Z"],
+    "a step beyond all": ["states", "a.pcap", "--every", "9999999999s"],
     "two filters": ["analyze", "a.pcap", "--filter", "tcp", "--", "port", "80"],
 }
 

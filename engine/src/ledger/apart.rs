@@ -20,9 +20,9 @@ pub fn is_empty(record: &ConnectionRecord) -> bool {
 }
 
 /// Of each kind so many times as many are kept as are told,
-const TIMES: usize = 16;
+const TIMES: usize = 4;
 /// but no more than this, unless more are told.
-const MOST: usize = 160_000;
+const MOST: usize = 40_000;
 
 const KINDS: usize = 4;
 
