@@ -24,8 +24,11 @@ def client(number: int) -> str:
     return f"10.8.{number // 200}.{number % 200 + 1}"
 
 
-def capture(path: Path, server: str) -> Path:
-    """Each of many clients is served once by a proxy that closes; more that send a SYN only; and it has a backend."""
+def capture(path: Path, server: str, *, land: bool = False) -> Path:
+    """Each of many clients is served once by a proxy that closes; more that send a SYN only; and it has a backend.
+
+    land: one SYN has the server's own address as its source.
+    """
     packets: list[Crafted] = []
     pairs = [((client(number), 40_000), (server, 80)) for number in range(CLIENTS)]
     for number, (of, to) in enumerate([*pairs, ((server, 50_000), (BACKEND, 8080))]):
@@ -36,6 +39,10 @@ def capture(path: Path, server: str) -> Path:
     for number in range(FLOOD):
         talk = Talk(client=(f"10.7.{number // 200}.{number % 200 + 1}", 40_000), server=(server, 80))
         talk.c(3 + number * 0.001, "S")
+        packets += talk.packets
+    if land:
+        talk = Talk(client=(server, 50_001), server=(server, 80))
+        talk.c(4.0, "S")
         packets += talk.packets
     return write_capture(path, packets)
 
@@ -61,6 +68,16 @@ def test_the_server_of_many_clients_is_told(tmp_path: Path, server: str) -> None
         assert waits["entered"] == CLIENTS + 1
         assert sum(host["as_client"] for host in summary["hosts"]) == CLIENTS + FLOOD + 1
         assert hosts[None]["time_wait"] is None
+
+
+@pytest.mark.parametrize("server", [f"10.9.0.{last}" for last in (2, 3, 5, 8, 13, 21)])
+def test_a_forged_syn_hides_nobody(tmp_path: Path, server: str) -> None:
+    """As a client of nothing but SYNs the server is one of too many; it is told with all its TIME_WAITs nevertheless."""
+    summary = pcapwatch.analyze(capture(tmp_path / "land.pcap", server, land=True), max_pairs=MOST).summary
+    (host,) = [host for host in summary["hosts"] if host["address"] == server]
+    assert host["time_wait"] is not None
+    assert host["time_wait"]["entered"] == CLIENTS + 1
+    assert host["as_client"] in (1, 2)
 
 
 @pytest.mark.parametrize("server", [f"10.9.0.{last}" for last in (2, 3, 5, 8, 13, 21)])

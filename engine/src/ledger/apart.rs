@@ -5,7 +5,9 @@
 //! million addresses is one of few servers, a scanner of a million one of few clients. Connections that neither side put
 //! anything into are apart from the others, too: addresses that are forged, or tried one after the other, have no more.
 //! Each of the tables keeps the addresses that are least by a fixed hash where even that is too many ([`super::kept`]). A
-//! host that one of them keeps is whole if each other one has it, too, or has never dropped it.
+//! host that one of them keeps is whole if each other one has it, too, or has never dropped it. What was dropped of its
+//! connections that were empty may be missing, of which there was no TIME_WAIT: one forged SYN with a server's own address
+//! must not hide it.
 
 use super::hosts::HostLedger;
 use super::kept::{Kept, Merge};
@@ -25,6 +27,8 @@ const TIMES: usize = 4;
 const MOST: usize = 40_000;
 
 const KINDS: usize = 4;
+/// Of those the first, of connections with something in them.
+const FILLED: usize = 2;
 
 /// Everything that hosts did.
 #[derive(Clone, Debug)]
@@ -53,7 +57,7 @@ impl Hosts {
 
     /// What a host did in a role changes, by a connection that is empty or not.
     pub fn with(&mut self, role: Role, is_empty: bool, address: Address, change: impl FnOnce(&mut HostLedger)) {
-        let kind = role as usize + 2 * usize::from(is_empty);
+        let kind = role as usize + FILLED * usize::from(is_empty);
         self.kinds[kind].with(address, HostLedger::default, change);
     }
 
@@ -80,7 +84,7 @@ impl Hosts {
         (whole, other)
     }
 
-    /// Every host of which all is known.
+    /// Every host of which all is known but for empty connections.
     fn joined(mut self) -> Told {
         let dropped = self.kinds.each_mut().map(Kept::take_dropped);
         let (mut all, mut other) = (Vec::new(), None);
@@ -100,7 +104,8 @@ impl Hosts {
                 is_kept[kind] = true;
                 host.merge(*more);
             }
-            let is_half = is_kept.iter().zip(&dropped).any(|(is_kept, dropped)| !is_kept && dropped.may_hold(address));
+            let filled = is_kept.iter().zip(&dropped).take(FILLED);
+            let is_half = filled.into_iter().any(|(is_kept, dropped)| !is_kept && dropped.may_hold(address));
             if is_half && Some(address) != self.first {
                 halves.push(*host);
             } else {
@@ -175,14 +180,24 @@ mod tests {
         }
     }
 
-    /// One that was dropped as a client is not told as the server that it is, too: half an entry would be a lie.
+    /// One that was dropped as a client is not told as the server that it is, too: half an entry would be a lie. Only what
+    /// was empty may be missing: here that of clients whose number is a multiple of three.
     #[test]
     fn half_an_entry_is_none() {
         let mut connections: Vec<_> = (0..1000).map(|many| (many, 2000)).collect();
         connections.extend((0..1000).map(|server| (3000, server)));
         let (whole, other) = told(hosts(40, Some(999), &connections), 2000);
         assert!(whole.contains(&(address(999), (0, 2))), "which is to be told in any case");
-        assert!(whole.iter().all(|&(at, (_, n))| n == if [2000, 3000].map(address).contains(&at) { 1000 } else { 2 }));
+        for &(at, (_, n)) in &whole {
+            let possible = if at == address(2000) {
+                666..=1000
+            } else if at == address(3000) {
+                1..=1000
+            } else {
+                1..=2
+            };
+            assert!(possible.contains(&n), "{n}");
+        }
         assert_eq!(whole.iter().map(|told| told.1.1).sum::<u64>() + other, 4000);
     }
 
@@ -204,8 +219,10 @@ mod tests {
             merged.merge(part(1));
             prop_assert_eq!(&told(merged, most), &whole);
             for (at, (_, n)) in &whole.0 {
-                let expected = connections.iter().flat_map(|pair| [pair.0, pair.1]).filter(|one| address(*one) == *at);
-                prop_assert_eq!(*n, expected.count() as u64);
+                let sides = connections.iter().flat_map(|pair| [(pair.0, pair), (pair.1, pair)]);
+                let all = sides.filter(|(one, _)| address(*one) == *at);
+                let filled = all.clone().filter(|(_, pair)| pair.0 % 3 != 0).count() as u64;
+                prop_assert!((filled..=all.count() as u64).contains(n));
             }
             prop_assert_eq!(whole.0.iter().map(|told| told.1.1).sum::<u64>() + whole.1, 2 * connections.len() as u64);
         }
