@@ -72,7 +72,7 @@ def test_the_server_of_many_clients_is_told(tmp_path: Path, server: str) -> None
 
 @pytest.mark.parametrize("server", [f"10.9.0.{last}" for last in (2, 3, 5, 8, 13, 21)])
 def test_a_forged_syn_hides_nobody(tmp_path: Path, server: str) -> None:
-    """As a client of nothing but SYNs the server is one of too many; it is told with all its TIME_WAITs all the same."""
+    """As a client of nothing but SYNs the server is one of too many; its TIME_WAITs are told all the same."""
     summary = pcapwatch.analyze(capture(tmp_path / "land.pcap", server, land=True), max_pairs=MOST).summary
     (host,) = [host for host in summary["hosts"] if host["address"] == server]
     assert host["time_wait"] is not None
