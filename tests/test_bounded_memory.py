@@ -131,14 +131,17 @@ def test_a_message_without_end_stops_growing(made: Callable[[int], Iterator[byte
     assert more < 200 << 10
 
 
-@pytest.mark.parametrize("made", [beyond_holes, unfinished_heads, unanswered_requests])
-def test_what_many_connections_keep_stops_growing(made: Callable[[int], Iterator[bytes]]) -> None:
+@pytest.mark.parametrize(
+    ("made", "times"), [(beyond_holes, 1.25), (unfinished_heads, 1.25), (unanswered_requests, 1.6)]
+)
+def test_what_many_connections_keep_stops_growing(made: Callable[[int], Iterator[bytes]], times: float) -> None:
     """Twice the connections hold no more, below 300 MiB; what idle ones gave up is counted.
 
-    Within a quarter: with threads the peak differs by a tenth from run to run.
+    Within a quarter: with threads the peak differs by a tenth from run to run. Requests come up to the limit by as many
+    as may begin to wait between two looks at it.
     """
     _, less = analyze(made(1500))
     capture, more = analyze(made(3000))
     assert capture["kept_overflows"] > 1 << 28  # type: ignore[operator]
-    assert more < less * 1.25
+    assert more < less * times
     assert more < 300 << 10
