@@ -125,12 +125,12 @@ impl Census {
     pub fn last_to_give_up(&self, too_much: u64, oldest: Vec<(Turn, u64)>) -> Option<Turn> {
         let oldest = self.oldest_kept.hold(oldest)?;
         let mut left = too_much;
-        let mut needed = oldest.iter().take_while(|(_, bytes)| {
+        let needed = oldest.iter().take_while(|(_, bytes)| {
             let is_needed = left > 0;
             left = left.saturating_sub(*bytes);
             is_needed
         });
-        needed.by_ref().last().map(|&(turn, _)| turn)
+        needed.last().map(|&(turn, _)| turn)
     }
 
     /// A shard has so many connections in this round, which is the next of its own, and they keep so much; `oldest` names
