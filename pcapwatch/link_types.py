@@ -15,6 +15,7 @@ NUMBERS = {
     "PPP": 9,
     "PPP_SERIAL": 50,
     "PPP_ETHER": 51,
+    "ATM_RFC1483": 100,
     "RAW": 101,
     "C_HDLC": 104,
     "IEEE802_11": 105,

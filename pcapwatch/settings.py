@@ -29,7 +29,7 @@ _UNIT_NS = {
 }
 _DURATION = re.compile(r"(\d+)(?:\.(\d{1,9}))?(ns|us|µs|ms|s|m|h)", re.ASCII)
 _LONGEST_NS = 365 * 24 * 3600 * SECOND_NS
-#: The report is made of objects, some 13 KB for each pair; 23 KB as JSON.
+#: The report is made of objects, some 13 KB for each pair, 23 KB as JSON; timelines of long ones take up to 190 KB.
 MOST_PAIRS = 200_000
 #: Least and most of the settings that are numbers: none of a thing is no analysis, and more than the most is no number.
 _MOST = 2**48
@@ -132,7 +132,7 @@ class Settings:
                 raise UsageError(f"{name} {shown(str(value))}: write a whole number from {least} to {most}")
         if (self.max_pairs or 0) > MOST_PAIRS:
             raise UsageError(
-                f"--max-pairs {self.max_pairs}: at most {MOST_PAIRS}, as each takes up to 23 KB; see --filter"
+                f"--max-pairs {self.max_pairs}: at most {MOST_PAIRS}, as each takes 23 KB and more; see --filter"
             )
 
     def ports(self) -> PortRanges:

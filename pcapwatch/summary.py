@@ -151,7 +151,7 @@ class FileFacts(TypedDict):
 
 
 class FragmentCounts(TypedDict):
-    """What became of IP fragments, in datagrams; `joined` in packets beside the one that completed each."""
+    """What became of fragments, in IP datagrams or 802.11 frames; `joined` in packets beside each one's last."""
 
     datagrams: int
     joined: int
@@ -173,6 +173,7 @@ class CaptureFacts(TypedDict):
     first_ns: int | None
     last_ns: int | None
     not_analysed: Counts
+    aggregated: int
     malformed: Counts
     cut_packets: int
     clock_steps_back: int

@@ -165,7 +165,7 @@ def capture(path: str = "back.pcap", packets: int = 1000, **facts: Any) -> dict[
     usual["live"] |= dict.fromkeys(("unlisted_files", "unlisted_packets", "unlisted_dropped"), 0)
     counts = ("cut_packets", "clock_steps_back", "duplicates", "evicted_connections", "overflow_connections")
     more = ("late_files", "reassembly_overflows", "kept_overflows", "long_heads", "unnamed_tunnel_packets")
-    both = ("beside_tunnels", "in_two_tunnels", "one_sided_in_tunnels", "ordered_packets")
+    both = ("beside_tunnels", "in_two_tunnels", "one_sided_in_tunnels", "ordered_packets", "aggregated")
     return usual | dict.fromkeys((*counts, *more, *both), 0) | facts
 
 

@@ -73,6 +73,22 @@ def test_one_connection_with_the_tunnels_name(tmp_path: Path, wrapping: Wrapping
     assert len(kept.connections) == 2 or kept.connections["server_retransmits"].sum() > 0
 
 
+@BOTH
+@pytest.mark.parametrize("lost", [{0}, {1}, {2}, {0, 2}, {1, 2}, {3, 4}, {9}])
+def test_packets_that_the_tunnels_tap_lost(tmp_path: Path, lost: set[int], link: int) -> None:
+    """Also the first of a direction: one connection with all of its packets, not another that nobody answered."""
+    wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
+    talk = [Crafted(at * 1e-3, one.data) for at, one in enumerate(conversation().packets)]
+    packets = []
+    for at, one in enumerate(talk):
+        pair = both(wrapping, [one])
+        packets += [kept for kept in pair if at not in lost or kept.data == one.data]
+    (row,) = told(tmp_path, packets, link).connections.to_dict("records")
+    assert (row["tunnel"], row["client_packets"], row["server_packets"]) == (wrapping.tunnel, 6, 4)
+    assert (row["role_basis"], row["close"], row["active_closer"]) == ("syn", "fin", "server")
+    assert row["client_retransmits"] == row["server_retransmits"] == 0
+
+
 def test_a_kernels_tunnel_on_every_interface() -> None:
     """The lab's capture on the host that ends a VXLAN: every packet is there twice, and two connections are two."""
     report = pcapwatch.analyze(ROOT / "fixtures" / "vxlan-any" / "capture.pcap")

@@ -35,7 +35,7 @@ def table(heading: str) -> list[dict[str, str]]:
     return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
 
 
-LINKS, LAYERS = table("Link types"), table("Encapsulations")
+LINKS, LAYERS, FRAMES = table("Link types"), table("Encapsulations"), table("Frames of 802.11")
 
 
 def numbers(row: dict[str, str]) -> set[int]:
@@ -101,18 +101,19 @@ def test_every_encapsulation_is_named_documented_and_has_a_fixture() -> None:
     assert found_layers() == writes
 
 
-@pytest.mark.parametrize("rows", [LINKS, LAYERS], ids=["link types", "encapsulations"])
+@pytest.mark.parametrize("rows", [LINKS, LAYERS, FRAMES], ids=["link types", "encapsulations", "frames"])
 def test_one_file_each(rows: list[dict[str, str]]) -> None:
     """No file is named twice in a table."""
     files = [row["file"] for row in rows]
     assert len(set(files)) == len(files)
 
 
-@pytest.mark.parametrize("row", [*LINKS, *LAYERS], ids=lambda row: row["file"].strip("`"))
+@pytest.mark.parametrize("row", [*LINKS, *LAYERS, *FRAMES], ids=lambda row: row["file"].strip("`"))
 def test_its_file_has_its_constants_and_its_tests(row: dict[str, str]) -> None:
     """The file is there and is part of the decoder; a link type's states the number; its tests are in it."""
     name = row["file"].strip("`")
-    text = (DECODE / name).read_text()
+    beside = DECODE / name.removesuffix(".rs") / "tests.rs"
+    text = (DECODE / name).read_text() + (beside.read_text() if beside.exists() else "")
     assert f"mod {name.removesuffix('.rs')};" in (DECODE / "mod.rs").read_text()
     assert "#[cfg(test)]" in text
     assert "#[test]" in text
@@ -123,10 +124,10 @@ def test_its_file_has_its_constants_and_its_tests(row: dict[str, str]) -> None:
 def test_other_files_of_the_decoder_are_no_formats() -> None:
     """A new file in engine/src/decode is a format of these tables, or one of the decoder's own."""
     own = {
-        "fragments", "hostile_tests", "ip", "ipv4", "ipv6", "key", "kind", "layers", "link", "llc", "mod", "plain",
-        "segment", "span", "tcp", "tests", "udp", "walk",
+        "hostile_tests", "ip", "ipv4", "ipv6", "key", "kind", "layers", "link", "mod", "plain", "segment", "span",
+        "tcp", "tests", "udp", "walk",
     }  # fmt: skip
-    named = {row["file"].strip("`").removesuffix(".rs") for row in [*LINKS, *LAYERS]}
+    named = {row["file"].strip("`").removesuffix(".rs") for row in [*LINKS, *LAYERS, *FRAMES]}
     assert {path.stem for path in DECODE.glob("*.rs")} == named | own
 
 

@@ -224,3 +224,18 @@ def test_overlap_and_gap(tmp_path: Path, parts: list[Path]) -> None:
     late = tmp_path / "late.pcap"
     subprocess.run(["editcap", "-F", "nsecpcap", "-t", "86400", str(second), str(late)], check=True)
     assert any(line.startswith("gap of 864") for line in pcapwatch.analyze([first, late]).quality.concerns)
+
+
+def test_a_clock_set_back_between_two_files(tmp_path: Path, parts: list[Path]) -> None:
+    """Files that are read against their names' order, and do not adjoin as a ring's do, may be of a clock set back."""
+    ring, stepped = (tmp_path / name for name in ("ring", "stepped"))
+    for folder, shift in ((ring, "0"), (stepped, "-3600")):
+        folder.mkdir()
+        names = ("cap_00002.pcap", "cap_00001.pcap") if folder == ring else ("cap_00001.pcap", "cap_00002.pcap")
+        for part, name, by in zip(parts, names, ("0", shift), strict=False):
+            subprocess.run(["editcap", "-F", "nsecpcap", "-t", by, str(part), str(folder / name)], check=True)
+    told = "is not the order of their names"
+    assert not any(told in line for line in pcapwatch.analyze(ring).quality.concerns)
+    [gap] = [line for line in pcapwatch.analyze(stepped).quality.concerns if told in line]
+    assert gap.startswith("gap of ")
+    assert gap.index("cap_00002") < gap.index("cap_00001")

@@ -4,7 +4,7 @@ pub use crate::streams::{http, reassembler};
 
 use pcapwatch_engine::capture::{Batch, CaptureSet, LinkType, Packet};
 use pcapwatch_engine::decode::{
-    Defragmenter, Header, NotAnalysed, Segment, TUNNEL_DEPTH, decode, decode_any, layers_around,
+    Defragmenter, Header, NotAnalysed, Segment, TUNNEL_DEPTH, decode, decode_any, layers_around, parts_of,
 };
 use pcapwatch_engine::engine::read_all;
 use pcapwatch_engine::settings::{SECOND, Settings, StatesQuery};
@@ -20,8 +20,9 @@ const PCAP_MAGICS: [[u8; 4]; 6] = [
 ];
 const COMPRESSED_MAGICS: [&[u8]; 4] = [b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"\xfd7zXZ\0"];
 /// Link types that are read, and one that is not.
-const LINKS: [u32; 25] = [
+const LINKS: [u32; 26] = [
     1, 0, 9, 12, 14, 50, 51, 101, 104, 105, 108, 113, 119, 127, 163, 166, 192, 204, 226, 228, 229, 239, 258, 276, 9999,
+    100,
 ];
 
 /// The bytes after a magic that one of them chose, unless they begin with one of these already.
@@ -86,7 +87,7 @@ fn check_segment(header: &Header, bytes: &[u8]) {
     let _ = segment.options();
 }
 
-/// The decoder: a segment lies within its packet, and the fast path says what the long one does.
+/// The decoder: a segment lies within its packet, as do the packets of an aggregate, and the fast path says what the long one does.
 pub fn decoder(data: &[u8]) {
     let Some((choice, bytes)) = data.split_first() else { return };
     let packet = packet(*choice, bytes);
@@ -100,6 +101,14 @@ pub fn decoder(data: &[u8]) {
         Err(reason) => assert_eq!(Err(reason), slow),
     }
     let _ = layers_around(&packet, bytes, 16);
+    if slow == Err(NotAnalysed::Aggregate) {
+        for part in parts_of(&packet, bytes, TUNNEL_DEPTH).into_iter().flatten() {
+            let bytes = &bytes[part.start..][..part.captured_len as usize];
+            if let Ok(header) = decode_any(&Packet { start: 0, ..part }, bytes, 7, TUNNEL_DEPTH) {
+                check_segment(&header, bytes);
+            }
+        }
+    }
 }
 
 /// The defragmenter: packets that a length byte each divides, a millisecond apart; limits low enough to be reached.

@@ -97,7 +97,7 @@ MaxPairs: TypeAlias = Annotated[
         "--max-pairs",
         metavar="N",
         min=1,
-        help="Most (client, service) pairs kept apart, up to 23 KB each; at most 200000.",
+        help="Most (client, service) pairs kept apart, 23 to 190 KB each; at most 200000.",
         show_default="10000",
     ),
 ]

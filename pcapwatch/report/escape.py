@@ -17,14 +17,18 @@ _UNSEEN = re.compile(
 )
 #: Always markup; an underscore at the edge of a word (inside one it is none).
 _MARKUP = re.compile(r"[\\`*{}\[\]<>#|~$&@]|(?<![^\W_])_|_(?![^\W_])")
-#: Before a word: a mention, an issue, a merge request, a label, a milestone, a snippet, an epic (GitHub, GitLab); a
-#: link; an emoji. IPv6 addresses are left alone: of names made of hex digits only :a: :b: :ab: :100: :1234: are emoji.
+#: Before a word: a mention, an issue (GH-1 and GL-1 as well), a merge request, a label, a milestone, a snippet, an epic
+#: (GitHub, GitLab); a link; an emoji. IPv6 addresses are left alone: of names made of hex digits only :a: :b: :ab:
+#: :100: :1234: are emoji.
 _REFERENCE = re.compile(
-    r"[@#!~%$&](?=\w)|:(?=//|(?:ab?|b|100|1234|[a-z0-9_+-]*[g-z_+-][a-z0-9_+-]*):)|(?<=\bwww)\.", re.IGNORECASE
+    r"@(?=\S)|[#!~%$&](?=\w)|:(?=//|(?:ab?|b|100|1234|[a-z0-9_+-]*[g-z_+-][a-z0-9_+-]*):)|(?<=www)\."
+    r"|(?<=g[hl])-(?=\d)",
+    re.IGNORECASE,
 )
 #: Trackers look for references in the text that entities have already become, so a word must not follow at once.
 _APART = "&#8203;"
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # the last four are full-width: spreadsheets fold them
+_BEHIND_SEMICOLON = re.compile(r";(?=[ \"]*[=+\-@＝＋－＠])")
 _ENTITY = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
 
 
@@ -65,5 +69,9 @@ def html(text: str) -> str:
 
 
 def csv(text: str) -> str:
-    """For a CSV field: no formula to a spreadsheet, and as harmless as by `terminal`. Quoting is the CSV writer's."""
-    return f"'{terminal(text)}" if text.lstrip(" ").startswith(_FORMULA) else terminal(text)
+    """For a CSV field: no formula to a spreadsheet, and as harmless as by `terminal`. Quoting is the CSV writer's.
+
+    Where ``;`` parts cells, as in spreadsheets of many countries, quotes within a cell do not: no formula begins there.
+    """
+    safe = _BEHIND_SEMICOLON.sub(";'", terminal(text))
+    return f"'{safe}" if text.lstrip(" ").startswith(_FORMULA) else safe

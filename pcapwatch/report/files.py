@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from itertools import pairwise
@@ -145,13 +146,24 @@ def _between(files: list[FileFacts]) -> Iterator[str]:
     """Holes between one file and the next, in the order of their first packets."""
     for before, after, gap_ns in _pairs(files):
         if gap_ns >= max(_GAP_NS, _GAP_INTERVALS * max(_interval_ns(before), _interval_ns(after))):
-            yield f"gap of {duration(gap_ns)} between {before['path']} and {after['path']}"
+            names = f"{before['path']} and {after['path']}{_against_names(before, after)}"
+            yield f"gap of {duration(gap_ns)} between {names}"
 
 
 def _overlaps(files: list[FileFacts], fate: str) -> Iterator[str]:
     for before, after, gap_ns in _pairs(files):
         if gap_ns < 0 and after["packets"]:
-            yield f"files overlap by {duration(-gap_ns)}{fate}: {before['path']} and {after['path']}"
+            names = f"{before['path']} and {after['path']}{_against_names(before, after)}"
+            yield f"files overlap by {duration(-gap_ns)}{fate}: {names}"
+
+
+def _against_names(before: FileFacts, after: FileFacts) -> str:
+    """What a clock that is set back where a capture goes on in its next file leaves; in a ring, times adjoin there."""
+    numbers = [[int(digits) for digits in re.findall(r"[0-9]{1,18}", file["path"])] for file in (before, after)]
+    alike = re.sub(r"[0-9]+", "", before["path"]) == re.sub(r"[0-9]+", "", after["path"])
+    if not alike or numbers[0] <= numbers[1]:
+        return ""
+    return ", which is not the order of their names: if a clock was set back, connections across them are split"
 
 
 def _pairs(files: list[FileFacts]) -> Iterator[tuple[FileFacts, FileFacts, int]]:

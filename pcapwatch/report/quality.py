@@ -148,6 +148,8 @@ def _remarks(capture: CaptureFacts) -> Iterator[str]:
     yield from _duplicates(capture)
     if joined := capture["fragments"]["datagrams"]:
         yield f"{counted(joined, 'datagram')} put together from fragments"
+    if more := capture["aggregated"]:
+        yield f"{counted(more, 'packet')} more than frames: 802.11 frames that hold several (A-MSDU)"
     skipped = sum(capture["not_analysed"].values())
     yield f"{counted(skipped, 'packet')} not analysed" + (f": {_kinds(capture['not_analysed'])}" if skipped else "")
 

@@ -1,14 +1,15 @@
 """Tables of rows, one renderer per format: CSV, JSON, JSONL, Parquet, Arrow, Markdown and text.
 
-A table is written batch by batch as it comes, so its length costs no memory. pyarrow does the columns' work; pandas is
-never needed. Instants are RFC 3339 with nanoseconds in the text formats and
-Arrow timestamps in Parquet and Arrow.
+A table is written batch by batch as it comes, so its length costs no memory; in text the first rows say how wide its
+columns are. pyarrow does the columns' work; pandas is never needed. Instants are RFC 3339 with nanoseconds in the text
+formats and Arrow timestamps in Parquet and Arrow.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from typing import IO, Any, TypeAlias
 
 from pcapwatch.errors import UsageError
@@ -18,8 +19,12 @@ from pcapwatch.report.layout import LEAST_WIDTH
 from pcapwatch.report.markdown import table as markdown_table
 from pcapwatch.report.words import Clock, iso
 
-#: Rows a text or Markdown table shows; more are counted in its last line.
-ROWS_SHOWN = {"txt": 1_000_000, "md": 200}
+#: Rows a Markdown table shows; more are counted in its last line.
+ROWS_SHOWN = 200
+#: Rows from which a text table's widths are taken; wider cells behind them push the rest of their line.
+ROWS_MEASURED = 4096
+#: Rows that are Python's objects at once.
+SLICE = 4096
 #: Rows of one Parquet row group: what a reader skips or reads at once.
 ROW_GROUP = 65_536
 
@@ -51,7 +56,7 @@ def _harmless(strings: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    suspect = pc.fill_null(pc.match_substring_regex(strings, r"[^\x20-\x7e]|^ *[=+\-@]"), False)
+    suspect = pc.fill_null(pc.match_substring_regex(strings, r"[^\x20-\x7e]|(^|;)[ \"]*[=+\-@]"), False)
     safe = [None if text is None else escape.csv(text) for text in strings.filter(suspect).to_pylist()]
     return pc.replace_with_mask(strings, suspect, pa.array(safe, strings.type)) if safe else strings
 
@@ -122,7 +127,8 @@ def write_arrow(rows: Rows, stream: IO[bytes]) -> None:
 
 def write_markdown(rows: Rows, stream: IO[bytes], columns: Sequence[str], clock: Clock) -> None:
     """The named columns as a pipe table."""
-    header, cells = _shown(rows, columns, clock, ROWS_SHOWN["md"])
+    header, shown = _shown(rows, columns, clock)
+    cells = list(islice(shown, ROWS_SHOWN))
     text = markdown_table(header, cells, 10_000)
     hidden = rows.total - len(cells)
     stream.write((text + (f"\n*{hidden:,} more rows: `-o FILE.csv` has them all.*\n" if hidden else "")).encode())
@@ -130,22 +136,20 @@ def write_markdown(rows: Rows, stream: IO[bytes], columns: Sequence[str], clock:
 
 def write_text(rows: Rows, stream: IO[bytes], columns: Sequence[str], clock: Clock, width: int) -> None:
     """The named columns, as many from the left as ``width`` has room for; what is left out is said at the end."""
-    header, shown = _shown(rows, columns, clock, ROWS_SHOWN["txt"])
-    cells = [[escape.terminal(cell) for cell in row] for row in shown]
-    widths = [max(len(name), *(len(row[i]) for row in cells)) if cells else len(name) for i, name in enumerate(header)]
-    fitting = _fitting(widths, max(width, LEAST_WIDTH))
-    right = [all(_figure(row[i]) for row in cells) for i in range(fitting)]
-    lines = []
-    for row in [header, *cells]:
+    header, shown = _shown(rows, columns, clock)
+    every = ([escape.terminal(cell) for cell in row] for row in shown)
+    measured = list(islice(every, ROWS_MEASURED))
+    widths = [max(map(len, column)) for column in zip(header, *measured, strict=True)]
+    most = max(width, LEAST_WIDTH)
+    fitting = _fitting(widths, most)
+    right = [all(_figure(row[i]) for row in measured) for i in range(fitting)]
+    for row in chain([header], measured, every):
         padded = [
             cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row[:fitting], widths, right, strict=False)
         ]
-        lines.append("  ".join(padded).rstrip()[: max(width, LEAST_WIDTH)])
-    if hidden := rows.total - len(cells):
-        lines.append(f"({hidden:,} more rows: -o FILE.csv has them all)")
+        stream.write(f"{'  '.join(padded).rstrip()[:most]}\n".encode())
     if missing := [name for name in rows.schema.names if name not in header[:fitting]]:
-        lines.append(f"({len(missing)} more columns: -o FILE.csv has them all)")
-    stream.write("".join(f"{line}\n" for line in lines).encode())
+        stream.write(f"({len(missing)} more columns: -o FILE.csv has them all)\n".encode())
 
 
 def _fitting(widths: Sequence[int], width: int) -> int:
@@ -161,16 +165,19 @@ def _figure(text: str) -> bool:
     return text.replace(",", "").replace(".", "").lstrip("-").isdigit() or text in {"", "-"}
 
 
-def _shown(rows: Rows, columns: Sequence[str], clock: Clock, limit: int) -> tuple[list[str], list[list[str]]]:
+def _shown(rows: Rows, columns: Sequence[str], clock: Clock) -> tuple[list[str], Iterator[list[str]]]:
+    """The columns that there are, and the rows' cells, a few thousand at a time in Python's hands."""
     present = [name for name in columns if name in rows.schema.names]
-    shown: list[list[str]] = []
-    for batch in rows.batches:
-        part = batch.select(present).slice(0, limit - len(shown))
-        values = [[_cell(value, clock) for value in _values(column)] for column in part.columns]
-        shown += [list(row) for row in zip(*values, strict=True)]
-        if len(shown) >= limit:
-            break
-    return present, shown
+
+    def cells() -> Iterator[list[str]]:
+        for batch in rows.batches:
+            part = batch.select(present)
+            for start in range(0, part.num_rows, SLICE):
+                columns = part.slice(start, SLICE).columns
+                values = [[_cell(value, clock) for value in _values(column)] for column in columns]
+                yield from map(list, zip(*values, strict=True))
+
+    return present, cells()
 
 
 def _cell(value: Any, clock: Clock) -> str:
@@ -203,10 +210,10 @@ def _values(column: Any) -> list[Any]:
 
 def _objects(batch: Any) -> Iterator[dict[str, Any]]:
     """Plain objects, a few thousand at a time so that a batch is never wholly in Python's hands."""
-    for start in range(0, batch.num_rows, 4096):
+    for start in range(0, batch.num_rows, SLICE):
         columns = [
             [iso(v.ns) if isinstance(v, _Instant) else round(v, 9) if isinstance(v, float) else v for v in values]
-            for values in map(_values, batch.slice(start, 4096).columns)
+            for values in map(_values, batch.slice(start, SLICE).columns)
         ]
         for row in zip(*columns, strict=True):
             yield dict(zip(batch.schema.names, row, strict=True))

@@ -178,4 +178,6 @@ def read_ipv6(data: bytes) -> Network | None:
     if kind != 6 or total < at:
         return None
     src, dst = (ipaddress.IPv6Address(a) for a in (src_bytes, dst_bytes))
-    return str(src.ipv4_mapped or src), str(dst.ipv4_mapped or dst), hops, None, data[at:total], total - at
+    if src.ipv4_mapped or dst.ipv4_mapped:  # of no packet on the wire
+        return None
+    return str(src), str(dst), hops, None, data[at:total], total - at

@@ -86,6 +86,14 @@ def test_markdown(report: Report) -> None:
         assert reference not in html.unescape(outside)  # trackers search the text that the entities have become
 
 
+@pytest.mark.parametrize("text", ["/x_www.evil.example/a", "Xwww.evil.example", "a@-evil.example", "GH-12", "a gl-7"])
+def test_what_github_links_all_the_same(text: str) -> None:
+    """An address behind an underscore, or of a name that begins with none of a name's characters, is apart, too."""
+    shown = html.unescape(escape.markdown(text))
+    assert text not in shown
+    assert text == shown.replace("\u200b", "")
+
+
 def test_notebook(report: Report) -> None:
     """In HTML no tag but the box's own."""
     assert re.findall(r"<[^>]*>", render_notebook(report))[1:] == ["</pre>"]
@@ -107,6 +115,17 @@ def csv_of(table: Any) -> str:
     stream = io.BytesIO()
     write_csv(rows(table), stream)
     return stream.getvalue().decode()
+
+
+@pytest.mark.parametrize("text", ["a;=1", "a; +1", 'a;"=1"', "a;b;@SUM(A1)", "x,;－1"])
+def test_csv_formula_behind_a_semicolon(text: str) -> None:
+    """Where semicolons part cells, quotes within a line do not hold a cell together: none begins a formula."""
+    import pyarrow as pa
+
+    rendered = csv_of(pa.table({"user_agent": [text]}))
+    for row in csv.reader(io.StringIO(rendered, newline=""), delimiter=";"):
+        assert not any(cell.lstrip(' "').startswith(tuple("=+-@＝＋－＠")) for cell in row)
+    assert escape.csv("a;b -1") == "a;b -1"
 
 
 @pytest.mark.parametrize("formula", FORMULAS)

@@ -1,4 +1,5 @@
-//! IP datagrams put together from their fragments (RFC 791 §3.2, RFC 8200 §4.5), within bounds of time, number and bytes.
+//! IP datagrams put together from their fragments (RFC 791 §3.2, RFC 8200 §4.5), and 802.11 frames (IEEE 802.11-2020 §10.5), within
+//! bounds of time, number and bytes.
 //!
 //! Overlaps are resolved as Linux does (`inet_frag_queue_insert` since 4.19, RFC 5722 for IPv6): a fragment that brings
 //! nothing new is passed over, one that overlaps in part makes the whole datagram worthless, and so do two that disagree
@@ -8,19 +9,26 @@
 //!
 //! What cannot lead to TCP is not stored. Of a UDP datagram only the first fragment has the ports: once it is there and
 //! no tunnel's, the rest are counted and not kept.
+//!
+//! An 802.11 frame's fragments come in order, the next when the one before is acknowledged; what comes twice was sent again.
+//! Their numbers come again after 4,096 frames, so that they belong together for two seconds only, as in Linux
+//! (`ieee80211_reassemble_find`).
 
 mod counts;
+mod queue;
 
-use super::ip::{Ends, Place, TCP};
+use super::ieee80211::{FrameKey, FramePlace};
+use super::ip::{Ends, TCP};
 use super::layers::Layers;
 use super::span::{Span, u16_at};
-use super::walk::{Piece, Walk, protocol};
+use super::walk::{Piece, Stop, Walk, protocol};
 use super::{Header, NotAnalysed, ipv6, segment_header, sent, tcp, udp};
 use crate::capture::Packet;
 use crate::record::{Address, Tunnel};
 use crate::settings::Settings;
 pub use counts::FragmentCounts;
-use std::collections::BTreeMap;
+use queue::{Extent, Fit, Head, Queue};
+use std::collections::{BTreeMap, VecDeque};
 
 /// The longest datagram.
 const LONGEST: u32 = 65_535;
@@ -28,153 +36,37 @@ const LONGEST: u32 = 65_535;
 const LONGEST_V4: u32 = LONGEST - 20;
 /// All fragments but the last are multiples of it.
 const UNIT: u32 = 8;
-/// What a stored fragment takes beside its bytes, roughly.
-const OVERHEAD: usize = 96;
+/// How long after a datagram its fragments may come from another point of capture, ns: as long as other packets may.
+const AGAIN_NS: i64 = 500_000_000;
+
+/// How long fragments of an 802.11 frame belong together, ns.
+const FRAME_NS: i64 = 2_000_000_000;
 
 /// Whose fragments belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    src: Address,
-    dst: Address,
-    id: u32,
-    /// Part of the key of IPv4 only (RFC 8200 §4.5).
-    protocol: Option<u8>,
-    tunnel: Tunnel,
+enum Key {
+    Datagram {
+        src: Address,
+        dst: Address,
+        id: u32,
+        /// Part of the key of IPv4 only (RFC 8200 §4.5).
+        protocol: Option<u8>,
+        tunnel: Tunnel,
+    },
+    Frame(FrameKey),
 }
 
 impl Key {
     fn of(piece: &Piece<'_>, layers: &Layers) -> Self {
         let Ends { src, dst, ip_id, .. } = piece.ends;
         let tunnel = layers.tunnel().key();
-        Key { src, dst, id: piece.place.id, protocol: ip_id.map(|_| piece.protocol), tunnel }
+        Key::Datagram { src, dst, id: piece.place.id, protocol: ip_id.map(|_| piece.protocol), tunnel }
     }
 }
 
-struct Held {
-    wire_len: u32,
-    bytes: Vec<u8>,
-}
-
-/// What the first fragment says of the datagram.
-#[derive(Clone, Copy)]
-struct Head {
-    ends: Ends,
-    protocol: u8,
-    layers: Layers,
-}
-
-/// A datagram under way.
-struct Queue {
-    head: Option<Head>,
-    /// By offset; none overlaps another.
-    pieces: BTreeMap<u32, Held>,
-    /// Where each run of pieces begins and ends, as Linux keeps them: only a piece that goes on from the end of all lengthens
-    /// one, and any other is a run of its own, be it adjoining or not.
-    runs: BTreeMap<u32, u32>,
-    /// Bytes of the datagram that are there.
-    present: u32,
-    /// Bytes of memory that they take.
-    held: usize,
-    /// Where it ends, once its last fragment is there.
-    end: Option<u32>,
-    first_ns: i64,
-    /// Its place among the idle.
-    touched: u64,
-    packets: u64,
-    /// Nothing that is analysed: fragments are only counted.
-    is_ignored: bool,
-}
-
-/// Where a new fragment stands to those that are there.
-enum Fit {
-    New,
-    Known,
-    Overlap,
-}
-
-impl Queue {
-    fn new(ts_ns: i64) -> Self {
-        Queue {
-            head: None,
-            pieces: BTreeMap::new(),
-            runs: BTreeMap::new(),
-            present: 0,
-            held: OVERHEAD,
-            end: None,
-            first_ns: ts_ns,
-            touched: 0,
-            packets: 0,
-            is_ignored: false,
-        }
-    }
-
-    fn fit(&self, from: u32, to: u32, more: bool) -> Fit {
-        let furthest = self.furthest();
-        let contradicts = match self.end {
-            Some(end) => to > end || !more && to != end,
-            None => !more && to < furthest,
-        };
-        if contradicts {
-            return Fit::Overlap;
-        }
-        if to > furthest {
-            return if from < furthest { Fit::Overlap } else { Fit::New };
-        }
-        // What lies within one run is known; what reaches over its edge is not, even into a run that adjoins.
-        match self.runs.range(..=from).next_back() {
-            Some((_, &end)) if to <= end => Fit::Known,
-            Some((_, &end)) if from < end => Fit::Overlap,
-            _ if self.runs.range(from..to).next().is_some() => Fit::Overlap,
-            _ => Fit::New,
-        }
-    }
-
-    /// Where the last piece so far ends.
-    fn furthest(&self) -> u32 {
-        self.pieces.last_key_value().map_or(0, |(&at, held)| at + held.wire_len)
-    }
-
-    fn insert(&mut self, piece: &Piece<'_>, layers: &Layers, wire_len: u32) {
-        let Place { offset, more, .. } = piece.place;
-        if offset == 0 {
-            self.head = Some(Head { ends: piece.ends, protocol: piece.protocol, layers: *layers });
-        }
-        if !more {
-            self.end = Some(offset + wire_len);
-        }
-        match self.runs.last_entry() {
-            Some(mut last) if *last.get() == offset => *last.get_mut() += wire_len,
-            _ => _ = self.runs.insert(offset, offset + wire_len),
-        }
-        self.present += wire_len;
-        let bytes = piece.rest.stated(wire_len).bytes.to_vec();
-        self.held += bytes.len() + OVERHEAD;
-        self.pieces.insert(offset, Held { wire_len, bytes });
-    }
-
-    fn is_complete(&self) -> bool {
-        self.end.is_some_and(|end| self.present >= end)
-    }
-
-    /// The bytes from the start as far as they were captured.
-    fn into_whole(self) -> Option<Whole> {
-        let Head { ends, protocol, layers } = self.head?;
-        let mut bytes = Vec::with_capacity(self.end? as usize);
-        for held in self.pieces.into_values() {
-            bytes.extend_from_slice(&held.bytes);
-            if held.bytes.len() < held.wire_len as usize {
-                break;
-            }
-        }
-        Some(Whole { ends, protocol, layers, bytes, wire_len: self.end?, packets: self.packets })
-    }
-}
-
-/// A datagram put together.
+/// A packet put together.
 pub struct Whole {
-    ends: Ends,
-    protocol: u8,
-    layers: Layers,
+    head: Head,
     /// What it carries.
     pub bytes: Vec<u8>,
     wire_len: u32,
@@ -204,7 +96,7 @@ impl Whole {
 
     fn walk(&self) -> Walk<'_> {
         let rest = Span { bytes: &self.bytes, wire_len: self.wire_len };
-        Walk::of_datagram(self.ends, self.protocol, rest, &self.layers)
+        self.head.walk(rest)
     }
 }
 
@@ -215,6 +107,9 @@ pub struct Defragmenter {
     idle: BTreeMap<u64, Key>,
     clock: u64,
     bytes: usize,
+    /// What was put together, and when: the newest, as many as may be under way.
+    done: BTreeMap<Key, i64>,
+    done_order: VecDeque<Key>,
     most_depth: u8,
     most_datagrams: usize,
     most_bytes: usize,
@@ -231,6 +126,8 @@ impl Defragmenter {
             idle: BTreeMap::new(),
             clock: 0,
             bytes: 0,
+            done: BTreeMap::new(),
+            done_order: VecDeque::new(),
             most_depth: settings.max_tunnel_depth,
             most_datagrams: settings.max_fragmented_datagrams,
             most_bytes: settings.max_fragment_bytes,
@@ -247,13 +144,16 @@ impl Defragmenter {
     pub fn accept(&mut self, packet: &Packet, bytes: &[u8]) -> Result<Whole, NotAnalysed> {
         let mut walk = Walk::of_packet(packet.link.0, sent(packet, bytes), self.most_depth);
         let found = walk.run().map(|_| ());
-        let Some(piece) = walk.piece() else { return Err(found.err().unwrap_or(NotAnalysed::Fragment)) };
-        let mut whole = self.add(piece, walk.layers(), packet.ts_ns, 1)?;
+        let mut whole = match walk.stop() {
+            Some(Stop::Datagram(piece)) => self.add(piece, walk.layers(), packet.ts_ns, 1)?,
+            Some(Stop::Frame(place, rest)) => self.add_frame(place, *rest, walk.layers(), packet.ts_ns)?,
+            _ => return Err(found.err().unwrap_or(NotAnalysed::Fragment)),
+        };
         // What was in pieces may have pieces inside. Each time another layer is around them, so that this ends.
         loop {
             let mut walk = whole.walk();
             let _ = walk.run();
-            let Some(inner) = walk.piece() else { break };
+            let Some(Stop::Datagram(inner)) = walk.stop() else { break };
             whole = self.add(inner, walk.layers(), packet.ts_ns, whole.packets)?;
         }
         self.counts.datagrams += 1;
@@ -272,7 +172,7 @@ impl Defragmenter {
     /// What [`Defragmenter::finish`] would say now.
     #[must_use]
     pub fn provisional(&self) -> FragmentCounts {
-        let waiting = self.queues.values().filter(|queue| !queue.is_ignored).count() as u64;
+        let waiting = self.queues.values().filter(|queue| queue.is_missed()).count() as u64;
         FragmentCounts { incomplete: self.counts.incomplete + waiting, ..self.counts }
     }
 
@@ -286,31 +186,28 @@ impl Defragmenter {
         self.expire(&key, ts_ns);
         let before = self.take(&key);
         if wire_len == 0 {
-            self.counts.overlapping += u64::from(before.is_some_and(|queue| !queue.is_ignored));
+            self.counts.overlapping += u64::from(before.is_some_and(|queue| queue.is_missed()));
             return Err(NotAnalysed::Malformed("fragment_length"));
         }
-        let mut queue = before.unwrap_or_else(|| Queue::new(ts_ns));
+        let mut queue = before.unwrap_or_else(|| Queue::new(ts_ns, self.is_again(&key, ts_ns)));
         queue.packets += packets;
         if starts_ignored(piece) {
-            queue.is_ignored = true;
-            queue.pieces.clear();
-            queue.runs.clear();
-            queue.held = OVERHEAD;
+            queue.ignore();
         }
+        let from = piece.place.offset;
+        let extent = Extent { from, to: from + wire_len, more: piece.place.more };
         if queue.is_ignored {
-            queue.note(piece, wire_len);
+            queue.note(extent);
             if !queue.is_complete() {
                 self.put(key, queue);
             }
             return Err(NotAnalysed::IpProtocol(piece.protocol));
         }
-        let to = piece.place.offset + wire_len;
-        match queue.fit(piece.place.offset, to, piece.place.more) {
-            Fit::New => queue.insert(piece, layers, wire_len),
+        match queue.fit(extent) {
+            Fit::New => queue.insert(extent, piece.rest, || Head::Datagram(piece.ends, piece.protocol, *layers)),
             Fit::Known => {
-                // It may say where the datagram ends all the same; it completes none.
                 queue.packets -= packets;
-                queue.end = queue.end.or((!piece.place.more).then_some(to));
+                queue.note_end(extent);
                 self.put(key, queue);
                 return Err(NotAnalysed::Fragment);
             }
@@ -319,15 +216,71 @@ impl Defragmenter {
                 return Err(NotAnalysed::Fragment);
             }
         }
+        let is_too_long = piece.ends.ip_id.is_some() && queue.furthest() > LONGEST_V4;
+        self.complete(key, queue, is_too_long, ts_ns)
+    }
+
+    /// Takes a fragment of an 802.11 frame.
+    fn add_frame(
+        &mut self,
+        place: &FramePlace,
+        rest: Span<'_>,
+        layers: &Layers,
+        ts_ns: i64,
+    ) -> Result<Whole, NotAnalysed> {
+        if rest.wire_len == 0 || rest.wire_len > LONGEST {
+            return Err(NotAnalysed::Malformed("fragment_length"));
+        }
+        let key = Key::Frame(place.frame);
+        self.expire(&key, ts_ns);
+        let mut before = self.take(&key);
+        let is_first = place.number == 0;
+        if before.as_ref().is_some_and(|queue| {
+            let is_old = ts_ns.saturating_sub(queue.first_ns).saturating_abs() > FRAME_NS;
+            is_old || is_first && !(queue.count() == 1 && queue.begins_with(rest.bytes))
+        }) {
+            self.counts.incomplete += u64::from(before.take().is_some_and(|queue| queue.is_missed()));
+        }
+        let mut queue = match before {
+            None if is_first => Queue::new(ts_ns, self.is_again(&key, ts_ns)),
+            Some(queue) if usize::from(place.number) == queue.count() => queue,
+            // Sent again, or one between them was not captured.
+            other => {
+                if let Some(queue) = other {
+                    self.put(key, queue);
+                }
+                return Err(NotAnalysed::Fragment);
+            }
+        };
+        queue.packets += 1;
+        let from = queue.furthest();
+        let extent = Extent { from, to: from + rest.wire_len, more: place.more };
+        queue.insert(extent, rest, || Head::Frame { in_mesh: place.in_mesh, layers: *layers });
+        let is_too_long = queue.furthest() > LONGEST;
+        self.complete(key, queue, is_too_long, ts_ns)
+    }
+
+    /// What a queue has become.
+    fn complete(&mut self, key: Key, queue: Queue, is_too_long: bool, ts_ns: i64) -> Result<Whole, NotAnalysed> {
         if !queue.is_complete() {
             self.put(key, queue);
             return Err(NotAnalysed::Fragment);
         }
-        if piece.ends.ip_id.is_some() && queue.furthest() > LONGEST_V4 {
+        if is_too_long {
             self.counts.overlapping += 1;
             return Err(NotAnalysed::Malformed("fragment_length"));
         }
-        queue.into_whole().ok_or(NotAnalysed::Fragment)
+        let packets = queue.packets;
+        let (head, wire_len, bytes) = queue.into_whole().ok_or(NotAnalysed::Fragment)?;
+        if self.done.insert(key, ts_ns).is_none() {
+            self.done_order.push_back(key);
+        }
+        if self.done_order.len() > self.most_datagrams
+            && let Some(oldest) = self.done_order.pop_front()
+        {
+            self.done.remove(&oldest);
+        }
+        Ok(Whole { head, bytes, wire_len, packets })
     }
 
     fn take(&mut self, key: &Key) -> Option<Queue> {
@@ -369,17 +322,12 @@ impl Defragmenter {
 
     /// Whether there was one that anyone would have missed.
     fn remove(&mut self, key: &Key) -> bool {
-        self.take(key).is_some_and(|queue| !queue.is_ignored)
+        self.take(key).is_some_and(|queue| queue.is_missed())
     }
-}
 
-impl Queue {
-    /// Counts a fragment without storing it, to know when the last has come.
-    fn note(&mut self, piece: &Piece<'_>, wire_len: u32) {
-        self.present = self.present.saturating_add(wire_len);
-        if !piece.place.more {
-            self.end = Some(piece.place.offset + wire_len);
-        }
+    /// Whether this is of a packet that was just put together: another point of capture shows its fragments, too.
+    fn is_again(&self, key: &Key, ts_ns: i64) -> bool {
+        self.done.get(key).is_some_and(|&done_ns| ts_ns.saturating_sub(done_ns).saturating_abs() <= AGAIN_NS)
     }
 }
 
@@ -421,7 +369,7 @@ fn lacks_header(piece: &Piece<'_>) -> bool {
 fn may_lead_to_tcp(number: u8, is_v4: bool) -> bool {
     match number {
         TCP | protocol::IPV4 | protocol::UDP | protocol::IPV6 | protocol::GRE | protocol::AH | protocol::MPLS => true,
-        protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION_OPTIONS => !is_v4,
+        protocol::HOP_BY_HOP | protocol::ROUTING | protocol::FRAGMENT | protocol::DESTINATION_OPTIONS => !is_v4,
         _ => false,
     }
 }

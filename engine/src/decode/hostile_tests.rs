@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use std::time::Instant;
 
 /// Every link type that is read, and three that are not.
-const LINKS: [u32; 29] = [
+const LINKS: [u32; 30] = [
     0,
     1,
     9,
@@ -16,6 +16,7 @@ const LINKS: [u32; 29] = [
     14,
     50,
     51,
+    100,
     101,
     104,
     105,
@@ -55,11 +56,14 @@ fn samples() -> Vec<(u32, Vec<u8>)> {
     let mut teredo = v6.clone();
     teredo[8..12].copy_from_slice(&[0x20, 1, 0, 0]);
     let wifi = in_front(&[&[0x88, 1][..], &[0; 24], &[0xaa, 0xaa, 3, 0, 0, 0, 8, 0]].concat(), &v4);
+    let mesh = [&[0x88, 3][..], &[0; 29], &[1, 0, 9, 0, 0, 0, 1]].concat();
     vec![
         (9, in_front(&[0xff, 3, 0, 0x21], &v4)),
         (50, in_front(&[0x0f, 0, 8, 0], &v4)),
         (51, pppoe.clone()),
+        (100, in_front(&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], &v4)),
         (105, wifi.clone()),
+        (105, in_front(&mesh, &in_front(&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], &v4))),
         (127, in_front(&[0, 0, 17, 0, 3, 0, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9, 0], &wifi)),
         (192, in_front(&[0, 0, 14, 0, 105, 0, 0, 0, 1, 0, 2, 0, 9, 9], &wifi)),
         (239, [&[2, 0, 0, 0][..], &(v4.len() as u16 + 4).to_le_bytes(), &[9, 0], &v4].concat()),
@@ -161,6 +165,10 @@ fn survives(link: u32, bytes: &[u8], original_len: usize, most_depth: u8) -> Res
         Err(reason) => prop_assert!(!reason.kind().is_empty()),
     }
     let _ = tunnel_text(&packet, bytes, most_depth);
+    for part in parts_of(&packet, bytes, most_depth).into_iter().flatten() {
+        let end = part.start + part.captured_len as usize;
+        prop_assert!(bytes.get(part.start..end).is_some() && part.captured_len <= part.original_len);
+    }
     let mut defragmenter = Defragmenter::new(&Settings { max_tunnel_depth: most_depth, ..Settings::default() });
     if let Ok(whole) = defragmenter.accept(&packet, bytes) {
         let _ = (whole.header(&packet, 0, 0), whole.layers_around());

@@ -1,7 +1,7 @@
 //! 802.11 data frames (IEEE 802.11-2020 §9.2.3, §9.3.2.1), as far as they are not encrypted.
 
 use super::NotAnalysed;
-use super::span::{Span, u8_at};
+use super::span::{Span, field, u8_at, u16_at};
 use super::walk::{Next, Step};
 
 /// `LINKTYPE_IEEE802_11`.
@@ -11,6 +11,8 @@ const HEADER: usize = 24;
 const ADDRESS: usize = 6;
 const QOS: usize = 2;
 const HIGH_THROUGHPUT: usize = 4;
+const RECEIVER: usize = 4;
+const TRANSMITTER: usize = 10;
 const SEQUENCE_CONTROL: usize = 22;
 const FRAME_CHECK: u32 = 4;
 
@@ -28,10 +30,14 @@ const FROM_DS: u8 = 0x02;
 const MORE_FRAGMENTS: u8 = 0x04;
 const PROTECTED: u8 = 0x40;
 const ORDER: u8 = 0x80;
-/// In the sequence control.
+/// In the sequence control, as it lies in the frame.
 const FRAGMENT_BITS: u8 = 0x0f;
-/// In the quality-of-service field: several packets in one frame.
+/// In the quality-of-service field: whose queue it is of, …
+const TRAFFIC: u8 = 0x0f;
+/// … that there are several packets in the frame, …
 const AGGREGATE: u8 = 0x80;
+/// … and in its second byte, that of a mesh: a header of its own follows.
+const HAS_MESH_CONTROL: u8 = 0x01;
 
 /// Of a frame whose check sequence the receiver found wrong: the air changed it, and nobody knows where.
 pub const BAD_FRAME: &str = "ieee80211_bad_check";
@@ -43,6 +49,28 @@ pub struct Extras {
     pub has_check: bool,
     /// The header is padded to 4 bytes.
     pub is_padded: bool,
+}
+
+/// Where a fragment of a frame belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FramePlace {
+    /// What all fragments of a frame have in common.
+    pub frame: FrameKey,
+    /// Its number, from 0.
+    pub number: u8,
+    /// More follow.
+    pub more: bool,
+    /// The frame may have a mesh header.
+    pub in_mesh: bool,
+}
+
+/// Whose fragments belong together (§10.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FrameKey {
+    receiver: [u8; ADDRESS],
+    transmitter: [u8; ADDRESS],
+    sequence: u16,
+    traffic: u8,
 }
 
 /// A frame; only plain data is read.
@@ -62,27 +90,31 @@ pub fn parse_ieee80211(span: Span<'_>, extras: Extras) -> Result<Step<'_>, NotAn
         return Err(NotAnalysed::Named("encrypted"));
     }
     let header = span.header::<HEADER>("ieee80211_length")?;
-    if flags & MORE_FRAGMENTS != 0 || u8_at(header, SEQUENCE_CONTROL) & FRAGMENT_BITS != 0 {
-        return Err(NotAnalysed::Named("ieee80211_fragment"));
-    }
-    let length = header_length(first, flags, span)?;
+    let before_qos = HEADER + if flags & TO_DS != 0 && flags & FROM_DS != 0 { ADDRESS } else { 0 };
+    let (qos, length) = if first & HAS_QOS == 0 {
+        ([0, 0], before_qos)
+    } else {
+        let qos = *span.after(before_qos).header::<QOS>("ieee80211_length")?;
+        (qos, before_qos + QOS + if flags & ORDER != 0 { HIGH_THROUGHPUT } else { 0 })
+    };
     let padding = if extras.is_padded { length.next_multiple_of(4) - length } else { 0 };
     let sent = if extras.has_check { span.wire_len.saturating_sub(FRAME_CHECK) } else { span.wire_len };
-    Ok(Step::to(Next::Llc, span.stated(sent).after(length + padding)))
-}
-
-/// The header's length: a fourth address between access points, quality of service, and that with an HT control field.
-fn header_length(first: u8, flags: u8, span: Span<'_>) -> Result<usize, NotAnalysed> {
-    let four_addresses = flags & TO_DS != 0 && flags & FROM_DS != 0;
-    let length = HEADER + if four_addresses { ADDRESS } else { 0 };
-    if first & HAS_QOS == 0 {
-        return Ok(length);
-    }
-    let [qos, _] = *span.after(length).header::<QOS>("ieee80211_length")?;
-    if qos & AGGREGATE != 0 {
-        return Err(NotAnalysed::Named("ieee80211_aggregate"));
-    }
-    Ok(length + QOS + if flags & ORDER != 0 { HIGH_THROUGHPUT } else { 0 })
+    let rest = span.stated(sent).after(length + padding);
+    // Elsewhere the bit is part of a number.
+    let in_mesh = flags & FROM_DS != 0 && qos[1] & HAS_MESH_CONTROL != 0;
+    let number = u8_at(header, SEQUENCE_CONTROL) & FRAGMENT_BITS;
+    let more = flags & MORE_FRAGMENTS != 0;
+    let next = if more || number != 0 {
+        let [receiver, transmitter] = [RECEIVER, TRANSMITTER].map(|at| field(header, at));
+        let sequence = u16_at(header, SEQUENCE_CONTROL).swap_bytes() >> 4;
+        let frame = FrameKey { receiver, transmitter, sequence, traffic: qos[0] & TRAFFIC };
+        Next::Fragment(FramePlace { frame, number, more, in_mesh })
+    } else if qos[0] & AGGREGATE != 0 {
+        Next::Aggregate { in_mesh }
+    } else {
+        Next::of_frame(in_mesh)
+    };
+    Ok(Step::to(next, rest))
 }
 
 #[cfg(test)]
@@ -126,8 +158,8 @@ pub(super) mod tests {
             (with(0, 0xc8), "ieee80211_no_data"),
             (with(0, 0x89), "malformed_ieee80211_version"),
             (with(1, TO_DS | PROTECTED), "encrypted"),
-            (with(1, TO_DS | MORE_FRAGMENTS), "ieee80211_fragment"),
-            (with(22, 0x31), "ieee80211_fragment"),
+            (with(1, TO_DS | MORE_FRAGMENTS), "fragment"),
+            (with(22, 0x31), "fragment"),
             (with(24, AGGREGATE), "ieee80211_aggregate"),
             (vec![8], "malformed_ieee80211_length"),
             (vec![0x08; 23], "malformed_ieee80211_length"),

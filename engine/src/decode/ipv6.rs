@@ -40,26 +40,25 @@ pub fn parse_ipv6(span: Span<'_>) -> Result<Datagram<'_>, NotAnalysed> {
     if upper.protocol != TCP {
         return Err(NotAnalysed::IpProtocol(upper.protocol));
     }
-    Ok(Datagram {
-        src: Address(field(header, SOURCE)),
-        dst: Address(field(header, DESTINATION)),
-        ttl: u8_at(header, HOP_LIMIT),
-        ip_id: None,
-        rest: upper.rest,
-    })
+    let (src, dst) = addresses(header)?;
+    Ok(Datagram { src, dst, ttl: u8_at(header, HOP_LIMIT), ip_id: None, rest: upper.rest })
 }
 
 /// Any IPv6 packet.
 pub fn parse_any_ipv6(span: Span<'_>) -> Result<IpPacket<'_>, NotAnalysed> {
     let (header, rest) = open(span)?;
     let upper = skip_extensions(u8_at(header, NEXT_HEADER), rest)?;
-    let ends = Ends {
-        src: Address(field(header, SOURCE)),
-        dst: Address(field(header, DESTINATION)),
-        ttl: u8_at(header, HOP_LIMIT),
-        ip_id: None,
-    };
+    let (src, dst) = addresses(header)?;
+    let ends = Ends { src, dst, ttl: u8_at(header, HOP_LIMIT), ip_id: None };
     Ok(IpPacket { ends, protocol: upper.protocol, fragment: upper.fragment, rest: upper.rest })
+}
+
+/// From whom to whom. Those that stand for IPv4 addresses (`::ffff:0:0/96`) are of no packet on the wire, whose flow would be
+/// IPv4's: Linux drops what comes from one (`ip6_rcv_core`).
+#[inline]
+fn addresses(header: &[u8; HEADER]) -> Result<(Address, Address), NotAnalysed> {
+    let [src, dst] = [SOURCE, DESTINATION].map(|at| Address(field(header, at)));
+    if src.is_v4() || dst.is_v4() { Err(NotAnalysed::Malformed("ip_mapped_address")) } else { Ok((src, dst)) }
 }
 
 /// The fixed header, and what follows it.

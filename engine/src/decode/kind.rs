@@ -14,6 +14,7 @@ impl NotAnalysed {
             NotAnalysed::Ppp(number) => ppp_word(number),
             NotAnalysed::Named(name) => name.into(),
             NotAnalysed::Fragment => "fragment".into(),
+            NotAnalysed::Aggregate => "ieee80211_aggregate".into(),
             NotAnalysed::Truncated => "truncated".into(),
             NotAnalysed::Malformed(name) => format!("malformed_{name}").into(),
         }
@@ -96,6 +97,7 @@ mod tests {
             (NotAnalysed::Ppp(0x002b), "ppp_0x002b"),
             (NotAnalysed::Named("encrypted"), "encrypted"),
             (NotAnalysed::Fragment, "fragment"),
+            (NotAnalysed::Aggregate, "ieee80211_aggregate"),
             (NotAnalysed::Truncated, "truncated"),
             (NotAnalysed::Malformed("ip_header_length"), "malformed_ip_header_length"),
         ];

@@ -1,8 +1,11 @@
-//! Logical link control (IEEE 802.2) and the subnetwork access protocol over it (RFC 1042).
+//! Logical link control (IEEE 802.2) and the subnetwork access protocol over it (RFC 1042); over ATM (RFC 2684 §5.1) by itself.
 
 use super::NotAnalysed;
 use super::span::{Span, field, u16_at};
 use super::walk::{Next, Step};
+
+/// `LINKTYPE_ATM_RFC1483`.
+pub const ATM_RFC1483: u32 = 100;
 
 /// Both service access points, control, organisation, type.
 const HEADER: usize = 8;
@@ -44,6 +47,7 @@ mod tests {
         let v4 = ipv4(6, 0, &tcp(0x10, 0, &[]));
         reaches(1, &frame(&SNAP_IPV4, &v4), "");
         reaches(1, &frame(&[0xaa, 0xaa, 3, 0, 0, 0xf8, 8, 0], &v4), "");
+        reaches(super::ATM_RFC1483, &[&SNAP_IPV4[..], &v4].concat(), "");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!
 //! link ──► PPP, 802.11, PPI … ──► IP ──► MPLS, GRE, VXLAN … ──► … ──► IP ──► TCP     [`walk`]: everything else
 //! fragments of one datagram ──► [`Defragmenter`] ──► the walk goes on inside
+//! packets of one 802.11 frame ──► [`parts_of`] ──► each is decoded
 //! ```
 //!
 //! The plain path is what almost every packet takes; it gives up at the first header it does not know, and the walk
@@ -20,6 +21,7 @@
 //! `cargo run --release -p pcapwatch-engine --example parse_cost`; reading and decoding together have about 40.
 
 mod ah;
+mod amsdu;
 mod avs;
 mod chdlc;
 mod erspan;
@@ -39,6 +41,7 @@ mod kind;
 mod layers;
 mod link;
 mod llc;
+mod mesh;
 mod mpls;
 mod nflog;
 mod null;
@@ -61,6 +64,7 @@ mod vlan;
 mod vxlan;
 mod walk;
 
+pub use amsdu::parts_of;
 pub use key::{FlowKey, PARTITIONS};
 pub use segment::{Captured, Header, Segment};
 pub use tcp::OPTIONS_CUT;
@@ -86,6 +90,7 @@ mod ethertype {
     pub const PPPOE: u16 = 0x8864;
     pub const SERVICE_VLAN: u16 = 0x88a8;
     pub const LLDP: u16 = 0x88cc;
+    pub const OLD_SERVICE_VLAN: u16 = 0x9100;
 }
 
 /// Encapsulations around one packet that are taken off, unless [`crate::settings::Settings`] says another number.
@@ -96,7 +101,7 @@ pub const TUNNEL_DEPTH: u8 = 4;
 ///
 /// # Errors
 /// [`NotAnalysed`], to be counted: this is no whole TCP segment, or not readable as one. [`NotAnalysed::Fragment`] is
-/// for a [`Defragmenter`] first.
+/// for a [`Defragmenter`] first, [`NotAnalysed::Aggregate`] for [`parts_of`].
 #[inline]
 pub fn decode(
     packet: &Packet,
@@ -130,10 +135,13 @@ fn decode_rare(
 /// As [`decode`].
 pub fn decode_any(packet: &Packet, bytes: &[u8], ordinal: u64, most_depth: u8) -> Result<Header, NotAnalysed> {
     let mut header = decode_layers(packet, bytes, ordinal, most_depth)?;
-    if let Some(interface) = sll::interface_of(packet.link.0, bytes) {
-        header.interface |= (interface ^ interface >> 16) << 16;
-    }
+    header.interface |= inner_interface(packet, bytes);
     Ok(header)
+}
+
+/// The interface that the link header says, beside that of the file; 0 where it says none.
+fn inner_interface(packet: &Packet, bytes: &[u8]) -> u32 {
+    sll::interface_of(packet.link.0, bytes).map_or(0, |interface| (interface ^ interface >> 16) << 16)
 }
 
 fn decode_layers(packet: &Packet, bytes: &[u8], ordinal: u64, most_depth: u8) -> Result<Header, NotAnalysed> {
@@ -282,8 +290,10 @@ pub enum NotAnalysed {
     IpProtocol(u8),
     /// Something else that is read only so far as to name it (`encrypted`, `tunnel_depth`, `ieee80211_control` …).
     Named(&'static str),
-    /// A fragment of an IP packet whose other fragments have not all been captured.
+    /// A fragment of an IP packet, or of an 802.11 frame, whose other fragments have not all been captured.
     Fragment,
+    /// Several packets in one 802.11 frame, of which none can be told.
+    Aggregate,
     /// The capture cut the packet before the end of the TCP header.
     Truncated,
     /// A header that contradicts itself; the text names which.

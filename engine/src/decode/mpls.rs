@@ -20,14 +20,16 @@ const MOST_LABELS: usize = 16;
 const CONTROL_WORD: usize = 4;
 const ETHERNET_TYPE: usize = 12;
 /// Ethernet types that make a frame of the bytes behind a stack.
-const TYPES: [u16; 8] = [
+const TYPES: [u16; 10] = [
     ethertype::IPV4,
     ethertype::IPV6,
     ethertype::ARP,
     ethertype::MPLS,
+    ethertype::MPLS_MULTICAST,
     ethertype::PPPOE,
     ethertype::VLAN,
     ethertype::SERVICE_VLAN,
+    ethertype::OLD_SERVICE_VLAN,
     ethertype::LLDP,
 ];
 
@@ -55,13 +57,16 @@ pub fn parse_mpls(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
 }
 
 /// Guesses as Wireshark does: the first four bits are IP's version, or 0 for a control word, unless the bytes are no
-/// IP packet and have an Ethernet type where a frame has it.
+/// IP packet and have an Ethernet type where a frame has it. Unlike there a frame with a tag, whose next type is where it would
+/// be behind a control word, has none, but where the word were zero, as it is where nothing is numbered.
 fn behind(rest: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
     let first = u8_at(rest.header::<1>("mpls_length")?, 0) >> 4;
     let has_type = |at: usize| TYPES.contains(&u16_at(rest.bytes, at + ETHERNET_TYPE));
     match first {
         4 | 6 if looks_like_ip(rest) || !has_type(0) => Ok(Step::to(Next::Ip, rest)),
-        0 if has_type(CONTROL_WORD) => Ok(Step::to(Next::Ethernet, rest.after(CONTROL_WORD))),
+        0 if has_type(CONTROL_WORD) && (u32_at(rest.bytes, 0) == 0 || !has_type(0)) => {
+            Ok(Step::to(Next::Ethernet, rest.after(CONTROL_WORD)))
+        }
         _ if has_type(0) => Ok(Step::to(Next::Ethernet, rest)),
         _ => Err(NotAnalysed::EtherType(ethertype::MPLS)),
     }
@@ -116,10 +121,14 @@ mod tests {
         let tagged = ethernet(&[0x8100, 5, 0x0800], &v4);
         reaches(1, &labelled(&[18], &frame), "mpls 18");
         reaches(1, &labelled(&[18], &[&[0, 0, 0, 7][..], &tagged].concat()), "mpls 18 / vlan 5");
-        for first in [0x00, 0x45, 0x60] {
-            let mut frame = frame.clone();
-            frame[0] = first;
-            reaches(1, &labelled(&[18], &frame), "mpls 18");
+        let twice = ethernet(&[0x9100, 6, 0x8100, 5, 0x0800], &v4);
+        for first in [0x00, 0x0c, 0x45, 0x60] {
+            for (inside, text) in [(&frame, "mpls 18"), (&tagged, "mpls 18 / vlan 5"), (&twice, "mpls 18 / vlan 6.5")] {
+                let mut inside = inside.clone();
+                inside[0] = first;
+                reaches(1, &labelled(&[18], &inside), text);
+                reaches(1, &labelled(&[18], &[&[0; 4][..], &inside].concat()), text);
+            }
         }
     }
 

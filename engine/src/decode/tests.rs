@@ -382,3 +382,20 @@ proptest! {
         }
     }
 }
+
+/// `::ffff:10.0.0.1` is how IPv4's 10.0.0.1 is kept: a packet from or to it would be of that host's connections.
+#[test]
+fn ipv6_packets_of_ipv4_addresses_are_no_packets() {
+    let segment = tcp(0x10, 0, &[]);
+    for (at, inside) in [
+        (8, ipv6(6, &segment)),
+        (24, ipv6(6, &segment)),
+        (8, ipv6(60, &[&[6, 0, 1, 4, 0, 0, 0, 0], &segment[..]].concat())),
+    ] {
+        let mut bytes = inside;
+        assert!(whole(101, &bytes).is_ok());
+        bytes[at..at + 12].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);
+        assert_eq!(kind(101, &bytes), "malformed_ip_mapped_address");
+        assert_eq!(kind(1, &ethernet(&[0x86dd], &bytes)), "malformed_ip_mapped_address");
+    }
+}

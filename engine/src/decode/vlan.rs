@@ -2,6 +2,7 @@
 
 use super::NotAnalysed;
 use super::ethernet::typed;
+use super::ethertype;
 use super::layers::Layer;
 use super::link::Frame;
 use super::span::{Span, u16_at};
@@ -13,7 +14,7 @@ const TAG_CONTROL: usize = 0;
 const TAG_TYPE: usize = 2;
 const VLAN_ID_BITS: u16 = 0x0fff;
 /// The tag types: 802.1Q, 802.1ad's service tag, and its predecessor of the same use.
-pub const TAG_TYPES: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+pub const TAG_TYPES: [u16; 3] = [ethertype::VLAN, ethertype::SERVICE_VLAN, ethertype::OLD_SERVICE_VLAN];
 /// How many tags a flow's key holds; a packet with more is not analysed.
 pub const MOST_TAGS: usize = 2;
 

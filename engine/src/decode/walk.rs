@@ -4,11 +4,12 @@
 //! file takes its own header off and says in a [`Step`] what the next one is. The loop ends: each step takes bytes off,
 //! and [`Layers`] bounds how many encapsulations there may be, whatever the bytes say.
 
+use super::ieee80211::FramePlace;
 use super::ip::{Datagram, Ends, Place, TCP};
 use super::layers::{Layer, Layers};
 use super::span::{Span, u8_at};
 use super::{
-    NotAnalysed, ah, avs, chdlc, ethernet, gre, ieee80211, ip_in_ip, ipnet, ipv4, ipv6, link, llc, mpls, nflog,
+    NotAnalysed, ah, avs, chdlc, ethernet, gre, ieee80211, ip_in_ip, ipnet, ipv4, ipv6, link, llc, mesh, mpls, nflog,
 };
 use super::{ethertype, pktap, ppi, ppp, pppoe, prism, radiotap, raw, sll, udp, vlan};
 
@@ -19,6 +20,7 @@ pub mod protocol {
     pub const UDP: u8 = 17;
     pub const IPV6: u8 = 41;
     pub const ROUTING: u8 = 43;
+    pub const FRAGMENT: u8 = 44;
     pub const GRE: u8 = 47;
     pub const AH: u8 = 51;
     pub const DESTINATION_OPTIONS: u8 = 60;
@@ -46,6 +48,22 @@ pub enum Next {
     Mpls,
     /// What an IP protocol number says.
     IpProtocol(u8),
+    /// A mesh header, or what follows one.
+    Mesh,
+    /// Several packets in one 802.11 frame.
+    Aggregate {
+        /// Each may have a mesh header.
+        in_mesh: bool,
+    },
+    /// A fragment of an 802.11 frame.
+    Fragment(FramePlace),
+}
+
+impl Next {
+    /// What an 802.11 frame begins with.
+    pub const fn of_frame(in_mesh: bool) -> Self {
+        if in_mesh { Next::Mesh } else { Next::Llc }
+    }
 }
 
 /// One header taken off.
@@ -84,6 +102,22 @@ pub struct Piece<'a> {
     pub rest: Span<'a>,
 }
 
+/// What more packets are needed for than this one, or less than all of it.
+#[derive(Clone, Copy, Debug)]
+pub enum Stop<'a> {
+    /// A fragment of an IP datagram.
+    Datagram(Piece<'a>),
+    /// A fragment of an 802.11 frame.
+    Frame(FramePlace, Span<'a>),
+    /// Several packets.
+    Aggregate {
+        /// Each may have a mesh header.
+        in_mesh: bool,
+        /// They.
+        rest: Span<'a>,
+    },
+}
+
 /// A packet under way.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk<'a> {
@@ -96,28 +130,28 @@ pub struct Walk<'a> {
     tags: usize,
     /// A UDP port alone took the walk inside: what turns out malformed there was no tunnel.
     guessed: bool,
-    /// Where the walk ended, if that is a fragment.
-    piece: Option<Piece<'a>>,
+    /// Where the walk ended, if that is no packet's end.
+    stop: Option<Stop<'a>>,
 }
 
 impl<'a> Walk<'a> {
     /// From the link header on.
     pub fn of_packet(link: u32, span: Span<'a>, most_depth: u8) -> Self {
-        let layers = Layers::new(most_depth);
-        Walk { next: Next::Link(link), rest: span, layers, ends: None, tags: 0, guessed: false, piece: None }
+        Walk::from(Next::Link(link), None, span, &Layers::new(most_depth))
     }
 
     /// From inside an IP packet on.
     pub fn of_datagram(ends: Ends, protocol: u8, rest: Span<'a>, layers: &Layers) -> Self {
-        Walk {
-            next: Next::IpProtocol(protocol),
-            rest,
-            layers: *layers,
-            ends: Some(ends),
-            tags: 0,
-            guessed: false,
-            piece: None,
-        }
+        Walk::from(Next::IpProtocol(protocol), Some(ends), rest, layers)
+    }
+
+    /// From inside an 802.11 frame on.
+    pub fn of_frame(in_mesh: bool, rest: Span<'a>, layers: &Layers) -> Self {
+        Walk::from(Next::of_frame(in_mesh), None, rest, layers)
+    }
+
+    fn from(next: Next, ends: Option<Ends>, rest: Span<'a>, layers: &Layers) -> Self {
+        Walk { next, rest, layers: *layers, ends, tags: 0, guessed: false, stop: None }
     }
 
     /// To the TCP header.
@@ -131,9 +165,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The fragment that ended the walk.
-    pub fn piece(&self) -> Option<&Piece<'a>> {
-        self.piece.as_ref()
+    /// What ended the walk.
+    pub fn stop(&self) -> Option<&Stop<'a>> {
+        self.stop.as_ref()
     }
 
     /// The headers passed.
@@ -166,6 +200,15 @@ impl<'a> Walk<'a> {
             Next::Tagged(id) => Step::inside(Layer::MirroredVlan(id), Next::Ethernet, self.rest),
             Next::Mpls => mpls::parse_mpls(self.rest)?,
             Next::IpProtocol(number) => self.ip_protocol(number)?,
+            Next::Mesh => mesh::parse_mesh(self.rest),
+            Next::Aggregate { in_mesh } => {
+                self.stop = Some(Stop::Aggregate { in_mesh, rest: self.rest });
+                return Err(NotAnalysed::Aggregate);
+            }
+            Next::Fragment(place) => {
+                self.stop = Some(Stop::Frame(place, self.rest));
+                return Err(NotAnalysed::Fragment);
+            }
         };
         self.enter(step)
     }
@@ -193,7 +236,8 @@ impl<'a> Walk<'a> {
             other => return Err(NotAnalysed::EtherType(other)),
         };
         if let Some(place) = packet.fragment {
-            self.piece = Some(Piece { ends: packet.ends, protocol: packet.protocol, place, rest: packet.rest });
+            let piece = Piece { ends: packet.ends, protocol: packet.protocol, place, rest: packet.rest };
+            self.stop = Some(Stop::Datagram(piece));
             return Err(NotAnalysed::Fragment);
         }
         self.ends = Some(packet.ends);
@@ -213,8 +257,14 @@ impl<'a> Walk<'a> {
                 udp::parse_udp(self.rest)
             }
             // After an authentication header.
-            protocol::HOP_BY_HOP | protocol::ROUTING | protocol::DESTINATION_OPTIONS if !outer_is_v4 => {
+            protocol::HOP_BY_HOP | protocol::ROUTING | protocol::FRAGMENT | protocol::DESTINATION_OPTIONS
+                if !outer_is_v4 =>
+            {
                 let upper = ipv6::skip_extensions(number, self.rest)?;
+                if let (Some(place), Some(ends)) = (upper.fragment, self.ends) {
+                    self.stop = Some(Stop::Datagram(Piece { ends, protocol: upper.protocol, place, rest: upper.rest }));
+                    return Err(NotAnalysed::Fragment);
+                }
                 Ok(Step::to(Next::IpProtocol(upper.protocol), upper.rest))
             }
             other => Err(NotAnalysed::IpProtocol(other)),
@@ -241,6 +291,7 @@ fn link_step(number: u32, span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
         nflog::NFLOG => nflog::parse_nflog(span),
         pktap::PKTAP => pktap::parse_pktap(span),
         ipnet::IPNET => ipnet::parse_ipnet(span),
+        llc::ATM_RFC1483 => Ok(Step::to(Next::Llc, span)),
         other => {
             let frame = link::parse_link(crate::capture::LinkType(other), span)?;
             Ok(Step::to(Next::EtherType(frame.ethertype), frame.rest))

@@ -15,7 +15,7 @@
 use super::front::Decoded;
 use super::generations::Generations;
 use super::pieces::end_of;
-use crate::decode::{Captured, Flags, FlowKey, Header};
+use crate::decode::{Captured, Flags, FlowKey, Header, OPTIONS_CUT};
 use crate::record::Tunnel;
 use crate::tcp::endpoint::fingerprint;
 use crate::tcp::seq;
@@ -79,6 +79,14 @@ struct Inside {
     sent: u32,
     /// It was found in another tunnel as well: then nothing is certain of a packet beside them.
     is_ambiguous: bool,
+    /// The latest handshake of which it showed this direction's SYN.
+    opening: Option<u32>,
+}
+
+/// What both SYNs of a handshake have in common: the number after that of who opens it.
+fn opening_of(header: &Header) -> Option<u32> {
+    let number = if header.flags.has(Flags::ACK) { header.ack } else { seq::add(header.seq, 1) };
+    header.flags.has(Flags::SYN).then_some(number)
 }
 
 impl Inside {
@@ -88,6 +96,7 @@ impl Inside {
             (self.from, self.sent) = (header.seq, header.seq);
         }
         self.sent = seq::max(self.sent, end_of(header));
+        self.opening = opening_of(header).or(self.opening);
     }
 
     /// Whether the tunnel showed all that a packet occupies.
@@ -123,9 +132,29 @@ fn direction(header: &Header) -> Direction {
     (header.key.within(Tunnel::default()), header.from_low)
 }
 
+/// Whether more than its numbers tells a packet from another of its sender's: then what the snaplen cut of the capture with
+/// less room behind its headers is no difference.
+fn is_told(header: &Header) -> bool {
+    header.ip_id.is_some_and(|id| id != 0) || header.flags.has(Flags::SYN)
+}
+
 fn are_alike(a: &Header, b: &Header) -> bool {
-    let says = |h: &Header| (h.seq, h.ack, h.payload_len, h.options_print, h.flags.0, h.window, h.ip_id, h.from_low);
-    says(a) == says(b) && direction(a) == direction(b)
+    let says = |h: &Header| (h.seq, h.ack, h.payload_len, h.flags.0, h.ip_id, h.from_low);
+    let is_cut = |h: &Header| is_told(h) && h.options_print == OPTIONS_CUT;
+    let is_window_cut = is_told(a) && (a.is_window_cut || b.is_window_cut);
+    says(a) == says(b)
+        && (a.options_print == b.options_print || is_cut(a) || is_cut(b))
+        && (a.window == b.window || is_window_cut)
+        && direction(a) == direction(b)
+}
+
+/// What two captures of one packet have in common.
+fn common(header: &Header) -> u64 {
+    if is_told(header) {
+        fingerprint(&Header { options_print: 0, window: 0, ..*header })
+    } else {
+        fingerprint(header)
+    }
 }
 
 impl Copies {
@@ -259,7 +288,7 @@ impl Copies {
 
     fn enter(&mut self, number: u64) {
         let Some(&header) = self.header(number) else { return };
-        let print = self.hasher.hash_one((direction(&header), fingerprint(&header)));
+        let print = self.hasher.hash_one((direction(&header), common(&header)));
         let before = self.prints.insert(print, number).map_or(0, |before| before + 1);
         self.window.push_back(Item { print, before, is_copy: false });
         if !self.flows.is_empty()
@@ -305,7 +334,8 @@ impl Copies {
         }
         let (tunnel, name, depth) = (deeper.tunnel(), deeper.tunnel_name, deeper.depth);
         let sent = end_of(deeper);
-        let new = Inside { tunnel, name, depth, from: deeper.seq, sent, is_ambiguous: false };
+        let opening = opening_of(deeper);
+        let new = Inside { tunnel, name, depth, from: deeper.seq, sent, is_ambiguous: false, opening };
         let direction = direction(deeper);
         match self.flows.touch(direction) {
             Some(known) if known.depth == depth => known.is_ambiguous |= known.tunnel != tunnel,
@@ -346,13 +376,12 @@ impl Copies {
     fn judge_alone(&mut self, number: u64) {
         let Some(&header) = self.header(number) else { return };
         let direction = direction(&header);
+        if header.flags.has(Flags::SYN) {
+            return self.judge_opening(number, &header);
+        }
         let Some(&mut inside) = self.flows.touch(direction) else { return };
         if header.depth >= inside.depth || inside.is_ambiguous {
             return;
-        }
-        if header.flags.has(Flags::SYN) {
-            // Another connection, and its opening is not in the tunnel.
-            return self.flows.remove(&direction);
         }
         if header.payload_len > 0 && inside.has_shown(&header) {
             return self.drop_packet(number);
@@ -361,6 +390,26 @@ impl Copies {
         if seq::diff(header.seq, inside.sent).unsigned_abs() > NEAR {
             return;
         }
+        self.take_inside(number, &inside);
+    }
+
+    /// A SYN that met no copy: of a handshake whose other SYN is in a tunnel, it is the tunnel's as well.
+    fn judge_opening(&mut self, number: u64, header: &Header) {
+        let (flow, from_low) = direction(header);
+        let is_deeper = |inside: &&Inside| header.depth < inside.depth && !inside.is_ambiguous;
+        let other = self.flows.look(&(flow, !from_low)).filter(is_deeper);
+        if let Some(&other) = other.filter(|other| other.opening == opening_of(header)) {
+            let inside = Inside { from: header.seq, sent: end_of(header), ..other };
+            self.flows.place((flow, from_low), inside);
+            self.take_inside(number, &inside);
+        } else if self.flows.look(&(flow, from_low)).is_some_and(|inside| is_deeper(&inside)) {
+            // Another connection, and its opening is not in the tunnel.
+            self.flows.remove(&(flow, from_low));
+        }
+    }
+
+    /// The packet is taken for one in the tunnel.
+    fn take_inside(&mut self, number: u64, inside: &Inside) {
         if let Some((batch, at)) = self.place(number)
             && let Some(own) = self.held.get_mut(batch).and_then(|held| held.decoded.headers.get_mut(at))
         {

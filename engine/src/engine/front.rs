@@ -5,7 +5,9 @@ use super::copies::Copies;
 use super::networks::Networks;
 use super::taps::{TOGETHER, Taps};
 use crate::capture::{Batch, ClockFacts, LinkType, Packet, View};
-use crate::decode::{Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, Segment, decode, layers_around};
+use crate::decode::{
+    Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, Segment, decode, layers_around, parts_of,
+};
 use crate::ledger::summary::CaptureFacts;
 use crate::record::Address;
 use crate::settings::Settings;
@@ -142,7 +144,7 @@ impl Front {
         let mut sure_from = None;
         let held = batch.view.as_ref().map_or(batch.data.len(), |view| view.length());
         for (index, packet) in batch.packets.iter().enumerate() {
-            let ordinal = batch.first_ordinal + index as u64;
+            let ordinal = batch.first_ordinal + index as u64 + self.packets.facts.aggregated;
             if self.next_look.is_due(ordinal, packet) {
                 looks.push((segments as u32, self.latest_ns));
             }
@@ -163,19 +165,26 @@ impl Front {
                         self.name(packet, bytes, header);
                     }
                 }
-                Err(NotAnalysed::Fragment) => {
-                    let start = held + self.joined.len();
-                    segments += usize::from(self.join(packet, bytes, ordinal, start, header));
-                    *has_ways |= header.way != 0;
+                Err(NotAnalysed::Aggregate) => {
+                    let before = segments;
+                    segments = self.unfold(packet, bytes, ordinal, held, headers, segments);
+                    sure_from = sure_from.or((segments > before).then_some(before));
+                    *has_ways |=
+                        headers.get(before..segments).is_some_and(|parts| parts.iter().any(|part| part.way != 0));
                 }
-                Err(reason) => self.packets.pass_over(reason),
+                Err(reason) => {
+                    if self.take_rare(reason, packet, bytes, ordinal, held, header) {
+                        segments += 1;
+                        *has_ways |= header.way != 0;
+                    }
+                }
             }
         }
         batch.data.append(&mut self.joined);
         into.segments = segments;
         std::mem::swap(&mut batch.data, &mut into.data);
         into.view = batch.view.take();
-        let end = batch.first_ordinal + batch.packets.len() as u64;
+        let end = batch.first_ordinal + batch.packets.len() as u64 + self.packets.facts.aggregated;
         match &mut self.copies {
             Some(copies) => copies.push(into, sure_from, end),
             None => self.passing = Some(into),
@@ -217,8 +226,68 @@ impl Front {
         header.tunnel_name = self.names.number(&layers_around(packet, bytes, self.most_depth));
     }
 
-    /// Takes a fragment; whether it completed a datagram with a segment, whose bytes are then at `start`.
+    /// Takes the packets of an aggregate, each with an ordinal of its own; the number of segments in `headers` with theirs.
     #[cold]
+    fn unfold(
+        &mut self,
+        packet: &Packet,
+        bytes: &[u8],
+        ordinal: u64,
+        held: usize,
+        headers: &mut Vec<Header>,
+        mut segments: usize,
+    ) -> usize {
+        let parts = parts_of(packet, bytes, self.most_depth);
+        self.packets.facts.aggregated += parts.len().saturating_sub(1) as u64;
+        for (part, ordinal) in parts.into_iter().zip(ordinal..) {
+            let part = match part {
+                Ok(part) => part,
+                Err(reason) => {
+                    self.packets.pass_over(reason);
+                    continue;
+                }
+            };
+            let at = part.start - packet.start;
+            let bytes = bytes.get(at..).and_then(|rest| rest.get(..part.captured_len as usize)).unwrap_or_default();
+            let mut header = Header::default();
+            let is_segment = match decode(&part, bytes, ordinal, self.most_depth, &mut header) {
+                Ok(()) => {
+                    if header.tunnel_name != 0 {
+                        self.name(&part, bytes, &mut header);
+                    }
+                    true
+                }
+                Err(reason) => self.take_rare(reason, &part, bytes, ordinal, held, &mut header),
+            };
+            if is_segment {
+                // Room stays for a segment of each packet behind.
+                headers.push(Header::default());
+                headers[segments] = header;
+                segments += 1;
+            }
+        }
+        segments
+    }
+
+    /// Takes what is no segment by itself; whether it completed one, in `header`.
+    #[cold]
+    fn take_rare(
+        &mut self,
+        reason: NotAnalysed,
+        packet: &Packet,
+        bytes: &[u8],
+        ordinal: u64,
+        held: usize,
+        header: &mut Header,
+    ) -> bool {
+        if reason != NotAnalysed::Fragment {
+            self.packets.pass_over(reason);
+            return false;
+        }
+        self.join(packet, bytes, ordinal, held + self.joined.len(), header)
+    }
+
+    /// Takes a fragment; whether it completed a packet with a segment, whose bytes are then at `start`.
     fn join(&mut self, packet: &Packet, bytes: &[u8], ordinal: u64, start: usize, header: &mut Header) -> bool {
         let mut whole = match self.defragmenter.accept(packet, bytes) {
             Ok(whole) => whole,

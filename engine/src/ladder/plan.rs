@@ -101,8 +101,8 @@ impl Plan {
         let mut header = Header::default();
         let mut is_wanted = |packet: &Packet| match decode(packet, batch.bytes(packet), 0, most_depth, &mut header) {
             Ok(()) => self.is_wanted(&header),
-            // Whose it is, and with which others, is known when the datagram is whole.
-            Err(reason) => reason == NotAnalysed::Fragment,
+            // Whose it is, and with which others, is known when it is whole, or taken apart.
+            Err(reason) => matches!(reason, NotAnalysed::Fragment | NotAnalysed::Aggregate),
         };
         batch.packets.iter().map(&mut is_wanted).collect()
     }

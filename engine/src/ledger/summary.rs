@@ -56,6 +56,8 @@ pub struct CaptureFacts {
     pub last_ns: Option<i64>,
     /// Packets that were not analysed, by kind (`udp`, `arp`, `fragment`, `link_type_105` …).
     pub not_analysed: BTreeMap<String, u64>,
+    /// Packets beside the first of each 802.11 frame that held several (A-MSDU).
+    pub aggregated: u64,
     /// Packets whose headers contradict themselves, by kind.
     pub malformed: BTreeMap<String, u64>,
     /// Packets cut by the snaplen.

@@ -43,6 +43,13 @@ impl Address {
         [whole as u64, (whole >> 64) as u64]
     }
 
+    /// Whether it is an IPv4 address.
+    #[inline]
+    #[must_use]
+    pub fn is_v4(&self) -> bool {
+        self.0.starts_with(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff])
+    }
+
     /// As the standard library's address, v4-mapped shown as IPv4.
     #[must_use]
     pub fn ip(self) -> IpAddr {

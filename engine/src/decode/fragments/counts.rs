@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What became of fragments, in datagrams but for `joined`.
+/// What became of fragments, in datagrams (and 802.11 frames) but for `joined`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FragmentCounts {
     /// Put together.

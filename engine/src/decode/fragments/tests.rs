@@ -2,9 +2,12 @@
 
 use super::super::tests::{PAYLOAD, ethernet, ipv4, ipv6, packet, tcp, udp};
 use super::super::{Segment, TUNNEL_DEPTH, decode_any as decode_nested};
+use super::queue::OVERHEAD;
 use super::*;
 use crate::settings::SECOND;
 use proptest::prelude::*;
+
+mod frames;
 
 /// A TCP segment of 20 + `extra` + 5 bytes.
 fn segment_bytes() -> Vec<u8> {
@@ -369,4 +372,39 @@ proptest! {
         bench.counts();
         prop_assert_eq!(bench.defragmenter.bytes, 0);
     }
+}
+
+/// Options for the destination may stand behind an authentication header, and a fragment header behind them.
+#[test]
+fn fragments_behind_an_authentication_header() {
+    let one = |offset: usize, more: bool, part: &[u8]| {
+        let field = (offset as u16 | u16::from(more)).to_be_bytes();
+        let fragment = [&[6, 0][..], &field, &[0, 0, 0, 9], part].concat();
+        let options = [&[44, 0, 1, 4, 0, 0, 0, 0][..], &fragment].concat();
+        ipv6(51, &[&[60, 2][..], &[0; 14], &options].concat())
+    };
+    let mut bench = Bench::new(|_| ());
+    let pieces = cut(24, &segment_bytes(), one);
+    assert_eq!(bench.give(&pieces[0]), Err(WAITING.into()));
+    assert_eq!(bench.give(&pieces[1]), Ok("ah".into()));
+}
+
+/// The second of two taps shows what was put together before: nothing of it is missing.
+#[test]
+fn fragments_of_two_points_are_missed_once() {
+    let pieces = cut(16, &segment_bytes(), |at, more, part| v4(9, 6, at, more, part));
+    let mut bench = Bench::new(|_| ());
+    for piece in &pieces[..2] {
+        assert_eq!((bench.give(piece), bench.give(piece)), (Err(WAITING.into()), Err(WAITING.into())));
+    }
+    assert_eq!((bench.give(&pieces[2]), bench.give(&pieces[2])), (Ok(String::new()), Err(WAITING.into())));
+    bench.now_ns += SECOND;
+    assert_eq!(bench.give(&v4(9, 6, 0, true, &[0; 16])), Err(WAITING.into()), "an id that comes again");
+    let counts = bench.counts();
+    assert_eq!((counts.datagrams, counts.incomplete), (1, 0), "it joins what the other left");
+    let mut later = Bench::new(|_| ());
+    pieces.iter().for_each(|piece| _ = later.give(piece));
+    later.now_ns += SECOND;
+    assert_eq!(later.give(&pieces[0]), Err(WAITING.into()));
+    assert_eq!(later.counts().incomplete, 1);
 }

@@ -1,0 +1,136 @@
+"""802.11 frames that hold several packets, or parts of one: said is what is said of the packets by themselves."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crafted.reading import tool_json
+from crafted.talk import Crafted, Talk, write_capture
+from crafted.wrapped.air import aggregate, ieee80211, ieee80211_fragments
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet
+
+import pcapwatch
+from pcapwatch.analysis import ladders
+from pcapwatch.reading import run_engine
+from pcapwatch.settings import Settings
+
+IEEE80211 = 105
+
+
+def talks(count: int = 6) -> list[Crafted]:
+    """Conversations at one time, so that packets of several follow each other."""
+    packets: list[Crafted] = []
+    for at in range(count):
+        talk = Talk(client=("10.9.0.1", 40_000 + at)).established()
+        talk.close("s" if at % 2 else "c")
+        packets += [Crafted(one.at_s + at * 1e-3, one.data) for one in talk.packets]
+    return sorted(packets, key=lambda one: one.at_s)
+
+
+def ip_of(one: Crafted) -> tuple[Packet, bool]:
+    """A packet and whether the client sent it."""
+    packet = Ether(one.data).payload
+    return packet, packet[TCP].dport == 80
+
+
+def batched(run: Iterator[Crafted], most: int) -> Iterator[list[Crafted]]:
+    """Up to so many at a time."""
+    while together := list(islice(run, most)):
+        yield together
+
+
+def frames(most: int) -> Iterator[Crafted]:
+    """Up to so many packets of one direction in each frame, at the time of the first of them."""
+    for client, run in groupby(talks(), key=lambda one: ip_of(one)[1]):
+        for together in batched(run, most):
+            yield Crafted(together[0].at_s, aggregate([ip_of(one)[0] for one in together], client))
+
+
+def plain(most: int) -> Iterator[Crafted]:
+    """The same packets at the same times, each in a frame of its own."""
+    for client, run in groupby(talks(), key=lambda one: ip_of(one)[1]):
+        for together in batched(run, most):
+            for one in together:
+                yield Crafted(together[0].at_s, ieee80211(ip_of(one)[0], client)[0])
+
+
+def rows(report: Any) -> list[Any]:
+    """Connections and exchanges without the numbers of frames."""
+    tables = (report.connections, report.exchanges)
+    return [
+        table[[name for name in table.columns if "frame" not in name]].astype(str).values.tolist() for table in tables
+    ]
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_packets_of_one_frame_are_those_by_themselves(tmp_path: Path, most: int) -> None:
+    """Every connection, also several that open in one frame, is the same; packets are the file's, segments all."""
+    aggregated, alone = list(frames(most)), list(plain(most))
+    several = pcapwatch.analyze(write_capture(tmp_path / "air.pcap", aggregated, IEEE80211))
+    single = pcapwatch.analyze(write_capture(tmp_path / "air.pcap", alone, IEEE80211))
+    assert rows(several) == rows(single)
+    assert len(several.connections) == 6
+    capture = several.summary["capture"]
+    assert (capture["packets"], capture["segments"]) == (len(aggregated), len(alone))
+    assert capture["aggregated"] == len(alone) - len(aggregated)
+    assert (capture["aggregated"] > 0) == (most > 1)
+    assert any("A-MSDU" in remark for remark in several.quality.remarks) == (most > 1)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("batch", [1, 7, 2048])
+def test_threads_and_batches_change_nothing(tmp_path: Path, threads: int, batch: int) -> None:
+    """The report, with its ladders, is the same however the frames are read."""
+    path = write_capture(tmp_path / "several.pcap", list(frames(5)), IEEE80211)
+    assert tool_json(path, threads, batch) == tool_json(path, 2, 64)
+
+
+def test_a_ladder_has_every_packet_of_a_frame(tmp_path: Path) -> None:
+    """`show` draws a connection whose packets share frames with others': all of its packets, and no other."""
+    path = write_capture(tmp_path / "several.pcap", list(frames(5)), IEEE80211)
+    analysis = run_engine([path], Settings(keep_connections=True))
+    packets = pcapwatch.analyze(path).connections[["client_packets", "server_packets"]].sum(axis=1)
+    drawn = ladders(analysis, range(1, 7))
+    assert [len(ladder["rows"]) for ladder in drawn] == packets.to_list()
+
+
+@pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
+@pytest.mark.parametrize("make", [lambda: list(frames(5)), lambda: list(fragmented())], ids=["aggregates", "fragments"])
+def test_tshark_finds_the_same_segments(tmp_path: Path, make: Callable[[], list[Crafted]]) -> None:
+    """Sequence numbers of all segments, and streams, as tshark takes frames apart or puts them together."""
+    path = write_capture(tmp_path / "air.pcap", make(), IEEE80211)
+    command = ["tshark", "-n", "-r", str(path), "-Y", "tcp", "-T", "fields", "-e", "tcp.srcport", "-e", "tcp.seq_raw"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    found: list[tuple[int, ...]] = []
+    for line in done.stdout.splitlines():
+        found += zip(*(map(int, cell.split(",")) for cell in line.split("\t")), strict=True)
+    sent = [(ip_of(one)[0][TCP].sport, ip_of(one)[0][TCP].seq) for one in talks()]
+    assert sorted(found) == sorted(sent)
+    assert pcapwatch.analyze(path).summary["capture"]["segments"] == len(sent)
+
+
+def fragmented() -> Iterator[Crafted]:
+    """Every packet in fragments."""
+    for number, one in enumerate(talks()):
+        packet, client = ip_of(one)
+        # From which the frame's number is taken.
+        packet[IP].id = number
+        del packet[IP].chksum
+        yield from (Crafted(one.at_s + at * 1e-6, data) for at, data in enumerate(ieee80211_fragments(packet, client)))
+
+
+def test_a_lost_fragment_is_a_lost_packet(tmp_path: Path) -> None:
+    """Without its second fragment a packet is missing; nothing of the next one is put in its place."""
+    kept = [one for one in fragmented() if one.data[22] & 0x0F != 1]
+    capture = pcapwatch.analyze(write_capture(tmp_path / "lost.pcap", kept, IEEE80211)).summary["capture"]
+    assert capture["segments"] == 0
+    assert capture["fragments"]["incomplete"] == len(talks())
+    assert capture["not_analysed"] == {"fragment": len(kept)}
