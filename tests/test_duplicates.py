@@ -332,6 +332,55 @@ def test_one_tap_has_the_pieces_of_the_others_segments(tmp_path: Path, late_s: f
         assert compare(name, tool_rows(*paths), read_connections(*paths)) == []
 
 
+def large_segments_again(server_isn: int) -> list[Crafted]:
+    """An answer in large segments, sent again whole, with what is new behind a part, joined, and with the FIN."""
+    talk = Talk(server_isn=server_isn)
+    talk.handshake()
+    talk.c(0.1, "PA", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    body = b"HTTP/1.1 200 OK\r\nContent-Length: 10938\r\nConnection: close\r\n\r\n".ljust(11_000, b"x")
+    for at_s, flags, begin, end in (
+        *((0.2, "PA", 0, 5000), (0.21, "PA", 0, 5000), (0.42, "A", 1448, 8000), (0.43, "A", 0, 8000)),
+        *((0.5, "FPA", 8000, 11_000), (0.71, "FPA", 8000, 11_000)),
+    ):
+        talk.ip_id += 10
+        talk.s(at_s, flags, body[begin:end], seq=talk.rel("s", 1 + begin))
+    talk.nxt["s"] = talk.rel("s", 11_002)
+    talk.ip_id += 10
+    talk.c(0.8, "A")
+    talk.c(0.9, "FA")
+    talk.s(1.0, "A")
+    return talk.packets
+
+
+@pytest.mark.parametrize("server_isn", [500_000, 2**32 - 3000])
+@pytest.mark.parametrize("late_s", [0.000_3, 0.02])
+def test_what_is_sent_again_is_cut_again(tmp_path: Path, late_s: float, server_isn: int) -> None:
+    """It counts as often as the first point shows it; what only the other shows again counts, too."""
+    near = large_segments_again(server_isn)
+    far = [piece for packet in near for piece in cut(packet, late_s)]
+    early = [Crafted(piece.at_s - 2 * late_s, piece.data) for piece in far]
+    # Lost on the way: of the first segment the second piece, of the third the first, and all of the first with a FIN.
+    lossy = [piece for at, piece in enumerate(far) if at not in {5, 12, *range(24, 27)}]
+    again = Crafted(0.6, far[6].data)
+    alone = write_capture(tmp_path / "alone.pcap", near), write_capture(tmp_path / "pieces.pcap", early)
+    for name, beyond, expected, retransmits in (
+        ("late", far, alone[0], 4),
+        ("lossy", lossy, alone[0], 4),
+        ("early", early, alone[1], 16),
+        ("twice", sorted([*far, again], key=lambda piece: piece.at_s), alone[0], 5),
+    ):
+        path = write_capture(tmp_path / f"{name}.pcap", beyond)
+        found, totals, (row,) = answers(expected)
+        assert int(row[12]) == retransmits - (name == "twice")
+        for order in ((alone[0], path), (path, alone[0])):
+            copies, both, (other,) = answers(*order)
+            assert both == totals
+            assert (other[:8], other[9:12], other[13:]) == (row[:8], row[9:12], row[13:])
+            assert int(other[12]) == retransmits
+            assert copies == found + len(near) + len(beyond) - int(other[7]) - int(other[8])
+        assert compare(name, tool_rows(*order), read_connections(*order)) == []
+
+
 def test_the_report_says_how_many(tmp_path: Path) -> None:
     """Capture quality names the number removed."""
     path = write_capture(tmp_path / "mirror.pcap", twice(conversation(), 0.000_005))

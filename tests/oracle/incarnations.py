@@ -161,17 +161,45 @@ def reordered_start(current: Incarnation, segment: Segment) -> bool:
     return min(own, default=0) in (1, first) or min(acks, default=0) in (1, first)
 
 
+@dataclass
+class Owed:
+    """What a place of a side has shown again at this time, and another has yet to show again."""
+
+    ts_ns: int
+    by: tuple[Endpoint, tuple[str, int]]
+    at: tuple[Endpoint, tuple[str, int]]
+    numbers: set[int]
+
+    def is_recent(self, p: Segment) -> bool:
+        """Whether this packet may be of it."""
+        return abs(p.ts_ns - self.ts_ns) <= 1_000_000_000
+
+
+def pay(due: list[Owed], numbers: set[int]) -> bool:
+    """Take each number from what is owed for longest, if all are."""
+    if not numbers <= set().union(*(owed.numbers for owed in due)):
+        return False
+    for owed in due:
+        paid = owed.numbers & numbers
+        owed.numbers -= paid
+        numbers = numbers - paid
+    return True
+
+
 def mark_duplicates(connection: Incarnation) -> None:
     """Mark packets that are second captures: the same headers, near enough in time for where each was seen.
 
     And what one tap shows for the first time and another has shown, in other pieces (segmentation offload): a tap shows
-    each byte once, unless it is sent again. Asked of taps only that were found to see one packet twice, of which one
-    shows longer segments.
+    each byte once, unless it is sent again. What it shows again is a copy if another, that packets come to before, has
+    shown it again as well. Asked of taps only that were found to see one packet twice, of which one shows longer
+    segments.
     """
     seen: dict[tuple[object, ...], Segment] = {}
     shown: dict[tuple[Endpoint, tuple[str, int]], set[int]] = {}
     twins: set[tuple[Endpoint, tuple[str, int]]] = set()
     longest: dict[tuple[Endpoint, tuple[str, int]], int] = {}
+    follows: set[tuple[Endpoint, tuple[str, int]]] = set()
+    owed: list[Owed] = []
     base: dict[Endpoint, int] = {}
     lag_ns = 0
     for p in connection.packets:
@@ -189,9 +217,19 @@ def mark_duplicates(connection: Incarnation) -> None:
             else:
                 files = {p.file, seen[key].file}
                 twins |= {here, (p.src, place(seen[key]))}
+                follows.add(here)
+                owed = [o for o in owed if o.at != here or o.ts_ns != seen[key].ts_ns or not o.numbers <= numbers]
                 twins |= {(q.src, place(q)) for q in connection.packets if q.src == p.dst and files > {q.file}}
-        elif here in twins and p.payload_len and not p.has(SYN | RST) and not numbers <= shown.get(here, set()):
-            p.duplicate = any(numbers <= of for of in elsewhere)
+        elif here in twins and p.space and not p.has(SYN | RST):
+            known = shown.get(here, set())
+            furthest = max(known, default=-1)
+            passed = {number for number in numbers if number <= furthest}
+            due = [o for o in owed if o.at == here and longest[o.by] != longest[here] and o.is_recent(p)]
+            if not (passed and here in follows and pay(due, passed)) and numbers & known:
+                owed += [Owed(p.ts_ns, here, twin, set(passed)) for twin in others if twin in follows]
+            elif p.payload_len:
+                p.duplicate = numbers <= known or any(numbers <= of for of in elsewhere)
+                follows |= {here} if p.duplicate else set()
         if not p.duplicate:
             seen[key] = p
         shown.setdefault(here, set()).update(numbers)

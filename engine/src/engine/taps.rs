@@ -324,7 +324,7 @@ impl Taps {
         }
         header.captured = match met {
             Met::Copied(first) => {
-                self.pieces.pair(header, first.place, first.apart_ns(&Sighting::of(header)));
+                self.pieces.pair(header, first.place, first.ts_ns);
                 Captured::Again
             }
             Met::TooFar(_) | Met::Nothing => self.pieces.look(header),
