@@ -89,6 +89,26 @@ def test_packets_that_the_tunnels_tap_lost(tmp_path: Path, lost: set[int], link:
     assert row["client_retransmits"] == row["server_retransmits"] == 0
 
 
+@BOTH
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("name", ["vxlan", "gre_key_sequence", "vlan_two"])
+def test_a_snaplen_that_leaves_one_copy_its_options(tmp_path: Path, name: str, version: int, link: int) -> None:
+    """What a snaplen cut of the copy with more around it alone tells no packets apart, wherever it cuts."""
+    wrapping = next(w for w in WRAPPINGS if w.name == name)
+    talk = Talk(timestamps=True).established()
+    talk.close("s")
+    packets = both(wrapping, talk.packets if version == 4 else [in_ipv6(one) for one in talk.packets])
+    if link == COOKED:
+        packets = [Crafted(one.at_s, cooked(one.data)) for one in packets]
+    around = len(packets[1].data) - len(packets[0].data)
+    least = 48 if version == 4 else 68
+    for snaplen in range(least + 2 + around, least + 26 + around, 2):
+        path = write_capture(tmp_path / f"{snaplen}.pcap", [one.cut(snaplen) for one in packets], link)
+        (row,) = pcapwatch.analyze(path).connections.to_dict("records")
+        assert (row["tunnel"], row["client_packets"], row["server_packets"]) == (wrapping.tunnel, 6, 4)
+        assert (row["active_closer"], row["client_retransmits"], row["server_retransmits"]) == ("server", 0, 0)
+
+
 def test_a_kernels_tunnel_on_every_interface() -> None:
     """The lab's capture on the host that ends a VXLAN: every packet is there twice, and two connections are two."""
     report = pcapwatch.analyze(ROOT / "fixtures" / "vxlan-any" / "capture.pcap")

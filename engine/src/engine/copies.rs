@@ -122,6 +122,8 @@ pub struct Copies {
     window: VecDeque<Item>,
     /// The latest packet in the window by what it looks like.
     prints: HashMap<u64, u64, RandomState>,
+    /// Some packet was cut so that its options or window do not show what it looks like.
+    has_cut: bool,
     hasher: RandomState,
     flows: Generations<Direction, Inside>,
     found: Found,
@@ -132,29 +134,18 @@ fn direction(header: &Header) -> Direction {
     (header.key.within(Tunnel::default()), header.from_low)
 }
 
-/// Whether more than its numbers tells a packet from another of its sender's: then what the snaplen cut of the capture with
-/// less room behind its headers is no difference.
-fn is_told(header: &Header) -> bool {
-    header.ip_id.is_some_and(|id| id != 0) || header.flags.has(Flags::SYN)
+/// Whether the snaplen cut what is behind its numbers: of two captures of a packet, that with more around it has less room.
+const fn is_cut(header: &Header) -> bool {
+    header.options_print == OPTIONS_CUT || header.is_window_cut
 }
 
 fn are_alike(a: &Header, b: &Header) -> bool {
     let says = |h: &Header| (h.seq, h.ack, h.payload_len, h.flags.0, h.ip_id, h.from_low);
-    let is_cut = |h: &Header| is_told(h) && h.options_print == OPTIONS_CUT;
-    let is_window_cut = is_told(a) && (a.is_window_cut || b.is_window_cut);
+    let is_any = |is: fn(&Header) -> bool| is(a) || is(b);
     says(a) == says(b)
-        && (a.options_print == b.options_print || is_cut(a) || is_cut(b))
-        && (a.window == b.window || is_window_cut)
+        && (a.options_print == b.options_print || is_any(is_cut))
+        && (a.window == b.window || is_any(|header| header.is_window_cut))
         && direction(a) == direction(b)
-}
-
-/// What two captures of one packet have in common.
-fn common(header: &Header) -> u64 {
-    if is_told(header) {
-        fingerprint(&Header { options_print: 0, window: 0, ..*header })
-    } else {
-        fingerprint(header)
-    }
 }
 
 impl Copies {
@@ -168,6 +159,7 @@ impl Copies {
             oldest: 0,
             window: VecDeque::new(),
             prints: HashMap::default(),
+            has_cut: false,
             hasher: RandomState::default(),
             flows: Generations::of(MOST_FLOWS / 2),
             found: Found::default(),
@@ -288,7 +280,11 @@ impl Copies {
 
     fn enter(&mut self, number: u64) {
         let Some(&header) = self.header(number) else { return };
-        let print = self.hasher.hash_one((direction(&header), common(&header)));
+        if is_cut(&header) && !self.has_cut {
+            self.has_cut = true;
+            self.print_again();
+        }
+        let print = self.print(&header);
         let before = self.prints.insert(print, number).map_or(0, |before| before + 1);
         self.window.push_back(Item { print, before, is_copy: false });
         if !self.flows.is_empty()
@@ -299,6 +295,29 @@ impl Copies {
         }
         if before > 0 {
             self.meet(number, &header, before);
+        }
+    }
+
+    /// What captures of one packet have in common.
+    fn print(&self, header: &Header) -> u64 {
+        if !self.has_cut {
+            return self.hasher.hash_one((direction(header), fingerprint(header)));
+        }
+        let uncut = Header { options_print: 0, window: 0, ..*header };
+        self.hasher.hash_one((direction(header), fingerprint(&uncut)))
+    }
+
+    /// Those in the window look different from now on.
+    #[cold]
+    fn print_again(&mut self) {
+        self.prints.clear();
+        for (at, number) in (0..self.window.len()).zip(self.oldest..) {
+            let Some(&header) = self.header(number) else { continue };
+            let print = self.print(&header);
+            let before = self.prints.insert(print, number).map_or(0, |before| before + 1);
+            if let Some(item) = self.window.get_mut(at) {
+                (item.print, item.before) = (print, before);
+            }
         }
     }
 
