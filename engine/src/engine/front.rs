@@ -6,7 +6,7 @@ use super::networks::Networks;
 use super::taps::{TOGETHER, Taps};
 use crate::capture::{Batch, ClockFacts, LinkType, Packet, View};
 use crate::decode::{
-    Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, Segment, decode, layers_around, parts_of,
+    Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, Segment, decode, decode_any, layers_around, parts_of,
 };
 use crate::ledger::summary::CaptureFacts;
 use crate::record::Address;
@@ -250,8 +250,10 @@ impl Front {
             let at = part.start - packet.start;
             let bytes = bytes.get(at..).and_then(|rest| rest.get(..part.captured_len as usize)).unwrap_or_default();
             let mut header = Header::default();
-            let is_segment = match decode(&part, bytes, ordinal, self.most_depth, &mut header) {
-                Ok(()) => {
+            // Not `decode`, which is to stay in line where every packet passes.
+            let is_segment = match decode_any(&part, bytes, ordinal, self.most_depth) {
+                Ok(found) => {
+                    header = found;
                     if header.tunnel_name != 0 {
                         self.name(&part, bytes, &mut header);
                     }
