@@ -71,6 +71,21 @@ class InterfaceFacts(TypedDict):
     offset_s: int
 
 
+class UnlistedFacts(TypedDict):
+    """What interfaces tell that are beyond those listed, of all files.
+
+    link_types: as the files state them, and as they were read if the user said so; dropped: beyond what the listed ones
+    tell; uncounted_files: those that keep no count for these interfaces alone.
+    """
+
+    link_types: list[tuple[int, int | None]]
+    snaplen: int
+    dropped: int
+    dropped_by_interface: bool
+    dropped_by_system: bool
+    uncounted_files: int
+
+
 class CommentFacts(TypedDict):
     """A comment in a pcapng file: the kind of block, and the frame if that is a packet."""
 
@@ -164,6 +179,7 @@ class CaptureFacts(TypedDict):
     """Files, span, quality."""
 
     files: list[FileFacts]
+    unlisted: UnlistedFacts
     live: LiveFacts
     repeated_files: list[RepeatedFacts]
     packets: int

@@ -163,6 +163,8 @@ def capture(path: str = "back.pcap", packets: int = 1000, **facts: Any) -> dict[
     usual["live"] |= dict.fromkeys(("removed_files", "removed_packets", "removed_earlier_files"), 0)
     usual["live"] |= {"overwritten_files": 0, "unread_files": 0, "follow_error": None}
     usual["live"] |= dict.fromkeys(("unlisted_files", "unlisted_packets", "unlisted_dropped"), 0)
+    usual["unlisted"] = {"link_types": [], "snaplen": 0, "dropped": 0, "uncounted_files": 0}
+    usual["unlisted"] |= {"dropped_by_interface": False, "dropped_by_system": False}
     counts = ("cut_packets", "clock_steps_back", "duplicates", "evicted_connections", "overflow_connections")
     more = ("late_files", "reassembly_overflows", "kept_overflows", "long_heads", "unnamed_tunnel_packets")
     both = ("beside_tunnels", "in_two_tunnels", "one_sided_in_tunnels", "ordered_packets", "aggregated")

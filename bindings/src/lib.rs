@@ -21,7 +21,7 @@ use pcapwatch_engine::tcp::state::TRANSITIONS;
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyCapsule};
+use pyo3::types::{PyBytes, PyCapsule, PyString};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
@@ -47,9 +47,10 @@ struct Analysis {
 
 #[pymethods]
 impl Analysis {
-    /// The Summary as JSON text.
-    fn summary_json(&self) -> PyResult<String> {
-        serde_json::to_string(&self.outcome.summary).map_err(|e| PyValueError::new_err(e.to_string()))
+    /// The Summary as JSON text. Where there is no memory for it, that is an error like any other.
+    fn summary_json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
+        let json = serde_json::to_vec(&self.outcome.summary).map_err(|e| PyValueError::new_err(e.to_string()))?;
+        PyString::from_bytes(py, &json)
     }
 
     /// One row per connection, if kept.

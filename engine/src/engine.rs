@@ -226,6 +226,7 @@ impl Totals {
         let opened = ranked.unwrap_or_default();
         held.into_iter().for_each(|table| table.finish(&mut collector));
         facts.files = capture.files;
+        facts.unlisted = capture.unlisted;
         facts.live = capture.live;
         facts.repeated_files = capture.repeated;
         facts.settle_span();

@@ -72,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(_INTERRUPTED)
+    except MemoryError:
+        _complain("not enough memory")
+        sys.exit(2)
     except OSError as error:
         _complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
         sys.exit(2)

@@ -70,7 +70,7 @@ def one_sided_note(summary: Summary) -> str | None:
 
 def uncounted(capture: CaptureFacts) -> int:
     """Files that do not tell how many packets were dropped."""
-    return sum(_is_uncounted(file) for file in capture["files"])
+    return sum(_is_uncounted(file) for file in capture["files"]) + capture["unlisted"]["uncounted_files"]
 
 
 def _is_uncounted(file: FileFacts) -> bool:
@@ -91,7 +91,7 @@ def dropped(capture: CaptureFacts) -> int:
     count, the last. Where an interface has none, what its packets say of packets lost between them is taken.
     """
     running: dict[tuple[str | None, int], int] = {}
-    total = capture["live"]["unlisted_dropped"]
+    total = capture["live"]["unlisted_dropped"] + capture["unlisted"]["dropped"]
     for one in (i for file in capture["files"] for i in file["interfaces"]):
         number = one["dropped"] if one["dropped"] is not None else one["lost_between"]
         if one["counted_since_ns"] is None:

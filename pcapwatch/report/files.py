@@ -66,11 +66,13 @@ def file_remarks(capture: CaptureFacts) -> Iterator[str]:
         yield f"{counted(moved, 'packet')} put in order of time across interfaces"
     told = [file["pcapng"] for file in capture["files"] if file["pcapng"]]
     if comments := sum(facts["comments"] for facts in told):
-        yield f"{counted(comments, 'comment')} in the file (the JSON report has them)"
+        listed = sum(len(facts["comment_texts"]) for facts in told)
+        which = "them" if listed == comments else f"{count(listed)} of them"
+        yield f"{counted(comments, 'comment')} in the file (the JSON report has {which})"
     if names := sum(facts["names"] for facts in told):
-        listed = [f"{one['address']} {one['name']}" for facts in told for one in facts["name_records"]]
+        records = [f"{one['address']} {one['name']}" for facts in told for one in facts["name_records"]]
         more = [f"{count(names - _NAMES_SHOWN)} more"] if names > _NAMES_SHOWN else []
-        shown = "; ".join([*listed[:_NAMES_SHOWN], *more]) if listed else "--names shows them"
+        shown = "; ".join([*records[:_NAMES_SHOWN], *more]) if records else "--names shows them"
         yield f"{counted(names, 'unused name')} of addresses in the file ({shown})"
     if secrets := sum(kind["blocks"] for facts in told for kind in facts["secrets"].values()):
         yield f"{counted(secrets, 'unused decryption secret')} in the file"
@@ -93,10 +95,13 @@ def _unlisted(capture: CaptureFacts) -> int:
 def _drops(capture: CaptureFacts) -> Iterator[str]:
     if not (number := dropped(capture)):
         return
-    parts = {
+    parts: dict[str, list[int | None]] = {
         "by the system": [one["dropped_by_system"] for one in _interfaces(capture)],
         "by the interface": [one["dropped_by_interface"] for one in _interfaces(capture)],
     }
+    unlisted = capture["unlisted"]
+    parts["by the system"].append(unlisted["dropped_by_system"])
+    parts["by the interface"].append(unlisted["dropped_by_interface"])
     only = [where for where, numbers in parts.items() if any(numbers)]
     where = f" {only[0]}" if len(only) == 1 else " by the system and by the interface" if only else ""
     yield f"{counted(number, 'packet')} dropped{where} while capturing"

@@ -8,7 +8,7 @@ from pcapwatch.findings.coverage import is_one_sided
 from pcapwatch.findings.wording import count, counted, duration
 from pcapwatch.report.files import file_concerns, file_remarks
 from pcapwatch.report.model import PortRanges, Quality, Waiting
-from pcapwatch.summary import CaptureFacts, InterfaceFacts, Summary
+from pcapwatch.summary import CaptureFacts, Summary
 
 #: Moments of a microsecond are every moment: packets are hardly ever nearer.
 _EXACT_STEP_NS = 1000
@@ -44,14 +44,17 @@ def link_name(link_type: int) -> str:
     return _LINK_NAMES.get(link_type, f"link type {link_type}")
 
 
-def _read_as(interface: InterfaceFacts) -> int:
-    return interface["link_type"] if interface["read_as"] is None else interface["read_as"]
+def _link_types(capture: CaptureFacts) -> set[tuple[int, int | None]]:
+    """Those of all interfaces: as their files state them, and as they were read if the user said so."""
+    listed = {(i["link_type"], i["read_as"]) for file in capture["files"] for i in file["interfaces"]}
+    return listed | {(stated, read_as) for stated, read_as in capture["unlisted"]["link_types"]}
 
 
 def quality_of(summary: Summary) -> Quality:
     """The capture section's facts."""
     capture = summary["capture"]
-    interfaces = [interface for file in capture["files"] for interface in file["interfaces"]]
+    snaplens = [interface["snaplen"] for file in capture["files"] for interface in file["interfaces"]]
+    snaplens.append(capture["unlisted"]["snaplen"])
     return Quality(
         files=tuple(file["path"] for file in capture["files"]),
         packets=capture["packets"],
@@ -59,8 +62,8 @@ def quality_of(summary: Summary) -> Quality:
         connections=summary["totals"]["connections"],
         first_ns=capture["first_ns"],
         last_ns=capture["last_ns"],
-        link_types=tuple(sorted({_read_as(interface) for interface in interfaces})),
-        snaplen=min((i["snaplen"] for i in interfaces if i["snaplen"]), default=0),
+        link_types=tuple(sorted({stated if read_as is None else read_as for stated, read_as in _link_types(capture)})),
+        snaplen=min((length for length in snaplens if length), default=0),
         capture_host=capture["capture_host"],
         concerns=tuple(_concerns(summary)),
         remarks=tuple(_remarks(capture)),
@@ -135,13 +138,10 @@ def _cut_heads(summary: Summary) -> str:
 
 def _remarks(capture: CaptureFacts) -> Iterator[str]:
     yield from file_remarks(capture)
-    interfaces = [interface for file in capture["files"] for interface in file["interfaces"]]
     yield from sorted(
-        {
-            f"link type {i['link_type']} read as {link_name(i['read_as'])}"
-            for i in interfaces
-            if i["read_as"] is not None
-        }
+        f"link type {stated} read as {link_name(read_as)}"
+        for stated, read_as in _link_types(capture)
+        if read_as is not None
     )
     if not any(capture["connection_quality"].get(word) for word in ("gap", "one_sided")):
         yield "no acknowledged bytes missing"

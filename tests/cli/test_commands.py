@@ -98,6 +98,12 @@ def test_interrupted(run: Run, engine: Engine) -> None:
     assert run("analyze", "a.pcap") == (130, "", "")
 
 
+def test_out_of_memory(run: Run, engine: Engine) -> None:
+    """Under `ulimit -v`: one line."""
+    engine.error = MemoryError()
+    assert run("analyze", "a.pcap") == (2, "", "pcapwatch: not enough memory\n")
+
+
 @pytest.mark.parametrize("level", ["info", "notice", "warning"])
 def test_fail_on_reached(run: Run, level: str) -> None:
     """Exit 1 when a finding reaches the level; the report is printed all the same."""

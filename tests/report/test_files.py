@@ -186,13 +186,31 @@ def test_no_drops_and_drops_not_recorded_are_told_apart() -> None:
 def test_what_a_pcapng_file_holds_beside_packets() -> None:
     """Comments, names, secrets: counted, and said to be unused where they are."""
     secrets = {"tls_key_log": {"blocks": 2, "bytes": 300}}
-    facts = capture(pcapng(comments=3, names=12, secrets=secrets, interfaces=5001))
+    texts = [{"block": "custom", "frame": None, "text": "x"}] * 3
+    facts = capture(pcapng(comments=3, comment_texts=texts, names=12, secrets=secrets, interfaces=5001))
     assert list(file_remarks(facts))[1:] == [
         "3 comments in the file (the JSON report has them)",
         "12 unused names of addresses in the file (--names shows them)",
         "2 unused decryption secrets in the file",
         "5,000 interfaces beyond those listed",
     ]
+
+
+def test_comments_beyond_those_listed() -> None:
+    """How many the JSON report has."""
+    facts = capture(pcapng(comments=1200, comment_texts=[{"block": "custom", "frame": None, "text": "x"}] * 100))
+    assert list(file_remarks(facts))[1] == "1,200 comments in the file (the JSON report has 100 of them)"
+
+
+def test_interfaces_that_are_not_listed() -> None:
+    """What they dropped counts, and whether a file of them has no count."""
+    facts = capture(pcapng())
+    facts["unlisted"]["dropped"], facts["unlisted"]["dropped_by_interface"] = 7, True
+    assert list(file_concerns(facts)) == ["7 packets dropped by the interface while capturing"]
+    counted: dict[str, Any] = {"interface": {"dropped": 0}}
+    facts = capture({**pcapng(), **counted}, {**pcapng(), **counted, "path": "b"})
+    facts["unlisted"]["uncounted_files"] = 1
+    assert "no drops recorded; 1 of 2 files keep no count" in list(file_remarks(facts))
 
 
 def test_names_are_shown_on_request() -> None:

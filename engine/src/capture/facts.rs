@@ -3,8 +3,10 @@
 //! Texts are the file's own, to be escaped by whoever shows them; each is cut to a length, each list to a number, and
 //! what is beyond them is counted.
 
+use super::room::Held;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// One capture file.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -30,13 +32,16 @@ pub struct FileFacts {
     pub before_step_ns: Option<i64>,
     /// Why reading stopped before its end, with the offset; `null` when it was read whole.
     pub problem: Option<String>,
-    /// Its interfaces, the first 1000 of them.
+    /// Its interfaces, the first 1000 of them, or fewer where those of all files are many: its first one always.
     pub interfaces: Vec<InterfaceFacts>,
     /// What only pcapng tells; `null` for the other formats.
     pub pcapng: Option<PcapngFacts>,
     /// Decryption secrets as they are, for other tools. In no report.
     #[serde(skip)]
     pub secrets: Vec<Secret>,
+    /// What of this has its share in what all files may keep.
+    #[serde(skip)]
+    pub held: Option<Arc<Held>>,
 }
 
 /// The secrets of one block.
@@ -44,8 +49,8 @@ pub struct FileFacts {
 pub struct Secret {
     /// The word for their type.
     pub kind: &'static str,
-    /// What the block holds.
-    pub bytes: Vec<u8>,
+    /// What the block holds; every copy of the facts has the same bytes.
+    pub bytes: Arc<[u8]>,
 }
 
 impl FileFacts {
@@ -177,6 +182,23 @@ pub struct InterfaceFacts {
     pub offset_s: i64,
 }
 
+/// What interfaces tell that are beyond those listed, of all files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct UnlistedFacts {
+    /// Their link types, as stated, and as read where the user said so.
+    pub link_types: BTreeSet<(u32, Option<u32>)>,
+    /// The least snaplen among them; 0 = no limit.
+    pub snaplen: u32,
+    /// Packets dropped, beyond what the listed ones tell of the same counts.
+    pub dropped: u64,
+    /// Some by the interfaces …
+    pub dropped_by_interface: bool,
+    /// … or by the operating system.
+    pub dropped_by_system: bool,
+    /// Files in which one of these has no count of drops that is known, and each listed one has.
+    pub uncounted_files: u64,
+}
+
 /// How far the start of a capture may be from its file's first packet, at most: a year of rotated files.
 const NEAR_NS: u64 = 365 * 86_400 * 1_000_000_000;
 
@@ -189,6 +211,26 @@ impl InterfaceFacts {
             self.counted_since_ns = self.counted_since_as_us_ns;
         }
         self
+    }
+
+    /// Packets dropped, or else those that its packets say were lost between them.
+    #[must_use]
+    pub fn drops(&self) -> u64 {
+        self.dropped.unwrap_or(self.lost_between)
+    }
+
+    /// Bytes of its texts.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        let texts = [&self.name, &self.description, &self.hardware, &self.os, &self.filter];
+        texts.into_iter().flatten().map(String::len).sum()
+    }
+
+    /// Leaves its texts out.
+    pub fn forget_texts(&mut self) {
+        for text in [&mut self.name, &mut self.description, &mut self.hardware, &mut self.os, &mut self.filter] {
+            *text = None;
+        }
     }
 }
 
@@ -209,11 +251,11 @@ pub struct PcapngFacts {
     pub application: Option<String>,
     /// Comments, those beyond the list included.
     pub comments: u64,
-    /// The first 100 comments.
+    /// The first 100 comments; fewer where all files have many.
     pub comment_texts: Vec<CommentFacts>,
     /// Names of addresses, those beyond the list included.
     pub names: u64,
-    /// The first 1000 names; none unless asked for.
+    /// The first 1000 names, fewer where all files have many; none unless asked for.
     pub name_records: Vec<NameFacts>,
     /// Decryption secrets by type: counted, and not used. [`FileFacts::secrets`] has them.
     pub secrets: BTreeMap<&'static str, SecretFacts>,

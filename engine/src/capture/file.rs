@@ -9,6 +9,7 @@ use super::pcapng::{self, Pcapng};
 use super::refused::{Refusal, header_error, not_a_capture};
 use super::source::{Counted, Keeping, Kept, Stream};
 use super::times::note_time;
+use super::unlisted::Beyond;
 use super::view::Mapping;
 use super::window::Window;
 use super::{Batch, Packet, Reading, Record};
@@ -385,19 +386,26 @@ impl CaptureFile {
     /// What is known of the file so far.
     #[must_use]
     pub fn facts(&self) -> FileFacts {
-        let (pcapng, interfaces, secrets) = match &self.format {
-            Format::Pcap(reader) => (None, vec![reader.interface.clone()], Vec::new()),
+        let (pcapng, interfaces, secrets, held) = match &self.format {
+            Format::Pcap(reader) => (None, vec![reader.interface.clone()], Vec::new(), None),
             Format::Pcapng(reader) => {
                 let (facts, interfaces) = reader.facts();
                 let interfaces = interfaces.into_iter().map(|one| one.with_start_near(self.facts.first_ns)).collect();
-                (Some(facts), interfaces, reader.secrets().to_vec())
+                (Some(facts), interfaces, reader.secrets().to_vec(), Some(reader.held()))
             }
         };
-        let facts =
-            FileFacts { interfaces, pcapng, secrets, problem: self.ending.problem.clone(), ..self.facts.clone() };
+        let problem = self.ending.problem.clone();
+        let facts = FileFacts { interfaces, pcapng, secrets, held, problem, ..self.facts.clone() };
         let Some(lanes) = &self.lanes else { return facts };
         let FileFacts { first_ns, last_ns, long_silences, longest_silence_ns, .. } = lanes.facts;
         FileFacts { first_ns, last_ns, long_silences, longest_silence_ns, ..facts }
+    }
+
+    /// Its interfaces that are not listed, if there are any.
+    #[must_use]
+    pub fn beyond(&self) -> Option<&Beyond> {
+        let Format::Pcapng(reader) = &self.format else { return None };
+        Some(reader.beyond()).filter(|beyond| !beyond.is_empty())
     }
 
     /// Packets read, where the next record begins in the (decompressed) stream, and the time of the last packet.

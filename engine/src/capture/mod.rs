@@ -50,11 +50,13 @@ mod refused;
 mod repeated;
 #[cfg(target_os = "linux")]
 pub mod ring;
+mod room;
 mod set;
 mod source;
 pub mod stream;
 pub mod tap;
 mod times;
+mod unlisted;
 mod view;
 mod window;
 pub mod write;
@@ -66,7 +68,7 @@ pub(crate) mod forge;
 pub use error::SourceError;
 pub use facts::{
     ClockFacts, CommentFacts, FileFacts, InterfaceFacts, LiveFacts, NameFacts, PcapngFacts, RepeatedFacts, Secret,
-    SecretFacts,
+    SecretFacts, UnlistedFacts,
 };
 pub use set::{CaptureSet, SetFacts};
 pub use view::View;
@@ -74,6 +76,7 @@ pub use view::View;
 use crate::settings::Settings;
 use compressed::Windows;
 use patience::Patience;
+use room::Room;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -153,6 +156,8 @@ struct Reading {
     orders: bool,
     /// What decompressors may take.
     windows: Windows,
+    /// What is left of what all files may keep of what they tell.
+    room: Arc<Room>,
 }
 
 impl Reading {
@@ -163,7 +168,13 @@ impl Reading {
             patience: None,
             orders: true,
             windows: Windows::Any,
+            room: Arc::default(),
         }
+    }
+
+    /// The same, for packets alone: nothing is kept of what files tell.
+    fn of_packets(&self) -> Self {
+        Reading { room: Room::closed(), ..self.clone() }
     }
 
     /// The link type to read an interface's packets as, and the first of its facts.

@@ -7,9 +7,10 @@ use super::filter::Filter;
 use super::lanes::Behind;
 use super::refused::Refusal;
 use super::repeated::Identity;
+use super::room::Room;
 use super::source::{cannot_open, open_path};
 use super::{Batch, Reading, View, bytes_in};
-use crate::capture::facts::{FileFacts, LiveFacts, RepeatedFacts};
+use crate::capture::facts::{FileFacts, LiveFacts, RepeatedFacts, UnlistedFacts};
 use crate::settings::Settings;
 use std::fs;
 use std::io::Read;
@@ -79,6 +80,8 @@ const LANDMARK_BYTES: u64 = 4 << 20;
 pub struct SetFacts {
     /// The files, in the order in which they are read; [`super::Packet::file`] is the index.
     pub files: Vec<FileFacts>,
+    /// What their interfaces tell that are not listed.
+    pub unlisted: UnlistedFacts,
     /// Packets older than the one before them in the same file.
     pub clock_steps_back: u64,
     /// Packets of files with several interfaces that were put behind later ones of the file, which are earlier in time.
@@ -154,7 +157,8 @@ impl CaptureSet {
         settings: &Settings,
     ) -> Result<CaptureSet, SourceError> {
         let mut set = CaptureSet::empty(settings)?;
-        let member = Member::from_stream(name, Box::new(stream), &set.bytes_read, settings, false)?;
+        let room = &set.reading.room;
+        let member = Member::from_stream(name, Box::new(stream), &set.bytes_read, (settings, room), false)?;
         set.members.push(member);
         Ok(set)
     }
@@ -172,6 +176,7 @@ impl CaptureSet {
         (set.merges_by_time, set.is_interleaved) = (self.merges_by_time, self.is_interleaved);
         (set.first_file, set.reading.orders) = (self.first_file, self.reading.orders);
         set.reading.windows = self.reading.windows;
+        set.reading.room = Room::closed();
         for member in &self.members {
             set.members.push(member.replay(&set.bytes_read, &set.reading)?);
         }
@@ -243,8 +248,12 @@ impl CaptureSet {
     #[must_use]
     pub fn facts(&self) -> SetFacts {
         let open = || self.members.iter().filter_map(|member| member.open.as_ref());
+        let files: Vec<FileFacts> = self.members.iter().map(Member::facts).collect();
+        let mut unlisted = self.reading.room.unlisted().clone();
+        self.members.iter().zip(&files).for_each(|(member, facts)| member.note_unlisted(facts, &mut unlisted));
         SetFacts {
-            files: self.members.iter().map(Member::facts).collect(),
+            unlisted: unlisted.told(&files),
+            files,
             clock_steps_back: self.clock_steps_back + open().map(|file| file.clock_steps_back()).sum::<u64>(),
             ordered_packets: self.ordered_packets + open().map(|file| file.ordered_packets()).sum::<u64>(),
             repeated: self.repeated.clone(),
@@ -315,9 +324,9 @@ impl CaptureSet {
             Some(_) if only => Member::from_path(&from.path, &self.bytes_read, &self.reading, from.in_folder, true),
             // Its bytes are counted when it is read.
             Some(_) => Member::from_path(&from.path, &Arc::default(), &self.reading, from.in_folder, false),
-            None => open_path(&from.path)
-                .map_err(Refusal::Unreadable)
-                .and_then(|stream| Member::from_stream(&name, stream, &self.bytes_read, settings, !only)),
+            None => open_path(&from.path).map_err(Refusal::Unreadable).and_then(|stream| {
+                Member::from_stream(&name, stream, &self.bytes_read, (settings, &self.reading.room), !only)
+            }),
         };
         match result {
             Ok(mut member) => {
@@ -351,7 +360,7 @@ impl CaptureSet {
             self.ordered_packets += file.ordered_packets();
             let is_overwritten = member.progress.as_ref().is_some_and(|progress| progress.get().is_overwritten);
             self.live.overwritten_files += u64::from(is_overwritten);
-            member.close();
+            member.close(&self.reading.room);
         }
         Ok(filled == Filled::End)
     }

@@ -5,7 +5,7 @@
 
 pub use super::exemplar::Exemplar;
 use super::services::ServiceFacts;
-use crate::capture::{ClockFacts, FileFacts, LiveFacts, RepeatedFacts};
+use crate::capture::{ClockFacts, FileFacts, LiveFacts, RepeatedFacts, UnlistedFacts};
 use crate::record::Stack;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -38,6 +38,8 @@ pub struct Summary {
 pub struct CaptureFacts {
     /// Files in the order they were read.
     pub files: Vec<FileFacts>,
+    /// What their interfaces tell that are not listed.
+    pub unlisted: UnlistedFacts,
     /// What a live capture lost beside that.
     pub live: LiveFacts,
     /// Files that were given again, and read once.

@@ -18,6 +18,8 @@ use super::error::Stop;
 use super::facts::{InterfaceFacts, PcapngFacts, Secret};
 use super::order::Order;
 use super::pcap::too_long;
+use super::room::Held;
+use super::unlisted::Beyond;
 use super::window::Window;
 use super::{LONGEST_PACKET, Reading, Record};
 use clock::Clock;
@@ -28,6 +30,7 @@ use secrets::{SECRETS_START, keep_secrets, note_secrets};
 use section::{SECTION_START, note_section, parse_section};
 use statistics::{STATISTICS, note_statistics};
 use std::io::Cursor;
+use std::sync::Arc;
 use told::{MOST_SECRET_BYTES, Told};
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
@@ -93,7 +96,7 @@ impl Pcapng {
     }
 
     fn new(order: Order, section: Vec<Interface>, reading: &Reading) -> Pcapng {
-        let told = Told { keep_names: reading.names, ..Told::default() };
+        let told = Told::new(reading.names, &reading.room);
         let (reading, in_order) = (reading.clone(), None);
         Pcapng { order, section, before: 0, reading, told, packets: 0, other_frames: 0, noted: 0, in_order }
     }
@@ -130,7 +133,7 @@ impl Pcapng {
     /// The time of the first packet that has one, among the blocks that `bytes` hold, which come next.
     #[must_use]
     pub fn first_time_ns(&self, bytes: &[u8]) -> Option<i64> {
-        let mut ahead = Pcapng::new(self.order, self.section.clone(), &self.reading);
+        let mut ahead = Pcapng::new(self.order, self.section.clone(), &self.reading.of_packets());
         let mut input = Window::new(Box::new(Cursor::new(bytes.to_vec())));
         while let Ok(Some(record)) = ahead.next(&mut input) {
             if record.ts_ns.is_some() {
@@ -168,6 +171,18 @@ impl Pcapng {
     #[must_use]
     pub fn secrets(&self) -> &[Secret] {
         &self.told.secrets
+    }
+
+    /// Interfaces that are not listed.
+    #[must_use]
+    pub fn beyond(&self) -> &Beyond {
+        &self.told.beyond
+    }
+
+    /// The share of its facts in what all files may keep.
+    #[must_use]
+    pub fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.told.held)
     }
 
     /// A block that is no packet.

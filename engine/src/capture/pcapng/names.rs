@@ -66,10 +66,11 @@ fn address_text(address: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::capture::forge;
+    use std::sync::Arc;
 
     /// (address, name), names counted, broken lists.
     fn read(order: Order, body: &[u8]) -> (Vec<(String, String)>, u64, u64) {
-        let mut told = Told { keep_names: true, ..Told::default() };
+        let mut told = Told::new(true, &Arc::default());
         note_names(order, body, &mut told);
         let names = told.facts.name_records.into_iter().map(|record| (record.address, record.name));
         (names.collect(), told.facts.names, told.facts.broken_lists)

@@ -60,7 +60,7 @@ impl PacketFields {
 #[cold]
 pub fn note_obsolete_drops(order: Order, body: &[u8], index: usize, told: &mut Told) {
     let drops = order.u16(body, 2);
-    if let Some(facts) = told.interfaces.get_mut(index).filter(|_| drops != DROPS_UNKNOWN) {
+    if let Some(facts) = told.interface_at(index).filter(|_| drops != DROPS_UNKNOWN) {
         facts.lost_between = facts.lost_between.saturating_add(u64::from(drops));
     }
 }
@@ -73,7 +73,7 @@ pub fn note_options(order: Order, list: &[u8], index: usize, frame: u64, told: &
         if code == COMMENT {
             told.comment("packet", Some(frame), value);
         }
-        let Some(facts) = told.interfaces.get_mut(index) else { continue };
+        let Some(facts) = told.interface_at(index) else { continue };
         match (code, value) {
             (EPB_FLAGS, [_, _, _, _]) => {
                 facts.inbound += u64::from(order.u32(value, 0) & DIRECTION == 1);

@@ -41,17 +41,15 @@ pub fn note_section(order: Order, body: &[u8], told: &mut Told) {
     told.block("section_header");
     let mut options = Options::new(order, body.get(BEFORE_OPTIONS..).unwrap_or_default());
     for (code, value) in options.by_ref() {
-        let place = match code {
-            SHB_HARDWARE => &mut told.facts.hardware,
-            SHB_OS => &mut told.facts.os,
-            SHB_USERAPPL => &mut told.facts.application,
-            COMMENT => {
-                told.comment("section_header", None, value);
-                continue;
-            }
-            _ => continue,
-        };
-        place.get_or_insert_with(|| text(value));
+        let facts = &told.facts;
+        match code {
+            SHB_HARDWARE if facts.hardware.is_none() => told.facts.hardware = told.section_text(value),
+            SHB_OS if facts.os.is_none() => told.facts.os = told.section_text(value),
+            // Whoever captured says what the counts of drops are worth.
+            SHB_USERAPPL if facts.application.is_none() => told.facts.application = Some(text(value)),
+            COMMENT => told.comment("section_header", None, value),
+            _ => {}
+        }
     }
     told.facts.broken_lists += u64::from(options.broken());
 }

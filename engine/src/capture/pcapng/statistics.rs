@@ -25,7 +25,7 @@ pub fn note_statistics(order: Order, body: &[u8], (index, clock): (usize, Clock)
     for (code, value) in options.by_ref() {
         if code == COMMENT {
             told.comment("interface_statistics", None, value);
-        } else if let (Some(facts), Some(count)) = (told.interfaces.get_mut(index), counter(order, value)) {
+        } else if let (Some(facts), Some(count)) = (told.interface_at(index), counter(order, value)) {
             if code == ISB_STARTTIME {
                 // As in packets: the high half first, in either byte order.
                 let ticks = u64::from(order.u32(value, 0)) << 32 | u64::from(order.u32(value, 4));

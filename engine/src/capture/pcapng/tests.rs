@@ -199,7 +199,7 @@ fn kept_secrets(file: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let mut input = Window::new(Box::new(std::io::Cursor::new(file.to_vec())));
     let mut reader = Pcapng::open(&mut input, &Reading::default()).unwrap();
     while reader.next(&mut input).unwrap().is_some() {}
-    reader.secrets().iter().map(|secret| (secret.kind, secret.bytes.clone())).collect()
+    reader.secrets().iter().map(|secret| (secret.kind, secret.bytes.to_vec())).collect()
 }
 
 #[test]

@@ -1,8 +1,11 @@
-//! What the blocks of a file have told so far, bounded whatever they say.
+//! What the blocks of a file have told so far, bounded whatever they say, and with what other files of its set say.
 
 use super::options::{COMMENT, Options, text};
 use crate::capture::facts::{CommentFacts, InterfaceFacts, NameFacts, PcapngFacts, Secret};
 use crate::capture::order::Order;
+use crate::capture::room::{Held, Kind, Room};
+use crate::capture::unlisted::Beyond;
+use std::sync::Arc;
 
 /// Most interfaces, comments and names listed of one file; the rest is counted.
 const MOST_INTERFACES: usize = 1000;
@@ -19,21 +22,32 @@ const MOST_KINDS: usize = 32;
 pub struct Told {
     /// Of the file.
     pub facts: PcapngFacts,
-    /// Of its interfaces, the first of them.
+    /// Of its interfaces, the first of them …
     pub interfaces: Vec<InterfaceFacts>,
+    /// … and of the others.
+    pub beyond: Beyond,
     /// Decryption secrets, the first of them.
     pub secrets: Vec<Secret>,
     /// Whether names of addresses are kept.
     pub keep_names: bool,
+    /// What it takes of the room for all files.
+    pub held: Arc<Held>,
+    room: Arc<Room>,
 }
 
 impl Told {
+    /// Nothing so far.
+    #[must_use]
+    pub fn new(keep_names: bool, room: &Arc<Room>) -> Told {
+        Told { keep_names, held: Arc::new(Held::of(room)), room: Arc::clone(room), ..Told::default() }
+    }
+
     /// Counts a block that is no packet.
     pub fn block(&mut self, kind: &str) {
         let blocks = &mut self.facts.blocks;
         if let Some(count) = blocks.get_mut(kind) {
             *count += 1;
-        } else if blocks.len() < MOST_KINDS {
+        } else if blocks.len() < MOST_KINDS && (!kind.starts_with("unknown") || self.held.take(Kind::Blocks, 1, 0)) {
             blocks.insert(kind.to_owned(), 1);
         } else {
             *blocks.entry("unknown".to_owned()).or_default() += 1;
@@ -43,17 +57,39 @@ impl Told {
     /// Keeps the secrets of a block if there is room.
     pub fn secret(&mut self, kind: &'static str, bytes: &[u8]) {
         let kept = self.secrets.iter().map(|secret| secret.bytes.len()).sum::<usize>();
-        if self.secrets.len() < MOST_SECRETS && kept + bytes.len() <= MOST_SECRET_BYTES {
-            self.secrets.push(Secret { kind, bytes: bytes.to_vec() });
+        let has_room = self.secrets.len() < MOST_SECRETS && kept + bytes.len() <= MOST_SECRET_BYTES;
+        if has_room && self.held.take(Kind::Secrets, 1, bytes.len()) {
+            self.secrets.push(Secret { kind, bytes: bytes.into() });
         }
     }
 
-    /// Counts an interface, and keeps its facts if there is room.
-    pub fn interface(&mut self, facts: InterfaceFacts) {
+    /// Counts an interface, and keeps its facts if there is room, as there is for a file's first in any case.
+    pub fn interface(&mut self, mut facts: InterfaceFacts) {
+        let place = self.facts.interfaces as usize;
         self.facts.interfaces += 1;
-        if self.interfaces.len() < MOST_INTERFACES {
-            self.interfaces.push(facts);
+        // None behind one that is not listed: the place in the list is the interface's number.
+        let (is_first, is_next) = (place == 0, place == self.interfaces.len() && place < MOST_INTERFACES);
+        let has_room = is_next && self.held.take(Kind::Interfaces, u64::from(!is_first), facts.text_bytes());
+        if is_first && !has_room {
+            let name = facts.name.take();
+            facts.forget_texts();
+            facts.name = name;
         }
+        if is_first || has_room {
+            self.interfaces.push(facts);
+        } else {
+            self.beyond.add(place, facts, || Held::of(&self.room));
+        }
+    }
+
+    /// The facts of the interface of that place in the file.
+    pub fn interface_at(&mut self, place: usize) -> Option<&mut InterfaceFacts> {
+        self.interfaces.get_mut(place).or_else(|| self.beyond.get_mut(place))
+    }
+
+    /// The text of a section header, if there is room for it.
+    pub fn section_text(&self, value: &[u8]) -> Option<String> {
+        Some(text(value)).filter(|text| self.held.take(Kind::Sections, 1, text.len()))
     }
 
     /// Notes the comments among the options of a block of which nothing else is wanted.
@@ -67,17 +103,22 @@ impl Told {
 
     /// Counts a comment, and keeps it if there is room.
     pub fn comment(&mut self, block: &'static str, frame: Option<u64>, value: &[u8]) {
+        let kept = self.facts.comment_texts.len();
+        let is_next = kept as u64 == self.facts.comments && kept < MOST_COMMENTS;
         self.facts.comments += 1;
-        if self.facts.comment_texts.len() < MOST_COMMENTS {
-            self.facts.comment_texts.push(CommentFacts { block, frame, text: text(value) });
+        if let Some(text) = is_next.then(|| text(value)).filter(|text| self.held.take(Kind::Comments, 1, text.len())) {
+            self.facts.comment_texts.push(CommentFacts { block, frame, text });
         }
     }
 
     /// Counts a name, and keeps it if that was asked for and there is room.
     pub fn name(&mut self, address: &str, name: &[u8]) {
+        let kept = self.facts.name_records.len();
+        let is_next = self.keep_names && kept as u64 == self.facts.names && kept < MOST_NAMES;
         self.facts.names += 1;
-        if self.keep_names && self.facts.name_records.len() < MOST_NAMES {
-            self.facts.name_records.push(NameFacts { address: address.to_owned(), name: text(name) });
+        let name = is_next.then(|| text(name));
+        if let Some(name) = name.filter(|name| self.held.take(Kind::Names, 1, address.len() + name.len())) {
+            self.facts.name_records.push(NameFacts { address: address.to_owned(), name });
         }
     }
 }
@@ -88,7 +129,7 @@ mod tests {
 
     #[test]
     fn lists_are_bounded_and_counts_are_not() {
-        let mut told = Told { keep_names: true, ..Told::default() };
+        let mut told = Told::new(true, &Arc::default());
         for n in 0..5000 {
             told.block(&format!("unknown_{n}"));
             told.interface(InterfaceFacts::default());
@@ -110,6 +151,39 @@ mod tests {
         (0..3000).for_each(|_| told.secret("tls_key_log", b"key"));
         assert_eq!(told.secrets.len(), MOST_SECRETS);
         assert!(!format!("{:?}", told.secrets).contains('7'), "never printed");
+    }
+
+    #[test]
+    fn what_all_files_keep_is_bounded_and_a_file_has_its_first_interface() {
+        let room = Arc::default();
+        let text = || Some("x".repeat(200));
+        let facts = || InterfaceFacts { name: text(), os: text(), ..InterfaceFacts::default() };
+        let files: Vec<Told> = (0..300)
+            .map(|_| {
+                let mut told = Told::new(true, &room);
+                for n in 0..1000_u64 {
+                    told.interface(InterfaceFacts { link_type: n as u32, ..facts() });
+                    told.comment("custom", None, &[b'c'; 200]);
+                    told.name("10.0.0.1", &[b'n'; 200]);
+                }
+                told.secret("tls_key_log", &[7; 1 << 20]);
+                (0..20).for_each(|n| told.block(&format!("unknown_{n}")));
+                told
+            })
+            .collect();
+        let total = |of: fn(&Told) -> usize| files.iter().map(of).sum::<usize>();
+        assert!((10_000..10_300).contains(&total(|told| told.interfaces.len())));
+        assert!(total(|told| told.interfaces.iter().map(InterfaceFacts::text_bytes).sum()) <= (4 << 20) + 300 * 200);
+        assert!(files.iter().all(|told| !told.interfaces.is_empty() && told.interfaces[0].name == text()));
+        assert_eq!(total(|told| told.facts.comment_texts.len()), 10_000);
+        assert_eq!(total(|told| told.facts.name_records.len()), 10_000);
+        assert_eq!(total(|told| told.secrets.len()), 16);
+        assert!(total(|told| told.facts.blocks.len()) <= 1024 + 300);
+        assert!(files.iter().all(|told| told.facts.interfaces == 1000 && told.facts.names == 1000));
+        drop(files);
+        let mut told = Told::new(true, &room);
+        (0..1000).for_each(|_| told.interface(facts()));
+        assert_eq!(told.interfaces.len(), 1000, "what the others had came back");
     }
 
     #[test]

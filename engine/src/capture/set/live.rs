@@ -118,8 +118,8 @@ impl CaptureSet {
             |later: &InterfaceFacts| later.name == gone.name && later.counted_since_ns == gone.counted_since_ns;
         let mut later = self.members.iter().flat_map(|member| &member.facts.interfaces);
         match (gone.dropped, gone.counted_since_ns) {
-            (Some(1..), Some(_)) if later.any(runs_on) => 0,
-            (dropped, _) => dropped.unwrap_or(gone.lost_between),
+            (Some(1..), Some(_)) if later.any(runs_on) || self.reading.room.runs_on(gone) => 0,
+            _ => gone.drops(),
         }
     }
 

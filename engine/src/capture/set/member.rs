@@ -8,7 +8,9 @@ use crate::capture::file::CaptureFile;
 use crate::capture::growing::Shared;
 use crate::capture::refused::Refusal;
 use crate::capture::repeated::Identity;
+use crate::capture::room::Room;
 use crate::capture::source::{Again, Kept, Stream, cannot_open};
+use crate::capture::unlisted::Unlisted;
 use crate::capture::view::Mapping;
 use crate::settings::Settings;
 use std::fs::File;
@@ -58,6 +60,9 @@ impl Member {
         in_folder: bool,
         stay_open: bool,
     ) -> Result<Member, Refusal> {
+        // What one that is closed again tells is kept when its turn comes.
+        let looking = (!stay_open).then(|| reading.of_packets());
+        let reading = looking.as_ref().unwrap_or(reading);
         let name = path.to_string_lossy().into_owned();
         let stream = File::open(path).map_err(|error| Refusal::Unreadable(cannot_open(path, &error)))?;
         let mappable = stream.try_clone().ok().filter(|_| stay_open);
@@ -80,12 +85,12 @@ impl Member {
         name: &str,
         stream: Stream,
         count: &Arc<AtomicU64>,
-        settings: &Settings,
+        (settings, room): (&Settings, &Arc<Room>),
         order: bool,
     ) -> Result<Member, Refusal> {
         let kept = Kept::new(settings.replay_bytes);
-        let mut file =
-            Box::new(CaptureFile::open(name, stream, count, Some(Arc::clone(&kept)), &Reading::new(settings))?);
+        let reading = Reading { room: Arc::clone(room), ..Reading::new(settings) };
+        let mut file = Box::new(CaptureFile::open(name, stream, count, Some(Arc::clone(&kept)), &reading)?);
         let (facts, window_bytes) = (file.facts(), file.window_bytes);
         let begins_ns = if order { file.first_ns() } else { None };
         Ok(Member {
@@ -118,7 +123,9 @@ impl Member {
             }
             Origin::Path(_) | Origin::Nothing => None,
         };
-        let facts = self.facts();
+        // What it tells beside its packets is told.
+        let problem = self.facts.problem.clone();
+        let facts = FileFacts { path: self.path.clone(), problem, ..FileFacts::default() };
         let (path, origin, in_folder) = (self.path.clone(), self.origin.clone(), self.in_folder);
         let (begins_ns, window_bytes, progress) = (self.begins_ns, self.window_bytes, self.progress.clone());
         let (identity, torn) = (None, None);
@@ -190,8 +197,16 @@ impl Member {
         Ok(())
     }
 
-    pub(super) fn close(&mut self) {
+    pub(super) fn close(&mut self, room: &Room) {
         self.facts = self.facts();
+        self.note_unlisted(&self.facts, &mut room.unlisted());
         self.open = None;
+    }
+
+    /// Adds the unlisted interfaces of an open file that has these facts.
+    pub(super) fn note_unlisted(&self, facts: &FileFacts, all: &mut Unlisted) {
+        if let Some(beyond) = self.open.as_ref().and_then(|file| file.beyond()) {
+            all.add(beyond, facts);
+        }
     }
 }

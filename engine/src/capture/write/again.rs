@@ -75,7 +75,7 @@ impl<'f> Out<'f> {
     fn append(&mut self, packet: &Packet, bytes: &[u8]) {
         let place = (packet.file, packet.interface);
         let number = self.numbers.get(&place).copied();
-        // Of a file's interfaces only the first thousand are told; a later one has no name, but its link type.
+        // Of a file's interfaces only the first are told; a later one has no name, but its link type.
         let unnamed = || InterfaceFacts { link_type: packet.link.0, ..InterfaceFacts::default() };
         let interface = number.unwrap_or_else(|| self.describe(place, &unnamed()));
         let (ts_ns, original_len) = (packet.ts_ns, packet.original_len);
