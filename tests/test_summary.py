@@ -9,7 +9,7 @@ from typing import Any, is_typeddict
 
 import pytest
 
-from pcapwatch import _engine, summary
+from pcapwatch import _engine, summary, summary_of_files
 
 ENGINE = Path(__file__).parents[1] / "engine" / "src"
 #: The seam, what the capture files tell of themselves, and the counts of fragments, which go into it as they are.
@@ -37,7 +37,7 @@ def structs() -> dict[str, list[str]]:
 
 def shapes() -> dict[str, Any]:
     """The TypedDicts of the Python module."""
-    return {name: value for name, value in vars(summary).items() if is_typeddict(value)}
+    return {name: value for name, value in (vars(summary) | vars(summary_of_files)).items() if is_typeddict(value)}
 
 
 def test_same_structs() -> None:

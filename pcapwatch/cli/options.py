@@ -15,7 +15,7 @@ from pcapwatch.errors import UsageError
 from pcapwatch.reading import run_engine
 from pcapwatch.report.escape import terminal
 from pcapwatch.settings import Settings
-from pcapwatch.summary import FileFacts
+from pcapwatch.summary_of_files import FileFacts
 
 if TYPE_CHECKING:
     from pcapwatch.report.words import Clock

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pcapwatch.findings.wording import count, counted, share
-from pcapwatch.summary import CaptureFacts, FileFacts, PairFacts, Summary
+from pcapwatch.summary import CaptureFacts, PairFacts, Summary
+from pcapwatch.summary_of_files import FileFacts
 
 #: From this share of the connections on, what they lack belongs in the verdict: one in so many.
 NOTABLE = 10

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from pcapwatch.findings.wording import endpoint
 from pcapwatch.report.model import Evidence
-from pcapwatch.summary import Exemplar, FileFacts, Summary
+from pcapwatch.summary import Exemplar, Summary
+from pcapwatch.summary_of_files import FileFacts
 
 
 def display_filter(exemplar: Exemplar) -> str:

@@ -9,7 +9,8 @@ from itertools import pairwise
 
 from pcapwatch.findings.coverage import dropped, uncounted
 from pcapwatch.findings.wording import count, counted, duration
-from pcapwatch.summary import CaptureFacts, ClockFacts, FileFacts, InterfaceFacts
+from pcapwatch.summary import CaptureFacts
+from pcapwatch.summary_of_files import ClockFacts, FileFacts, InterfaceFacts
 
 SECOND_NS = 1_000_000_000
 #: Before 1980 the capturing clock was not set (it starts in 1970); after 2100 it was wrong.

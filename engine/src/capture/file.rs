@@ -387,7 +387,7 @@ impl CaptureFile {
     #[must_use]
     pub fn facts(&self) -> FileFacts {
         let (pcapng, interfaces, secrets, held) = match &self.format {
-            Format::Pcap(reader) => (None, vec![reader.interface.clone()], Vec::new(), None),
+            Format::Pcap(reader) => (None, vec![(*reader.interface).clone()], Vec::new(), None),
             Format::Pcapng(reader) => {
                 let (facts, interfaces) = reader.facts();
                 let interfaces = interfaces.into_iter().map(|one| one.with_start_near(self.facts.first_ns)).collect();
@@ -395,7 +395,7 @@ impl CaptureFile {
             }
         };
         let problem = self.ending.problem.clone();
-        let facts = FileFacts { interfaces, pcapng, secrets, held, problem, ..self.facts.clone() };
+        let facts = FileFacts { problem, interfaces, pcapng, secrets, held, ..self.facts.clone() };
         let Some(lanes) = &self.lanes else { return facts };
         let FileFacts { first_ns, last_ns, long_silences, longest_silence_ns, .. } = lanes.facts;
         FileFacts { first_ns, last_ns, long_silences, longest_silence_ns, ..facts }

@@ -69,7 +69,7 @@ pub struct Pcap {
     /// `pcap`, `pcap-ns` or `pcap-modified`.
     pub format: &'static str,
     /// The one interface.
-    pub interface: InterfaceFacts,
+    pub interface: Box<InterfaceFacts>,
 }
 
 impl Pcap {
@@ -83,7 +83,7 @@ impl Pcap {
         let snaplen = layout.order.u32(header, SNAPLEN);
         let stated = LinkType(layout.order.u32(header, LINK_TYPE) & LINK_TYPE_BITS);
         let (link, interface) = reading.interface(stated, snaplen);
-        Ok(Pcap { layout, link, longest: sane_length(snaplen), format: layout.format, interface })
+        Ok(Pcap { layout, link, longest: sane_length(snaplen), format: layout.format, interface: Box::new(interface) })
     }
 
     /// The next record; `None` at the end of the file.

@@ -74,7 +74,7 @@ pub struct Pcapng {
     /// Interfaces of the sections before.
     before: usize,
     reading: Reading,
-    told: Told,
+    told: Box<Told>,
     packets: u64,
     /// Blocks so far that are no packets and have a frame number in Wireshark: journal entries, custom blocks, events.
     pub other_frames: u64,
@@ -96,7 +96,7 @@ impl Pcapng {
     }
 
     fn new(order: Order, section: Vec<Interface>, reading: &Reading) -> Pcapng {
-        let told = Told::new(reading.names, &reading.room);
+        let told = Box::new(Told::new(reading.names, &reading.room));
         let (reading, in_order) = (reading.clone(), None);
         Pcapng { order, section, before: 0, reading, told, packets: 0, other_frames: 0, noted: 0, in_order }
     }

@@ -166,7 +166,7 @@ mod tests {
                     told.comment("custom", None, &[b'c'; 200]);
                     told.name("10.0.0.1", &[b'n'; 200]);
                 }
-                told.secret("tls_key_log", &[7; 1 << 20]);
+                told.secret("tls_key_log", &vec![7; 1 << 20]);
                 (0..20).for_each(|n| told.block(&format!("unknown_{n}")));
                 told
             })

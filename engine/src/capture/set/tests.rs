@@ -6,6 +6,7 @@ use crate::capture::order::Order;
 use std::io::{Cursor, Write};
 
 mod mapped;
+mod room;
 mod times;
 
 /// What tells one packet from another: file, frame, time in seconds, bytes.
