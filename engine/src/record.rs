@@ -556,7 +556,7 @@ pub struct ConnectionRecord {
     pub http: HttpFacts,
     /// Capture quality.
     pub quality: Quality,
-    /// The FIN that a TIME_WAIT takes beside the one captured may be missing from the capture.
+    /// One or both of the FINs that a TIME_WAIT takes may be missing from the capture.
     pub may_wait_unseen: bool,
 }
 
@@ -577,6 +577,8 @@ pub struct ResetFacts {
     pub provoked_by: Option<Role>,
     /// Its flags.
     pub flags: Flags,
+    /// Its sequence number.
+    pub seq: u32,
 }
 
 /// One HTTP request and its final response.

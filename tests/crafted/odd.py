@@ -1,8 +1,9 @@
 """Situations that a hostile reviewer thought of, each with its truth derived by hand from the rule that it names."""
 
 from .missed import unseen
-from .situations import CLIENT_CLOSED, NO_WAIT, NOBODY, SERVER_CLOSED, SITUATIONS, Expected, situation
+from .situations import CLIENT_CLOSED, NO_WAIT, NOBODY, SERVER_CLOSED, Expected, situation
 from .talk import Talk
+from .unclosed import SITUATIONS
 
 __all__ = ["SITUATIONS"]
 

@@ -112,14 +112,58 @@ def had_before(connection: Incarnation, silent: Endpoint, fin: Segment, reached:
 
 
 def lacks_its_end(c: Incarnation, side: Endpoint) -> bool:
-    """Whether a side sent something behind all that was captured of it: its own later numbers or the peer's say so."""
+    """Whether a side sent something behind all that was captured of it."""
+    return numbers_unseen(c, side) > 0
+
+
+def numbers_unseen(c: Incarnation, side: Endpoint) -> int:
+    """How many sequence numbers a side used behind all that was captured of it, by its own numbers and the peer's acks.
+
+    A reset that answers repeats what the other side acknowledged (RFC 9293 §3.5.2): a number that its sender had used.
+    """
     own = [p for p in c.sent(side) if not p.has(RST)]
     captured = [p.end_offset for p in own if p.space]
     reached = max(captured, default=min((p.seq_offset for p in own), default=None))
     if reached is None:
-        return False
+        return 0
     theirs = [p.ack_offset for p in c.sent(c.peer(side)) if p.has(ACK) and not p.has(RST)]
-    return max([p.seq_offset for p in own] + theirs) > reached
+    return max([p.seq_offset for p in own] + theirs + answers_without_socket(c, side)) - reached
+
+
+def answers_without_socket(c: Incarnation, side: Endpoint) -> list[int]:
+    """The numbers of the bare resets of a side that were not plainly in vain."""
+    bare = [p for p in c.sent(side) if p.has(RST) and not p.has(ACK)]
+    read = [judged(c, read_reset(c, p, side)) for p in bare]
+    return [r.packet.seq_offset for r in read if r.kind == "no_state" and r.effect != "ineffective"]
+
+
+def two_fins_may_be_unseen(c: Incarnation, sides: tuple[Endpoint, Endpoint]) -> bool:
+    """Whether both sides may have closed though the capture holds no FIN of either.
+
+    Of a side there is room for a FIN where nothing of it was captured, where its numbers end behind what was captured,
+    and before the first packet of a capture without an opening, unless that side sends bytes: none come after a FIN.
+    If it is before that for both, an answer that both directions show is to someone who still had a socket.
+    """
+    if any(p.has(FIN) for p in c.packets if not p.stale) or all(p.has(RST) for p in c.packets):
+        return False
+    begun = any(p.has(SYN) for p in c.packets)
+    behind = [lacks_its_end(c, side) for side in sides]
+    before = [not c.sent(s) or (not begun and not any(p.payload_len for p in c.sent(s))) for s in sides]
+    room = all(a or b for a, b in zip(behind, before, strict=True))
+    answered = all(c.sent(side) for side in sides) and any(p.has(RST) for p in c.packets)
+    return room and (any(behind) or not answered)
+
+
+def close_may_be_unseen(c: Incarnation, sides: tuple[Endpoint, Endpoint]) -> bool:
+    """Whether somebody may have closed though no FIN was captured, and something shows that one may be missing.
+
+    One number behind all bytes of a side is a FIN, or a single byte; more of them may end in a FIN on both sides. That
+    a host has no socket any more shows it, too, where the other direction is missing. Not that a capture holds nothing
+    but acknowledgments: in it nobody closes.
+    """
+    unseen = [numbers_unseen(c, side) for side in sides]
+    shown = any(unseen) or (any(p.has(RST) for p in c.packets) and not all(c.sent(side) for side in sides))
+    return 1 in unseen or (shown and two_fins_may_be_unseen(c, sides))
 
 
 def closer_by_fin(connection: Incarnation, client: Endpoint, server: Endpoint) -> tuple[str, str, Segment | None]:
@@ -127,7 +171,8 @@ def closer_by_fin(connection: Incarnation, client: Endpoint, server: Endpoint) -
     fins = {"client": first_fin(connection, client), "server": first_fin(connection, server)}
     c, s = fins["client"], fins["server"]
     if c is None and s is None:
-        return "none", "no_close", None
+        unseen = close_may_be_unseen(connection, (client, server))
+        return "ambiguous" if unseen else "none", "no_close", None
     if c is None or s is None:
         if may_have_closed_unseen(connection, *((client, server) if c is None else (server, client))):
             return "ambiguous", "single_fin", None
@@ -166,7 +211,8 @@ def read_reset(connection: Incarnation, reset: Segment, client: Endpoint) -> Res
     taken = max((p.ack_offset for p in own if p.has(ACK)), default=0)
     data = [p for p in theirs if p.payload_len and p.ack == reset.seq and p.end_offset > taken]
     late = bool(data) and any(p.has(FIN) for p in own)
-    kind = "late_data" if late else "no_state" if provoking else "abort"  # an answer to nothing is its sender's own act
+    # Who aborts says ACK and has a window; without either a reset is an answer, though what it answers may be missing.
+    kind = "late_data" if late else "no_state" if provoking or not reset.window else "abort"
     return Reset(reset, name, kind, effect_of(reset, own, theirs), reset.dst if provoking else None)
 
 
@@ -288,7 +334,8 @@ def read_ending(
             if peers_fin_may_be_unseen(connection, decisive.packet):
                 return Ending("reset", "ambiguous", "abort", None, reset)
             return Ending("reset", decisive.by, "abort", decisive.packet, reset)
-        return Ending("reset", "none", "no_close", None, reset)
+        active = active if decisive.kind == "no_state" else "none"  # another's reset, or a refusal: nobody closed
+        return Ending("reset", active, basis, None, reset)
     close = {"no_close": "open", "single_fin": "half_closed", "crossed": "simultaneous"}.get(basis, "fin")
     return Ending(close, active, basis, closer, reset)
 

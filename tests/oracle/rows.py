@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from .capture import read_capture
-from .closing import Ending, acknowledged_by, acks, first_fin, lacks_its_end, lone_refusal, read_ending
+from .closing import (
+    Ending,
+    acknowledged_by,
+    acks,
+    first_fin,
+    lacks_its_end,
+    lone_refusal,
+    read_ending,
+    two_fins_may_be_unseen,
+)  # fmt: skip
 from .incarnations import Incarnation, split
 from .persistence import http_columns
 from .race import read_race
@@ -178,8 +187,8 @@ def may_wait_unseen(c: Incarnation, ending: Ending) -> bool:
     accepted = reset is not None and reset.effect == "effective" and "one_sided" not in quality(c)
     if accepted and reset is not None and reset.kind != "no_state":
         return False
-    if all(p.has(ACK) and not p.has(RST) and not p.space for p in once(c)):
-        return True  # from the middle on, and maybe after both had closed
+    if two_fins_may_be_unseen(c, sides):
+        return True  # from the middle on, and maybe after both had closed; or where both did the capture has a hole
     fins = {side: first_fin(c, side) for side in sides}
     both = (sides, sides[::-1])
     hidden = any(fins[a] is None and fins[b] is not None and lacks_its_end(c, a) for a, b in both)
@@ -189,7 +198,8 @@ def may_wait_unseen(c: Incarnation, ending: Ending) -> bool:
         in_vain = fins[by] is not None and sum(p.has(FIN) for p in c.sent(peer) if p.ts_ns <= at) > 1
     else:
         in_vain = any(asks_in_vain(c, *pair) for pair in both)
-    return ending.active == "ambiguous" or hidden or in_vain
+    one_of_two = ending.active == "ambiguous" and ending.basis != "no_close"
+    return one_of_two or hidden or in_vain
 
 
 def asks_in_vain(c: Incarnation, first: Endpoint, second: Endpoint) -> bool:

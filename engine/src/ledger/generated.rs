@@ -111,7 +111,7 @@ prop_compose! {
 
 prop_compose! {
     fn reset()(mark in mark(), by in word(ResetBy::ALL), kind in word(ResetKind::ALL), effect in word(ResetEffect::ALL)) -> ResetFacts {
-        ResetFacts { mark, by, role: Role::Client, kind, effect, provoked_by: None, flags: Flags::RST }
+        ResetFacts { mark, by, role: Role::Client, kind, effect, provoked_by: None, flags: Flags::RST, seq: 0 }
     }
 }
 

@@ -196,6 +196,7 @@ impl<P: Payload> Connection<P> {
             effect: ResetEffect::Ineffective,
             provoked_by: Some(role.peer()),
             flags: segment.flags,
+            seq: segment.seq,
         });
     }
 

@@ -2,12 +2,13 @@
 
 use super::close;
 use super::connection::{Connection, note_gap, pair};
-use super::endpoint::{Endpoint, Fin};
+use super::endpoint::Endpoint;
 use super::history::Counted;
 use super::payload::{Payload, Sink, Span};
 use super::seq;
 use super::stream::Piece;
 use super::time_wait::TimeWait;
+use super::unseen::lacks_up_to;
 use crate::record::{
     ActiveCloser, Close, CloserBasis, ConnectionRecord, Mark, Quality, Race, ResetEffect, ResetFacts, ResetKind, Role,
     Side, State,
@@ -183,17 +184,17 @@ impl<P: Payload> Connection<P> {
             race,
             http: self.http.take().unwrap_or_default(),
             quality: self.quality,
-            may_wait_unseen: self.may_wait_unseen(active_closer),
+            may_wait_unseen: self.may_wait_unseen((active_closer, closer_basis)),
             sides: [side(&self.ends[0]), side(&self.ends[1])],
         }
     }
 
     /// The first reset that is not known to have failed.
-    fn effective_reset(&self) -> Option<ResetFacts> {
+    pub(super) fn effective_reset(&self) -> Option<ResetFacts> {
         self.reset.filter(|reset| reset.effect != ResetEffect::Ineffective)
     }
 
-    fn close(&self) -> Close {
+    pub(super) fn close(&self) -> Close {
         let [client, server] = &self.ends;
         let reset = self.effective_reset();
         match (client.fin, server.fin, reset) {
@@ -233,56 +234,11 @@ impl<P: Payload> Connection<P> {
             _ if by_fin.1 == CloserBasis::SingleFin && !self.is_first_fin_captured() => {
                 (ActiveCloser::Ambiguous, CloserBasis::SingleFin, None)
             }
+            _ if by_fin.1 == CloserBasis::NoClose && self.hides_close() => {
+                (ActiveCloser::Ambiguous, CloserBasis::NoClose, None)
+            }
             _ => by_fin,
         }
-    }
-
-    /// Whether the only FIN captured is the first of the two: not where the other side may have closed before, or at the same
-    /// time, in the direction that was not captured, before the capture began, or in what shows itself to be missing.
-    fn is_first_fin_captured(&self) -> bool {
-        let [client, server] = &self.ends;
-        let is_open = |end: &Endpoint, peer: &Endpoint, isn: Option<u32>| {
-            let had = peer.fin.filter(|fin| fin.has_ack).map(|fin| fin.ack);
-            let may_cross = hides_something(end, peer) && !had_fin_before(end, peer);
-            end.fin.is_none() && !lacks_up_to(end, had) && !may_cross && (end.bytes > 0 || isn.is_some())
-        };
-        self.quality.0 & Quality::ONE_SIDED == 0
-            && (is_open(client, server, client.isn.or(server.isn)) || is_open(server, client, server.isn))
-    }
-
-    /// Whether a TIME_WAIT may have begun that is not in the capture: the FIN that it takes beside the one captured may be
-    /// missing. So where that may have come first, and where its sender's packets or their acknowledgments show that
-    /// something after its last captured byte was sent. A reset that was accepted ends both sides; in a capture of one
-    /// direction that may have been after the wait, and so may the answer of a host that has no such socket any more.
-    fn may_wait_unseen(&self, active: ActiveCloser) -> bool {
-        let ends_it = |reset: ResetFacts| reset.effect == ResetEffect::Effective && reset.kind != ResetKind::NoState;
-        let is_reset = self.reset.is_some_and(ends_it);
-        if is_reset && self.quality.0 & Quality::ONE_SIDED == 0 {
-            return false;
-        }
-        let hides_fin =
-            |end: &Endpoint, peer: &Endpoint| peer.fin.is_some() && end.fin.is_none() && hides_something(end, peer);
-        // Its peer's FIN came again and again: was there no answer, or was it not captured? And of FINs that crossed the
-        // acknowledgments are missing, not the closes.
-        let is_unproven =
-            |end: &Endpoint| end.time_wait.is_none() && matches!(end.state, State::TimeWait | State::Closing);
-        let [client, server] = &self.ends;
-        // Acknowledgments alone, from the middle on, may be of a connection that both sides had closed before.
-        let is_bare = |end: &Endpoint| end.isn.is_none() && end.fin.is_none() && end.bytes == 0;
-        active == ActiveCloser::Ambiguous
-            || (self.reset.is_none() && is_bare(client) && is_bare(server))
-            || hides_fin(client, server)
-            || hides_fin(server, client)
-            || self.ends.iter().any(is_unproven)
-            || self.has_outlived_answer()
-    }
-
-    /// Whether a host without the socket answered the peer's FIN when that was not the first time it came: the first may
-    /// have met a socket, which then waited and is over.
-    fn has_outlived_answer(&self) -> bool {
-        let Some(reset) = self.reset.filter(|reset| reset.kind == ResetKind::NoState) else { return false };
-        let [end, peer] = [reset.role, reset.role.peer()].map(|role| &self.ends[role as usize]);
-        end.fin.is_some() && peer.fin.is_some_and(|fin| fin.repeats > 0)
     }
 
     /// A request that the server's close overtook, or that ignored it (semantics D4).
@@ -298,24 +254,6 @@ impl<P: Payload> Connection<P> {
         http.last_request?;
         Some(if seq::lt(http.last_request_ack, fin.end()) { Race::KeepaliveRace } else { Race::StaleReuse })
     }
-}
-
-/// Whether something of a side's sequence space up to this number is not in the capture, after all that is.
-fn lacks_up_to(end: &Endpoint, number: Option<u32>) -> bool {
-    let reached = end.fin.as_ref().map(Fin::end).or_else(|| end.stream.next_seq()).or(end.next);
-    reached.is_some_and(|reached| number.is_some_and(|number| seq::lt(reached, number)))
-}
-
-/// Whether a side sent something behind all that was captured of it: the other acknowledged it, or its own numbers say so.
-fn hides_something(end: &Endpoint, peer: &Endpoint) -> bool {
-    lacks_up_to(end, peer.acked) || lacks_up_to(end, end.next)
-}
-
-/// Whether a side had the other's FIN before it sent what is missing of it: the packet that acknowledges the FIN counts no
-/// further than what was captured. What is sent again does so at any time: of a side that did nothing is known.
-fn had_fin_before(end: &Endpoint, peer: &Endpoint) -> bool {
-    let told = peer.fin.filter(|fin| fin.acked.is_some() && end.retransmits == 0).map(|fin| fin.peer_next_when_acked);
-    told.is_some_and(|told| !lacks_up_to(end, Some(told)))
 }
 
 fn side(end: &Endpoint) -> Side {

@@ -21,6 +21,7 @@ pub mod state;
 pub mod stepped;
 pub mod stream;
 pub mod time_wait;
+mod unseen;
 
 #[cfg(test)]
 mod tests;

@@ -43,6 +43,7 @@ impl<P: Payload> Connection<P> {
             effect,
             provoked_by: reset::provoked_by(kind, role),
             flags: segment.flags,
+            seq: segment.seq,
         };
         if effect == ResetEffect::Ineffective {
             self.ineffective_resets += 1;

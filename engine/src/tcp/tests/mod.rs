@@ -4,6 +4,7 @@ mod closing;
 mod evidence;
 mod opening;
 mod resting;
+mod unseen;
 
 use super::connection::{Connection, usual};
 use super::flow_table::FlowTable;

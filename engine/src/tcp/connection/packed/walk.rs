@@ -225,7 +225,7 @@ fn walk_reset<P: Payload, T: Tape>(c: &mut Connection<P>, tape: &mut T) {
     let facts = c.reset.map_or(0, |reset| {
         let provoked_by = reset.provoked_by.map_or(2, |role| role as u64);
         let kind = (reset.kind as u64) << 4 | (reset.effect as u64) << 8 | provoked_by << 12;
-        u64::from(reset.flags.0) << 16 | kind | (reset.by as u64) << 2 | reset.role as u64
+        u64::from(reset.seq) << 32 | u64::from(reset.flags.0) << 16 | kind | (reset.by as u64) << 2 | reset.role as u64
     });
     let facts = tape.odd(facts);
     if T::READS {
@@ -237,6 +237,7 @@ fn walk_reset<P: Payload, T: Tape>(c: &mut Connection<P>, tape: &mut T) {
             effect: of(ResetEffect::ALL, facts >> 8 & 15).unwrap_or(ResetEffect::Unknown),
             provoked_by: (facts >> 12 & 15 < 2).then_some(role(facts >> 12 & 1)),
             flags: Flags((facts >> 16) as u16),
+            seq: (facts >> 32) as u32,
         });
     }
 }
