@@ -119,11 +119,13 @@ def lacks_its_end(c: Incarnation, side: Endpoint) -> bool:
 def numbers_unseen(c: Incarnation, side: Endpoint) -> int:
     """How many sequence numbers a side used behind all that was captured of it, by its own numbers and the peer's acks.
 
-    A reset that answers repeats what the other side acknowledged (RFC 9293 §3.5.2): a number that its sender had used.
+    Without any bytes it is as many as it used since its SYN, which the peer's SYN-ACK tells. A reset that answers
+    repeats what the other side acknowledged (RFC 9293 §3.5.2): a number that its sender had used.
     """
     own = [p for p in c.sent(side) if not p.has(RST)]
     captured = [p.end_offset for p in own if p.space]
-    reached = max(captured, default=min((p.seq_offset for p in own), default=None))
+    begun = [p.ack_offset for p in c.sent(c.peer(side)) if p.syn_ack]
+    reached = max(captured, default=min(begun + [p.seq_offset for p in own], default=None))
     if reached is None:
         return 0
     theirs = [p.ack_offset for p in c.sent(c.peer(side)) if p.has(ACK) and not p.has(RST)]

@@ -57,8 +57,8 @@ impl<P: Payload> Connection<P> {
             return false;
         }
         let is_midstream = self.quality.0 & Quality::MIDSTREAM != 0;
-        // Who still sends had not closed before; nor had who is captured from its beginning on.
-        let was_over = |end: &Endpoint| end.packets == 0 || (is_midstream && end.bytes == 0);
+        // Who still sends had not closed before; nor had who is captured from its beginning on, so that its numbers are known.
+        let was_over = |end: &Endpoint| end.isn.is_none() && end.bytes == 0 && (is_midstream || end.next.is_none());
         let hidden = [Role::Client, Role::Server].map(|role| self.hidden(role) > 0);
         (was_over(client) || hidden[0])
             && (was_over(server) || hidden[1])

@@ -66,6 +66,9 @@ fn of_two_directions_one_that_hides_something_hides_no_time_wait() {
     check(&ack(28), Close::Open, (false, false));
     check(&ack(29), Close::Open, (true, false));
     check(&ack(128), Close::Open, (false, false));
+    // Nothing is known of the server but that it is there: all was lost between the client's SYN and its last ACK.
+    let late = [(0.0, 'c', S, 0, 0, 0), (1.0, 's', A, 155, 38, 0), (1.001, 'c', A, 38, 155, 0)];
+    check(&late, Close::Open, (true, true));
     // Both do: two FINs may be missing.
     let both = [(0.1, 'c', P, 1, 1, 27), (0.2, 's', A, 2, 29, 0), (0.3, 'c', A, 29, 2, 0)];
     check(&after_open(&both), Close::Open, (true, true));
