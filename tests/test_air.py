@@ -31,7 +31,7 @@ def talks(count: int = 6) -> list[Crafted]:
     for at in range(count):
         talk = Talk(client=("10.9.0.1", 40_000 + at)).established()
         talk.close("s" if at % 2 else "c")
-        packets += [Crafted(one.at_s + at * 1e-3, one.data) for one in talk.packets]
+        packets += [Crafted(one.at_s + at * 1e-6, one.data) for one in talk.packets]
     return sorted(packets, key=lambda one: one.at_s)
 
 
@@ -93,13 +93,24 @@ def test_threads_and_batches_change_nothing(tmp_path: Path, threads: int, batch:
     assert tool_json(path, threads, batch) == tool_json(path, 2, 64)
 
 
-def test_a_ladder_has_every_packet_of_a_frame(tmp_path: Path) -> None:
-    """`show` draws a connection whose packets share frames with others': all of its packets, and no other."""
-    path = write_capture(tmp_path / "several.pcap", list(frames(5)), IEEE80211)
-    analysis = run_engine([path], Settings(keep_connections=True))
-    packets = pcapwatch.analyze(path).connections[["client_packets", "server_packets"]].sum(axis=1)
-    drawn = ladders(analysis, range(1, 7))
-    assert [len(ladder["rows"]) for ladder in drawn] == packets.to_list()
+def test_ladders_are_those_of_the_packets_by_themselves(tmp_path: Path) -> None:
+    """`show` draws each connection's own packets, also of several that open in one frame, alone and together."""
+    paths = [write_capture(tmp_path / f"{make.__name__}.pcap", list(make(5)), IEEE80211) for make in (frames, plain)]
+    opening = next(frames(5)).data
+    assert opening.count(b"\x80\x02\xfa\xf0") == 5, "SYNs share a frame"
+    several, single = (run_engine([path], Settings(keep_connections=True)) for path in paths)
+    drawn = [packets_of(ladder) for ladder in ladders(single, range(1, 7))]
+    assert len({tuple(packets) for packets in drawn}) == 6
+    assert [packets_of(ladder) for ladder in ladders(several, range(1, 7))] == drawn
+    for number, alone in enumerate(drawn, 1):
+        assert [packets_of(ladder) for ladder in ladders(several, [number])] == [alone]
+
+
+def packets_of(ladder: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Of each row all but the frame's number."""
+    said = ("from", "flags", "seq", "ack", "len", "summary", "client_state", "server_state", "ts_ns")
+    ends = (ladder["client"], ladder["server"])
+    return [(*ends, *(row[key] for key in said), *row["notes"]) for row in ladder["rows"]]
 
 
 @pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")

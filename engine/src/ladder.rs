@@ -8,17 +8,17 @@ mod plan;
 
 use crate::capture::stream::{Packets, Replay};
 use crate::capture::{Batch, SourceError};
-use crate::decode::Segment;
+use crate::decode::{FlowKey, Segment};
 use crate::engine::{Engine, Outcome, Reader};
 use crate::ledger::estimate;
-use crate::record::{Address, Role, Sight, State};
+use crate::record::{Address, Role, Sight, State, Tunnel};
 use crate::settings::Settings;
 use crate::tcp::connection::Connection;
 use crate::tcp::time_wait::recycled_isn;
 use drawing::Drawing;
 use plan::{Place, Plan, place};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// Rows of a ladder unless fewer are asked for.
 pub const MAX_ROWS: usize = 400;
@@ -133,7 +133,7 @@ fn look(
 ) -> Result<Vec<Ladder>, SourceError> {
     let plan = Plan::of(targets, planned, set.is_interleaved());
     // By their first packets: where files are gone by now, those that are left are counted from another one on.
-    let mut drawings: Drawings = targets.iter().map(|t| (place(&t.sight.first), Drawing::new(most_rows))).collect();
+    let mut drawings: Drawings = targets.iter().map(|t| (of_target(t), Drawing::new(most_rows))).collect();
     let mut engine = Engine::new(settings);
     let mut batch = Batch::default();
     let mut done = None;
@@ -147,7 +147,7 @@ fn look(
                 engine.lose_sight(&mut |segment, connection| add(&mut drawings, segment, connection));
             }
             left_out.filter_map(|at| targets.get(at)).for_each(|target| {
-                drawings.entry(place(&target.sight.first)).and_modify(Drawing::leave_out);
+                drawings.entry(of_target(target)).and_modify(Drawing::leave_out);
             });
             set.skip_to(from.0, from.1)?;
         }
@@ -169,17 +169,23 @@ fn look(
     drop((batch, engine));
     set.check()?;
     let drawn = targets.iter().map(|target| {
-        let drawing = drawings.remove(&place(&target.sight.first)).unwrap_or_else(|| Drawing::new(most_rows));
+        let drawing = drawings.remove(&of_target(target)).unwrap_or_else(|| Drawing::new(most_rows));
         drawing.finish(target, outcome)
     });
     Ok(drawn.collect())
 }
 
-/// By their connections' first packets.
-type Drawings = BTreeMap<Place, Drawing>;
+/// By their connections' first packets, of which a frame may hold several, whatever is around them.
+type Drawings = HashMap<(Place, FlowKey), Drawing>;
+
+fn of_target(target: &Target) -> (Place, FlowKey) {
+    let [client, server] = target.sight.ends;
+    (place(&target.sight.first), FlowKey::new(client, server, Tunnel::default()))
+}
 
 fn add(drawings: &mut Drawings, segment: &Segment<'_>, connection: &Connection<Reader>) {
-    if let Some(drawing) = drawings.get_mut(&place(&connection.first)) {
+    let of_connection = (place(&connection.first), segment.key.within(Tunnel::default()));
+    if let Some(drawing) = drawings.get_mut(&of_connection) {
         drawing.add(segment, connection);
     }
 }

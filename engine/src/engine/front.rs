@@ -166,11 +166,14 @@ impl Front {
                     }
                 }
                 Err(NotAnalysed::Aggregate) => {
-                    let before = segments;
-                    segments = self.unfold(packet, bytes, ordinal, held, headers, segments);
-                    sure_from = sure_from.or((segments > before).then_some(before));
-                    *has_ways |=
-                        headers.get(before..segments).is_some_and(|parts| parts.iter().any(|part| part.way != 0));
+                    let parts = self.unfold(packet, bytes, ordinal, held);
+                    sure_from = sure_from.or((!parts.is_empty()).then_some(segments));
+                    *has_ways |= parts.iter().any(|part| part.way != 0);
+                    // Room stays for a segment of each packet behind.
+                    let room = segments + parts.len() + batch.packets.len() - index;
+                    headers.resize(room.max(headers.len()), Header::default());
+                    headers.iter_mut().skip(segments).zip(&parts).for_each(|(header, part)| *header = *part);
+                    segments += parts.len();
                 }
                 Err(reason) => {
                     if self.take_rare(reason, packet, bytes, ordinal, held, header) {
@@ -226,17 +229,10 @@ impl Front {
         header.tunnel_name = self.names.number(&layers_around(packet, bytes, self.most_depth));
     }
 
-    /// Takes the packets of an aggregate, each with an ordinal of its own; the number of segments in `headers` with theirs.
+    /// Takes the packets of an aggregate, each with an ordinal of its own: their segments.
     #[cold]
-    fn unfold(
-        &mut self,
-        packet: &Packet,
-        bytes: &[u8],
-        ordinal: u64,
-        held: usize,
-        headers: &mut Vec<Header>,
-        mut segments: usize,
-    ) -> usize {
+    fn unfold(&mut self, packet: &Packet, bytes: &[u8], ordinal: u64, held: usize) -> Vec<Header> {
+        let mut headers = Vec::new();
         let parts = parts_of(packet, bytes, self.most_depth);
         self.packets.facts.aggregated += parts.len().saturating_sub(1) as u64;
         for (part, ordinal) in parts.into_iter().zip(ordinal..) {
@@ -262,13 +258,10 @@ impl Front {
                 Err(reason) => self.take_rare(reason, &part, bytes, ordinal, held, &mut header),
             };
             if is_segment {
-                // Room stays for a segment of each packet behind.
-                headers.push(Header::default());
-                headers[segments] = header;
-                segments += 1;
+                headers.push(header);
             }
         }
-        segments
+        headers
     }
 
     /// Takes what is no segment by itself; whether it completed one, in `header`.

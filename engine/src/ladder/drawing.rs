@@ -121,8 +121,9 @@ impl Drawing {
                 notes.push(format!("{} enters TIME-WAIT", word(role)));
             }
         }
-        if let Some(reset) =
-            connection.reset.filter(|r| (r.mark.frame(), r.mark.file()) == (segment.frame, segment.file))
+        if let Some(reset) = connection
+            .reset
+            .filter(|r| (r.mark.frame(), r.mark.file(), r.seq) == (segment.frame, segment.file, segment.seq))
         {
             notes.push(format!("reset: {}, {}", reset.kind, reset.effect));
         }
@@ -135,8 +136,10 @@ impl Drawing {
         let omitted_after = self.rows.len();
         let mut rows = self.rows;
         rows.extend(self.latest);
+        // A frame may hold several packets of a connection: who closes does so by a FIN or a reset.
+        let closes = |row: &Row, closer| (row.file, row.frame) == place(closer) && row.flags.contains(['F', 'R']);
         if let Some(closer) = &sight.closer
-            && let Some(row) = rows.iter_mut().find(|row| (row.file, row.frame) == place(closer))
+            && let Some(row) = rows.iter_mut().find(|row| closes(row, closer))
         {
             row.notes.insert(0, "active closer".into());
         }
