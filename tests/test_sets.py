@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import lzma
 import random
 import re
 import struct
 import subprocess
 import sys
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from shutil import copy, which
 
@@ -107,6 +110,45 @@ def test_a_stream_cut_before_its_first_block_ends(tmp_path: Path, kind: str) -> 
     file.write_bytes(compressed(CAPTURE.read_bytes(), kind)[:16])
     with pytest.raises(pcapwatch.CaptureError, match=rf"cannot be read: the {kind} data are cut short \(offset \d+\)"):
         pcapwatch.analyze(file)
+
+
+def before_damage(data: bytes, kind: str) -> bytes:
+    """What the field's own library gives of it, byte by byte, before it says that the data are damaged."""
+    undo = lzma.LZMADecompressor() if kind == "xz" else zlib.decompressobj(31)
+    given = bytearray()
+    try:
+        for byte in data:
+            given += undo.decompress(bytes([byte]))
+    except (lzma.LZMAError, zlib.error, EOFError):
+        pass
+    return bytes(given)
+
+
+def lengths(pcap: bytes) -> Iterator[int]:
+    """Of each whole packet in so much of a little-endian pcap."""
+    at = 24
+    while at + 16 <= len(pcap):
+        (length,) = struct.unpack_from("<I", pcap, at + 8)
+        at += 16 + length
+        if at <= len(pcap):
+            yield length
+
+
+@pytest.mark.parametrize("what", ["flipped", "zeros"])
+@pytest.mark.parametrize("kind", ["gzip", "xz"])
+def test_a_small_stream_that_is_damaged(tmp_path: Path, kind: str, what: str) -> None:
+    """What precedes the damage is read, to the few packets that the last compressed bytes before it were."""
+    packed = compressed(CAPTURE.read_bytes(), kind)
+    for part in range(2, 10):
+        at = len(packed) * part // 10
+        rest = bytes([packed[at] ^ 0x10]) + packed[at + 1 :] if what == "flipped" else bytes(len(packed) - at)
+        damaged = packed[:at] + rest
+        file = tmp_path / f"{part}"
+        file.write_bytes(damaged)
+        (facts,) = pcapwatch.analyze(file).summary["capture"]["files"]
+        assert str(facts["problem"]).startswith(("unreadable from", "corrupt record"))
+        most = len(list(lengths(before_damage(damaged, kind))))
+        assert most >= facts["packets"] >= most - 5 > 0
 
 
 def test_lz4s_legacy_format(tmp_path: Path, whole: pcapwatch.Report) -> None:

@@ -15,7 +15,7 @@ const BUFFER: usize = 256 << 10;
 const BUFFERS: usize = 4;
 /// Bytes asked of the decompressor at a time. Some lose what they had made for the same call when they meet damage:
 /// so much may be missing before it. Each call of a decompressor pays for itself from about 8 KiB on.
-const STEP: usize = 16 << 10;
+pub const STEP: usize = 16 << 10;
 /// Bytes read in the caller's thread before another is started.
 const DIRECT: usize = 64 << 10;
 

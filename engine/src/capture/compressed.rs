@@ -4,14 +4,14 @@
 //! What a stranger compressed may be cut, damaged, or a few bytes that become terabytes. Each decompressor streams, its
 //! window is bounded, an expansion beyond all captures ends the file, and what came before is kept.
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, STEP};
 use super::gzip::GzipMembers;
 use super::lz4::Lz4Streams;
 use super::source::{Counted, Stream};
 use super::xz::XzStreams;
 use std::io::{self, BufReader, Cursor, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes handed to a decompressor at a time.
 const COMPRESSED_CHUNK: usize = 128 << 10;
@@ -68,7 +68,10 @@ impl Kind {
     /// The stream without this compression, every member of it; `depth` is 0 for the outermost. No member may have a
     /// window of more than `most_log` says, as a power of two.
     fn undo(self, stream: Stream, depth: usize, most_log: u32) -> io::Result<Stream> {
-        let input = BufReader::with_capacity(COMPRESSED_CHUNK, stream);
+        let error = Arc::default();
+        let most = if depth == 0 { COMPRESSED_CHUNK } else { STEP };
+        let held = Held { stream, most, error: Arc::clone(&error), is_over: false };
+        let input = BufReader::with_capacity(COMPRESSED_CHUNK, held);
         let plain: Stream = match self {
             Kind::Gzip => Box::new(GzipMembers::new(Box::new(input))),
             Kind::Zstd => {
@@ -83,7 +86,7 @@ impl Kind {
                 Box::new(XzStreams::new(Box::new(input), XZ_WINDOW_KIB.min(most_kib) + XZ_OWN_KIB))
             }
         };
-        Ok(Box::new(Named { stream: plain, kind: self }))
+        Ok(Box::new(Named { stream: plain, kind: self, held: error }))
     }
 }
 
@@ -180,11 +183,13 @@ fn recognise(mut stream: Stream) -> (Option<Kind>, Stream) {
 
 /// Passes over the rest of a skippable frame, of whose length the lower half was read.
 fn pass_over([first, second]: [u8; 2], stream: &mut Stream) -> io::Result<()> {
-    let mut rest = [0; 2];
-    stream.read_exact(&mut rest).map_err(|error| name(Kind::Zstd, &error))?;
-    let length = u64::from(u32::from_le_bytes([first, second, rest[0], rest[1]]));
+    let cut = || name(Kind::Zstd, &io::ErrorKind::UnexpectedEof.into());
+    let mut rest = Vec::new();
+    stream.by_ref().take(2).read_to_end(&mut rest)?;
+    let &[third, fourth] = rest.as_slice() else { return Err(cut()) };
+    let length = u64::from(u32::from_le_bytes([first, second, third, fourth]));
     let passed = io::copy(&mut stream.by_ref().take(length), &mut io::sink())?;
-    if passed == length { Ok(()) } else { Err(name(Kind::Zstd, &io::ErrorKind::UnexpectedEof.into())) }
+    if passed == length { Ok(()) } else { Err(cut()) }
 }
 
 /// A stream that fails, once.
@@ -196,28 +201,64 @@ impl Read for Failed {
     }
 }
 
-/// Says of a decompressor's errors which compression it is that is cut or damaged.
+/// The error that ended what a decompressor reads.
+type HeldError = Arc<Mutex<Option<io::Error>>>;
+
+/// Holds an error back: to the decompressor behind it the stream is cut there, so that it gives all that it has first.
+struct Held {
+    stream: Stream,
+    /// Bytes asked of it at a time.
+    most: usize,
+    error: HeldError,
+    is_over: bool,
+}
+
+impl Read for Held {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.is_over {
+            return Ok(0);
+        }
+        let most = into.len().min(self.most);
+        match self.stream.read(into.get_mut(..most).unwrap_or_default()) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                self.is_over = true;
+                Ok(0)
+            }
+            read => read,
+        }
+    }
+}
+
+/// Says of a decompressor's errors which compression it is that is cut or damaged, or what ended what it reads.
 struct Named {
     stream: Stream,
     kind: Kind,
+    held: HeldError,
 }
 
 impl Read for Named {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(into).map_err(|error| name(self.kind, &error))
+        let read = self.stream.read(into);
+        let interrupted = matches!(&read, Err(error) if error.kind() == io::ErrorKind::Interrupted);
+        if matches!(read, Ok(1..)) || into.is_empty() || interrupted {
+            return read;
+        }
+        match self.held.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(error),
+            None => read.map_err(|error| name(self.kind, &error)),
+        }
     }
 }
 
 fn name(kind: Kind, error: &io::Error) -> io::Error {
     let word = kind.word();
     let text = match error.kind() {
-        io::ErrorKind::Interrupted => return io::ErrorKind::Interrupted.into(),
         io::ErrorKind::UnexpectedEof => format!("the {word} data are cut short"),
         // zstd has no kind of its own for it.
         kind if kind == io::ErrorKind::OutOfMemory || error.to_string().contains("too much memory") => {
             format!("the {word} data need more memory than is given to them ({error}); decompress them first")
         }
-        _ if error.to_string().ends_with(BOMB) => error.to_string(),
         _ => format!("the {word} data are damaged ({error})"),
     };
     io::Error::new(error.kind(), text)

@@ -8,8 +8,9 @@ use std::io::{self, Read};
 /// Compressed bytes read at a time.
 const CHUNK: usize = 64 << 10;
 
-/// Bytes decompressed at a time: what precedes damage by less than that is lost with it.
-const STEP: usize = 4 << 10;
+/// Compressed bytes given to the decoder at a time: what it had made of those in which it meets damage is lost. So few
+/// cost 2 to 6 % of its time.
+const PIECE: usize = 16;
 /// A stream's first byte.
 const MAGIC: u8 = 0xfd;
 
@@ -28,6 +29,8 @@ pub struct XzStreams {
     drained: bool,
     /// A stream has ended, and another may begin.
     is_between: bool,
+    /// What ended them, to be said once what came before it was given.
+    failed: Option<io::Error>,
 }
 
 impl XzStreams {
@@ -44,6 +47,7 @@ impl XzStreams {
             ended: false,
             drained: false,
             is_between: false,
+            failed: None,
         }
     }
 
@@ -74,31 +78,53 @@ impl XzStreams {
         (self.drained, self.is_between) = (false, false);
         Ok(true)
     }
-}
 
-impl Read for XzStreams {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let most = into.len().min(STEP);
-        let into = into.get_mut(..most).unwrap_or_default();
-        while !into.is_empty() {
-            if self.is_between && !self.advance()? {
-                return Ok(0);
+    /// Decodes one piece, of which nothing may come yet; `None` at the end.
+    fn step(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
+        if self.is_between && !self.advance()? {
+            return Ok(None);
+        }
+        self.refill()?;
+        let piece = self.input.get(self.at..self.end.min(self.at + PIECE)).unwrap_or_default();
+        let action = if self.drained { Action::Finish } else { Action::Run };
+        let before = self.decoder.total_out();
+        let result = match self.decoder.process(piece, into, action) {
+            Ok(result) => result,
+            Err(error) => {
+                self.failed = Some(error);
+                return Ok(Some((self.decoder.total_out() - before) as usize));
             }
-            self.refill()?;
-            let input = self.input.get(self.at..self.end).unwrap_or_default();
-            let action = if self.drained { Action::Finish } else { Action::Run };
-            let result = self.decoder.process(input, into, action)?;
-            self.at += result.bytes_consumed;
-            self.is_between = result.status == Status::StreamEnd;
-            if result.bytes_produced > 0 {
-                return Ok(result.bytes_produced);
-            }
+        };
+        self.at += result.bytes_consumed;
+        self.is_between = result.status == Status::StreamEnd;
+        if result.bytes_produced == 0 {
             if self.drained && !self.is_between {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             self.drained = self.ended;
         }
-        Ok(0)
+        Ok(Some(result.bytes_produced))
+    }
+}
+
+impl Read for XzStreams {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut given = 0;
+        while let Some(room) = into.get_mut(given..).filter(|room| !room.is_empty()) {
+            // What there is does not wait for what is still to come.
+            if self.failed.is_some() || (given > 0 && self.at == self.end) {
+                break;
+            }
+            match self.step(room) {
+                Ok(Some(count)) => given += count,
+                Ok(None) => break,
+                Err(error) => self.failed = Some(error),
+            }
+        }
+        match self.failed.take_if(|_| given == 0) {
+            Some(error) => Err(error),
+            None => Ok(given),
+        }
     }
 }
 
@@ -139,6 +165,44 @@ mod tests {
             let (out, error) = read(packed[..packed.len() * parts / 20].to_vec());
             assert!(plain.starts_with(&out) && error == Some(io::ErrorKind::UnexpectedEof), "{parts}");
             assert!(out.len() + plain.len() / 10 > plain.len() * parts / 20, "{parts}: {}", out.len());
+        }
+    }
+
+    /// Of `bytes`, given to the decoder one by one, what came out before it said that they are damaged.
+    fn one_by_one(bytes: &[u8]) -> Vec<u8> {
+        let (mut decoder, mut out, mut at) = (XzStream::new_mem_limit(false, 68 << 10), Vec::new(), 0);
+        let mut room = [0; 4096];
+        while let Some(byte) = bytes.get(at..(at + 1).min(bytes.len())) {
+            let Ok(result) = decoder.process(byte, &mut room, Action::Run) else { break };
+            out.extend_from_slice(&room[..result.bytes_produced]);
+            at += result.bytes_consumed;
+            if result.status == Status::StreamEnd || byte.is_empty() && result.bytes_produced == 0 {
+                break;
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn of_a_damaged_stream_all_is_given_but_what_its_last_bytes_held() {
+        let noise: Vec<u8> =
+            (0..60_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8 ^ (n / 7) as u8).collect();
+        for plain in [plain(), noise] {
+            let whole = packed(&plain);
+            for parts in 1..20 {
+                let at = whole.len() * parts / 20;
+                let mut flipped = whole.clone();
+                flipped[at] ^= 0x10;
+                let mut zeros = whole.clone();
+                zeros[at..].fill(0);
+                for (what, damaged) in [("flipped", flipped), ("zeros", zeros)] {
+                    let (out, error) = read(damaged.clone());
+                    let most = one_by_one(&damaged);
+                    assert!(error.is_some() && most.starts_with(&out), "{what} {parts}");
+                    // One of its bytes holds fifty.
+                    assert!(out.len() + 50 * 2 * PIECE > most.len(), "{what} {parts}: {} of {}", out.len(), most.len());
+                }
+            }
         }
     }
 }

@@ -129,6 +129,49 @@ fn a_damaged_stream_gives_what_came_before_and_says_so() {
     }
 }
 
+/// What one compression gives of these bytes, and the error that ended it.
+fn undone(word: &str, bytes: Vec<u8>) -> (Vec<u8>, Option<String>) {
+    let kind = [Kind::Gzip, Kind::Zstd, Kind::Lz4, Kind::Xz].into_iter().find(|kind| kind.word() == word).unwrap();
+    let mut out = Vec::new();
+    let ended = kind.undo(Box::new(Cursor::new(bytes)), 0, u32::MAX).unwrap().read_to_end(&mut out);
+    (out, ended.err().map(|error| error.to_string()))
+}
+
+#[test]
+fn what_is_inside_a_stream_that_is_cut_or_damaged_gives_all_that_came_out_of_it() {
+    let plain = noise(300_000);
+    for (outer, pack) in KINDS {
+        for (inner, pack_inner) in KINDS {
+            let whole = pack(&pack_inner(&plain));
+            let mut damaged = whole.clone();
+            damaged[whole.len() * 3 / 5..].fill(0xff);
+            for (is_cut, bytes) in [(true, whole[..whole.len() * 3 / 5].to_vec()), (false, damaged)] {
+                let (between, why) = undone(outer, bytes.clone());
+                let (expected, _) = undone(inner, between);
+                let (out, _, error) = unpack(bytes);
+                // zstd loses what a call had given when it meets damage, and so by its length.
+                let most_lost = if is_cut { 0 } else { 2 * STEP };
+                assert!(expected.starts_with(&out) && expected.len() <= out.len() + most_lost, "{inner} in {outer}");
+                // What came of the damage may be seen by the inner one first.
+                assert!(error.is_some() && (error == why || !is_cut), "{inner} in {outer}: {error:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_small_stream_that_is_damaged_is_read_up_to_there() {
+    let plain = noise(9000);
+    for (word, pack) in [("gzip", gzip as fn(&[u8]) -> Vec<u8>), ("xz", xz)] {
+        let mut bytes = pack(&plain);
+        let most = bytes.len() - 32;
+        bytes[most..].fill(0);
+        let (out, found, error) = unpack(bytes);
+        let same = out.iter().zip(&plain).take_while(|(a, b)| a == b).count();
+        assert!(same > 8900 && found == word && error.is_some(), "{word}: {same}");
+    }
+}
+
 #[test]
 fn a_dictionary_too_large_is_refused_before_it_is_allocated() {
     let mut bytes = xz(b"small");
