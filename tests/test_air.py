@@ -128,6 +128,28 @@ def test_tshark_finds_the_same_segments(tmp_path: Path, make: Callable[[], list[
     assert pcapwatch.analyze(path).summary["capture"]["segments"] == len(sent)
 
 
+def test_what_was_not_acknowledged_in_the_air_is_no_retransmission(tmp_path: Path) -> None:
+    """Frames sent again, by their flag and number, are left out, also of packets without an IP id; others are TCP's."""
+    frames = []
+    for number, one in enumerate(talks()):
+        packet, client = ip_of(one)
+        packet[IP].id = 0
+        del packet[IP].chksum
+        frame = bytearray(ieee80211(packet, client)[0])
+        frame[22:24] = (number << 4).to_bytes(2, "little")
+        frames.append(Crafted(one.at_s, bytes(frame)))
+    again = [Crafted(one.at_s + 2e-4, one.data[:1] + bytes([one.data[1] | 8]) + one.data[2:]) for one in frames]
+    both = sorted(frames + again, key=lambda one: one.at_s)
+    alone = pcapwatch.analyze(write_capture(tmp_path / "air.pcap", frames, IEEE80211))
+    report = pcapwatch.analyze(write_capture(tmp_path / "air.pcap", both, IEEE80211))
+    assert rows(report) == rows(alone)
+    assert report.summary["capture"]["not_analysed"] == {"ieee80211_retry": len(frames)}
+    missed = pcapwatch.analyze(write_capture(tmp_path / "air.pcap", again, IEEE80211))
+    assert missed.summary["capture"]["segments"] == len(frames), "of which the first ones were not captured"
+    kept = pcapwatch.analyze(tmp_path / "air.pcap", keep_duplicates=True)
+    assert kept.summary["capture"]["segments"] == len(frames)
+
+
 def fragmented() -> Iterator[Crafted]:
     """Every packet in fragments."""
     for number, one in enumerate(talks()):

@@ -25,6 +25,7 @@ mod newest;
 mod openings;
 mod pieces;
 mod ranks;
+mod retries;
 mod shard;
 mod taps;
 mod workers;

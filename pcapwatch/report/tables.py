@@ -147,7 +147,9 @@ def write_text(rows: Rows, stream: IO[bytes], columns: Sequence[str], clock: Clo
         padded = [
             cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row[:fitting], widths, right, strict=False)
         ]
-        stream.write(f"{'  '.join(padded).rstrip()[:most]}\n".encode())
+        line = "  ".join(padded).rstrip()
+        # Of columns that fit nothing is cut, however wide a cell behind the measured rows is.
+        stream.write(f"{line if fitting > 1 else line[:most]}\n".encode())
     if missing := [name for name in rows.schema.names if name not in header[:fitting]]:
         stream.write(f"({len(missing)} more columns: -o FILE.csv has them all)\n".encode())
 

@@ -315,7 +315,9 @@ impl Defragmenter {
             self.idle.remove(&touched);
             self.counts.incomplete += u64::from(self.remove(&oldest));
         }
-        if self.queues.get(key).is_some_and(|queue| is_over(queue, timeout)) {
+        // What another point left of a packet that was put together must not become part of the next one of that number.
+        let is_left = |queue: &Queue| queue.is_again && is_over(queue, AGAIN_NS);
+        if self.queues.get(key).is_some_and(|queue| is_over(queue, timeout) || is_left(queue)) {
             self.counts.incomplete += u64::from(self.remove(key));
         }
     }

@@ -28,6 +28,7 @@ const HAS_QOS: u8 = 0x80;
 const TO_DS: u8 = 0x01;
 const FROM_DS: u8 = 0x02;
 const MORE_FRAGMENTS: u8 = 0x04;
+const RETRY: u8 = 0x08;
 const PROTECTED: u8 = 0x40;
 const ORDER: u8 = 0x80;
 /// In the sequence control, as it lies in the frame.
@@ -67,10 +68,25 @@ pub struct FramePlace {
 /// Whose fragments belong together (§10.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FrameKey {
-    receiver: [u8; ADDRESS],
-    transmitter: [u8; ADDRESS],
-    sequence: u16,
-    traffic: u8,
+    /// To which station.
+    pub receiver: [u8; ADDRESS],
+    /// From which.
+    pub transmitter: [u8; ADDRESS],
+    /// The sender's number, of 12 bits.
+    pub sequence: u16,
+    /// Its queue.
+    pub traffic: u8,
+}
+
+/// A frame as its sender counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The frame.
+    pub frame: FrameKey,
+    /// Which of its fragments, 0 for all of it.
+    pub number: u8,
+    /// It says that it was sent before.
+    pub again: bool,
 }
 
 /// A frame; only plain data is read.
@@ -104,17 +120,18 @@ pub fn parse_ieee80211(span: Span<'_>, extras: Extras) -> Result<Step<'_>, NotAn
     let in_mesh = flags & FROM_DS != 0 && qos[1] & HAS_MESH_CONTROL != 0;
     let number = u8_at(header, SEQUENCE_CONTROL) & FRAGMENT_BITS;
     let more = flags & MORE_FRAGMENTS != 0;
+    let [receiver, transmitter] = [RECEIVER, TRANSMITTER].map(|at| field(header, at));
+    let sequence = u16_at(header, SEQUENCE_CONTROL).swap_bytes() >> 4;
+    let frame = FrameKey { receiver, transmitter, sequence, traffic: qos[0] & TRAFFIC };
     let next = if more || number != 0 {
-        let [receiver, transmitter] = [RECEIVER, TRANSMITTER].map(|at| field(header, at));
-        let sequence = u16_at(header, SEQUENCE_CONTROL).swap_bytes() >> 4;
-        let frame = FrameKey { receiver, transmitter, sequence, traffic: qos[0] & TRAFFIC };
         Next::Fragment(FramePlace { frame, number, more, in_mesh })
     } else if qos[0] & AGGREGATE != 0 {
         Next::Aggregate { in_mesh }
     } else {
         Next::of_frame(in_mesh)
     };
-    Ok(Step::to(next, rest))
+    let sent = Sent { frame, number, again: flags & RETRY != 0 };
+    Ok(Step { sent: Some(sent), ..Step::to(next, rest) })
 }
 
 #[cfg(test)]

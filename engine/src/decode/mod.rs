@@ -65,6 +65,7 @@ mod vxlan;
 mod walk;
 
 pub use amsdu::parts_of;
+pub use ieee80211::{FrameKey, Sent};
 pub use key::{FlowKey, PARTITIONS};
 pub use segment::{Captured, Header, Segment};
 pub use tcp::OPTIONS_CUT;
@@ -170,6 +171,21 @@ fn parse_common<'a>(packet: &Packet, span: Span<'a>) -> Result<(Datagram<'a>, Tu
     };
     Ok((datagram, frame.tunnel))
 }
+
+/// The 802.11 frame around a packet, as its sender counts it.
+#[must_use]
+pub fn frame_sent(packet: &Packet, bytes: &[u8], most_depth: u8) -> Option<Sent> {
+    if !IN_THE_AIR.contains(&packet.link.0) {
+        return None;
+    }
+    let mut walk = Walk::of_packet(packet.link.0, sent(packet, bytes), most_depth);
+    let _ = walk.run();
+    walk.sent()
+}
+
+/// Link types of which captures of the air are.
+const IN_THE_AIR: [u32; 5] =
+    [ieee80211::IEEE802_11, prism::IEEE802_11_PRISM, radiotap::IEEE802_11_RADIOTAP, avs::IEEE802_11_AVS, ppi::PPI];
 
 /// The headers around a packet.
 #[must_use]

@@ -4,7 +4,7 @@
 //! file takes its own header off and says in a [`Step`] what the next one is. The loop ends: each step takes bytes off,
 //! and [`Layers`] bounds how many encapsulations there may be, whatever the bytes say.
 
-use super::ieee80211::FramePlace;
+use super::ieee80211::{FramePlace, Sent};
 use super::ip::{Datagram, Ends, Place, TCP};
 use super::layers::{Layer, Layers};
 use super::span::{Span, u8_at};
@@ -75,17 +75,19 @@ pub struct Step<'a> {
     pub next: Next,
     /// What follows.
     pub rest: Span<'a>,
+    /// An 802.11 frame as its sender counts it.
+    pub sent: Option<Sent>,
 }
 
 impl<'a> Step<'a> {
     /// A header without a name.
     pub fn to(next: Next, rest: Span<'a>) -> Self {
-        Step { layer: None, next, rest }
+        Step { layer: None, next, rest, sent: None }
     }
 
     /// A header with one.
     pub fn inside(layer: Layer, next: Next, rest: Span<'a>) -> Self {
-        Step { layer: Some(layer), next, rest }
+        Step { layer: Some(layer), next, rest, sent: None }
     }
 }
 
@@ -132,6 +134,7 @@ pub struct Walk<'a> {
     guessed: bool,
     /// Where the walk ended, if that is no packet's end.
     stop: Option<Stop<'a>>,
+    sent: Option<Sent>,
 }
 
 impl<'a> Walk<'a> {
@@ -151,7 +154,7 @@ impl<'a> Walk<'a> {
     }
 
     fn from(next: Next, ends: Option<Ends>, rest: Span<'a>, layers: &Layers) -> Self {
-        Walk { next, rest, layers: *layers, ends, tags: 0, guessed: false, stop: None }
+        Walk { next, rest, layers: *layers, ends, tags: 0, guessed: false, stop: None, sent: None }
     }
 
     /// To the TCP header.
@@ -168,6 +171,11 @@ impl<'a> Walk<'a> {
     /// What ended the walk.
     pub fn stop(&self) -> Option<&Stop<'a>> {
         self.stop.as_ref()
+    }
+
+    /// The 802.11 frame that it passed.
+    pub fn sent(&self) -> Option<Sent> {
+        self.sent
     }
 
     /// The headers passed.
@@ -217,6 +225,7 @@ impl<'a> Walk<'a> {
         if let Some(layer) = step.layer {
             self.layers.push_towards(layer, self.ends.map(|ends| ends.dst))?;
         }
+        self.sent = self.sent.or(step.sent);
         (self.next, self.rest) = (step.next, step.rest);
         Ok(())
     }

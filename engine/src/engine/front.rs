@@ -3,10 +3,12 @@
 
 use super::copies::Copies;
 use super::networks::Networks;
+use super::retries::Retries;
 use super::taps::{TOGETHER, Taps};
 use crate::capture::{Batch, ClockFacts, LinkType, Packet, View};
 use crate::decode::{
-    Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, Segment, decode, decode_any, layers_around, parts_of,
+    Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, Segment, decode, decode_any, frame_sent, layers_around,
+    parts_of,
 };
 use crate::ledger::summary::CaptureFacts;
 use crate::record::Address;
@@ -101,6 +103,8 @@ pub struct Front {
     taps: Option<Taps>,
     /// What of equal addresses only identifiers of one direction tell apart.
     networks: Networks,
+    /// 802.11 frames that may be sent again; none where all copies are to be kept.
+    retries: Option<Retries>,
     /// A decoded batch that no copies are looked for in.
     passing: Option<Decoded>,
     /// The bytes of datagrams put together in this batch.
@@ -123,6 +127,7 @@ impl Front {
             copies: (!settings.keep_duplicates).then(Copies::new),
             taps: (!settings.keep_duplicates).then(Taps::new),
             networks: Networks::new(),
+            retries: (!settings.keep_duplicates).then(Retries::new),
             passing: None,
             joined: Vec::new(),
         }
@@ -156,6 +161,9 @@ impl Front {
             let bytes = batch.bytes(packet);
             match decode(packet, bytes, ordinal, self.most_depth, header) {
                 Ok(()) => {
+                    if packet.link != LinkType(ETHERNET) && self.is_sent_again(packet, bytes) {
+                        continue;
+                    }
                     segments += 1;
                     if sure_from.is_none() && may_have_copies(packet, header) {
                         sure_from = Some(segments - 1);
@@ -166,6 +174,9 @@ impl Front {
                     }
                 }
                 Err(NotAnalysed::Aggregate) => {
+                    if self.is_sent_again(packet, bytes) {
+                        continue;
+                    }
                     let parts = self.unfold(packet, bytes, ordinal, held);
                     sure_from = sure_from.or((!parts.is_empty()).then_some(segments));
                     *has_ways |= parts.iter().any(|part| part.way != 0);
@@ -227,6 +238,18 @@ impl Front {
     #[cold]
     fn name(&mut self, packet: &Packet, bytes: &[u8], header: &mut Header) {
         header.tunnel_name = self.names.number(&layers_around(packet, bytes, self.most_depth));
+    }
+
+    /// Whether it is an 802.11 frame that was sent, and captured, before.
+    #[cold]
+    fn is_sent_again(&mut self, packet: &Packet, bytes: &[u8]) -> bool {
+        let Some(retries) = &mut self.retries else { return false };
+        let sent = frame_sent(packet, bytes, self.most_depth);
+        let is_known = sent.is_some_and(|sent| retries.look(&sent, packet.ts_ns));
+        if is_known {
+            self.packets.pass_over(NotAnalysed::Named("ieee80211_retry"));
+        }
+        is_known
     }
 
     /// Takes the packets of an aggregate, each with an ordinal of its own: their segments.

@@ -69,7 +69,7 @@ pub struct Queue {
     /// Nothing that is analysed: fragments are only counted.
     pub is_ignored: bool,
     /// It was put together before.
-    is_again: bool,
+    pub is_again: bool,
 }
 
 impl Queue {
