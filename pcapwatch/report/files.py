@@ -159,15 +159,15 @@ def _between(files: list[FileFacts]) -> Iterator[str]:
 def _overlaps(files: list[FileFacts], fate: str) -> Iterator[str]:
     for before, after, gap_ns in _pairs(files):
         if gap_ns < 0 and after["packets"]:
-            names = f"{before['path']} and {after['path']}{_against_names(before, after)}"
-            yield f"files overlap by {duration(-gap_ns)}{fate}: {names}"
+            yield f"files overlap by {duration(-gap_ns)}{fate}: {before['path']} and {after['path']}"
 
 
 def _against_names(before: FileFacts, after: FileFacts) -> str:
     """What a clock that is set back where a capture goes on in its next file leaves; in a ring, times adjoin there."""
     numbers = [[int(digits) for digits in re.findall(r"[0-9]{1,18}", file["path"])] for file in (before, after)]
-    alike = re.sub(r"[0-9]+", "", before["path"]) == re.sub(r"[0-9]+", "", after["path"])
-    if not alike or numbers[0] <= numbers[1]:
+    alike = len({re.sub(r"[0-9]{1,18}", "#", file["path"]) for file in (before, after)}) == 1
+    differing = [(one, other) for one, other in zip(*numbers, strict=True) if one != other] if alike else []
+    if len(differing) != 1 or differing[0][0] < differing[0][1]:
         return ""
     return ", which is not the order of their names: if a clock was set back, connections across them are split"
 

@@ -73,14 +73,16 @@ pub fn parts_of(packet: &Packet, bytes: &[u8], most_depth: u8) -> Vec<Result<Pac
 }
 
 fn spans_of(rest: Span<'_>, in_mesh: bool) -> Vec<Result<Span<'_>, NotAnalysed>> {
-    let whole = split(rest, Layout::Whole);
+    // What is too short for another packet is padding, or a frame check that nothing tells of; in a mesh it tells layouts apart.
+    let least = if in_mesh { UNIT } else { HEADER };
+    let whole = split(rest, Layout::Whole, least);
     if !in_mesh || is_sound(&whole) {
         return whole
             .into_iter()
             .map(|part| part.map(|span| if in_mesh { mesh::parse_mesh(span).rest } else { span }))
             .collect();
     }
-    IN_MESH.map(|layout| split(rest, layout)).into_iter().find(|parts| is_sound(parts)).unwrap_or(whole)
+    IN_MESH.map(|layout| split(rest, layout, least)).into_iter().find(|parts| is_sound(parts)).unwrap_or(whole)
 }
 
 fn is_sound(parts: &[Result<Span<'_>, NotAnalysed>]) -> bool {
@@ -88,10 +90,9 @@ fn is_sound(parts: &[Result<Span<'_>, NotAnalysed>]) -> bool {
 }
 
 /// Each from logical link control on (mesh header included where lengths include it); the last may be the reason why there is no other.
-fn split(mut rest: Span<'_>, layout: Layout) -> Vec<Result<Span<'_>, NotAnalysed>> {
+fn split(mut rest: Span<'_>, layout: Layout, least: usize) -> Vec<Result<Span<'_>, NotAnalysed>> {
     let mut parts = Vec::new();
-    // The last one need not be padded, and some are all the same.
-    while rest.wire_len as usize >= UNIT || parts.is_empty() {
+    while rest.wire_len as usize >= least || parts.is_empty() {
         let part = if parts.len() < MOST { next_part(rest, layout) } else { Err(NotAnalysed::Malformed(LENGTH_NAME)) };
         parts.push(part.map(|(part, _)| part));
         let Ok((_, taken)) = part else { break };
@@ -174,6 +175,8 @@ mod tests {
         assert_eq!(read(&bytes, bytes.len()), all);
         let unpadded = bytes[..bytes.len() - 1].to_vec();
         assert_eq!(read(&unpadded, unpadded.len()), all, "the last need not be padded");
+        let checked = [&bytes[..], &[7; 4]].concat();
+        assert_eq!(read(&checked, checked.len()), all, "a frame check that nothing tells of");
         assert_eq!(read(&bytes[..100], bytes.len()), [Ok(1), Err("truncated".into())], "in the second's header");
         assert_eq!(read(&bytes[..147], bytes.len()), [Ok(1), Err("udp".into()), Err("truncated".into())]);
     }

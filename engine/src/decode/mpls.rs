@@ -56,6 +56,11 @@ pub fn parse_mpls(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
     Err(NotAnalysed::Malformed("mpls_stack"))
 }
 
+/// Whether an IPv4 header without options leaves its length to the network card; its source address may look like a type.
+fn is_offloaded(rest: Span<'_>) -> bool {
+    u8_at(rest.bytes, 0) == 0x45 && u16_at(rest.bytes, 2) == 0
+}
+
 /// Guesses as Wireshark does: the first four bits are IP's version, or 0 for a control word, unless the bytes are no
 /// IP packet and have an Ethernet type where a frame has it. Unlike there a frame with a tag, whose next type is where it would
 /// be behind a control word, has none, but where the word were zero, as it is where nothing is numbered.
@@ -63,7 +68,7 @@ fn behind(rest: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
     let first = u8_at(rest.header::<1>("mpls_length")?, 0) >> 4;
     let has_type = |at: usize| TYPES.contains(&u16_at(rest.bytes, at + ETHERNET_TYPE));
     match first {
-        4 | 6 if looks_like_ip(rest) || !has_type(0) => Ok(Step::to(Next::Ip, rest)),
+        4 | 6 if looks_like_ip(rest) || is_offloaded(rest) || !has_type(0) => Ok(Step::to(Next::Ip, rest)),
         0 if has_type(CONTROL_WORD) && (u32_at(rest.bytes, 0) == 0 || !has_type(0)) => {
             Ok(Step::to(Next::Ethernet, rest.after(CONTROL_WORD)))
         }
@@ -129,6 +134,16 @@ mod tests {
                 reaches(1, &labelled(&[18], &inside), text);
                 reaches(1, &labelled(&[18], &[&[0; 4][..], &inside].concat()), text);
             }
+        }
+    }
+
+    #[test]
+    fn a_packet_of_no_stated_length_is_no_frame() {
+        let mut v4 = ipv4(6, 0, &tcp(0x10, 0, &[]));
+        v4[2..4].fill(0);
+        for source in [[129, 0], [145, 0], [8, 0], [10, 0]] {
+            v4[12..14].copy_from_slice(&source);
+            reaches(1, &labelled(&[18], &v4), "mpls 18");
         }
     }
 

@@ -37,7 +37,7 @@ const MOST_HELD: usize = 64 << 20;
 /// as wide as most (RFC 7323 allows a gigabyte; other connections' numbers are anywhere).
 const NEAR: u32 = 1 << 23;
 /// Most packets alike that are looked at: only a hostile capture has more of them in a window.
-const MOST_ALIKE: usize = 8;
+const MOST_ALIKE: usize = 64;
 /// Directions of flows known to be in a tunnel; beyond it those not met for longest are forgotten.
 const MOST_FLOWS: usize = 32_768;
 
@@ -80,13 +80,20 @@ struct Inside {
     /// It was found in another tunnel as well: then nothing is certain of a packet beside them.
     is_ambiguous: bool,
     /// The latest handshake of which it showed this direction's SYN.
-    opening: Option<u32>,
+    opening: Option<[u32; 2]>,
 }
 
-/// What both SYNs of a handshake have in common: the number after that of who opens it.
-fn opening_of(header: &Header) -> Option<u32> {
-    let number = if header.flags.has(Flags::ACK) { header.ack } else { seq::add(header.seq, 1) };
-    header.flags.has(Flags::SYN).then_some(number)
+/// What both SYNs of a handshake have in common: the number after that of who opens it, or one behind data that it sent
+/// with it, of which the other may acknowledge as much as it likes (RFC 7413): from this number to that one.
+fn opening_of(header: &Header) -> Option<[u32; 2]> {
+    let is_answer = header.flags.has(Flags::ACK);
+    let numbers = if is_answer { [header.ack; 2] } else { [seq::add(header.seq, 1), end_of(header)] };
+    header.flags.has(Flags::SYN).then_some(numbers)
+}
+
+/// Whether two SYNs are of one handshake.
+fn is_one_opening(one: Option<[u32; 2]>, other: Option<[u32; 2]>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| seq::leq(one[0], other[1]) && seq::leq(other[0], one[1]))
 }
 
 impl Inside {
@@ -417,7 +424,7 @@ impl Copies {
         let (flow, from_low) = direction(header);
         let is_deeper = |inside: &&Inside| header.depth < inside.depth && !inside.is_ambiguous;
         let other = self.flows.look(&(flow, !from_low)).filter(is_deeper);
-        if let Some(&other) = other.filter(|other| other.opening == opening_of(header)) {
+        if let Some(&other) = other.filter(|other| is_one_opening(other.opening, opening_of(header))) {
             let inside = Inside { from: header.seq, sent: end_of(header), ..other };
             self.flows.place((flow, from_low), inside);
             self.take_inside(number, &inside);
