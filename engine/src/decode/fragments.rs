@@ -238,7 +238,8 @@ impl Defragmenter {
         let is_first = place.number == 0;
         if before.as_ref().is_some_and(|queue| {
             let is_old = ts_ns.saturating_sub(queue.first_ns).saturating_abs() > FRAME_NS;
-            is_old || is_first && !(queue.count() == 1 && queue.begins_with(rest.bytes))
+            // What begins alike is the same one, sent again or shown by another receiver.
+            is_old || is_first && !queue.begins_with(rest.bytes)
         }) {
             self.counts.incomplete += u64::from(before.take().is_some_and(|queue| queue.is_missed()));
         }

@@ -29,7 +29,7 @@ fn give(bench: &mut Bench, bytes: &[u8]) -> Result<String, String> {
 fn fragments_in_order_also_beside_others_and_sent_again() {
     let mut bench = Bench::new(|_| ());
     let (one, two) = (three(1, 7), three(2, 7));
-    for bytes in [&one[0], &two[0], &one[0], &one[1], &one[1], &two[1]] {
+    for bytes in [&one[0], &two[0], &one[0], &one[1], &one[0], &one[1], &two[1]] {
         assert_eq!(give(&mut bench, bytes), Err(WAITING.into()));
     }
     assert_eq!(give(&mut bench, &two[2]), Ok(String::new()));
