@@ -167,3 +167,25 @@ def test_a_lost_fragment_is_a_lost_packet(tmp_path: Path) -> None:
     assert capture["segments"] == 0
     assert capture["fragments"]["incomplete"] == len(talks())
     assert capture["not_analysed"] == {"fragment": len(kept)}
+
+
+def test_fragments_across_two_files(tmp_path: Path) -> None:
+    """A rotated set parts files anywhere: what is in fragments there is put together all the same."""
+    frames = list(fragmented())
+    for at in range(1, 12):
+        write_capture(tmp_path / "cap_00001.pcap", frames[:at], IEEE80211)
+        write_capture(tmp_path / "cap_00002.pcap", frames[at:], IEEE80211)
+        capture = pcapwatch.analyze(tmp_path).summary["capture"]
+        assert (capture["segments"], capture["fragments"]["incomplete"]) == (len(talks()), 0)
+
+
+def test_a_retry_whose_number_came_round_is_a_packet(tmp_path: Path) -> None:
+    """Of frames with one number only the same one again is left out, whatever was sent between them."""
+    frames = []
+    for number, one in enumerate(talks()):
+        frame = bytearray(ieee80211(*ip_of(one))[0])
+        frame[22:24] = b"\x10\x00"
+        frame[1] |= 0x08 if number else 0
+        frames.append(Crafted(one.at_s, bytes(frame)))
+    report = pcapwatch.analyze(write_capture(tmp_path / "air.pcap", frames, IEEE80211))
+    assert report.summary["capture"]["segments"] == len(talks())

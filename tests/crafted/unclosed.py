@@ -137,3 +137,46 @@ def both_fins_unseen(t: Talk) -> list[Expected]:
     t.c(1.003, "A")
     t.bystander(300)
     return [{"close": "open"} | UNSEEN_CLOSE | UNSEEN_WAIT]
+
+
+def probed(t: Talk, at_s: float) -> None:
+    """An idle client's keep-alive, which takes the number before its own (RFC 9293 §3.8.4)."""
+    t.c(at_s, "A", seq=t.nxt["c"] - 1)
+
+
+@situation("A3")
+def an_idle_connection_with_keep_alives(t: Talk) -> list[Expected]:
+    """Met in the middle, only keep-alives and their answers: the number between them is nobody's FIN."""
+    t.established()
+    t.packets.clear()
+    for minute in range(1, 5):
+        probed(t, 60.0 * minute)
+        t.s(60.0 * minute + 0.001, "A")
+    t.bystander(300)
+    return [{"close": "open", "active_closer": "none", "closer_basis": "no_close"} | UNSEEN_WAIT]
+
+
+@situation("A3")
+def a_keep_alive_and_then_data(t: Talk) -> list[Expected]:
+    """The same with what the server sends after it, which is acknowledged: nobody has closed."""
+    t.established()
+    t.packets.clear()
+    probed(t, 1.0)
+    t.s(1.001, "A")
+    t.s(2.0, "PA", b"more")
+    t.c(2.001, "A")
+    t.bystander(300)
+    return [{"close": "open"} | NOBODY]
+
+
+@situation("A7")
+def a_keep_alive_that_nobody_knows(t: Talk) -> list[Expected]:
+    """The first is answered, the next one by a host that has no such socket any more: dead, not closed."""
+    t.established()
+    t.packets.clear()
+    probed(t, 60.0)
+    t.s(60.001, "A")
+    probed(t, 120.0)
+    t.s(120.001, "R", seq=t.nxt["s"], window=0)
+    t.bystander(300)
+    return [{"close": "reset", "reset_by": "server", "reset_kind": "no_state"} | NOBODY]

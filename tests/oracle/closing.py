@@ -132,6 +132,15 @@ def numbers_unseen(c: Incarnation, side: Endpoint) -> int:
     return max([p.seq_offset for p in own] + theirs + answers_without_socket(c, side)) - reached
 
 
+def numbers_unseen_but_probes(c: Incarnation, side: Endpoint) -> int:
+    """The same, but for the one number that a keep-alive of an idle side, met in the middle, lies before its own."""
+    unseen = numbers_unseen(c, side)
+    is_idle = not any(p.payload_len or p.has(SYN) for p in c.sent(side)) and not any(
+        p.syn_ack for p in c.sent(c.peer(side))
+    )
+    return 0 if unseen == 1 and is_idle else unseen
+
+
 def answers_without_socket(c: Incarnation, side: Endpoint) -> list[int]:
     """The numbers of the bare resets of a side that were not plainly in vain."""
     bare = [p for p in c.sent(side) if p.has(RST) and not p.has(ACK)]
@@ -149,7 +158,7 @@ def two_fins_may_be_unseen(c: Incarnation, sides: tuple[Endpoint, Endpoint]) -> 
     if any(p.has(FIN) for p in c.packets if not p.stale) or all(p.has(RST) for p in c.packets):
         return False
     begun = any(p.has(SYN) for p in c.packets)
-    behind = [lacks_its_end(c, side) for side in sides]
+    behind = [numbers_unseen_but_probes(c, side) > 0 for side in sides]
     before = [not c.sent(s) or (not begun and not any(p.payload_len for p in c.sent(s))) for s in sides]
     room = all(a or b for a, b in zip(behind, before, strict=True))
     answered = all(c.sent(side) for side in sides) and any(p.has(RST) for p in c.packets)
@@ -163,7 +172,7 @@ def close_may_be_unseen(c: Incarnation, sides: tuple[Endpoint, Endpoint]) -> boo
     a host has no socket any more shows it, too, where the other direction is missing. Not that a capture holds nothing
     but acknowledgments: in it nobody closes.
     """
-    unseen = [numbers_unseen(c, side) for side in sides]
+    unseen = [numbers_unseen_but_probes(c, side) for side in sides]
     shown = any(unseen) or (any(p.has(RST) for p in c.packets) and not all(c.sent(side) for side in sides))
     return 1 in unseen or (shown and two_fins_may_be_unseen(c, sides))
 

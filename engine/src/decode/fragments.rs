@@ -53,8 +53,8 @@ enum Key {
         protocol: Option<u8>,
         tunnel: Tunnel,
     },
-    /// At one point of capture: what another one shows comes in another order.
-    Frame { frame: FrameKey, file: u32, interface: u32 },
+    /// Wherever it was captured: another point, or the next file, shows the same fragments.
+    Frame(FrameKey),
 }
 
 impl Key {
@@ -147,7 +147,7 @@ impl Defragmenter {
         let found = walk.run().map(|_| ());
         let mut whole = match walk.stop() {
             Some(Stop::Datagram(piece)) => self.add(piece, walk.layers(), packet.ts_ns, 1)?,
-            Some(Stop::Frame(place, rest)) => self.add_frame(place, *rest, walk.layers(), packet)?,
+            Some(Stop::Frame(place, rest)) => self.add_frame(place, *rest, walk.layers(), packet.ts_ns)?,
             _ => return Err(found.err().unwrap_or(NotAnalysed::Fragment)),
         };
         // What was in pieces may have pieces inside. Each time another layer is around them, so that this ends.
@@ -227,12 +227,12 @@ impl Defragmenter {
         place: &FramePlace,
         rest: Span<'_>,
         layers: &Layers,
-        &Packet { ts_ns, file, interface, .. }: &Packet,
+        ts_ns: i64,
     ) -> Result<Whole, NotAnalysed> {
         if rest.wire_len == 0 || rest.wire_len > LONGEST {
             return Err(NotAnalysed::Malformed("fragment_length"));
         }
-        let key = Key::Frame { frame: place.frame, file, interface };
+        let key = Key::Frame(place.frame);
         self.expire(&key, ts_ns);
         let mut before = self.take(&key);
         let is_first = place.number == 0;

@@ -89,6 +89,15 @@ pub struct Sent {
     pub again: bool,
 }
 
+/// Bytes of a frame by which it is told from another of its number: the headers up to TCP's.
+const TELLING: usize = 96;
+
+/// What the frame begins with, without a check sequence of which nothing tells.
+pub fn telling(rest: Span<'_>) -> &[u8] {
+    let most = rest.bytes.len().saturating_sub(FRAME_CHECK as usize).min(TELLING);
+    rest.bytes.get(..most).unwrap_or_default()
+}
+
 /// A frame; only plain data is read.
 pub fn parse_ieee80211(span: Span<'_>, extras: Extras) -> Result<Step<'_>, NotAnalysed> {
     let [first, flags] = *span.header::<2>("ieee80211_length")?;

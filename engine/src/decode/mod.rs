@@ -172,15 +172,15 @@ fn parse_common<'a>(packet: &Packet, span: Span<'a>) -> Result<(Datagram<'a>, Tu
     Ok((datagram, frame.tunnel))
 }
 
-/// The 802.11 frame around a packet, as its sender counts it.
+/// The 802.11 frame around a packet, as its sender counts it, and what it begins with.
 #[must_use]
-pub fn frame_sent(packet: &Packet, bytes: &[u8], most_depth: u8) -> Option<Sent> {
+pub fn frame_sent<'a>(packet: &Packet, bytes: &'a [u8], most_depth: u8) -> Option<(Sent, &'a [u8])> {
     if !IN_THE_AIR.contains(&packet.link.0) {
         return None;
     }
     let mut walk = Walk::of_packet(packet.link.0, sent(packet, bytes), most_depth);
     let _ = walk.run();
-    walk.sent()
+    walk.sent().map(|(sent, rest)| (sent, ieee80211::telling(rest)))
 }
 
 /// Link types of which captures of the air are.

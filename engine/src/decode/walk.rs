@@ -134,7 +134,7 @@ pub struct Walk<'a> {
     guessed: bool,
     /// Where the walk ended, if that is no packet's end.
     stop: Option<Stop<'a>>,
-    sent: Option<Sent>,
+    sent: Option<(Sent, Span<'a>)>,
 }
 
 impl<'a> Walk<'a> {
@@ -173,8 +173,8 @@ impl<'a> Walk<'a> {
         self.stop.as_ref()
     }
 
-    /// The 802.11 frame that it passed.
-    pub fn sent(&self) -> Option<Sent> {
+    /// The 802.11 frame that it passed, and what is in it.
+    pub fn sent(&self) -> Option<(Sent, Span<'a>)> {
         self.sent
     }
 
@@ -225,7 +225,7 @@ impl<'a> Walk<'a> {
         if let Some(layer) = step.layer {
             self.layers.push_towards(layer, self.ends.map(|ends| ends.dst))?;
         }
-        self.sent = self.sent.or(step.sent);
+        self.sent = self.sent.or(step.sent.map(|sent| (sent, step.rest)));
         (self.next, self.rest) = (step.next, step.rest);
         Ok(())
     }

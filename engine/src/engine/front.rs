@@ -245,7 +245,7 @@ impl Front {
     fn is_sent_again(&mut self, packet: &Packet, bytes: &[u8]) -> bool {
         let Some(retries) = &mut self.retries else { return false };
         let sent = frame_sent(packet, bytes, self.most_depth);
-        let is_known = sent.is_some_and(|sent| retries.look(&sent, packet.ts_ns));
+        let is_known = sent.is_some_and(|(sent, begin)| retries.look(&sent, begin, packet.ts_ns));
         if is_known {
             self.packets.pass_over(NotAnalysed::Named("ieee80211_retry"));
         }

@@ -59,7 +59,7 @@ impl<P: Payload> Connection<P> {
         let is_midstream = self.quality.0 & Quality::MIDSTREAM != 0;
         // Who still sends had not closed before; nor had who is captured from its beginning on, so that its numbers are known.
         let was_over = |end: &Endpoint| end.isn.is_none() && end.bytes == 0 && (is_midstream || end.next.is_none());
-        let hidden = [Role::Client, Role::Server].map(|role| self.hidden(role) > 0);
+        let hidden = [Role::Client, Role::Server].map(|role| self.hidden_but_probes(role) > 0);
         (was_over(client) || hidden[0])
             && (was_over(server) || hidden[1])
             && (hidden != [false; 2] || self.reset.is_none() || self.is_one_sided())
@@ -69,7 +69,7 @@ impl<P: Payload> Connection<P> {
     /// missing, or one with a single number behind all its bytes, which is a FIN's (or one byte's). Not where the capture
     /// begins after everything: that nobody closed in it is right.
     pub(super) fn hides_close(&self) -> bool {
-        let hidden = [Role::Client, Role::Server].map(|role| self.hidden(role));
+        let hidden = [Role::Client, Role::Server].map(|role| self.hidden_but_probes(role));
         let may_hide = match self.close() {
             Close::Open => hidden != [0; 2],
             Close::Reset => {
@@ -104,6 +104,14 @@ impl<P: Payload> Connection<P> {
         let answered = self.effective_reset().filter(is_own).map(|reset| reset.seq);
         let lacked = [peer.acked, end.next, answered].map(|number| numbers_lacked(end, number));
         lacked.into_iter().fold(0, u32::max)
+    }
+
+    /// The same where no FIN was captured: of a side that is met in the middle and sends nothing, the one number before its own
+    /// is that of a keep-alive or a probe of a closed window (RFC 9293 §3.8.4, §3.8.6.1), and nothing is missing.
+    fn hidden_but_probes(&self, role: Role) -> u32 {
+        let [end, _] = self.ends_of(role);
+        let hidden = self.hidden(role);
+        if hidden == 1 && end.bytes == 0 && end.isn.is_none() { 0 } else { hidden }
     }
 
     /// Both ends, the one of `role` first.

@@ -125,9 +125,9 @@ impl Queue {
         self.pieces.len()
     }
 
-    /// Whether the first one is this.
+    /// Whether the first one is this, as far as both were captured.
     pub fn begins_with(&self, bytes: &[u8]) -> bool {
-        self.pieces.get(&0).is_some_and(|held| held.bytes == bytes)
+        self.pieces.get(&0).is_some_and(|held| held.bytes.starts_with(bytes) || bytes.starts_with(&held.bytes))
     }
 
     /// Takes a new one, `head` being what it says if it is the first.
