@@ -137,7 +137,9 @@ impl Drawing {
         let mut rows = self.rows;
         rows.extend(self.latest);
         // A frame may hold several packets of a connection: who closes does so by a FIN or a reset.
-        let closes = |row: &Row, closer| (row.file, row.frame) == place(closer) && row.flags.contains(['F', 'R']);
+        let closes = |row: &Row, closer| {
+            (row.file, row.frame) == place(closer) && ["FIN", "RST"].iter().any(|flag| row.flags.contains(flag))
+        };
         if let Some(closer) = &sight.closer
             && let Some(row) = rows.iter_mut().find(|row| closes(row, closer))
         {
