@@ -182,8 +182,7 @@ def closer_by_fin(connection: Incarnation, client: Endpoint, server: Endpoint) -
     fins = {"client": first_fin(connection, client), "server": first_fin(connection, server)}
     c, s = fins["client"], fins["server"]
     if c is None and s is None:
-        unseen = close_may_be_unseen(connection, (client, server))
-        return "ambiguous" if unseen else "none", "no_close", None
+        return "none", "no_close", None
     if c is None or s is None:
         if may_have_closed_unseen(connection, *((client, server) if c is None else (server, client))):
             return "ambiguous", "single_fin", None
@@ -345,8 +344,8 @@ def read_ending(
             if peers_fin_may_be_unseen(connection, decisive.packet):
                 return Ending("reset", "ambiguous", "abort", None, reset)
             return Ending("reset", decisive.by, "abort", decisive.packet, reset)
-        active = active if decisive.kind == "no_state" else "none"  # another's reset, or a refusal: nobody closed
-        return Ending("reset", active, basis, None, reset)
+        unseen = decisive.kind == "no_state" and close_may_be_unseen(connection, (client, server))
+        return Ending("reset", "ambiguous" if unseen else "none", basis, None, reset)
     close = {"no_close": "open", "single_fin": "half_closed", "crossed": "simultaneous"}.get(basis, "fin")
     return Ending(close, active, basis, closer, reset)
 

@@ -65,20 +65,16 @@ impl<P: Payload> Connection<P> {
             && (hidden != [false; 2] || self.reset.is_none() || self.is_one_sided())
     }
 
-    /// Where neither a FIN nor an abort was captured, whether somebody may have closed all the same: both sides in what is
-    /// missing, or one with a single number behind all its bytes, which is a FIN's (or one byte's). Not where the capture
-    /// begins after everything: that nobody closed in it is right.
+    /// Where the answer of a host that has no such socket any more is all that ends it, whether somebody may have closed before:
+    /// both sides in what is missing, or one with a single number behind all its bytes, which is a FIN's (or one byte's).
+    /// What is still open in the capture nobody has closed in it, whatever it may lack.
     pub(super) fn hides_close(&self) -> bool {
+        let is_answered = self.reset.is_some_and(|reset| reset.kind == ResetKind::NoState);
+        if self.close() != Close::Reset || !is_answered {
+            return false;
+        }
         let hidden = [Role::Client, Role::Server].map(|role| self.hidden_but_probes(role));
-        let may_hide = match self.close() {
-            Close::Open => hidden != [0; 2],
-            Close::Reset => {
-                let is_answer = self.reset.is_some_and(|reset| reset.kind == ResetKind::NoState);
-                is_answer && (hidden != [0; 2] || self.is_one_sided())
-            }
-            _ => false,
-        };
-        may_hide && (hidden.contains(&1) || self.may_both_have_closed())
+        (hidden != [0; 2] || self.is_one_sided()) && (hidden.contains(&1) || self.may_both_have_closed())
     }
 
     fn is_one_sided(&self) -> bool {
