@@ -109,6 +109,31 @@ def test_a_snaplen_that_leaves_one_copy_its_options(tmp_path: Path, name: str, v
         assert (row["active_closer"], row["client_retransmits"], row["server_retransmits"]) == ("server", 0, 0)
 
 
+def test_a_packet_that_the_tunnels_tap_lost_of_a_later_connection(tmp_path: Path) -> None:
+    """A 4-tuple used again with numbers far from the first ones, and a refusal: what is bare alone is the tunnel's."""
+    wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
+    talk = Talk(client_isn=3_000_000_000, server_isn=3_500_000_000).established()
+    talk.close("s")
+    second = Talk(client_isn=1_000, server_isn=500_000).established()
+    second.close("s")
+    refused = Talk(client=("10.9.0.1", 40_001))
+    refused.c(200.0, "S")
+    refused.s(200.001, "RA", seq=0, window=0)
+    packets, pieces = [], [*talk.packets, *(Crafted(one.at_s + 100, one.data) for one in second.packets)]
+    lost = {len(talk.packets) + 6, len(pieces) + 1}
+    for at, one in enumerate([*pieces, *refused.packets]):
+        frame = Ether(one.data)
+        frame[IP].id = 1000 + at
+        del frame[IP].chksum
+        bare = bytes(frame)
+        [inside] = wrapping.wrap(Ether(bare).payload, frame[TCP].dport == 80)
+        packets += [Crafted(one.at_s, bare)] + [Crafted(one.at_s + 3e-6, inside)] * (at not in lost)
+    report = told(tmp_path, packets, ETHERNET)
+    assert list(report.connections["close"]) == ["fin", "fin", "refused"]
+    assert set(report.connections["tunnel"]) == {wrapping.tunnel}
+    assert list(report.connections["server_packets"]) == [4, 4, 1]
+
+
 def test_a_kernels_tunnel_on_every_interface() -> None:
     """The lab's capture on the host that ends a VXLAN: every packet is there twice, and two connections are two."""
     report = pcapwatch.analyze(ROOT / "fixtures" / "vxlan-any" / "capture.pcap")

@@ -83,12 +83,17 @@ struct Inside {
     opening: Option<[u32; 2]>,
 }
 
-/// What both SYNs of a handshake have in common: the number after that of who opens it, or one behind data that it sent
-/// with it, of which the other may acknowledge as much as it likes (RFC 7413): from this number to that one.
+/// What a SYN and its answer, be it a refusal, have in common: the number after that of who opens, or one behind data that it
+/// sent with it, of which the other may acknowledge as much as it likes (RFC 7413): from this number to that one.
 fn opening_of(header: &Header) -> Option<[u32; 2]> {
     let is_answer = header.flags.has(Flags::ACK);
     let numbers = if is_answer { [header.ack; 2] } else { [seq::add(header.seq, 1), end_of(header)] };
-    header.flags.has(Flags::SYN).then_some(numbers)
+    (header.flags.has(Flags::SYN) || is_refusal(header)).then_some(numbers)
+}
+
+/// The answer of a port that nobody listens on (RFC 9293 §3.5.2).
+const fn is_refusal(header: &Header) -> bool {
+    header.flags.has(Flags::RST) && header.flags.has(Flags::ACK) && header.seq == 0
 }
 
 /// Whether two SYNs are of one handshake.
@@ -99,7 +104,9 @@ fn is_one_opening(one: Option<[u32; 2]>, other: Option<[u32; 2]>) -> bool {
 impl Inside {
     /// A packet of the tunnel.
     fn extend(&mut self, header: &Header) {
-        if seq::lt(self.sent, header.seq) {
+        let is_another = header.flags.has(Flags::SYN) && seq::diff(header.seq, self.sent).unsigned_abs() > NEAR;
+        if is_another || seq::lt(self.sent, header.seq) {
+            // After a hole, or of the next connection of the 4-tuple, whose numbers are anywhere.
             (self.from, self.sent) = (header.seq, header.seq);
         }
         self.sent = seq::max(self.sent, end_of(header));
@@ -402,7 +409,7 @@ impl Copies {
     fn judge_alone(&mut self, number: u64) {
         let Some(&header) = self.header(number) else { return };
         let direction = direction(&header);
-        if header.flags.has(Flags::SYN) {
+        if header.flags.has(Flags::SYN) || is_refusal(&header) {
             return self.judge_opening(number, &header);
         }
         let Some(&mut inside) = self.flows.touch(direction) else { return };
