@@ -146,12 +146,19 @@ def probed(t: Talk, at_s: float) -> None:
     t.c(at_s, "A", seq=t.nxt["c"] - 1)
 
 
+def met_idle(t: Talk, at_s: float) -> None:
+    """The capture begins with an idle client's keep-alive, which is answered."""
+    t.established()
+    t.packets.clear()
+    probed(t, at_s)
+    t.s(at_s + 0.001, "A")
+
+
 @situation("A3")
 def an_idle_connection_with_keep_alives(t: Talk) -> list[Expected]:
     """Met in the middle, only keep-alives and their answers: the number between them is nobody's FIN."""
-    t.established()
-    t.packets.clear()
-    for minute in range(1, 5):
+    met_idle(t, 60.0)
+    for minute in range(2, 5):
         probed(t, 60.0 * minute)
         t.s(60.0 * minute + 0.001, "A")
     t.bystander(300)
@@ -161,10 +168,7 @@ def an_idle_connection_with_keep_alives(t: Talk) -> list[Expected]:
 @situation("A3")
 def a_keep_alive_and_then_data(t: Talk) -> list[Expected]:
     """The same with what the server sends after it, which is acknowledged: nobody has closed."""
-    t.established()
-    t.packets.clear()
-    probed(t, 1.0)
-    t.s(1.001, "A")
+    met_idle(t, 1.0)
     t.s(2.0, "PA", b"more")
     t.c(2.001, "A")
     t.bystander(300)
@@ -174,10 +178,7 @@ def a_keep_alive_and_then_data(t: Talk) -> list[Expected]:
 @situation("A7")
 def a_keep_alive_that_nobody_knows(t: Talk) -> list[Expected]:
     """The first is answered, the next one by a host that has no such socket any more: dead, not closed."""
-    t.established()
-    t.packets.clear()
-    probed(t, 60.0)
-    t.s(60.001, "A")
+    met_idle(t, 60.0)
     probed(t, 120.0)
     t.s(120.001, "R", seq=t.nxt["s"], window=0)
     t.bystander(300)

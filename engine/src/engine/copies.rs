@@ -435,7 +435,9 @@ impl Copies {
             let inside = Inside { from: header.seq, sent: end_of(header), ..other };
             self.flows.place((flow, from_low), inside);
             self.take_inside(number, &inside);
-        } else if self.flows.look(&(flow, from_low)).is_some_and(|inside| is_deeper(&inside)) {
+        } else if header.flags.has(Flags::SYN)
+            && self.flows.look(&(flow, from_low)).is_some_and(|inside| is_deeper(&inside))
+        {
             // Another connection, and its opening is not in the tunnel.
             self.flows.remove(&(flow, from_low));
         }
