@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from itertools import groupby, islice
@@ -128,7 +129,17 @@ def test_tshark_finds_the_same_segments(tmp_path: Path, make: Callable[[], list[
     assert pcapwatch.analyze(path).summary["capture"]["segments"] == len(sent)
 
 
-def test_what_was_not_acknowledged_in_the_air_is_no_retransmission(tmp_path: Path) -> None:
+#: What a link type has before an 802.11 frame, one for each: none, Linux cooked's two, macOS's.
+BEFORE_A_FRAME = {
+    IEEE80211: b"",
+    113: struct.pack(">HHH8sH", 0, 801, 6, b"", 0x0004),
+    276: struct.pack(">HHIHBB8s", 0x0004, 0, 3, 801, 0, 6, b""),
+    258: struct.pack("<III", 156, 1, IEEE80211).ljust(156, b"\0"),
+}
+
+
+@pytest.mark.parametrize("link", BEFORE_A_FRAME)
+def test_what_was_not_acknowledged_in_the_air_is_no_retransmission(tmp_path: Path, link: int) -> None:
     """Frames sent again, by their flag and number, are left out, also of packets without an IP id; others are TCP's."""
     frames = []
     for number, one in enumerate(talks()):
@@ -139,12 +150,14 @@ def test_what_was_not_acknowledged_in_the_air_is_no_retransmission(tmp_path: Pat
         frame[22:24] = (number << 4).to_bytes(2, "little")
         frames.append(Crafted(one.at_s, bytes(frame)))
     again = [Crafted(one.at_s + 2e-4, one.data[:1] + bytes([one.data[1] | 8]) + one.data[2:]) for one in frames]
+    before = BEFORE_A_FRAME[link]
+    frames, again = ([Crafted(one.at_s, before + one.data) for one in some] for some in (frames, again))
     both = sorted(frames + again, key=lambda one: one.at_s)
-    alone = pcapwatch.analyze(write_capture(tmp_path / "air.pcap", frames, IEEE80211))
-    report = pcapwatch.analyze(write_capture(tmp_path / "air.pcap", both, IEEE80211))
+    alone = pcapwatch.analyze(write_capture(tmp_path / "air.pcap", frames, link))
+    report = pcapwatch.analyze(write_capture(tmp_path / "air.pcap", both, link))
     assert rows(report) == rows(alone)
     assert report.summary["capture"]["not_analysed"] == {"ieee80211_retry": len(frames)}
-    missed = pcapwatch.analyze(write_capture(tmp_path / "air.pcap", again, IEEE80211))
+    missed = pcapwatch.analyze(write_capture(tmp_path / "air.pcap", again, link))
     assert missed.summary["capture"]["segments"] == len(frames), "of which the first ones were not captured"
     kept = pcapwatch.analyze(tmp_path / "air.pcap", keep_duplicates=True)
     assert kept.summary["capture"]["segments"] == len(frames)

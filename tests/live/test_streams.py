@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +71,22 @@ def test_a_pipe_gives_the_report_of_its_file(tmp_path: Path) -> None:
         assert process.wait(20) == 0
     subprocess.run([*PCAPWATCH, "analyze", "-", "-o", expected], input=whole, check=True)
     assert settled(out) == settled(expected)
+
+
+def test_a_compressed_pipe_is_read_as_it_comes(tmp_path: Path) -> None:
+    """What a compressor has handed over is counted while it waits for more packets."""
+    packets, out, packer = 3000, tmp_path / "live.json", zlib.compressobj(wbits=31)
+    packed = b"".join(packer.compress(piece) for piece in syn_flood(packets)) + packer.flush(zlib.Z_SYNC_FLUSH)
+    with live("-", "--report", out, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(packed)
+        process.stdin.flush()
+        assert process.stdout is not None
+        process.stdout.readline()
+        wait_for_report(process, out, lambda capture: capture["packets"] == packets)
+        process.stdin.write(packer.flush())
+        process.stdin.close()
+        assert process.wait(20) == 0
 
 
 def test_a_silent_pipe_can_be_left(tmp_path: Path) -> None:

@@ -124,7 +124,8 @@ fn work(mut stream: Stream, empty: &Receiver<Vec<u8>>, full: &SyncSender<io::Res
     }
 }
 
-/// Fills a buffer; whether the stream is at its end.
+/// Fills a buffer, but does not wait for what is still to come where there is something: a capture that is piped in
+/// while it is taken gives its packets as they come. Whether the stream is at its end.
 fn fill(stream: &mut Stream, buffer: &mut Vec<u8>) -> io::Result<bool> {
     let mut length = 0;
     buffer.resize(BUFFER, 0);
@@ -135,7 +136,13 @@ fn fill(stream: &mut Stream, buffer: &mut Vec<u8>) -> io::Result<bool> {
         }
         match read_step(stream, room) {
             Ok(0) => break Ok(true),
-            Ok(read) => length += read,
+            Ok(read) => {
+                let asked = room.len().min(STEP);
+                length += read;
+                if read < asked {
+                    break Ok(false);
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => break Err(error),
         }
@@ -251,6 +258,14 @@ mod tests {
         drop(ahead);
         wait_until(|| Arc::strong_count(&alive) == 1);
         assert!(given.load(Ordering::SeqCst) <= bound);
+    }
+
+    #[test]
+    fn what_there_is_does_not_wait_for_what_is_still_to_come() {
+        let (mut ahead, ..) = scripted(DIRECT + 7000, Then::Block);
+        let (done, all) = channel();
+        std::thread::spawn(move || done.send(ahead.read_exact(&mut vec![0; DIRECT + 7000]).is_ok()));
+        assert!(all.recv_timeout(Duration::from_secs(20)).unwrap(), "of a pipe that is silent now");
     }
 
     #[test]

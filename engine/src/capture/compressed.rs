@@ -259,6 +259,10 @@ fn name(kind: Kind, error: &io::Error) -> io::Error {
         kind if kind == io::ErrorKind::OutOfMemory || error.to_string().contains("too much memory") => {
             format!("the {word} data need more memory than is given to them ({error}); decompress them first")
         }
+        // xz with a chain of filters, which nobody makes of captures but by hand.
+        _ if error.to_string().contains("supported") => {
+            format!("the {word} data are packed in a way that is not read ({error}); decompress them first")
+        }
         _ => format!("the {word} data are damaged ({error})"),
     };
     io::Error::new(error.kind(), text)

@@ -175,10 +175,16 @@ fn parse_common<'a>(packet: &Packet, span: Span<'a>) -> Result<(Datagram<'a>, Tu
 /// The 802.11 frame around a packet, as its sender counts it, and what it begins with.
 #[must_use]
 pub fn frame_sent<'a>(packet: &Packet, bytes: &'a [u8], most_depth: u8) -> Option<(Sent, &'a [u8])> {
-    if !IN_THE_AIR.contains(&packet.link.0) {
+    let link = packet.link.0;
+    let framed = match link {
+        sll::LINUX_SLL | sll::LINUX_SLL2 => sll::link_behind(link, bytes)?,
+        pktap::PKTAP => pktap::link_behind(bytes)?,
+        _ => link,
+    };
+    if !IN_THE_AIR.contains(&framed) {
         return None;
     }
-    let mut walk = Walk::of_packet(packet.link.0, sent(packet, bytes), most_depth);
+    let mut walk = Walk::of_packet(link, sent(packet, bytes), most_depth);
     let _ = walk.run();
     walk.sent().map(|(sent, rest)| (sent, ieee80211::telling(rest)))
 }

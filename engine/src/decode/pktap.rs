@@ -16,23 +16,29 @@ const PACKET: u32 = 1;
 /// The header of today has 156 bytes.
 const LONGEST: u32 = 4096;
 
-/// The packet behind. A length is small, so whichever order makes it small is the right one.
+/// A header's numbers. A length is small, so whichever order makes it small is the right one.
+fn number(header: &[u8; HEADER], at: usize) -> u32 {
+    let little = u32::from_le_bytes(field(header, 0));
+    let stored = u32::from_le_bytes(field(header, at));
+    if little <= little.swap_bytes() { stored } else { stored.swap_bytes() }
+}
+
+/// The link type of the packet behind.
+pub fn link_behind(bytes: &[u8]) -> Option<u32> {
+    bytes.first_chunk().map(|header| number(header, LINK))
+}
+
+/// The packet behind.
 pub fn parse_pktap(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
     let header = span.header::<HEADER>("pktap_length")?;
-    let little = u32::from_le_bytes(field(header, 0));
-    let is_little = little <= little.swap_bytes();
-    let number = |at| {
-        let stored = u32::from_le_bytes(field(header, at));
-        if is_little { stored } else { stored.swap_bytes() }
-    };
-    let length = number(0);
+    let length = number(header, 0);
     if !(HEADER as u32..=LONGEST).contains(&length) {
         return Err(NotAnalysed::Malformed("pktap_length"));
     }
-    if number(RECORD) != PACKET {
+    if number(header, RECORD) != PACKET {
         return Err(NotAnalysed::Named("pktap_no_packet"));
     }
-    named_link(number(LINK), span.after(length as usize))
+    named_link(number(header, LINK), span.after(length as usize))
 }
 
 #[cfg(test)]

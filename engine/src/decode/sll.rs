@@ -44,6 +44,21 @@ pub fn interface_of(link: u32, bytes: &[u8]) -> Option<u32> {
     }
 }
 
+/// The link type of what is behind the header of either version, where the hardware says that and not the protocol.
+pub fn link_behind(link: u32, bytes: &[u8]) -> Option<u32> {
+    let at = if link == LINUX_SLL { SLL_HARDWARE } else { SLL2_HARDWARE };
+    link_of_hardware(bytes.get(at..)?.first_chunk().copied().map(u16::from_be_bytes)?)
+}
+
+fn link_of_hardware(hardware: u16) -> Option<u32> {
+    match hardware {
+        hardware::IEEE80211 => Some(ieee80211::IEEE802_11),
+        hardware::IEEE80211_PRISM => Some(prism::IEEE802_11_PRISM),
+        hardware::IEEE80211_RADIOTAP => Some(radiotap::IEEE802_11_RADIOTAP),
+        _ => None,
+    }
+}
+
 /// A version 1 packet.
 pub fn parse_sll(span: Span<'_>) -> Result<Frame<'_>, NotAnalysed> {
     let header = span.header::<SLL_HEADER>("sll_length")?;
@@ -70,10 +85,10 @@ pub fn parse_cooked2(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
 
 /// The protocol field is an Ethernet type, but for some hardware and some small numbers.
 fn by_hardware(hardware: u16, ethertype: u16, rest: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
+    if let Some(link) = link_of_hardware(hardware) {
+        return Ok(Step::to(Next::Link(link), rest));
+    }
     let next = match (hardware, ethertype) {
-        (hardware::IEEE80211, _) => Next::Link(ieee80211::IEEE802_11),
-        (hardware::IEEE80211_PRISM, _) => Next::Link(prism::IEEE802_11_PRISM),
-        (hardware::IEEE80211_RADIOTAP, _) => Next::Link(radiotap::IEEE802_11_RADIOTAP),
         (hardware::NETLINK, _) => return Err(NotAnalysed::Named("netlink")),
         (_, PROTOCOL_LLC) => Next::Llc,
         (_, PROTOCOL_NOVELL) => return Err(NotAnalysed::EtherType(PROTOCOL_NOVELL)),
