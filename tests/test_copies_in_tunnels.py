@@ -198,32 +198,104 @@ def test_a_packet_routed_from_one_vlan_to_another_is_said(tmp_path: Path) -> Non
     assert any("counted in each" in concern for concern in report.quality.concerns)
 
 
+def in_pieces(wrapping: Wrapping, one: Crafted) -> list[bytes]:
+    """The response in its tunnel as the network card cuts it: four pieces of ten bytes."""
+    frame, pieces = Ether(one.data), []
+    payload = bytes(frame[TCP].payload)
+    for start in range(0, len(payload), 10):
+        piece = Ether(one.data)
+        piece[TCP].remove_payload()
+        piece = piece / payload[start : start + 10]
+        piece[TCP].seq = frame[TCP].seq + start
+        piece[IP].id = frame[IP].id + start
+        for layer, name in ((piece[IP], "len"), (piece[IP], "chksum"), (piece[TCP], "chksum")):
+            delattr(layer, name)
+        pieces += wrapping.wrap(Ether(bytes(piece)).payload, False)
+    assert len(pieces) == 4
+    return pieces
+
+
+def response_of(talk: Talk) -> int:
+    """Which packet it is."""
+    return next(at for at, one in enumerate(talk.packets) if b"200 OK" in one.data)
+
+
 @BOTH
-def test_bytes_in_other_pieces_are_the_tunnels(tmp_path: Path, link: int) -> None:
-    """Beside the tunnel a response as one packet, in the tunnel as the network card cut it: its bytes count once."""
+@pytest.mark.parametrize("is_bare_first", [True, False])
+@pytest.mark.parametrize("lost", [(), (0,), (1,), (3,), (1, 2), (0, 2, 3)])
+def test_bytes_in_other_pieces_are_the_tunnels(
+    tmp_path: Path, lost: tuple[int, ...], is_bare_first: bool, link: int
+) -> None:
+    """Beside the tunnel a response as one packet, in the tunnel its pieces, not all of which were captured: bytes count
+    once, none is missing, and none was sent again."""
     wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
-    packets = []
-    for one in conversation().packets:
-        frame = Ether(one.data)
-        client, payload = frame[TCP].sport == 40_000, bytes(frame[TCP].payload)
-        if client or len(payload) < 30:
-            packets += both(wrapping, [one])
-            continue
-        pieces = []
-        for start in range(0, len(payload), 10):
-            piece = Ether(one.data)
-            piece[TCP].remove_payload()
-            piece = piece / payload[start : start + 10]
-            piece[TCP].seq = frame[TCP].seq + start
-            piece[IP].id = frame[IP].id + start
-            for layer, name in ((piece[IP], "len"), (piece[IP], "chksum"), (piece[TCP], "chksum")):
-                delattr(layer, name)
-            pieces += wrapping.wrap(Ether(bytes(piece)).payload, client)
-        packets += [Crafted(one.at_s + n * 1e-6, data) for n, data in enumerate([one.data, *pieces])]
+    talk = conversation()
+    at = response_of(talk)
+    one = talk.packets[at]
+    pieces = [piece for number, piece in enumerate(in_pieces(wrapping, one)) if number not in lost]
+    frames = [one.data, *pieces] if is_bare_first else [*pieces, one.data]
+    cut = [Crafted(one.at_s + n * 1e-6, data) for n, data in enumerate(frames)]
+    packets = [*both(wrapping, talk.packets[:at]), *cut, *both(wrapping, talk.packets[at + 1 :])]
     report = told(tmp_path, packets, link)
     (row,) = report.connections.to_dict("records")
     assert (row["server_bytes"], row["server_retransmits"], row["responses"]) == (40, 0, 1)
-    assert row["server_packets"] == 7
+    # Of what the tunnel lost some of, the one beside it is there, and with it the pieces captured before it.
+    assert row["server_packets"] == 3 + (4 if not lost else 1 if is_bare_first else len(pieces) + 1)
+    assert row["tunnel"] == "vxlan vni 5001"
+
+
+@BOTH
+def test_a_piece_that_the_network_lost_counts_once(tmp_path: Path, link: int) -> None:
+    """Before its hole and behind it the host joined the pieces, and 30 ms later the missing one comes: as the tunnel alone
+    has it."""
+    wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
+    talk = conversation()
+    at = response_of(talk)
+    one = talk.packets[at]
+    pieces = in_pieces(wrapping, one)
+    first = Ether(one.data)
+    payload = bytes(first[TCP].payload)
+
+    def bare(start: int, end: int) -> bytes:
+        joined = Ether(one.data)
+        joined[TCP].remove_payload()
+        joined = joined / payload[start:end]
+        joined[TCP].seq += start
+        joined[IP].id += start
+        for layer, name in ((joined[IP], "len"), (joined[IP], "chksum"), (joined[TCP], "chksum")):
+            delattr(layer, name)
+        return bytes(joined)
+
+    frames = [pieces[0], pieces[1], bare(0, 20), pieces[3], bare(30, 40)]
+    came = [Crafted(one.at_s + n * 1e-6, data) for n, data in enumerate(frames)]
+    came += [Crafted(one.at_s + 0.03 + n * 1e-6, data) for n, data in enumerate([pieces[2], bare(20, 30)])]
+    later = [Crafted(packet.at_s + 1, packet.data) for packet in talk.packets[at + 1 :]]
+    packets = [*both(wrapping, talk.packets[:at]), *came, *both(wrapping, later)]
+    (row,) = told(tmp_path, packets, link).connections.to_dict("records")
+    inside = [one for one in packets if one.data[14 + 9] == 17]
+    (alone,) = told(tmp_path, inside, link).connections.to_dict("records")
+    same = ("server_packets", "client_packets", "server_bytes", "server_retransmits", "responses", "active_closer")
+    assert {name: row[name] for name in same} == {name: alone[name] for name in same}
+    assert (row["server_packets"], row["server_retransmits"]) == (7, 0)
+
+
+@BOTH
+@pytest.mark.parametrize("has_id", [True, False])
+def test_what_is_sent_again_beside_the_tunnel_alone_counts(tmp_path: Path, has_id: bool, link: int) -> None:
+    """The request was shown by both; sent again twice, later than a copy may be, it is in no tunnel: it was sent."""
+    wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
+    talk = conversation().packets
+    request = next(at for at, one in enumerate(talk) if b"GET" in one.data)
+    again = []
+    for number, late in enumerate((0.25, 0.7)):
+        frame = Ether(talk[request].data)
+        frame[IP].id = 990 + number if has_id else 0
+        del frame[IP].chksum
+        again.append(Crafted(talk[request].at_s + late, bytes(frame)))
+    later = [Crafted(one.at_s + 1, one.data) for one in talk[request + 1 :]]
+    packets = [*both(wrapping, talk[: request + 1]), *again, *both(wrapping, later)]
+    (row,) = told(tmp_path, packets, link).connections.to_dict("records")
+    assert (row["client_retransmits"], row["client_packets"], row["tunnel"]) == (2, 8, "vxlan vni 5001")
 
 
 @BOTH

@@ -18,6 +18,7 @@ mod collector;
 mod copies;
 mod front;
 mod generations;
+mod inside;
 pub mod live;
 mod meeting;
 mod networks;

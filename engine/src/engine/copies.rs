@@ -6,14 +6,14 @@
 //! interface no packet is looked at after the first [`TRIAL`], until a tunnel comes: only the newest batches wait, so that
 //! what was captured just before the first packet in a tunnel can still be found.
 //!
-//! Once a flow's direction is known to be in a tunnel, what is captured beside it alone goes to the same connection: a
-//! packet whose bytes the tunnel showed in pieces (segmentation is left to the network card, or done before the tunnel)
-//! is a copy, any other is taken for the tunnel's.
+//! Once a flow's direction is known to be in a tunnel ([`super::inside`]), what is captured beside it alone goes to the
+//! same connection: a packet whose bytes the tunnel showed in other pieces is a copy, any other is taken for the tunnel's.
 //!
 //! All of it depends on the packets and their order alone, never on where batches end.
 
 use super::front::Decoded;
 use super::generations::Generations;
+use super::inside::{InTunnel, Inside, is_one_opening, is_refusal, opening_of};
 use super::pieces::end_of;
 use crate::decode::{Captured, Flags, FlowKey, Header, OPTIONS_CUT};
 use crate::record::Tunnel;
@@ -26,16 +26,13 @@ use std::hash::BuildHasher;
 
 /// Longest time from one capture of a packet to the other. A kernel's own tunnel takes microseconds, one in user space or
 /// behind a shaper milliseconds. A retransmission is later, and is itself in the tunnel and beside it.
-const WINDOW_NS: u64 = 20_000_000;
+pub(super) const WINDOW_NS: u64 = 20_000_000;
 /// Most packets of any kind from one to the other, so that little is held back at any rate.
 const WINDOW_PACKETS: u64 = 256;
 /// Packets at the beginning of a capture that are watched in any case: where it has tunnels, one is seldom later.
 const TRIAL: u64 = 4096;
 /// Bytes held back beyond which all is let go: only packets of many megabytes come to that.
 const MOST_HELD: usize = 64 << 20;
-/// How far a packet's sequence number may be from the tunnel's furthest byte to be of the same connection: half a window
-/// as wide as most (RFC 7323 allows a gigabyte; other connections' numbers are anywhere).
-const NEAR: u32 = 1 << 23;
 /// Most packets alike that are looked at: only a hostile capture has more of them in a window.
 const MOST_ALIKE: usize = 64;
 /// Directions of flows known to be in a tunnel; beyond it those not met for longest are forgotten.
@@ -65,58 +62,6 @@ struct Item {
     /// The number of the packet alike before it, one more; 0 for none.
     before: u64,
     is_copy: bool,
-}
-
-/// One direction of a flow that is in a tunnel, and was captured beside it, too.
-#[derive(Clone, Copy)]
-struct Inside {
-    tunnel: Tunnel,
-    name: u32,
-    depth: u8,
-    /// What the tunnel showed last without a hole: from this sequence number on …
-    from: u32,
-    /// … to this one.
-    sent: u32,
-    /// It was found in another tunnel as well: then nothing is certain of a packet beside them.
-    is_ambiguous: bool,
-    /// The latest handshake of which it showed this direction's SYN.
-    opening: Option<[u32; 2]>,
-}
-
-/// What a SYN and its answer, be it a refusal, have in common: the number after that of who opens, or one behind data that it
-/// sent with it, of which the other may acknowledge as much as it likes (RFC 7413): from this number to that one.
-fn opening_of(header: &Header) -> Option<[u32; 2]> {
-    let is_answer = header.flags.has(Flags::ACK);
-    let numbers = if is_answer { [header.ack; 2] } else { [seq::add(header.seq, 1), end_of(header)] };
-    (header.flags.has(Flags::SYN) || is_refusal(header)).then_some(numbers)
-}
-
-/// The answer of a port that nobody listens on (RFC 9293 §3.5.2).
-const fn is_refusal(header: &Header) -> bool {
-    header.flags.has(Flags::RST) && header.flags.has(Flags::ACK) && header.seq == 0
-}
-
-/// Whether two SYNs are of one handshake.
-fn is_one_opening(one: Option<[u32; 2]>, other: Option<[u32; 2]>) -> bool {
-    one.zip(other).is_some_and(|(one, other)| seq::leq(one[0], other[1]) && seq::leq(other[0], one[1]))
-}
-
-impl Inside {
-    /// A packet of the tunnel.
-    fn extend(&mut self, header: &Header) {
-        let is_another = header.flags.has(Flags::SYN) && seq::diff(header.seq, self.sent).unsigned_abs() > NEAR;
-        if is_another || seq::lt(self.sent, header.seq) {
-            // After a hole, or of the next connection of the 4-tuple, whose numbers are anywhere.
-            (self.from, self.sent) = (header.seq, header.seq);
-        }
-        self.sent = seq::max(self.sent, end_of(header));
-        self.opening = opening_of(header).or(self.opening);
-    }
-
-    /// Whether the tunnel showed all that a packet occupies.
-    fn has_shown(&self, header: &Header) -> bool {
-        seq::leq(self.from, header.seq) && seq::leq(end_of(header), self.sent)
-    }
 }
 
 type Direction = (FlowKey, bool);
@@ -305,7 +250,7 @@ impl Copies {
             && let Some(inside) = self.flows.touch(direction(&header))
             && inside.depth == header.depth
         {
-            inside.extend(&header);
+            inside.show(&header);
         }
         if before > 0 {
             self.meet(number, &header, before);
@@ -365,15 +310,11 @@ impl Copies {
         {
             kept.captured = Captured::WithCopies;
         }
-        let (tunnel, name, depth) = (deeper.tunnel(), deeper.tunnel_name, deeper.depth);
-        let sent = end_of(deeper);
-        let opening = opening_of(deeper);
-        let new = Inside { tunnel, name, depth, from: deeper.seq, sent, is_ambiguous: false, opening };
-        let direction = direction(deeper);
+        let (tunnel, depth, direction) = (deeper.tunnel(), deeper.depth, direction(deeper));
         match self.flows.touch(direction) {
             Some(known) if known.depth == depth => known.is_ambiguous |= known.tunnel != tunnel,
             Some(known) if known.depth > depth => {}
-            _ => _ = self.flows.place(direction, new),
+            _ => _ = self.flows.place(direction, Inside::new(deeper)),
         }
     }
 
@@ -412,18 +353,41 @@ impl Copies {
         if header.flags.has(Flags::SYN) || is_refusal(&header) {
             return self.judge_opening(number, &header);
         }
-        let Some(&mut inside) = self.flows.touch(direction) else { return };
+        let Some(inside) = self.flows.touch(direction) else { return };
         if header.depth >= inside.depth || inside.is_ambiguous {
             return;
         }
-        if header.payload_len > 0 && inside.has_shown(&header) {
+        let shown = if header.payload_len > 0 { inside.shown(&header) } else { InTunnel::Nothing };
+        if shown == InTunnel::Whole {
             return self.drop_packet(number);
         }
         // Numbers far from the tunnel's are another network's: two may have one 4-tuple at one time.
-        if seq::diff(header.seq, inside.sent).unsigned_abs() > NEAR {
+        if !inside.is_near(&header) {
             return;
         }
-        self.take_inside(number, &inside);
+        let whose = (inside.tunnel, inside.name);
+        self.take_inside(number, whose, shown == InTunnel::Part);
+        if shown == InTunnel::Part {
+            self.drop_pieces(number, &header);
+        }
+    }
+
+    /// What the tunnel shows of a packet after it: its pieces, of which others were lost by the tunnel's tap.
+    #[cold]
+    fn drop_pieces(&mut self, number: u64, whole: &Header) {
+        let (flow, end) = (direction(whole), end_of(whole));
+        let is_piece = |piece: &Header| {
+            let lies_in = || seq::leq(whole.seq, piece.seq) && seq::leq(end_of(piece), end);
+            let is_own = piece.depth > whole.depth && piece.captured == Captured::Once && direction(piece) == flow;
+            is_own && piece.payload_len > 0 && lies_in()
+        };
+        for later in 1..self.window.len() {
+            let is_copy = self.window.get(later).is_none_or(|item| item.is_copy);
+            let later = number + later as u64;
+            if !is_copy && self.header(later).is_some_and(is_piece) {
+                self.drop_packet(later);
+            }
+        }
     }
 
     /// A SYN that met no copy: of a handshake whose other SYN is in a tunnel, it is the tunnel's as well.
@@ -431,10 +395,10 @@ impl Copies {
         let (flow, from_low) = direction(header);
         let is_deeper = |inside: &&Inside| header.depth < inside.depth && !inside.is_ambiguous;
         let other = self.flows.look(&(flow, !from_low)).filter(is_deeper);
-        if let Some(&other) = other.filter(|other| is_one_opening(other.opening, opening_of(header))) {
-            let inside = Inside { from: header.seq, sent: end_of(header), ..other };
+        if let Some(other) = other.filter(|other| is_one_opening(other.opening, opening_of(header))) {
+            let (inside, whose) = (other.by_opening(header), (other.tunnel, other.name));
             self.flows.place((flow, from_low), inside);
-            self.take_inside(number, &inside);
+            self.take_inside(number, whose, false);
         } else if header.flags.has(Flags::SYN)
             && self.flows.look(&(flow, from_low)).is_some_and(|inside| is_deeper(&inside))
         {
@@ -443,14 +407,15 @@ impl Copies {
         }
     }
 
-    /// The packet is taken for one in the tunnel.
-    fn take_inside(&mut self, number: u64, inside: &Inside) {
+    /// The packet is taken for one in the tunnel, of which some may have been shown before.
+    fn take_inside(&mut self, number: u64, (tunnel, name): (Tunnel, u32), is_in_parts: bool) {
         if let Some((batch, at)) = self.place(number)
             && let Some(own) = self.held.get_mut(batch).and_then(|held| held.decoded.headers.get_mut(at))
         {
-            own.key = own.key.within(inside.tunnel);
+            own.key = own.key.within(tunnel);
             own.partition = own.key.partition() as u8;
-            own.tunnel_name = inside.name;
+            own.tunnel_name = name;
+            own.captured = if is_in_parts { Captured::InParts } else { own.captured };
         }
     }
 }
