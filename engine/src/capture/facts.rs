@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub struct FileFacts {
     /// Path as the user gave it, `-` for stdin.
     pub path: String,
-    /// `pcap`, `pcap-ns`, `pcap-modified`, `pcapng`.
+    /// `pcap`, `pcap-ns`, `pcap-modified`, `pcap-aix`, `pcapng`.
     pub format: &'static str,
     /// `none`, `gzip`, `zstd`, `lz4`, `xz`; two of them as `xz+gzip`, the outer one first.
     pub compression: String,

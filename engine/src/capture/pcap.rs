@@ -8,6 +8,8 @@
 //! | `a1b2c3d4` | microseconds | 16 bytes |
 //! | `a1b23c4d` | nanoseconds | 16 bytes |
 //! | `a1b2cd34` | microseconds | 24 bytes: A. Kuznetzov's modified libpcap added interface, protocol and packet type |
+//!
+//! AIX's tools write the first one with version 2.2, nanoseconds, and interface types of RFC 1573 as link types.
 
 use super::error::Stop;
 use super::order::Order;
@@ -18,8 +20,13 @@ use std::hint::black_box;
 
 /// Bytes of the file header.
 pub const FILE_HEADER: usize = 24;
+const VERSION: usize = 4;
 const SNAPLEN: usize = 16;
 const LINK_TYPE: usize = 20;
+/// Version 2.2 is AIX's where the link type is one of these, which no other writer of that version has: interface types
+/// of RFC 1573, and what they are (as in Wireshark's `wiretap/libpcap.c`).
+const AIX_VERSION: [u16; 2] = [2, 2];
+const AIX_LINK_TYPES: [(u32, u32); 4] = [(6, 1), (9, 6), (15, 10), (24, 0)];
 /// The bits of the link-type field that are the link type; above them are flags on the frame check sequence.
 const LINK_TYPE_BITS: u32 = 0x03ff_ffff;
 
@@ -52,6 +59,18 @@ impl Layout {
             Some(Layout { order, format, fraction_ns, record_header })
         })
     }
+
+    /// Of a whole header, with its link type.
+    fn read(header: &[u8]) -> Option<(Layout, LinkType)> {
+        let layout = Layout::recognise(header)?;
+        let stated = layout.order.u32(header, LINK_TYPE) & LINK_TYPE_BITS;
+        let version = [layout.order.u16(header, VERSION), layout.order.u16(header, VERSION + 2)];
+        let aix = AIX_LINK_TYPES.iter().find(|(theirs, _)| *theirs == stated);
+        match aix.filter(|_| layout.format == "pcap" && version == AIX_VERSION) {
+            Some((_, link)) => Some((Layout { format: "pcap-aix", fraction_ns: 1, ..layout }, LinkType(*link))),
+            None => Some((layout, LinkType(stated))),
+        }
+    }
 }
 
 /// Whether a file that begins so is pcap.
@@ -66,7 +85,7 @@ pub struct Pcap {
     layout: Layout,
     link: LinkType,
     longest: u32,
-    /// `pcap`, `pcap-ns` or `pcap-modified`.
+    /// `pcap`, `pcap-ns`, `pcap-modified` or `pcap-aix`.
     pub format: &'static str,
     /// The one interface.
     pub interface: Box<InterfaceFacts>,
@@ -79,9 +98,8 @@ impl Pcap {
     /// A [`Stop`] if the header is cut short or is none of pcap.
     pub fn open(input: &mut Window, reading: &Reading) -> Result<Pcap, Stop> {
         let header = input.take(FILE_HEADER)?.ok_or(Stop::CutShort { offset: 0 })?;
-        let layout = Layout::recognise(header).ok_or_else(|| Stop::corrupt(0, "no pcap magic"))?;
+        let (layout, stated) = Layout::read(header).ok_or_else(|| Stop::corrupt(0, "no pcap magic"))?;
         let snaplen = layout.order.u32(header, SNAPLEN);
-        let stated = LinkType(layout.order.u32(header, LINK_TYPE) & LINK_TYPE_BITS);
         let (link, interface) = reading.interface(stated, snaplen);
         Ok(Pcap { layout, link, longest: sane_length(snaplen), format: layout.format, interface: Box::new(interface) })
     }
@@ -220,6 +238,26 @@ mod tests {
         let mut input = Window::new(Box::new(std::io::Cursor::new(file)));
         let pcap = Pcap::open(&mut input, &Reading::default()).unwrap();
         assert_eq!((pcap.interface.link_type, pcap.interface.snaplen, pcap.format), (1, 96, "pcap"));
+    }
+
+    #[test]
+    fn aix_has_nanoseconds_and_link_types_of_its_own() {
+        for order in [Order::Little, Order::Big] {
+            for (version, stated, expected) in [
+                (2, 6, (1, "pcap-aix", 7)),
+                (2, 24, (0, "pcap-aix", 7)),
+                (2, 1, (1, "pcap", 7000)),
+                (4, 6, (6, "pcap", 7000)),
+            ] {
+                let mut file = pcap_header(order, 0xa1b2_c3d4, 96, stated);
+                file[6..8].copy_from_slice(&if order == Order::Little { [version, 0] } else { [0, version] });
+                file.extend(pcap_record(order, (0, 7), b"abc", 3, 0));
+                let mut input = Window::new(Box::new(std::io::Cursor::new(file)));
+                let mut pcap = Pcap::open(&mut input, &Reading::default()).unwrap();
+                let at_ns = pcap.next(&mut input).unwrap().unwrap().ts_ns.unwrap();
+                assert_eq!((pcap.interface.link_type, pcap.format, at_ns), expected);
+            }
+        }
     }
 
     #[test]

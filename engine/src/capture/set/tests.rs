@@ -142,6 +142,26 @@ fn what_is_no_capture_is_refused_in_one_line() {
             ),
         ),
         (
+            folder.write("tar", &[&[0; 257][..], b"ustar"].concat()),
+            format!(
+                "PATH: not a packet capture: it is a tar archive (extract it first, and give the folder); {advice} (offset 0)"
+            ),
+        ),
+        (
+            folder.write("banner", &[&b"tcpdump: listening on any\n"[..], &pcap(&[])].concat()),
+            format!(
+                "PATH: not a packet capture: a capture begins behind 26 bytes of text (take them off: `tail -c +27`); \
+                 {advice} (offset 0)"
+            ),
+        ),
+        (
+            folder.write("trace.ETL", &[0, 0, 2, 0, 9]),
+            format!(
+                "PATH: not a packet capture: it may be a Windows event trace (convert it with `etl2pcapng` or \
+                 `pktmon etl2pcap`); {advice} (offset 0)"
+            ),
+        ),
+        (
             folder.write("cut", &pcap(&[])[..23]),
             "PATH: the file header is cut short; copy the capture again (offset 0)".to_owned(),
         ),
