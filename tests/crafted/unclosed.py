@@ -162,7 +162,20 @@ def an_idle_connection_with_keep_alives(t: Talk) -> list[Expected]:
         probed(t, 60.0 * minute)
         t.s(60.0 * minute + 0.001, "A")
     t.bystander(300)
-    return [{"close": "open", "active_closer": "none", "closer_basis": "no_close"} | UNSEEN_WAIT]
+    none = {"close": "open", "active_closer": "none", "closer_basis": "no_close", "quality": frozenset({"midstream"})}
+    return [none | UNSEEN_WAIT]
+
+
+@situation("A3")
+def a_keep_alive_and_then_a_request(t: Talk) -> list[Expected]:
+    """Its own bytes begin one number behind the keep-alive's: none is missing, and none came out of order."""
+    met_idle(t, 1.0)
+    t.c(2.0, "PA", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    t.s(2.001, "PA", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    t.c(2.002, "A")
+    t.close("s", at_s=3.0)
+    row = {"requests": 1, "responses": 1, "client_bytes": 27, "quality": frozenset({"midstream"})}
+    return [{"close": "fin", "active_closer": "server", "time_wait_holder": "server"} | row]
 
 
 @situation("A3")

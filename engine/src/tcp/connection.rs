@@ -284,6 +284,7 @@ impl<P: Payload> Connection<P> {
         let (quality, history) = (&mut self.quality, &mut self.history);
         let (end, peer) = pair(&mut self.ends, role);
         let before = end.take_before_first(seq, segment.payload_len);
+        end.pass_over_probe(seq);
         let pushed = end.stream.push(seq, segment.payload, segment.payload_len, mark, segment.ack, &mut |piece| {
             note_gap(&piece, role, peer, quality, history);
             if let Some(reader) = &mut reader {

@@ -264,6 +264,15 @@ impl Endpoint {
         before
     }
 
+    /// The first payload begins here. If it is one number behind where this side was met in the middle, that was a keep-alive's
+    /// or a probe's (RFC 9293 §3.8.4), the one before its own: no byte is missing.
+    pub fn pass_over_probe(&mut self, seq: u32) {
+        let is_one_behind = || self.stream.next_seq().is_some_and(|next| seq::add(next, 1) == seq);
+        if self.bytes == 0 && self.isn.is_none() && !self.stream.waits() && is_one_behind() {
+            self.stream.start(seq);
+        }
+    }
+
     /// Sequence space up to `end` was sent.
     pub fn sent_to(&mut self, end: u32) {
         self.next = Some(self.next.map_or(end, |next| seq::max(next, end)));

@@ -102,12 +102,11 @@ impl<P: Payload> Connection<P> {
         lacked.into_iter().fold(0, u32::max)
     }
 
-    /// The same where no FIN was captured: of a side that is met in the middle and sends nothing, the one number before its own
-    /// is that of a keep-alive or a probe of a closed window (RFC 9293 §3.8.4, §3.8.6.1), and nothing is missing.
+    /// The same where no FIN was captured.
     fn hidden_but_probes(&self, role: Role) -> u32 {
         let [end, _] = self.ends_of(role);
         let hidden = self.hidden(role);
-        if hidden == 1 && end.bytes == 0 && end.isn.is_none() { 0 } else { hidden }
+        if may_be_probed(end, hidden) { 0 } else { hidden }
     }
 
     /// Both ends, the one of `role` first.
@@ -120,6 +119,18 @@ impl<P: Payload> Connection<P> {
 fn numbers_lacked(end: &Endpoint, number: Option<u32>) -> u32 {
     let reached = end.fin.as_ref().map(Fin::end).or_else(|| end.stream.next_seq()).or(end.next);
     reached.zip(number).map_or(0, |(reached, number)| seq::ahead(number, reached))
+}
+
+/// Of a side that is met in the middle and sends nothing, the one number before its own is that of a keep-alive or a probe
+/// of a closed window (RFC 9293 §3.8.4, §3.8.6.1), and nothing is missing.
+const fn may_be_probed(end: &Endpoint, lacked: u32) -> bool {
+    lacked == 1 && end.bytes == 0 && end.isn.is_none()
+}
+
+/// Bytes that the peer acknowledged are missing at the end.
+pub(super) fn lacks_acked(end: &Endpoint, peer: &Endpoint) -> bool {
+    let lacked = numbers_lacked(end, peer.acked);
+    lacked > 0 && !may_be_probed(end, lacked)
 }
 
 /// Whether something of it is not.
