@@ -196,3 +196,20 @@ def a_keep_alive_that_nobody_knows(t: Talk) -> list[Expected]:
     t.s(120.001, "R", seq=t.nxt["s"], window=0)
     t.bystander(300)
     return [{"close": "reset", "reset_by": "server", "reset_kind": "no_state"} | NOBODY]
+
+
+@situation("A3")
+def a_silent_sides_fin_that_nobody_captured(t: Talk) -> list[Expected]:
+    """A download met in the middle: the client acknowledges at one number, then the server counts one more, which is no
+    keep-alive's, as it had counted up to that one before; late bytes find no socket. Who closed first was not captured."""
+    t.established()
+    t.packets.clear()
+    for second in range(1, 4):
+        t.s(float(second), "PA", b"x" * 100)
+        t.c(second + 0.001, "A")
+    unseen(t, "c", 1)
+    t.s(5.001, "A")
+    t.s(105.0, "PA", b"late")
+    t.c(105.001, "R", window=0)
+    t.bystander(300)
+    return [{"close": "reset", "reset_by": "client", "active_closer": "ambiguous", "closer_basis": "no_close"}]

@@ -135,10 +135,24 @@ def numbers_unseen(c: Incarnation, side: Endpoint) -> int:
 def numbers_unseen_but_probes(c: Incarnation, side: Endpoint) -> int:
     """The same, but for the one number that a keep-alive of an idle side, met in the middle, lies before its own."""
     unseen = numbers_unseen(c, side)
-    is_idle = not any(p.payload_len or p.has(SYN) for p in c.sent(side)) and not any(
-        p.syn_ack for p in c.sent(c.peer(side))
-    )
-    return 0 if unseen == 1 and is_idle else unseen
+    return 0 if unseen == 1 and begins_with_probe(c, side) and not any(p.payload_len for p in c.sent(side)) else unseen
+
+
+def begins_with_probe(c: Incarnation, side: Endpoint) -> bool:
+    """Whether a side met in the middle stood one number before what its peer had acknowledged when it was first heard."""
+    peer = c.peer(side)
+    if any(p.has(SYN) for p in c.sent(side)) or any(p.syn_ack for p in c.sent(peer)):
+        return False
+    heard = [p for p in c.packets if p.src == peer and p.has(ACK) and not p.has(RST) and not p.stale]
+    own = [p for p in c.packets if p.src == side and not p.has(RST) and not p.stale]
+    if not heard or not own:
+        return False
+    when = c.packets.index
+    earlier = [p for p in own if when(p) < when(heard[0])]
+    if earlier:
+        return heard[0].ack_offset == max(p.end_offset for p in earlier) + 1
+    known = max(p.ack_offset for p in heard if when(p) < when(own[0]))
+    return known == own[0].seq_offset + 1 and not own[0].has(FIN)
 
 
 def answers_without_socket(c: Incarnation, side: Endpoint) -> list[int]:

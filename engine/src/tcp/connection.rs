@@ -247,6 +247,9 @@ impl<P: Payload> Connection<P> {
             if is_probe || !end.is_near(seq, peer.acked) {
                 return;
             }
+            if is_small && end.next.is_none() {
+                end.compare_first(Some(seq), peer.acked);
+            }
         }
         if segment.payload_len > 0 {
             self.last_payload_ns = Some(segment.ts_ns);
@@ -330,12 +333,15 @@ impl<P: Payload> Connection<P> {
         }
         let before = end.acked;
         end.acknowledge(segment.ack, segment.ts_ns);
+        if before.is_none() && !is_syn {
+            peer.compare_first(peer.next, end.acked);
+        }
         if is_syn && peer.packets == 0 && peer.stream.next_seq().is_none() {
             peer.stream.start(segment.ack);
         }
         peer.stream.acked(segment.ack);
         match peer.isn {
-            Some(isn) if !is_syn => acknowledge_syn(end, peer, isn, segment, sink),
+            Some(isn) if !is_syn => acknowledge_syn(end, peer, isn, before, segment, sink),
             None if !is_syn => go_on_unheard(end, peer, before, segment, sink),
             _ => {}
         }

@@ -121,10 +121,9 @@ fn numbers_lacked(end: &Endpoint, number: Option<u32>) -> u32 {
     reached.zip(number).map_or(0, |(reached, number)| seq::ahead(number, reached))
 }
 
-/// Of a side that is met in the middle and sends nothing, the one number before its own is that of a keep-alive or a probe
-/// of a closed window (RFC 9293 §3.8.4, §3.8.6.1), and nothing is missing.
+/// Of a side that probes and sends nothing else, the number before its own is missing to nobody.
 const fn may_be_probed(end: &Endpoint, lacked: u32) -> bool {
-    lacked == 1 && end.bytes == 0 && end.isn.is_none()
+    lacked == 1 && end.bytes == 0 && end.is_probing
 }
 
 /// Bytes that the peer acknowledged are missing at the end.

@@ -93,6 +93,7 @@ pub(super) fn acknowledge_syn<S: Sink>(
     end: &mut Endpoint,
     peer: &mut Endpoint,
     isn: u32,
+    acked_before: Option<u32>,
     segment: &Segment<'_>,
     sink: &mut S,
 ) {
@@ -110,6 +111,7 @@ pub(super) fn acknowledge_syn<S: Sink>(
     if end.opened().0 == State::SynSent {
         report(sink, end.open_assumed(Event::RecvSynAck));
     }
+    hear_more(end, peer, acked_before, segment, sink);
     // Its sender proves that it had the SYN-ACK; and the peer proves this ACK by whatever it sends on top of it.
     if end.opened().1 == State::SynSent {
         report(sink, end.open_proved(Event::RecvSynAck));
@@ -135,13 +137,29 @@ pub(super) fn go_on_unheard<S: Sink>(
             report(sink, peer.open_assumed(Event::RecvAckOfSyn));
         }
     }
-    let hears = acked_before.is_some_and(|before| seq::lt(before, segment.ack));
-    if end.opened().0 == State::SynReceived && (hears || segment.payload_len > 0 || segment.flags.has(Flags::FIN)) {
+    if end.opened().0 == State::SynReceived && (segment.payload_len > 0 || segment.flags.has(Flags::FIN)) {
         report(sink, end.open_assumed(Event::RecvAckOfSyn));
     }
-    if end.opened().1 == State::SynReceived && hears {
+    hear_more(end, peer, acked_before, segment, sink);
+}
+
+/// Whoever acknowledges more than it did with its SYN-ACK has had what came after it, captured or not, and so has had an
+/// ACK of it (RFC 9293 §3.10.7.4); and the peer had its SYN-ACK.
+fn hear_more<S: Sink>(
+    end: &mut Endpoint,
+    peer: &mut Endpoint,
+    acked_before: Option<u32>,
+    segment: &Segment<'_>,
+    sink: &mut S,
+) {
+    if !acked_before.is_some_and(|before| seq::lt(before, segment.ack)) {
+        return;
+    }
+    if end.opened().0 == State::SynReceived {
+        report(sink, end.open_assumed(Event::RecvAckOfSyn));
+    }
+    if end.opened().1 == State::SynReceived {
         report(sink, end.open_proved(Event::RecvAckOfSyn));
-        // So the peer had its SYN-ACK.
         if peer.opened().1 == State::SynSent {
             report(sink, peer.open_proved(Event::RecvSynAck));
         }

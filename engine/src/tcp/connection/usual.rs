@@ -103,7 +103,7 @@ impl<P: Payload> Connection<P> {
     fn prove_opening(&mut self, segment: &Segment<'_>, sink: &mut P::Sink) {
         let [client, server] = &mut self.ends;
         if let Some(isn) = client.isn {
-            acknowledge_syn(server, client, isn, segment, sink);
+            acknowledge_syn(server, client, isn, None, segment, sink);
             server.proved = server.opened().1;
             self.course = if server.proved == State::Established { Course::Steady } else { Course::Opened };
         }

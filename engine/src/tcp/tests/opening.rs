@@ -37,6 +37,7 @@ fn whoever_goes_on_is_open_though_the_other_direction_is_missing() {
         (vec![syn_ack, syn_ack], [(Established, SynSent), (SynReceived, SynReceived)], Close::HalfOpen),
         (vec![syn_ack, (0.2, 's', P, 1, 1, 9)], [(Established, SynSent), (Established, SynReceived)], Close::Open),
         (vec![syn_ack, (0.2, 's', A, 1, 30, 0)], [(Established, Established); 2], Close::Open),
+        (vec![syn, syn_ack, (0.2, 's', A, 1, 30, 0)], [(Established, Established); 2], Close::Open),
     ];
     for (lines, states, close) in cases {
         situation(&lines, |records| {
