@@ -410,3 +410,56 @@ def test_resets_without_an_ip_id_are_counted_once_each(tmp_path: Path, link: int
     (row,) = told(tmp_path, packets, link).connections.to_dict("records")
     assert (row["client_packets"], row["server_packets"]) == (7, 5)
     assert (row["close"], row["reset_kind"]) == ("reset_after_fin", "late_data")
+
+
+@BOTH
+@pytest.mark.parametrize("held_s", [0.03, 0.2])
+def test_a_queue_before_the_tunnel_invents_nothing(tmp_path: Path, held_s: float, link: int) -> None:
+    """The sender's queue holds the request's packet in the tunnel for longer than a copy beside it is looked for: as the
+    tunnel alone has it, but for when it was sent."""
+    wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
+    talk = conversation().packets
+    request = next(at for at, one in enumerate(talk) if b"GET" in one.data)
+    (inside,) = wrapping.wrap(Ether(talk[request].data).payload, True)
+    later = [Crafted(one.at_s + 1, one.data) for one in talk[request + 1 :]]
+    held = [talk[request], Crafted(talk[request].at_s + held_s, inside)]
+    packets = [*both(wrapping, talk[:request]), *held, *both(wrapping, later)]
+    (row,) = told(tmp_path, packets, link).connections.to_dict("records")
+    assert (row["client_retransmits"], row["client_packets"], row["requests"]) == (0, 6, 1)
+
+
+@BOTH
+def test_a_syn_sent_again_beside_the_tunnel_is_the_same_attempt(tmp_path: Path, link: int) -> None:
+    """The tunnel has the first SYN: the second, which its tap lost, is no connection of its own."""
+    wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
+    talk = conversation().packets
+    again = Ether(talk[0].data)
+    again[IP].id = 77
+    del again[IP].chksum
+    later = [Crafted(one.at_s + 2, one.data) for one in talk[1:]]
+    packets = [*both(wrapping, talk[:1]), Crafted(talk[0].at_s + 1, bytes(again)), *both(wrapping, later)]
+    (row,) = told(tmp_path, packets, link).connections.to_dict("records")
+    assert (row["syn_count"], row["close"], row["tunnel"]) == (2, "fin", "vxlan vni 5001")
+
+
+@BOTH
+def test_a_4_tuple_used_again_with_a_number_near_the_last(tmp_path: Path, link: int) -> None:
+    """The next connection's numbers lie within what the one before sent: its request, which the tunnel's tap lost, is its."""
+    wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
+    first, second = conversation().packets, []
+    for one in first:
+        frame = Ether(one.data)
+        client = frame[TCP].sport == 40_000
+        if client:
+            frame[TCP].seq += 8
+        elif frame[TCP].flags.A:
+            frame[TCP].ack += 8
+        frame[IP].id += 100
+        del frame[IP].chksum
+        del frame[TCP].chksum
+        second.append(Crafted(one.at_s + 70, bytes(frame)))
+    request = next(at for at, one in enumerate(second) if b"GET" in one.data)
+    packets = [*both(wrapping, first), *both(wrapping, second)]
+    (lost,) = wrapping.wrap(Ether(second[request].data).payload, True)
+    report = told(tmp_path, [one for one in packets if one.data != lost], link)
+    assert [row["client_bytes"] for row in report.connections.to_dict("records")] == [27, 27]

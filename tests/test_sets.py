@@ -281,3 +281,27 @@ def test_a_clock_set_back_between_two_files(tmp_path: Path, parts: list[Path]) -
     [gap] = [line for line in pcapwatch.analyze(stepped).quality.concerns if told in line]
     assert gap.startswith("gap of ")
     assert gap.index("cap_00002") < gap.index("cap_00001")
+
+
+@pytest.mark.parametrize("kind", ["none", *COMPRESSORS])
+def test_files_put_one_behind_the_other(
+    parts: list[Path], whole: pcapwatch.Report, tmp_path: Path, kind: str
+) -> None:
+    """`cat part*.pcap`, plain or each compressed by itself, is the capture; nothing is read of the headers between."""
+    packed = [one.read_bytes() if kind == "none" else compressed(one.read_bytes(), kind) for one in parts]
+    (tmp_path / "all").write_bytes(b"".join(packed))
+    report = pcapwatch.analyze(tmp_path / "all")
+    assert rows(report).equals(rows(whole))
+    assert report.summary["capture"]["packets"] == whole.quality.packets
+    assert report.summary["capture"]["files"][0]["problem"] is None
+
+
+def test_zeros_behind_a_capture_are_no_packets(whole: pcapwatch.Report, tmp_path: Path) -> None:
+    """What a crash leaves behind what was written is said, and neither counted nor dated."""
+    data = CAPTURE.read_bytes()
+    (tmp_path / "crashed.pcap").write_bytes(data + bytes(4096))
+    report = pcapwatch.analyze(tmp_path / "crashed.pcap")
+    assert rows(report).equals(rows(whole))
+    (facts,) = report.summary["capture"]["files"]
+    assert facts["packets"] == whole.quality.packets
+    assert facts["problem"] == f"corrupt record at offset {len(data)}: zeros, as a crash leaves behind what was written"

@@ -10,6 +10,9 @@
 //! | `a1b2cd34` | microseconds | 24 bytes: A. Kuznetzov's modified libpcap added interface, protocol and packet type |
 //!
 //! AIX's tools write the first one with version 2.2, nanoseconds, and interface types of RFC 1573 as link types.
+//!
+//! Files that were put one behind the other (`cat`, `>>`) are read on behind each header, and zeros, which a crash leaves
+//! behind what was written, end a file: read as records both would be packets of years ago or to come.
 
 use super::error::Stop;
 use super::order::Order;
@@ -83,6 +86,7 @@ pub fn is_pcap(head: &[u8]) -> bool {
 #[derive(Debug)]
 pub struct Pcap {
     layout: Layout,
+    header: [u8; FILE_HEADER],
     link: LinkType,
     longest: u32,
     /// `pcap`, `pcap-ns`, `pcap-modified` or `pcap-aix`.
@@ -97,11 +101,12 @@ impl Pcap {
     /// # Errors
     /// A [`Stop`] if the header is cut short or is none of pcap.
     pub fn open(input: &mut Window, reading: &Reading) -> Result<Pcap, Stop> {
-        let header = input.take(FILE_HEADER)?.ok_or(Stop::CutShort { offset: 0 })?;
+        let header = input.take(FILE_HEADER)?.and_then(<[u8]>::first_chunk).ok_or(Stop::CutShort { offset: 0 })?;
         let (layout, stated) = Layout::read(header).ok_or_else(|| Stop::corrupt(0, "no pcap magic"))?;
-        let snaplen = layout.order.u32(header, SNAPLEN);
+        let (header, snaplen) = (*header, layout.order.u32(header, SNAPLEN));
         let (link, interface) = reading.interface(stated, snaplen);
-        Ok(Pcap { layout, link, longest: sane_length(snaplen), format: layout.format, interface: Box::new(interface) })
+        let (longest, format) = (sane_length(snaplen), layout.format);
+        Ok(Pcap { layout, header, link, longest, format, interface: Box::new(interface) })
     }
 
     /// The next record; `None` at the end of the file.
@@ -111,15 +116,20 @@ impl Pcap {
     #[inline]
     pub fn next<'w>(&mut self, input: &'w mut Window) -> Result<Option<Record<'w>>, Stop> {
         let Layout { order, fraction_ns, record_header, .. } = self.layout;
-        let offset = input.offset();
-        let header = input.peek(record_header)?;
-        if header.len() < record_header {
-            return if header.is_empty() { Ok(None) } else { Err(Stop::CutShort { offset }) };
-        }
-        let ts_ns = i64::from(order.u32(header, SECONDS)) * 1_000_000_000
-            + i64::from(order.u32(header, FRACTION)) * fraction_ns;
-        let captured = order.u32(header, CAPTURED_LENGTH);
-        let original_len = order.u32(header, ORIGINAL_LENGTH);
+        let (offset, ts_ns, captured, original_len) = loop {
+            let offset = input.offset();
+            let header = input.peek(record_header)?;
+            if header.len() < record_header {
+                return if header.is_empty() { Ok(None) } else { Err(Stop::CutShort { offset }) };
+            }
+            let ts_ns = i64::from(order.u32(header, SECONDS)) * 1_000_000_000
+                + i64::from(order.u32(header, FRACTION)) * fraction_ns;
+            let captured = order.u32(header, CAPTURED_LENGTH);
+            if captured > 0 || !self.pass_over(input)? {
+                let original_len = order.u32(input.peek(record_header)?, ORIGINAL_LENGTH);
+                break (offset, ts_ns, captured, original_len);
+            }
+        };
         if captured > self.longest {
             return Err(too_long(offset, captured, self.longest));
         }
@@ -130,6 +140,34 @@ impl Pcap {
 }
 
 impl Pcap {
+    /// Passes over the header of a file that was put behind this one; false where a packet of no bytes is.
+    ///
+    /// # Errors
+    /// A [`Stop`] where the header is of another kind of capture, or there is nothing but zeros.
+    #[cold]
+    fn pass_over(&mut self, input: &mut Window) -> Result<bool, Stop> {
+        let offset = input.offset();
+        let begin = input.peek(FILE_HEADER)?;
+        if begin.get(..RECORD_HEADER).is_some_and(|begin| begin.iter().all(|&byte| byte == 0)) {
+            return Err(Stop::corrupt(offset, "zeros, as a crash leaves behind what was written"));
+        }
+        // Its time zone and accuracy, which all write as 0, stand where a record has its lengths.
+        let is_other = |at: usize| begin.get(at..at + 4) != self.header.get(at..at + 4);
+        if !is_pcap(begin) || begin.get(8..RECORD_HEADER) != Some(&[0; 8]) || is_other(VERSION) {
+            return Ok(false);
+        }
+        let snaplen = match begin.len() {
+            FILE_HEADER if is_other(0) || is_other(LINK_TYPE) => {
+                let why = "another kind of capture begins here; put files together with `mergecap -a`";
+                return Err(Stop::corrupt(offset, why));
+            }
+            FILE_HEADER => self.layout.order.u32(begin, SNAPLEN),
+            _ => return Err(Stop::CutShort { offset }),
+        };
+        self.longest = self.longest.max(sane_length(snaplen));
+        input.skip(FILE_HEADER as u64)
+    }
+
     /// Reads the whole records at the start of `bytes` into `packets`, until those are `most`; how many bytes that used.
     /// It stops where [`Pcap::next`] has to look: at a record that is not all there, or that is none.
     ///
@@ -146,7 +184,8 @@ impl Pcap {
             let captured_len = number([c0, c1, c2, c3]);
             let start = at + record_header;
             let end = start + captured_len as usize;
-            if captured_len > self.longest || end > bytes.len() {
+            // One of no bytes may be no record.
+            if captured_len.wrapping_sub(1) >= self.longest || end > bytes.len() {
                 break;
             }
             seen ^= look_ahead(bytes, at, packets, place + start);
@@ -272,6 +311,44 @@ mod tests {
             assert_eq!(problem, Some(format!("cut short in the record at offset {second}")));
         }
         assert_eq!(read(whole[..second].to_vec()).1, None);
+    }
+
+    #[test]
+    fn files_one_behind_the_other_are_read_on() {
+        for order in [Order::Little, Order::Big] {
+            for (magic, extra) in [(0xa1b2_c3d4, 0), (0xa1b2_3c4d, 0), (0xa1b2_cd34, 8)] {
+                let one = |seconds, snaplen, link| {
+                    let mut file = pcap_header(order, magic, snaplen, link);
+                    file.extend(pcap_record(order, (seconds, 0), b"abc", 3, extra));
+                    file
+                };
+                let all = [one(1, 96, 1), pcap_header(order, magic, 96, 1), one(2, 65535, 1)].concat();
+                let (packets, problem) = read(all.clone());
+                assert_eq!(
+                    (packets.iter().map(|p| p.0).collect::<Vec<_>>(), problem),
+                    (vec![1_000_000_000, 2_000_000_000], None)
+                );
+                let (packets, problem) = read([all.clone(), one(3, 96, 113)].concat());
+                assert_eq!((packets.len(), problem.unwrap().contains("another kind of capture")), (2, true));
+                let (packets, problem) = read([&all[..], &pcap_header(order, magic, 96, 1)[..20]].concat());
+                assert_eq!((packets.len(), problem.unwrap().contains("cut short")), (2, true));
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_end_a_file_and_an_empty_packet_does_not() {
+        let mut file = pcap_header(Order::Little, 0xa1b2_c3d4, 96, 1);
+        file.extend(pcap_record(Order::Little, (0, 0), b"", 60, 0));
+        file.extend(pcap_record(Order::Little, (7, 0), b"", 0, 0));
+        let end = file.len();
+        file.extend([0; 64]);
+        let (packets, problem) = read(file);
+        assert_eq!(packets.iter().map(|p| (p.0, p.2)).collect::<Vec<_>>(), [(0, 60), (7_000_000_000, 0)]);
+        assert_eq!(
+            problem,
+            Some(format!("corrupt record at offset {end}: zeros, as a crash leaves behind what was written"))
+        );
     }
 
     #[test]

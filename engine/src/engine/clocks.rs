@@ -297,7 +297,7 @@ mod tests {
                 for (from_low, first_ns, second_ns) in
                     [(true, 0, 4 * MS + ahead_ns), (false, 9 * MS, 5 * MS + ahead_ns)]
                 {
-                    let place = |file| Place { file, interface: 0, ttl: 0 };
+                    let place = |file| Place { file, interface: 0, depth: 0, ttl: 0 };
                     let (file, ts_ns, other, other_ns) =
                         if first_ns < second_ns { (1, second_ns, 0, first_ns) } else { (0, first_ns, 1, second_ns) };
                     let mut header = Header { ts_ns, file, from_low, ..Header::default() };
@@ -323,7 +323,7 @@ mod tests {
             // Each conversation is another flow.
             let mut flow = Header { from_low, file: 1, ts_ns: second_ns, ..Header::default() };
             flow.key = flow.key.within(Tunnel::vlans(1 + at as u16 / 6, 0));
-            clocks.pair(&flow, Place { file: 0, interface: 0, ttl: 0 }, first_ns);
+            clocks.pair(&flow, Place { file: 0, interface: 0, depth: 0, ttl: 0 }, first_ns);
         }
         assert_eq!(clocks.found(), ahead(1, 22 * MS, 58 * MS, true, 24));
     }
@@ -344,7 +344,7 @@ mod tests {
         for file in 1..=2 * MOST_PAIRS as u32 {
             for from_low in [false, true, false, true, false, true] {
                 let header = Header { from_low, file, ts_ns: 80 * MS, ..Header::default() };
-                clocks.pair(&header, Place { file: 0, interface: 0, ttl: 0 }, 0);
+                clocks.pair(&header, Place { file: 0, interface: 0, depth: 0, ttl: 0 }, 0);
             }
         }
         assert_eq!(clocks.found().len(), MOST_PAIRS);

@@ -390,18 +390,22 @@ impl Copies {
         }
     }
 
-    /// A SYN that met no copy: of a handshake whose other SYN is in a tunnel, it is the tunnel's as well.
+    /// A SYN that met no copy: of a handshake of which the tunnel has another SYN, of either side, it is the tunnel's as well.
     fn judge_opening(&mut self, number: u64, header: &Header) {
         let (flow, from_low) = direction(header);
+        let opening = opening_of(header);
         let is_deeper = |inside: &&Inside| header.depth < inside.depth && !inside.is_ambiguous;
-        let other = self.flows.look(&(flow, !from_low)).filter(is_deeper);
-        if let Some(other) = other.filter(|other| is_one_opening(other.opening, opening_of(header))) {
+        let is_its = |inside: &&Inside| is_one_opening(inside.opening, opening);
+        let [own, other] = [from_low, !from_low].map(|side| self.flows.look(&(flow, side)).filter(is_deeper));
+        if let Some(own) = own.filter(is_its) {
+            // Sent again: the first one is in the tunnel.
+            let whose = (own.tunnel, own.name);
+            self.take_inside(number, whose, false);
+        } else if let Some(other) = other.filter(is_its) {
             let (inside, whose) = (other.by_opening(header), (other.tunnel, other.name));
             self.flows.place((flow, from_low), inside);
             self.take_inside(number, whose, false);
-        } else if header.flags.has(Flags::SYN)
-            && self.flows.look(&(flow, from_low)).is_some_and(|inside| is_deeper(&inside))
-        {
+        } else if header.flags.has(Flags::SYN) && own.is_some() {
             // Another connection, and its opening is not in the tunnel.
             self.flows.remove(&(flow, from_low));
         }

@@ -93,7 +93,8 @@ impl Inside {
     /// A packet of the tunnel.
     pub fn show(&mut self, header: &Header) {
         let (from, to, at_ns) = (header.seq, end_of(header), header.ts_ns);
-        let is_another = header.flags.has(Flags::SYN) && !self.is_near(header);
+        let has_another = || self.opening.is_some() && !is_one_opening(self.opening, opening_of(header));
+        let is_another = header.flags.has(Flags::SYN) && (has_another() || !self.is_near(header));
         if is_another {
             // The next connection of the 4-tuple, whose numbers are anywhere.
             self.ranges.clear();

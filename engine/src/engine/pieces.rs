@@ -41,17 +41,19 @@ pub(super) fn end_of(header: &Header) -> u32 {
 pub struct Place {
     pub file: u32,
     pub interface: u32,
+    /// Headers around it: in its tunnel, or beside it ([`super::copies`]).
+    pub depth: u8,
     pub ttl: u8,
 }
 
 impl Place {
     pub const fn of(header: &Header) -> Self {
-        Place { file: header.file, interface: header.interface, ttl: header.ttl }
+        Place { file: header.file, interface: header.interface, depth: header.depth, ttl: header.ttl }
     }
 
     /// Told apart by more than the TTL.
     pub const fn is_elsewhere(&self, other: &Place) -> bool {
-        self.file != other.file || self.interface != other.interface
+        self.file != other.file || self.interface != other.interface || self.depth != other.depth
     }
 
     /// The same place for packets of the other direction.
