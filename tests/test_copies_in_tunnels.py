@@ -226,8 +226,10 @@ def response_of(talk: Talk) -> int:
 def test_bytes_in_other_pieces_are_the_tunnels(
     tmp_path: Path, lost: tuple[int, ...], is_bare_first: bool, link: int
 ) -> None:
-    """Beside the tunnel a response as one packet, in the tunnel its pieces, not all of which were captured: bytes count
-    once, none is missing, and none was sent again."""
+    """Beside the tunnel a response as one packet, in the tunnel its pieces, not all of which were captured.
+
+    Its bytes count once, none is missing, and none was sent again.
+    """
     wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
     talk = conversation()
     at = response_of(talk)
@@ -246,8 +248,10 @@ def test_bytes_in_other_pieces_are_the_tunnels(
 
 @BOTH
 def test_a_piece_that_the_network_lost_counts_once(tmp_path: Path, link: int) -> None:
-    """Before its hole and behind it the host joined the pieces, and 30 ms later the missing one comes: as the tunnel alone
-    has it."""
+    """Before its hole and behind it the host joined the pieces; 30 ms later the missing one comes.
+
+    All is as the tunnel alone has it.
+    """
     wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
     talk = conversation()
     at = response_of(talk)
@@ -415,8 +419,7 @@ def test_resets_without_an_ip_id_are_counted_once_each(tmp_path: Path, link: int
 @BOTH
 @pytest.mark.parametrize("held_s", [0.03, 0.2])
 def test_a_queue_before_the_tunnel_invents_nothing(tmp_path: Path, held_s: float, link: int) -> None:
-    """The sender's queue holds the request's packet in the tunnel for longer than a copy beside it is looked for: as the
-    tunnel alone has it, but for when it was sent."""
+    """The sender's queue holds the request in the tunnel for longer than a copy is looked for: it counts once."""
     wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
     talk = conversation().packets
     request = next(at for at, one in enumerate(talk) if b"GET" in one.data)
@@ -444,7 +447,7 @@ def test_a_syn_sent_again_beside_the_tunnel_is_the_same_attempt(tmp_path: Path, 
 
 @BOTH
 def test_a_4_tuple_used_again_with_a_number_near_the_last(tmp_path: Path, link: int) -> None:
-    """The next connection's numbers lie within what the one before sent: its request, which the tunnel's tap lost, is its."""
+    """The next connection's numbers lie within what the one before sent, and the tunnel's tap lost its request."""
     wrapping = next(w for w in WRAPPINGS if w.name == "vxlan")
     first, second = conversation().packets, []
     for one in first:

@@ -200,8 +200,11 @@ def a_keep_alive_that_nobody_knows(t: Talk) -> list[Expected]:
 
 @situation("A3")
 def a_silent_sides_fin_that_nobody_captured(t: Talk) -> list[Expected]:
-    """A download met in the middle: the client acknowledges at one number, then the server counts one more, which is no
-    keep-alive's, as it had counted up to that one before; late bytes find no socket. Who closed first was not captured."""
+    """A download met in the middle, at whose end the server counts one number more of a client that sent nothing.
+
+    It is no keep-alive's, as the server had counted up to the one before; late bytes find no socket. Who closed first
+    was not captured.
+    """
     t.established()
     t.packets.clear()
     for second in range(1, 4):

@@ -139,7 +139,7 @@ def numbers_unseen_but_probes(c: Incarnation, side: Endpoint) -> int:
 
 
 def begins_with_probe(c: Incarnation, side: Endpoint) -> bool:
-    """Whether a side met in the middle stood one number before what its peer had acknowledged when it was first heard."""
+    """Whether a side met in the middle stood one number before what its peer had acknowledged when first heard."""
     peer = c.peer(side)
     if any(p.has(SYN) for p in c.sent(side)) or any(p.syn_ack for p in c.sent(peer)):
         return False
