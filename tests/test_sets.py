@@ -284,9 +284,7 @@ def test_a_clock_set_back_between_two_files(tmp_path: Path, parts: list[Path]) -
 
 
 @pytest.mark.parametrize("kind", ["none", *COMPRESSORS])
-def test_files_put_one_behind_the_other(
-    parts: list[Path], whole: pcapwatch.Report, tmp_path: Path, kind: str
-) -> None:
+def test_files_put_one_behind_the_other(parts: list[Path], whole: pcapwatch.Report, tmp_path: Path, kind: str) -> None:
     """`cat part*.pcap`, plain or each compressed by itself, is the capture; nothing is read of the headers between."""
     packed = [one.read_bytes() if kind == "none" else compressed(one.read_bytes(), kind) for one in parts]
     (tmp_path / "all").write_bytes(b"".join(packed))
