@@ -20,9 +20,9 @@ const PCAP_MAGICS: [[u8; 4]; 6] = [
 ];
 const COMPRESSED_MAGICS: [&[u8]; 4] = [b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"\xfd7zXZ\0"];
 /// Link types that are read, and one that is not.
-const LINKS: [u32; 26] = [
+const LINKS: [u32; 29] = [
     1, 0, 9, 12, 14, 50, 51, 101, 104, 105, 108, 113, 119, 127, 163, 166, 192, 204, 226, 228, 229, 239, 258, 276, 9999,
-    100,
+    100, 13, 109, 117,
 ];
 
 /// The bytes after a magic that one of them chose, unless they begin with one of these already.

@@ -8,11 +8,12 @@ use proptest::prelude::*;
 use std::time::Instant;
 
 /// Every link type that is read, and three that are not.
-const LINKS: [u32; 30] = [
+const LINKS: [u32; 33] = [
     0,
     1,
     9,
     12,
+    13,
     14,
     50,
     51,
@@ -21,7 +22,9 @@ const LINKS: [u32; 30] = [
     104,
     105,
     108,
+    109,
     113,
+    117,
     119,
     127,
     163,
@@ -67,6 +70,8 @@ fn samples() -> Vec<(u32, Vec<u8>)> {
         (127, in_front(&[0, 0, 17, 0, 3, 0, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9, 0], &wifi)),
         (192, in_front(&[0, 0, 14, 0, 105, 0, 0, 0, 1, 0, 2, 0, 9, 9], &wifi)),
         (239, [&[2, 0, 0, 0][..], &(v4.len() as u16 + 4).to_le_bytes(), &[9, 0], &v4].concat()),
+        (109, in_front(&[2, 0, 0, 0, 0, 0, 0, 9, 0, 4, 0, 0], &v4)),
+        (117, in_front(&[&[61, 24][..], &[0; 62]].concat(), &v6)),
         (1, ethernet(&[0x8100, 7, 0x8864], &pppoe)),
         (1, ethernet(&[0x8847], &in_front(&[0, 1, 0x21, 64, 0, 0, 0, 0], &frame))),
         (1, over_ip(47, &[0xb0, 0, 0x65, 0x58, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1], &frame)),

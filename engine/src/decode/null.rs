@@ -20,12 +20,21 @@ const AF_INET6: [u32; 4] = [10, 24, 28, 30];
 
 /// A loopback packet.
 pub fn parse_null(span: Span<'_>) -> Result<Frame<'_>, NotAnalysed> {
-    let stored = u32_at(span.header::<HEADER>("null_length")?, 0);
-    let family = stored.min(stored.swap_bytes());
-    let rest = span.after(HEADER);
+    let family = either_order(span.header::<HEADER>("null_length")?);
+    Ok(bare(ethertype_of(family)?, span.after(HEADER)))
+}
+
+/// The family that a header begins with.
+pub fn either_order(header: &[u8]) -> u32 {
+    let stored = u32_at(header, 0);
+    stored.min(stored.swap_bytes())
+}
+
+/// What an address family of any system but Solaris says.
+pub fn ethertype_of(family: u32) -> Result<u16, NotAnalysed> {
     match family {
-        AF_INET => Ok(bare(ethertype::IPV4, rest)),
-        _ if AF_INET6.contains(&family) => Ok(bare(ethertype::IPV6, rest)),
+        AF_INET => Ok(ethertype::IPV4),
+        _ if AF_INET6.contains(&family) => Ok(ethertype::IPV6),
         _ => Err(NotAnalysed::Malformed("address_family")),
     }
 }

@@ -9,9 +9,9 @@ use super::ip::{Datagram, Ends, Place, TCP};
 use super::layers::{Layer, Layers};
 use super::span::{Span, u8_at};
 use super::{
-    NotAnalysed, ah, avs, chdlc, ethernet, gre, ieee80211, ip_in_ip, ipnet, ipv4, ipv6, link, llc, mesh, mpls, nflog,
+    NotAnalysed, ah, avs, chdlc, enc, ethernet, gre, ieee80211, ip_in_ip, ipnet, ipv4, ipv6, link, llc, mesh, mpls,
 };
-use super::{ethertype, pktap, ppi, ppp, pppoe, prism, radiotap, raw, sll, udp, vlan};
+use super::{ethertype, nflog, pflog, pktap, ppi, ppp, pppoe, prism, radiotap, raw, sll, udp, vlan};
 
 /// IP protocols that carry another packet, or skip to one (<https://www.iana.org/assignments/protocol-numbers>).
 pub mod protocol {
@@ -300,6 +300,8 @@ fn link_step(number: u32, span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
         nflog::NFLOG => nflog::parse_nflog(span),
         pktap::PKTAP => pktap::parse_pktap(span),
         ipnet::IPNET => ipnet::parse_ipnet(span),
+        pflog::PFLOG => pflog::parse_pflog(span),
+        enc::ENC | enc::ENC_OPENBSD => enc::parse_enc(span),
         llc::ATM_RFC1483 => Ok(Step::to(Next::Llc, span)),
         other => {
             let frame = link::parse_link(crate::capture::LinkType(other), span)?;

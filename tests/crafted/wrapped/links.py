@@ -92,6 +92,34 @@ def ipnet(packet: Packet, client: bool) -> list[bytes]:
     return [struct.pack(">BBHIIIII", 1, 2, 3, len(packet), 2, 0, 0, 0) + bytes(packet)]
 
 
+@wrapping(link=117)
+def pflog(packet: Packet, client: bool) -> list[bytes]:
+    """The packet filter's log as FreeBSD has it: 69 bytes, padded to 72."""
+    rule = struct.pack(">BBBB16s16sII16sB", 69, 2, 0, 0, b"em0", b"", 7, 0xFFFFFFFF, b"", 1 + client)
+    return [rule.ljust(72, b"\0") + bytes(packet)]
+
+
+@wrapping(link=117)
+def pflog_v6(packet: Packet, client: bool) -> list[bytes]:
+    """The same as OpenBSD has it, whose header is longer."""
+    rule = struct.pack(">BBBB16s16sII16sB", 100, 24, 0, 0, b"em0", b"", 7, 0xFFFFFFFF, b"", 1 + client)
+    return [rule.ljust(100, b"\0") + bytes(to_v6(packet))]
+
+
+@wrapping(link=109)
+def enc(packet: Packet, client: bool) -> list[bytes]:
+    """Behind BSD's IPsec, with an association of each direction: encrypted and authenticated."""
+    return [struct.pack("<I", 2) + struct.pack(">I", 0x1001 + client) + struct.pack("<I", 0x0C00) + bytes(packet)]
+
+
+@wrapping(link=13)
+def enc_13(packet: Packet, client: bool) -> list[bytes]:
+    """The same under OpenBSD's number, IPv6."""
+    return [
+        struct.pack("<I", 24) + struct.pack(">I", 0x1001 + client) + struct.pack("<I", 0x0C00) + bytes(to_v6(packet))
+    ]
+
+
 @wrapping(link=239)
 def nflog(packet: Packet, client: bool) -> list[bytes]:
     """Netfilter's log: a prefix, then the packet."""
