@@ -1,7 +1,7 @@
 """Connections in tunnels whose identifiers differ by direction, several of one 4-tuple among them; what must be read.
 
-Expectations are derived by hand: a connection's directions have different labels, endpoints or calls, or one of them
-none, and it is one row; two networks with the same addresses and ports are two, whatever their order.
+Expectations are derived by hand: a connection's directions have different labels, endpoints, calls or sessions, or one
+of them none, and it is one row; two networks with the same addresses and ports are two, whatever their order.
 """
 
 import random
@@ -79,6 +79,16 @@ def pptp(up: int, down: int) -> Wrap:
         ip = outer(client, "192.0.2.1")
         ip.proto = 47
         return bare(bytes(ip / Raw(header + inside)), client)
+
+    return wrap
+
+
+def l2tp(up: tuple[int, int], down: tuple[int, int]) -> Wrap:
+    """L2TP: a tunnel and a session of each direction."""
+
+    def wrap(packet: bytes, client: bool) -> bytes:
+        header = struct.pack(">HHH", 2, *(up if client else down)) + b"\xff\x03\x00\x21"
+        return bare(bytes(outer(client, "192.0.2.1") / UDP(sport=1701, dport=1701) / Raw(header + packet)), client)
 
     return wrap
 
@@ -196,6 +206,9 @@ CASES = [
     Case("mpls_and_bare", late_label(), rows(None, "mpls 100")),
     Case("pptp_two_calls", two(pptp(1, 2), pptp(3, 4)), rows("pptp call 1", "pptp call 3")),
     Case("pptp_a_call_for_each_direction", inside(pptp(1, 2), talk("c")), rows("pptp call 1")),
+    Case("l2tp_two_sessions", two(l2tp((5, 1), (9, 2)), l2tp((5, 3), (9, 4))), rows("l2tp 5.1", "l2tp 5.3")),
+    Case("l2tp_two_tunnels", two(l2tp((5, 1), (9, 1)), l2tp((6, 1), (8, 1))), rows("l2tp 5.1", "l2tp 6.1")),
+    Case("l2tp_numbers_of_each_direction", inside(l2tp((5, 1), (9, 2)), talk("c")), rows("l2tp 5.1")),
 ]  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Raw packets into TCP segments with dpkt: Ethernet, VLAN, Linux cooked, raw IP, null and loop; IPv4, IPv6.
 
-Of tunnels those whose identifiers have a direction: MPLS, GTP-U, PPTP (`unwrap.py`).
+Of tunnels those whose identifiers have a direction: MPLS, GTP-U, L2TP, PPTP (`unwrap.py`).
 """
 
 import ipaddress

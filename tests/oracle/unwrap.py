@@ -1,11 +1,11 @@
-"""What is inside MPLS labels, GTP-U and PPTP's GRE, and which identifier of its direction the innermost of them has."""
+"""What is inside MPLS labels, GTP-U, L2TP and PPTP's GRE, and which identifier of its direction the innermost has."""
 
 import struct
 
 #: The kind of the identifier, its number, and whose number it is.
 Way = tuple[str, int, bytes]
 ENTROPY_FOLLOWS = 7
-GTP_PORT, PPP = 2152, 0x880B
+GTP_PORT, L2TP_PORT, PPP = 2152, 1701, 0x880B
 
 
 def unwrap_labels(data: bytes) -> tuple[bytes, Way | None]:
@@ -22,12 +22,14 @@ def unwrap_labels(data: bytes) -> tuple[bytes, Way | None]:
 
 
 def unwrap(data: bytes, way: Way | None) -> tuple[bytes, Way | None]:
-    """Inside GTP-U and PPTP, as far as they go, from an IP header on; what holds none is as it was."""
+    """Inside GTP-U, L2TP and PPTP, as far as they go, from an IP header on; what holds none is as it was."""
     while data and data[0] >> 4 == 4:
         header, protocol, target = (data[0] & 15) * 4, data[9], data[16:20]
         body = data[header : struct.unpack_from(">H", data, 2)[0]]
         if protocol == 17 and struct.unpack_from(">H", body, 2)[0] == GTP_PORT:
             found = unwrap_gtp(body[8:])
+        elif protocol == 17 and L2TP_PORT in struct.unpack_from(">HH", body):
+            found = unwrap_l2tp(body[8:])
         elif protocol == 47 and body[1] & 7 == 1 and struct.unpack_from(">H", body, 2)[0] == PPP:
             found = unwrap_pptp(body)
         else:
@@ -51,6 +53,14 @@ def unwrap_gtp(body: bytes) -> tuple[str, int, bytes] | None:
             length = rest[0] * 4
             following, rest = rest[length - 1], rest[length:]
     return "gtp", endpoint, rest
+
+
+def unwrap_l2tp(body: bytes) -> tuple[str, int, bytes] | None:
+    """An IPv4 packet in PPP in a data message of L2TP (RFC 2661 §3.1), no optional fields; its tunnel and session."""
+    flags, ends = struct.unpack_from(">HI", body)
+    if flags != 2 or body[6:10] != b"\xff\x03\x00\x21":
+        return None
+    return "l2tp", ends, body[10:]
 
 
 def unwrap_pptp(body: bytes) -> tuple[str, int, bytes] | None:

@@ -7,12 +7,12 @@
 //! connection's first packet.
 //!
 //! # What tells networks apart with the help of numbers
-//! An identifier for each direction (MPLS labels, GTP's endpoint, PPTP's call) is not in the key as it is: the other
-//! direction may carry another one or none at all (a label popped one hop before, a real server that answers directly),
-//! and one connection would be two halves. The innermost of them is a packet's *way*, from which, and from sequence
+//! An identifier for each direction (MPLS labels, GTP's endpoint, PPTP's call, L2TP's session) is not in the key as it is:
+//! the other direction may carry another one or none at all (a label popped one hop before, a real server that answers
+//! directly), and one connection would be two halves. The innermost of them is a packet's *way*, from which, and from sequence
 //! numbers, [`crate::engine`] finds out which packets are of one network. Of a stack of labels it is the innermost, which
-//! says whose network it is (RFC 4364 §5); those above lead through the provider's, and change from hop to hop. An endpoint
-//! and a call are numbers of their receiver's, so that its address is part of them.
+//! says whose network it is (RFC 4364 §5); those above lead through the provider's, and change from hop to hop. An endpoint,
+//! a call and a session are numbers of their receiver's, so that its address is part of them.
 
 use super::NotAnalysed;
 use crate::record::{Address, Tunnel};
@@ -32,6 +32,8 @@ pub enum Layer {
     Gre(Option<u32>),
     /// PPTP's GRE and its call.
     Pptp(u16),
+    /// L2TP's tunnel and its session.
+    L2tp(u16, u16),
     /// ERSPAN, and its session where it has one.
     Erspan(Option<u16>),
     /// The VLAN that a frame was mirrored from, told beside it: what is routed comes back from another.
@@ -85,6 +87,7 @@ impl Layer {
             Layer::Gtp(endpoint) => Some((8, endpoint)),
             Layer::Pptp(call) => Some((9, u32::from(call))),
             Layer::MirroredVlan(id) => Some((10, u32::from(id))),
+            Layer::L2tp(tunnel, session) => Some((11, u32::from(tunnel) << 16 | u32::from(session))),
             _ => None,
         }
     }
@@ -98,6 +101,7 @@ impl Layer {
             Layer::Gre(None) => write!(text, "gre"),
             Layer::Gre(Some(key)) => write!(text, "gre 0x{key:x}"),
             Layer::Pptp(call) => write!(text, "pptp call {call}"),
+            Layer::L2tp(tunnel, session) => write!(text, "l2tp {tunnel}.{session}"),
             Layer::Erspan(None) => write!(text, "erspan"),
             Layer::Erspan(Some(session)) => write!(text, "erspan {session}"),
             Layer::Vxlan(network) => write!(text, "vxlan vni {network}"),
@@ -266,6 +270,7 @@ mod tests {
             Layer::Gre(None),
             Layer::Gre(Some(42)),
             Layer::Pptp(12),
+            Layer::L2tp(12, 3),
             Layer::Erspan(Some(3)),
             Layer::Vxlan(5001),
             Layer::Vlan(0),
@@ -273,8 +278,8 @@ mod tests {
             Layer::Gtp(0xabc),
             Layer::IpIp,
         ];
-        let text = "vlan 7.12 / mpls 18.1000 / pppoe 9 / gre / gre 0x2a / pptp call 12 / erspan 3 / vxlan vni 5001 / \
-                    geneve vni 77 / gtp 0xabc / ipip";
+        let text = "vlan 7.12 / mpls 18.1000 / pppoe 9 / gre / gre 0x2a / pptp call 12 / l2tp 12.3 / erspan 3 / \
+                    vxlan vni 5001 / geneve vni 77 / gtp 0xabc / ipip";
         assert_eq!(layers(&all).text(), text);
         let rest = [Layer::SixInFour, Layer::FourInSix, Layer::SixInSix, Layer::Teredo, Layer::Ah, Layer::Erspan(None)];
         assert_eq!(layers(&rest).text(), "6in4 / 4in6 / 6in6 / teredo / ah / erspan");
@@ -296,8 +301,8 @@ mod tests {
         let key = |list: &[Layer]| layers(list).tunnel().key();
         let vlan = [Layer::Vlan(5), Layer::Mpls([18, 0, 0], 1, 18)];
         assert_eq!(key(&vlan), key(&[Layer::Vlan(5)]));
-        for layer in
-            [Layer::Mpls([18, 0, 0], 1, 18), Layer::Gtp(3), Layer::IpIp, Layer::Gre(None), Layer::Pptp(1), Layer::Ah]
+        let label = Layer::Mpls([18, 0, 0], 1, 18);
+        for layer in [label, Layer::Gtp(3), Layer::IpIp, Layer::Gre(None), Layer::Pptp(1), Layer::L2tp(1, 2), Layer::Ah]
         {
             assert_eq!(key(&[layer]), Tunnel(0), "{layer:?}");
             assert!(layers(&[layer]).tunnel().is_named(), "{layer:?} is named all the same");
@@ -321,7 +326,14 @@ mod tests {
         assert_ne!(way(&[label], 1), 0);
         assert_eq!(way(&[label], 1), way(&[Layer::Vlan(5), other], 2), "whatever is above it, and wherever it goes");
         assert_eq!(way(&[label, Layer::Gtp(7)], 1), way(&[Layer::Gtp(7), Layer::IpIp], 1));
-        let all = [way(&[label], 1), way(&[Layer::Gtp(18)], 1), way(&[Layer::Gtp(18)], 2), way(&[Layer::Pptp(18)], 1)];
+        let all = [
+            way(&[label], 1),
+            way(&[Layer::Gtp(18)], 1),
+            way(&[Layer::Gtp(18)], 2),
+            way(&[Layer::Pptp(18)], 1),
+            way(&[Layer::L2tp(0, 18)], 1),
+            way(&[Layer::L2tp(18, 0)], 1),
+        ];
         assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
     }
 

@@ -39,6 +39,7 @@ mod ipv4;
 mod ipv6;
 mod key;
 mod kind;
+mod l2tp;
 mod layers;
 mod link;
 mod llc;

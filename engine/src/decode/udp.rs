@@ -4,7 +4,7 @@
 use super::NotAnalysed;
 use super::span::{Span, u16_at};
 use super::walk::{Step, protocol};
-use super::{geneve, gtp, teredo, vxlan};
+use super::{geneve, gtp, l2tp, teredo, vxlan};
 
 /// Ports, length, checksum.
 pub const HEADER: usize = 8;
@@ -23,10 +23,10 @@ pub fn parse_udp(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
     inside(u16_at(header, SOURCE_PORT), u16_at(header, DESTINATION_PORT), payload).ok_or(counted)
 }
 
-/// Whether a datagram between these ports may be a tunnel's. A tunnel's source port is any, but Teredo's.
+/// Whether a datagram between these ports may be a tunnel's. A tunnel's source port is any, but Teredo's and L2TP's.
 pub fn may_be_tunnel(source: u16, destination: u16) -> bool {
     const TUNNELS: [u16; 4] = [vxlan::PORT, vxlan::LINUX_PORT, geneve::PORT, gtp::PORT];
-    TUNNELS.contains(&destination) || [source, destination].contains(&teredo::PORT)
+    TUNNELS.contains(&destination) || [teredo::PORT, l2tp::PORT].iter().any(|port| [source, destination].contains(port))
 }
 
 fn inside(source: u16, destination: u16, payload: Span<'_>) -> Option<Step<'_>> {
@@ -35,6 +35,7 @@ fn inside(source: u16, destination: u16, payload: Span<'_>) -> Option<Step<'_>> 
         geneve::PORT => geneve::parse_geneve(payload),
         gtp::PORT => gtp::parse_gtp(payload),
         _ if [source, destination].contains(&teredo::PORT) => teredo::parse_teredo(payload),
+        _ if [source, destination].contains(&l2tp::PORT) => l2tp::parse_l2tp(payload),
         _ => None,
     }
 }
@@ -46,7 +47,7 @@ mod tests {
 
     #[test]
     fn a_port_alone_is_no_proof() {
-        for port in [53, 4789, 8472, 6081, 2152, 3544] {
+        for port in [53, 4789, 8472, 6081, 2152, 3544, 1701] {
             for bytes in [&[][..], &[0; 60], &[0xff; 60], &[0x45; 7]] {
                 assert_eq!(kind(1, &ethernet(&[0x0800], &udp(port, bytes))), "udp", "{port} {bytes:x?}");
             }
@@ -77,6 +78,7 @@ mod tests {
     #[test]
     fn ports_that_a_tunnel_may_have() {
         assert!(may_be_tunnel(50_000, 4789) && may_be_tunnel(3544, 50_000) && may_be_tunnel(50_000, 3544));
+        assert!(may_be_tunnel(1701, 1701) && may_be_tunnel(1701, 50_000) && may_be_tunnel(50_000, 1701));
         assert!(!may_be_tunnel(4789, 50_000) && !may_be_tunnel(53, 53));
     }
 }

@@ -1,4 +1,5 @@
-//! Networks with equal addresses that only identifiers of one direction tell apart: MPLS labels, GTP endpoints, PPTP calls.
+//! Networks with equal addresses that only identifiers of one direction tell apart: MPLS labels, GTP endpoints, PPTP calls,
+//! L2TP sessions.
 //!
 //! Such an identifier (a packet's *way*, [`Header::way`]) names a network and a direction, and nothing says which two
 //! belong together; the way back may have none. So it is learned of each 4-tuple: the packets of one connection continue

@@ -87,6 +87,25 @@ def pptp(packet: Packet, client: bool) -> list[bytes]:
     return [with_protocol(client, 47, header + inside)]
 
 
+@wrapping(tunnel="l2tp 12.3")
+def l2tp(packet: Packet, client: bool) -> list[bytes]:
+    """L2TP with a length and sequence numbers; who answers has another port, tunnel and session of each direction."""
+    inside = b"\xff\x03\x00\x21" + bytes(packet)
+    numbers = (12, 3) if client else (77, 4)
+    header = struct.pack(">HHHHHH", 0x4802, 12 + len(inside), *numbers, 9, 0)
+    ports = {"sport": 50_001, "dport": 1701} if client else {"sport": 1701, "dport": 50_001}
+    return [bytes(outer(client) / UDP(**ports) / Raw(header + inside))]
+
+
+@wrapping(tunnel="l2tp 12.3")
+def l2tp_offset(packet: Packet, client: bool) -> list[bytes]:
+    """L2TP without a length, with padding, and PPP without framing."""
+    numbers = (12, 3) if client else (77, 4)
+    header = struct.pack(">HHHH3s", 0x0202, *numbers, 3, b"")
+    inside = b"\x00\x21" + bytes(packet)
+    return [bytes(outer(client) / UDP(sport=1701, dport=1701) / Raw(header + inside))]
+
+
 def with_protocol(client: bool, number: int, inside: bytes) -> bytes:
     """Outer headers with an IP protocol that scapy shall not guess."""
     packet = outer(client)
