@@ -73,6 +73,7 @@ fn samples() -> Vec<(u32, Vec<u8>)> {
         (109, in_front(&[2, 0, 0, 0, 0, 0, 0, 9, 0, 4, 0, 0], &v4)),
         (117, in_front(&[&[61, 24][..], &[0; 62]].concat(), &v6)),
         (1, ethernet(&[0x8100, 7, 0x8864], &pppoe)),
+        (1, ethernet(&[0x8926, 1, 2, 0x8909, 0x0101, 1, 42, 0x8100, 7, 0x0800], &v4)),
         (1, ethernet(&[0x8847], &in_front(&[0, 1, 0x21, 64, 0, 0, 0, 0], &frame))),
         (1, over_ip(47, &[0xb0, 0, 0x65, 0x58, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1], &frame)),
         (1, over_ip(47, &[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 0, 0, 9, 0, 0, 0, 0], &frame)),
@@ -122,7 +123,7 @@ fn a_nest_of_ten_thousand_headers_is_bounded() {
     let vxlan = [&address[..], &[8, 0], &v4(17), &[0, 9, 0x12, 0xb5, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 9, 0]].concat();
     let llc = [&[0xaa, 0xaa, 3, 0, 0, 0, 0x81, 0][..], &[0, 7, 0, 200]].concat();
     let labels = [&[0, 1, 0x21, 64][..], &address, &[0x88, 0x47]].concat();
-    let nests: [(u32, Vec<u8>, Vec<u8>, &str); 12] = [
+    let nests: [(u32, Vec<u8>, Vec<u8>, &str); 14] = [
         (101, vec![], v4(4), "tunnel_depth"),
         (101, vec![], v6(41), "tunnel_depth"),
         (101, vec![], gre, "tunnel_depth"),
@@ -132,6 +133,8 @@ fn a_nest_of_ten_thousand_headers_is_bounded() {
         (1, [&address[..], &[0x88, 0x47]].concat(), labels, "tunnel_depth"),
         (1, [&address[..], &[0x88, 0x47]].concat(), vec![0, 1, 0x20, 64], "malformed_mpls_stack"),
         (1, [&address[..], &[0x81, 0]].concat(), vec![0, 7, 0x81, 0], "vlan_deeper_than_two"),
+        (1, [&address[..], &[0x89, 0x26]].concat(), vec![0, 1, 0, 2, 0x89, 0x26], "vntag"),
+        (1, [&address[..], &[0x89, 9]].concat(), vec![1, 1, 0, 1, 0, 9, 0x89, 9], "cisco_metadata"),
         (1, [&address[..], &[0, 200]].concat(), llc, "vlan_deeper_than_two"),
         (101, v6(0), vec![0, 0, 0, 0, 0, 0, 0, 0], "malformed_ip_extension_length"),
         (192, vec![], vec![0, 0, 8, 0, 192, 0, 0, 0], "link_type_192"),

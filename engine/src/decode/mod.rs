@@ -24,6 +24,7 @@ mod ah;
 mod amsdu;
 mod avs;
 mod chdlc;
+mod cisco_metadata;
 mod enc;
 mod erspan;
 mod ethernet;
@@ -64,6 +65,7 @@ mod tcp;
 mod teredo;
 mod udp;
 mod vlan;
+mod vntag;
 mod vxlan;
 mod walk;
 
@@ -93,6 +95,8 @@ mod ethertype {
     pub const MPLS_MULTICAST: u16 = 0x8848;
     pub const PPPOE: u16 = 0x8864;
     pub const SERVICE_VLAN: u16 = 0x88a8;
+    pub const CISCO_METADATA: u16 = 0x8909;
+    pub const VNTAG: u16 = 0x8926;
     pub const LLDP: u16 = 0x88cc;
     pub const OLD_SERVICE_VLAN: u16 = 0x9100;
 }

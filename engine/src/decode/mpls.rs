@@ -20,7 +20,7 @@ const MOST_LABELS: usize = 16;
 const CONTROL_WORD: usize = 4;
 const ETHERNET_TYPE: usize = 12;
 /// Ethernet types that make a frame of the bytes behind a stack.
-const TYPES: [u16; 10] = [
+const TYPES: [u16; 12] = [
     ethertype::IPV4,
     ethertype::IPV6,
     ethertype::ARP,
@@ -31,6 +31,8 @@ const TYPES: [u16; 10] = [
     ethertype::SERVICE_VLAN,
     ethertype::OLD_SERVICE_VLAN,
     ethertype::LLDP,
+    ethertype::VNTAG,
+    ethertype::CISCO_METADATA,
 ];
 
 /// The whole stack.

@@ -32,7 +32,8 @@ pub fn parse_vxlan(span: Span<'_>) -> Option<Step<'_>> {
 
 fn may_carry_ip(frame: &[u8]) -> bool {
     let number = if frame.len() < TYPE + 2 { 0 } else { u16_at(frame, TYPE) };
-    matches!(number, ethertype::IPV4 | ethertype::IPV6) || vlan::TAG_TYPES.contains(&number)
+    let is_passed_over = matches!(number, ethertype::VNTAG | ethertype::CISCO_METADATA);
+    is_passed_over || matches!(number, ethertype::IPV4 | ethertype::IPV6) || vlan::TAG_TYPES.contains(&number)
 }
 
 #[cfg(test)]
@@ -60,6 +61,15 @@ mod tests {
         let inner = ethernet(&[0x8100, 7, 0x8100, 12, 0x0800], &ipv4(6, 0, &tcp(0x10, 0, &[])));
         let outer = udp(4789, &[&[8, 0, 0, 0, 0, 0, 1, 0][..], &inner].concat());
         reaches(1, &ethernet(&[0x8100, 3, 0x0800], &outer), "vlan 3 / vxlan vni 1 / vlan 7.12");
+    }
+
+    #[test]
+    fn with_reserved_bits_a_frame_may_begin_with_any_tag() {
+        let v4 = ipv4(6, 0, &tcp(0x10, 0, &[]));
+        for types in [&[0x8926, 1, 2, 0x0800][..], &[0x8909, 0x0101, 1, 42, 0x0800]] {
+            let inner = [&[0x88, 0, 0, 3, 0, 0, 1, 0][..], &ethernet(types, &v4)].concat();
+            reaches(1, &ethernet(&[0x0800], &udp(4789, &inner)), "vxlan vni 1");
+        }
     }
 
     #[test]

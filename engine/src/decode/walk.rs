@@ -9,9 +9,10 @@ use super::ip::{Datagram, Ends, Place, TCP};
 use super::layers::{Layer, Layers};
 use super::span::{Span, u8_at};
 use super::{
-    NotAnalysed, ah, avs, chdlc, enc, ethernet, gre, ieee80211, ip_in_ip, ipnet, ipv4, ipv6, link, llc, mesh, mpls,
+    NotAnalysed, ah, avs, chdlc, cisco_metadata, enc, ethernet, gre, ieee80211, ip_in_ip, ipnet, ipv4, ipv6, link, llc,
+    mesh, mpls,
 };
-use super::{ethertype, nflog, pflog, pktap, ppi, ppp, pppoe, prism, radiotap, raw, sll, udp, vlan};
+use super::{ethertype, nflog, pflog, pktap, ppi, ppp, pppoe, prism, radiotap, raw, sll, udp, vlan, vntag};
 
 /// IP protocols that carry another packet, or skip to one (<https://www.iana.org/assignments/protocol-numbers>).
 pub mod protocol {
@@ -120,6 +121,9 @@ pub enum Stop<'a> {
     },
 }
 
+/// How many headers are passed over among the tags of one frame.
+const MOST_PASSED: usize = 2;
+
 /// A packet under way.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk<'a> {
@@ -130,6 +134,8 @@ pub struct Walk<'a> {
     ends: Option<Ends>,
     /// Tags since the last header that may have them.
     tags: usize,
+    /// Headers that are passed over among them.
+    passed: usize,
     /// A UDP port alone took the walk inside: what turns out malformed there was no tunnel.
     guessed: bool,
     /// Where the walk ended, if that is no packet's end.
@@ -154,7 +160,7 @@ impl<'a> Walk<'a> {
     }
 
     fn from(next: Next, ends: Option<Ends>, rest: Span<'a>, layers: &Layers) -> Self {
-        Walk { next, rest, layers: *layers, ends, tags: 0, guessed: false, stop: None, sent: None }
+        Walk { next, rest, layers: *layers, ends, tags: 0, passed: 0, guessed: false, stop: None, sent: None }
     }
 
     /// To the TCP header.
@@ -195,7 +201,7 @@ impl<'a> Walk<'a> {
         let step = match self.next {
             Next::Link(number) => link_step(number, self.rest)?,
             Next::Ethernet => {
-                self.tags = 0;
+                (self.tags, self.passed) = (0, 0);
                 ethernet::parse_frame(self.rest)?
             }
             Next::EtherType(number) => match vlan::parse_tag(number, self.rest)? {
@@ -242,6 +248,7 @@ impl<'a> Walk<'a> {
             ethertype::IPV6 => ipv6::parse_any_ipv6(self.rest)?,
             ethertype::MPLS | ethertype::MPLS_MULTICAST => return self.enter(Step::to(Next::Mpls, self.rest)),
             ethertype::PPPOE => return self.enter(pppoe::parse_pppoe(self.rest)?),
+            ethertype::VNTAG | ethertype::CISCO_METADATA => return self.pass_over(number),
             other => return Err(NotAnalysed::EtherType(other)),
         };
         if let Some(place) = packet.fragment {
@@ -251,6 +258,18 @@ impl<'a> Walk<'a> {
         }
         self.ends = Some(packet.ends);
         self.enter(Step::to(Next::IpProtocol(packet.protocol), packet.rest))
+    }
+
+    /// What stands among tags and says nothing of networks; a frame has one of each at most.
+    fn pass_over(&mut self, number: u16) -> Result<(), NotAnalysed> {
+        self.passed += 1;
+        if self.passed > MOST_PASSED {
+            return Err(NotAnalysed::EtherType(number));
+        }
+        self.enter(match number {
+            ethertype::VNTAG => vntag::parse_vntag(self.rest)?,
+            _ => cisco_metadata::parse_cisco_metadata(self.rest)?,
+        })
     }
 
     fn ip_protocol(&mut self, number: u8) -> Result<Step<'a>, NotAnalysed> {

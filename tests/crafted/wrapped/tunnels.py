@@ -23,6 +23,25 @@ def vlan_two(packet: Packet, client: bool) -> list[bytes]:
     return [bytes(framed(Dot1AD(vlan=7, prio=5) / Dot1Q(vlan=12) / packet))]
 
 
+@wrapping(tunnel="vlan 7")
+def vntag(packet: Packet, client: bool) -> list[bytes]:
+    """Cisco's VN-Tag in front of a tag, its virtual ports the other way round in the other direction."""
+    tag = struct.pack(">HHH", 0x0005 if client else 0x8009, 0x0009 if client else 0x0005, 0x8100)
+    return [framed_as(0x8926, tag + struct.pack(">HH", 7, 0x0800) + bytes(packet))]
+
+
+@wrapping(tunnel="vlan 7")
+def cisco_metadata(packet: Packet, client: bool) -> list[bytes]:
+    """Cisco's metadata behind a tag, the security group that of the sender."""
+    group = struct.pack(">HHBBHHH", 7, 0x8909, 1, 1, 1, 42 if client else 43, 0x0800)
+    return [framed_as(0x8100, group + bytes(packet))]
+
+
+def framed_as(kind: int, inside: bytes) -> bytes:
+    """An Ethernet frame of a type that scapy shall not guess."""
+    return bytes(Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02", type=kind) / Raw(inside))
+
+
 @wrapping(tunnel="mpls 100.16")
 def mpls(packet: Packet, client: bool) -> list[bytes]:
     """Two labels, others in the other direction."""
