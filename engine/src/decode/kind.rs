@@ -34,6 +34,7 @@ fn ethertype_word(number: u16) -> Cow<'static, str> {
         0x888e => "eapol",
         0x88cc => "lldp",
         0x88e5 => "macsec",
+        0x894f => "nsh",
         0x8909 => "cisco_metadata",
         0x8926 => "vntag",
         _ => return format!("ethertype_0x{number:04x}").into(),

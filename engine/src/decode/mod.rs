@@ -67,6 +67,7 @@ mod udp;
 mod vlan;
 mod vntag;
 mod vxlan;
+mod vxlan_gpe;
 mod walk;
 
 pub use amsdu::parts_of;
@@ -98,6 +99,7 @@ mod ethertype {
     pub const CISCO_METADATA: u16 = 0x8909;
     pub const VNTAG: u16 = 0x8926;
     pub const LLDP: u16 = 0x88cc;
+    pub const NSH: u16 = 0x894f;
     pub const OLD_SERVICE_VLAN: u16 = 0x9100;
 }
 

@@ -4,7 +4,7 @@
 use super::NotAnalysed;
 use super::span::{Span, u16_at};
 use super::walk::{Step, protocol};
-use super::{geneve, gtp, l2tp, teredo, vxlan};
+use super::{geneve, gtp, l2tp, teredo, vxlan, vxlan_gpe};
 
 /// Ports, length, checksum.
 pub const HEADER: usize = 8;
@@ -25,13 +25,14 @@ pub fn parse_udp(span: Span<'_>) -> Result<Step<'_>, NotAnalysed> {
 
 /// Whether a datagram between these ports may be a tunnel's. A tunnel's source port is any, but Teredo's and L2TP's.
 pub fn may_be_tunnel(source: u16, destination: u16) -> bool {
-    const TUNNELS: [u16; 4] = [vxlan::PORT, vxlan::LINUX_PORT, geneve::PORT, gtp::PORT];
+    const TUNNELS: [u16; 5] = [vxlan::PORT, vxlan::LINUX_PORT, vxlan_gpe::PORT, geneve::PORT, gtp::PORT];
     TUNNELS.contains(&destination) || [teredo::PORT, l2tp::PORT].iter().any(|port| [source, destination].contains(port))
 }
 
 fn inside(source: u16, destination: u16, payload: Span<'_>) -> Option<Step<'_>> {
     match destination {
         vxlan::PORT | vxlan::LINUX_PORT => vxlan::parse_vxlan(payload),
+        vxlan_gpe::PORT => vxlan_gpe::parse_vxlan_gpe(payload),
         geneve::PORT => geneve::parse_geneve(payload),
         gtp::PORT => gtp::parse_gtp(payload),
         _ if [source, destination].contains(&teredo::PORT) => teredo::parse_teredo(payload),
@@ -47,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_port_alone_is_no_proof() {
-        for port in [53, 4789, 8472, 6081, 2152, 3544, 1701] {
+        for port in [53, 4789, 8472, 6081, 2152, 3544, 1701, 4790] {
             for bytes in [&[][..], &[0; 60], &[0xff; 60], &[0x45; 7]] {
                 assert_eq!(kind(1, &ethernet(&[0x0800], &udp(port, bytes))), "udp", "{port} {bytes:x?}");
             }

@@ -168,6 +168,20 @@ def vxlan_linux(packet: Packet, client: bool) -> list[bytes]:
     ]
 
 
+@wrapping(tunnel="vxlan vni 5001")
+def vxlan_gpe(packet: Packet, client: bool) -> list[bytes]:
+    """VXLAN whose header says that it is around IPv4."""
+    header = struct.pack(">BHBI", 0x0C, 0, 1, 5001 << 8)
+    return [bytes(over_udp(client, 4790) / Raw(header + bytes(packet)))]
+
+
+@wrapping(tunnel="vxlan vni 5001 / vlan 7")
+def vxlan_gpe_ethernet(packet: Packet, client: bool) -> list[bytes]:
+    """The same around a tagged frame."""
+    header = struct.pack(">BHBI", 0x0C, 0, 3, 5001 << 8)
+    return [bytes(over_udp(client, 4790) / Raw(header + bytes(framed(Dot1Q(vlan=7) / packet))))]
+
+
 @wrapping(tunnel="geneve vni 77")
 def geneve(packet: Packet, client: bool) -> list[bytes]:
     """GENEVE around a frame, one option."""
