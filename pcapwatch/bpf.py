@@ -15,7 +15,9 @@ from pcapwatch.errors import UsageError
 from pcapwatch.settings import shown
 
 #: The link types the engine reads, as the file states them, and the DLT number by which libpcap calls them on Linux.
-DLT_OF_LINKTYPE = {0: 0, 1: 1, 12: 12, 14: 12, 101: 12, 108: 108, 113: 113, 228: 228, 229: 229, 276: 276}
+DLT_OF_LINKTYPE = {
+    0: 0, 1: 1, 12: 12, 13: 109, 14: 12, 101: 12, 108: 108, 109: 109, 113: 113, 117: 117, 228: 228, 229: 229, 276: 276,
+}  # fmt: skip
 
 _SNAPLEN = 262_144
 _NETMASK_UNKNOWN = 0xFFFFFFFF

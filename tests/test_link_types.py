@@ -61,3 +61,10 @@ def test_a_private_link_type_reads_as_the_one_named(tmp_path: Path, number: int)
     assert any(remark.startswith(f"link type {number} read as ") for remark in mapped.quality.remarks)
     filtered = pcapwatch.analyze(private, link_type=f"{number}={known}", filter="tcp")
     assert filtered.quality.connections == expected.quality.connections, "a filter is for the type it is read as"
+
+
+@pytest.mark.parametrize("name", ["pflog", "enc"])
+def test_a_filter_knows_the_link_types_of_bsd(name: str) -> None:
+    """What libpcap compiles for them finds the IP header behind: here the client's six packets."""
+    path = ROOT / "fixtures" / "wrapped" / f"{name}.pcap"
+    assert pcapwatch.analyze(path, filter="tcp dst port 80").quality.packets == 6
