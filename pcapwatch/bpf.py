@@ -8,19 +8,25 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import os
+import struct
 from functools import cache
 from typing import Any
 
 from pcapwatch.errors import UsageError
 from pcapwatch.settings import shown
 
-#: The link types the engine reads, as the file states them, and the DLT number by which libpcap calls them on Linux.
-DLT_OF_LINKTYPE = {
-    0: 0, 1: 1, 12: 12, 13: 109, 14: 12, 101: 12, 108: 108, 109: 109, 113: 113, 117: 117, 228: 228, 229: 229, 276: 276,
-}  # fmt: skip
+#: The link types the engine reads, as files state them.
+LINKTYPES = (
+    0, 1, 9, 12, 13, 14, 50, 51, 100, 101, 104, 105, 108, 109, 113, 117, 119, 127, 163, 166, 192, 204, 226, 228, 229,
+    239, 258, 276,
+)  # fmt: skip
+#: Those by which libpcap knows none, and another that is the same: OpenBSD's own numbers.
+_SAME_AS = {13: 109, 14: 101}
 
 _SNAPLEN = 262_144
 _NETMASK_UNKNOWN = 0xFFFFFFFF
+#: ``PCAP_ERRBUF_SIZE``.
+_ERROR_BYTES = 256
 #: ``ret #0``: no packet passes.
 _REJECT = [[0x06, 0, 0, 0]]
 
@@ -39,7 +45,7 @@ def compile_filter(expression: str) -> dict[str, list[list[int]]]:
     A link type on which the expression has no meaning (``ether host`` on raw IP) gets a program that passes nothing. If
     it has none on Ethernet and on all others, ``UsageError`` carries libpcap's own message.
     """
-    compiled = {link: _compile(expression, dlt) for link, dlt in DLT_OF_LINKTYPE.items()}
+    compiled = {link: _compile(expression, link) for link in LINKTYPES}
     if all(isinstance(program, str) for program in compiled.values()):
         raise UsageError(f"filter {shown(expression)}: {compiled[1]} (libpcap)")
     return {str(link): _REJECT if isinstance(program, str) else program for link, program in compiled.items()}
@@ -50,18 +56,24 @@ def compile_for(expression: str, linktype: int) -> dict[str, list[list[int]]]:
 
     ``UsageError`` carries libpcap's own message, the one that tcpdump shows.
     """
-    program = _compile(expression, DLT_OF_LINKTYPE.get(linktype, linktype))
+    program = _compile(expression, linktype)
     if isinstance(program, str):
         raise UsageError(f"filter {shown(expression)}: {program} (libpcap)")
     return {str(linktype): program}
 
 
-def _compile(expression: str, dlt: int) -> list[list[int]] | str:
-    """The program, or libpcap's message."""
-    pcap = _libpcap()
-    handle = pcap.pcap_open_dead(dlt, _SNAPLEN)
+def _compile(expression: str, linktype: int) -> list[list[int]] | str:
+    """The program, or libpcap's message.
+
+    libpcap is given an empty file, as it is by ``tcpdump -r``: it knows link types by the numbers in files then, and looks
+    for IPv6 by the numbers that any BSD has for it, not by this machine's.
+    """
+    pcap, libc = _libpcap(), _libc()
+    header = struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, _SNAPLEN, _SAME_AS.get(linktype, linktype))
+    message = ctypes.create_string_buffer(_ERROR_BYTES)
+    handle = pcap.pcap_fopen_offline(libc.fmemopen(header, len(header), b"r"), message)
     if not handle:
-        return f"libpcap does not know link type {dlt}"
+        return " ".join(message.value.decode("utf-8", "replace").split())
     program = _Program()
     try:
         if pcap.pcap_compile(handle, ctypes.byref(program), os.fsencode(expression), 1, _NETMASK_UNKNOWN) != 0:
@@ -85,10 +97,17 @@ def _libpcap() -> Any:  # a ctypes library: its functions have no static types
     raise UsageError("--filter needs libpcap, which is not installed: apt-get install libpcap0.8")
 
 
+@cache
+def _libc() -> Any:
+    libc = ctypes.CDLL(None)
+    libc.fmemopen.argtypes, libc.fmemopen.restype = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p], ctypes.c_void_p
+    return libc
+
+
 def _declared(pcap: ctypes.CDLL) -> ctypes.CDLL:
     """Argument types, without which ctypes would cut pointers to 32 bits."""
     handle = ctypes.c_void_p
-    pcap.pcap_open_dead.argtypes, pcap.pcap_open_dead.restype = [ctypes.c_int, ctypes.c_int], handle
+    pcap.pcap_fopen_offline.argtypes, pcap.pcap_fopen_offline.restype = [handle, ctypes.c_char_p], handle
     pcap.pcap_compile.argtypes = [handle, ctypes.POINTER(_Program), ctypes.c_char_p, ctypes.c_int, ctypes.c_uint32]
     pcap.pcap_geterr.argtypes, pcap.pcap_geterr.restype = [handle], ctypes.c_char_p
     pcap.pcap_freecode.argtypes, pcap.pcap_freecode.restype = [ctypes.POINTER(_Program)], None

@@ -15,6 +15,7 @@ import pytest
 from places import ROOT
 
 import pcapwatch
+from pcapwatch.bpf import LINKTYPES
 
 DECODE = ROOT / "engine" / "src" / "decode"
 FORMATS = (ROOT / "docs" / "formats.md").read_text()
@@ -86,6 +87,11 @@ def test_the_engine_reads_the_link_types_of_the_table_and_no_other(tmp_path: Pat
     """Of all numbers, those that are not counted as `link_type_NUMBER` are the table's."""
     read = set(range(MOST_LINK_TYPE + 1)) - unread(tmp_path)
     assert read == set().union(*map(numbers, LINKS))
+
+
+def test_filters_are_compiled_for_every_link_type() -> None:
+    """A link type that is read and has no program would lose all its packets to any filter."""
+    assert set(LINKTYPES) == set().union(*map(numbers, LINKS))
 
 
 def test_every_link_type_has_a_fixture() -> None:

@@ -13,6 +13,8 @@ from places import ROOT
 from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
 
+import pcapwatch
+
 ALL = pytest.mark.parametrize("wrapping", WRAPPINGS, ids=lambda w: w.name)
 Row = tuple[int, int, int, int]
 FOLDER = ROOT / "fixtures" / "wrapped"
@@ -156,3 +158,28 @@ def test_ladder_of_a_connection_in_fragments(tmp_path: Path) -> None:
     wrapping = next(w for w in WRAPPINGS if w.name == "fragments_around_gre")
     [ladder] = ladders(run_engine([craft(tmp_path, wrapping)], Settings(keep_connections=True)), [1])
     assert [row["len"] for row in ladder["rows"]] == [length for *_, length in segments()]
+
+
+#: OpenBSD's own number for the same, which files from there have and other systems' libpcap does not know.
+TCPDUMPS_NUMBER = {13: 109, 14: 101}
+
+
+@pytest.mark.skipif(not shutil.which("tcpdump"), reason="tcpdump is not installed")
+@pytest.mark.parametrize("expression", ["tcp", "ip6", "src port 80", "not ip"])
+@ALL
+def test_a_filter_passes_what_tcpdump_passes(wrapping: Wrapping, expression: str) -> None:
+    """Of every link type and around every tunnel; nothing where tcpdump refuses (NFLOG, PKTAP)."""
+    capture = bytearray(fixture(wrapping).read_bytes())
+    capture[20:24] = TCPDUMPS_NUMBER.get(wrapping.link, wrapping.link).to_bytes(4, "little")
+    done = subprocess.run(["tcpdump", "-nr-", "-w-", expression], input=capture, capture_output=True, timeout=60)
+    left = pcapwatch.analyze(fixture(wrapping), filter=expression).summary["capture"]["packets"]
+    assert left == (packets_in(done.stdout) if done.returncode == 0 else 0)
+
+
+def packets_in(capture: bytes) -> int:
+    """Of a little-endian pcap."""
+    count, at = 0, 24
+    while at < len(capture):
+        at += 16 + int.from_bytes(capture[at + 8 : at + 12], "little")
+        count += 1
+    return count
