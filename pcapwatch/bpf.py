@@ -65,7 +65,7 @@ def compile_for(expression: str, linktype: int) -> dict[str, list[list[int]]]:
 def _compile(expression: str, linktype: int) -> list[list[int]] | str:
     """The program, or libpcap's message.
 
-    libpcap is given an empty file, as it is by ``tcpdump -r``: it knows link types by the numbers in files then, and looks
+    libpcap is given an empty file, as by ``tcpdump -r``: it knows link types by the numbers in files then, and looks
     for IPv6 by the numbers that any BSD has for it, not by this machine's.
     """
     pcap, libc = _libpcap(), _libc()
