@@ -185,7 +185,7 @@ impl Pcap {
             let start = at + record_header;
             let end = start + captured_len as usize;
             // One of no bytes may be no record.
-            if captured_len.wrapping_sub(1) >= self.longest || end > bytes.len() {
+            if captured_len > self.longest || end > bytes.len() || captured_len == 0 {
                 break;
             }
             seen ^= look_ahead(bytes, at, packets, place + start);
