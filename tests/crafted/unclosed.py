@@ -216,3 +216,29 @@ def a_silent_sides_fin_that_nobody_captured(t: Talk) -> list[Expected]:
     t.c(105.001, "R", window=0)
     t.bystander(300)
     return [{"close": "reset", "reset_by": "client", "active_closer": "ambiguous", "closer_basis": "no_close"}]
+
+
+@situation("A3")
+def an_idle_servers_fin_that_nobody_captured(t: Talk) -> list[Expected]:
+    """Met in the middle by the server's keep-alive; its FIN is lost, and the client, which counts it, finds no socket."""
+    t.established()
+    t.packets.clear()
+    t.s(60.0, "A", seq=t.nxt["s"] - 1)
+    t.c(60.001, "A")
+    unseen(t, "s", 1)
+    t.c(90.0, "PA", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    t.s(90.001, "R", window=0)
+    t.bystander(300)
+    return [{"close": "reset", "reset_by": "server", "active_closer": "ambiguous", "closer_basis": "no_close"}]
+
+
+@situation("A3")
+def a_keep_alive_and_then_a_fin(t: Talk) -> list[Expected]:
+    """The server sends what acknowledges more than the keep-alive, and the client closes there: no byte is missing."""
+    t.established()
+    t.packets.clear()
+    probed(t, 1.0)
+    t.s(1.1, "PA", b"x" * 50)
+    t.c(1.101, "A")
+    t.close("c", at_s=3.0)
+    return [{"close": "fin", "active_closer": "client", "quality": frozenset({"midstream"})}]

@@ -125,34 +125,34 @@ def numbers_unseen(c: Incarnation, side: Endpoint) -> int:
     own = [p for p in c.sent(side) if not p.has(RST)]
     captured = [p.end_offset for p in own if p.space]
     begun = [p.ack_offset for p in c.sent(c.peer(side)) if p.syn_ack]
-    reached = max(captured, default=min(begun + [p.seq_offset for p in own], default=None))
+    stood = behind_probe(c, side)
+    first = min(begun + [p.seq_offset for p in own], default=None) if stood is None else stood
+    reached = max(captured, default=first)
     if reached is None:
         return 0
     theirs = [p.ack_offset for p in c.sent(c.peer(side)) if p.has(ACK) and not p.has(RST)]
     return max([p.seq_offset for p in own] + theirs + answers_without_socket(c, side)) - reached
 
 
-def numbers_unseen_but_probes(c: Incarnation, side: Endpoint) -> int:
-    """The same, but for the one number that a keep-alive of an idle side, met in the middle, lies before its own."""
-    unseen = numbers_unseen(c, side)
-    return 0 if unseen == 1 and begins_with_probe(c, side) and not any(p.payload_len for p in c.sent(side)) else unseen
+def behind_probe(c: Incarnation, side: Endpoint) -> int | None:
+    """Where a side stands that is met in the middle one number before what its peer had acknowledged when first heard.
 
-
-def begins_with_probe(c: Incarnation, side: Endpoint) -> bool:
-    """Whether a side met in the middle stood one number before what its peer had acknowledged when first heard."""
+    A keep-alive and a probe of a closed window lie before its own numbers.
+    """
     peer = c.peer(side)
     if any(p.has(SYN) for p in c.sent(side)) or any(p.syn_ack for p in c.sent(peer)):
-        return False
+        return None
     heard = [p for p in c.packets if p.src == peer and p.has(ACK) and not p.has(RST) and not p.stale]
     own = [p for p in c.packets if p.src == side and not p.has(RST) and not p.stale]
     if not heard or not own:
-        return False
+        return None
     when = c.packets.index
     earlier = [p for p in own if when(p) < when(heard[0])]
-    if earlier:
-        return heard[0].ack_offset == max(p.end_offset for p in earlier) + 1
-    known = max(p.ack_offset for p in heard if when(p) < when(own[0]))
-    return known == own[0].seq_offset + 1 and not own[0].has(FIN)
+    if any(p.space for p in earlier or own[:1]):
+        return None
+    stood = max((p.seq_offset for p in earlier), default=own[0].seq_offset) + 1
+    known = heard[0].ack_offset if earlier else max(p.ack_offset for p in heard if when(p) < when(own[0]))
+    return known if known == stood else None
 
 
 def answers_without_socket(c: Incarnation, side: Endpoint) -> list[int]:
@@ -172,7 +172,7 @@ def two_fins_may_be_unseen(c: Incarnation, sides: tuple[Endpoint, Endpoint]) -> 
     if any(p.has(FIN) for p in c.packets if not p.stale) or all(p.has(RST) for p in c.packets):
         return False
     begun = any(p.has(SYN) for p in c.packets)
-    behind = [numbers_unseen_but_probes(c, side) > 0 for side in sides]
+    behind = [numbers_unseen(c, side) > 0 for side in sides]
     before = [not c.sent(s) or (not begun and not any(p.payload_len for p in c.sent(s))) for s in sides]
     room = all(a or b for a, b in zip(behind, before, strict=True))
     answered = all(c.sent(side) for side in sides) and any(p.has(RST) for p in c.packets)
@@ -186,7 +186,7 @@ def close_may_be_unseen(c: Incarnation, sides: tuple[Endpoint, Endpoint]) -> boo
     a host has no socket any more shows it, too, where the other direction is missing. Not that a capture holds nothing
     but acknowledgments: in it nobody closes.
     """
-    unseen = [numbers_unseen_but_probes(c, side) for side in sides]
+    unseen = [numbers_unseen(c, side) for side in sides]
     shown = any(unseen) or (any(p.has(RST) for p in c.packets) and not all(c.sent(side) for side in sides))
     return 1 in unseen or (shown and two_fins_may_be_unseen(c, sides))
 

@@ -14,6 +14,8 @@ const HAS_LENGTH: u16 = 0x4000;
 const HAS_SEQUENCE: u16 = 0x0800;
 const HAS_OFFSET: u16 = 0x0200;
 const VERSION_BITS: u16 = 0x000f;
+/// To be sent as 0, and to be ignored; but on this port there are more clients of other services than reserved bits in use.
+const RESERVED: u16 = 0x34f0;
 const VERSION: u16 = 2;
 
 const LENGTH: usize = 2;
@@ -25,7 +27,7 @@ const OFFSET: usize = 2;
 /// The session's packet, if this is a header in front of one.
 pub fn parse_l2tp(span: Span<'_>) -> Option<Step<'_>> {
     let flags = u16_at(span.bytes.first_chunk::<FLAGS>()?, 0);
-    if flags & VERSION_BITS != VERSION || flags & CONTROL != 0 {
+    if flags & VERSION_BITS != VERSION || flags & (CONTROL | RESERVED) != 0 {
         return None;
     }
     let message = if flags & HAS_LENGTH == 0 { span } else { stated(span)? };
@@ -123,6 +125,7 @@ mod tests {
             (0xc802, Some(whole + 4), &[0, 1, 0, 0][..], "control"),
             (0x0001, None, &[], "L2F"),
             (0x0003, None, &[], "version 3"),
+            (0x2402, None, &[], "an answer of NTP"),
             (0x4002, Some(whole + 1), &[], "longer than the datagram"),
             (0x4002, Some(6), &[], "shorter than its header"),
             (0x0202, None, &[4, 0], "padding beyond the datagram"),

@@ -30,20 +30,23 @@ pub fn may_be_tunnel(source: u16, destination: u16) -> bool {
 }
 
 fn inside(source: u16, destination: u16, payload: Span<'_>) -> Option<Step<'_>> {
-    match destination {
+    let of_destination = match destination {
         vxlan::PORT | vxlan::LINUX_PORT => vxlan::parse_vxlan(payload),
         vxlan_gpe::PORT => vxlan_gpe::parse_vxlan_gpe(payload),
         geneve::PORT => geneve::parse_geneve(payload),
         gtp::PORT => gtp::parse_gtp(payload),
-        _ if [source, destination].contains(&teredo::PORT) => teredo::parse_teredo(payload),
-        _ if [source, destination].contains(&l2tp::PORT) => l2tp::parse_l2tp(payload),
         _ => None,
-    }
+    };
+    // The other end's port is any.
+    let is_either = |port| [source, destination].contains(&port);
+    let teredo = || is_either(teredo::PORT).then(|| teredo::parse_teredo(payload)).flatten();
+    let l2tp = || is_either(l2tp::PORT).then(|| l2tp::parse_l2tp(payload)).flatten();
+    of_destination.or_else(teredo).or_else(l2tp)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{ethernet, ipv4, ipv6, kind, tcp, udp};
+    use super::super::tests::{ethernet, ipv4, ipv6, kind, reaches, tcp, udp};
     use super::may_be_tunnel;
 
     #[test]
@@ -74,6 +77,16 @@ mod tests {
         }
         assert_eq!(kind(229, &ipv6(17, &tcp(0, 0, &[])[..8])), "udp");
         assert_eq!(kind(228, &ipv4(17, 0, &[])), "udp");
+    }
+
+    #[test]
+    fn another_tunnels_port_at_the_other_end_hides_none() {
+        let inside = [&[0, 2, 0, 12, 0, 3, 0, 0x21][..], &ipv4(6, 0, &tcp(0x10, 0, &[]))].concat();
+        for port in [4789_u16, 8472, 4790, 6081, 2152, 3544] {
+            let mut bytes = ethernet(&[0x0800], &udp(port, &inside));
+            bytes[14 + 20..14 + 22].copy_from_slice(&1701_u16.to_be_bytes());
+            reaches(1, &bytes, "l2tp 12.3");
+        }
     }
 
     #[test]

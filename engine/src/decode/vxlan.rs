@@ -30,7 +30,8 @@ pub fn parse_vxlan(span: Span<'_>) -> Option<Step<'_>> {
     Some(Step::inside(Layer::Vxlan(u32_at(header, NETWORK) >> NETWORK_SHIFT), Next::Ethernet, frame))
 }
 
-fn may_carry_ip(frame: &[u8]) -> bool {
+/// Whether a frame begins like one with IP in it.
+pub fn may_carry_ip(frame: &[u8]) -> bool {
     let number = if frame.len() < TYPE + 2 { 0 } else { u16_at(frame, TYPE) };
     let is_passed_over = matches!(number, ethertype::VNTAG | ethertype::CISCO_METADATA);
     is_passed_over || matches!(number, ethertype::IPV4 | ethertype::IPV6) || vlan::TAG_TYPES.contains(&number)

@@ -3,6 +3,7 @@
 use super::ethertype;
 use super::layers::Layer;
 use super::span::{Span, u8_at, u32_at};
+use super::vxlan::may_carry_ip;
 use super::walk::{Next, Step, looks_like_ip};
 
 /// IANA's port.
@@ -37,7 +38,8 @@ pub fn parse_vxlan_gpe(span: Span<'_>) -> Option<Step<'_>> {
     }
     let inside = span.after(HEADER);
     let next = match u8_at(header, NEXT_PROTOCOL) {
-        _ if flags & HAS_PROTOCOL == 0 => Next::Ethernet,
+        _ if flags & HAS_PROTOCOL == 0 && may_carry_ip(inside.bytes) => Next::Ethernet,
+        _ if flags & HAS_PROTOCOL == 0 => return None,
         number::IPV4 | number::IPV6 if looks_like_ip(inside) => Next::Ip,
         number::ETHERNET => Next::Ethernet,
         number::NSH => Next::EtherType(ethertype::NSH),

@@ -247,7 +247,7 @@ impl<P: Payload> Connection<P> {
             if is_probe || !end.is_near(seq, peer.acked) {
                 return;
             }
-            if is_small && end.next.is_none() {
+            if is_small && end.next.is_none() && segment.payload_len == 0 {
                 end.compare_first(Some(seq), peer.acked);
             }
         }
@@ -287,7 +287,6 @@ impl<P: Payload> Connection<P> {
         let (quality, history) = (&mut self.quality, &mut self.history);
         let (end, peer) = pair(&mut self.ends, role);
         let before = end.take_before_first(seq, segment.payload_len);
-        end.pass_over_probe(seq);
         let pushed = end.stream.push(seq, segment.payload, segment.payload_len, mark, segment.ack, &mut |piece| {
             note_gap(&piece, role, peer, quality, history);
             if let Some(reader) = &mut reader {

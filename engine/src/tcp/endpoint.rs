@@ -116,9 +116,6 @@ pub struct Endpoint {
     pub next: Option<u32>,
     /// Sequence number of the first captured segment, or of one that belongs before it.
     pub first_seq: u32,
-    /// It was met in the middle, and that segment is one number before what its peer had acknowledged when it was first heard:
-    /// a keep-alive or a probe of a closed window (RFC 9293 §3.8.4, §3.8.6.1), which takes the number before its own.
-    pub is_probing: bool,
     /// Highest acknowledgment sent (RCV.NXT as proved).
     pub acked: Option<u32>,
     /// When it first sent that, ns.
@@ -165,7 +162,6 @@ impl Endpoint {
             syn_count: 0,
             next: None,
             first_seq: 0,
-            is_probing: false,
             acked: None,
             acked_at_ns: None,
             fin: None,
@@ -198,7 +194,6 @@ impl Endpoint {
             syn_count,
             next,
             first_seq,
-            is_probing,
             acked,
             acked_at_ns,
             fin,
@@ -217,7 +212,7 @@ impl Endpoint {
         stream.lose_sight();
         (*state, *proved, *open, *since_ns) = (start, start, (start, start), 0);
         (*isn, *isn_recycled, *syn, *syn_count) = (None, false, None, 0);
-        (*next, *first_seq, *is_probing, *acked, *acked_at_ns) = (None, 0, false, None, None);
+        (*next, *first_seq, *acked, *acked_at_ns) = (None, 0, None, None);
         (*fin, *reset, *time_wait) = (None, None, None);
         (*window, *window_scale, *packets, *bytes, *retransmits) = (0, 0, 0, 0, 0);
         (*ttl, *stack, *rtt_ns) = (0, Stack::Unknown, 0);
@@ -269,17 +264,14 @@ impl Endpoint {
         before
     }
 
-    /// Of two numbers, that of its first segment and what its peer acknowledged when it was first heard.
+    /// Of a side met in the middle: its first number, and what its peer had acknowledged when that was first heard. One number
+    /// before it is that of a keep-alive or a probe of a closed window (RFC 9293 §3.8.4, §3.8.6.1): no byte is missing there.
     pub fn compare_first(&mut self, first: Option<u32>, acked: Option<u32>) {
-        let is_before = first.zip(acked).is_some_and(|(first, acked)| seq::add(first, 1) == acked);
-        self.is_probing |= is_before && self.isn.is_none() && self.bytes == 0 && self.fin.is_none();
-    }
-
-    /// The first payload begins here: behind the number that a probe took no byte is missing.
-    pub fn pass_over_probe(&mut self, seq: u32) {
-        let is_one_behind = || self.stream.next_seq().is_some_and(|next| seq::add(next, 1) == seq);
-        if self.is_probing && self.bytes == 0 && !self.stream.waits() && is_one_behind() {
-            self.stream.start(seq);
+        let Some((first, acked)) = first.zip(acked) else { return };
+        let has_more = self.isn.is_some() || self.bytes > 0 || self.fin.is_some() || self.stream.waits();
+        if seq::add(first, 1) == acked && !has_more {
+            self.stream.start(acked);
+            self.sent_to(acked);
         }
     }
 

@@ -8,7 +8,7 @@ use super::payload::{Payload, Sink, Span};
 use super::seq;
 use super::stream::Piece;
 use super::time_wait::TimeWait;
-use super::unseen::{lacks_acked, lacks_up_to};
+use super::unseen::lacks_up_to;
 use crate::record::{
     ActiveCloser, Close, CloserBasis, ConnectionRecord, Mark, Quality, Race, ResetEffect, ResetFacts, ResetKind, Role,
     Side, State,
@@ -88,7 +88,7 @@ impl<P: Payload> Connection<P> {
     fn note_acked_gap(&mut self) {
         let [client, server] = &self.ends;
         for (role, end, peer) in [(Role::Client, client, server), (Role::Server, server, client)] {
-            if end.packets > 0 && lacks_acked(end, peer) {
+            if end.packets > 0 && lacks_up_to(end, peer.acked) {
                 self.quality.0 |= Quality::GAP;
                 self.history.counted(role, Counted::Gap);
             }

@@ -59,7 +59,7 @@ impl<P: Payload> Connection<P> {
         let is_midstream = self.quality.0 & Quality::MIDSTREAM != 0;
         // Who still sends had not closed before; nor had who is captured from its beginning on, so that its numbers are known.
         let was_over = |end: &Endpoint| end.isn.is_none() && end.bytes == 0 && (is_midstream || end.next.is_none());
-        let hidden = [Role::Client, Role::Server].map(|role| self.hidden_but_probes(role) > 0);
+        let hidden = [Role::Client, Role::Server].map(|role| self.hidden(role) > 0);
         (was_over(client) || hidden[0])
             && (was_over(server) || hidden[1])
             && (hidden != [false; 2] || self.reset.is_none() || self.is_one_sided())
@@ -73,7 +73,7 @@ impl<P: Payload> Connection<P> {
         if self.close() != Close::Reset || !is_answered {
             return false;
         }
-        let hidden = [Role::Client, Role::Server].map(|role| self.hidden_but_probes(role));
+        let hidden = [Role::Client, Role::Server].map(|role| self.hidden(role));
         (hidden != [0; 2] || self.is_one_sided()) && (hidden.contains(&1) || self.may_both_have_closed())
     }
 
@@ -102,13 +102,6 @@ impl<P: Payload> Connection<P> {
         lacked.into_iter().fold(0, u32::max)
     }
 
-    /// The same where no FIN was captured.
-    fn hidden_but_probes(&self, role: Role) -> u32 {
-        let [end, _] = self.ends_of(role);
-        let hidden = self.hidden(role);
-        if may_be_probed(end, hidden) { 0 } else { hidden }
-    }
-
     /// Both ends, the one of `role` first.
     fn ends_of(&self, role: Role) -> [&Endpoint; 2] {
         [role, role.peer()].map(|role| &self.ends[role as usize])
@@ -119,17 +112,6 @@ impl<P: Payload> Connection<P> {
 fn numbers_lacked(end: &Endpoint, number: Option<u32>) -> u32 {
     let reached = end.fin.as_ref().map(Fin::end).or_else(|| end.stream.next_seq()).or(end.next);
     reached.zip(number).map_or(0, |(reached, number)| seq::ahead(number, reached))
-}
-
-/// Of a side that probes and sends nothing else, the number before its own is missing to nobody.
-const fn may_be_probed(end: &Endpoint, lacked: u32) -> bool {
-    lacked == 1 && end.bytes == 0 && end.is_probing
-}
-
-/// Bytes that the peer acknowledged are missing at the end.
-pub(super) fn lacks_acked(end: &Endpoint, peer: &Endpoint) -> bool {
-    let lacked = numbers_lacked(end, peer.acked);
-    lacked > 0 && !may_be_probed(end, lacked)
 }
 
 /// Whether something of it is not.
