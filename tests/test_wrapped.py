@@ -160,6 +160,17 @@ def test_ladder_of_a_connection_in_fragments(tmp_path: Path) -> None:
     assert [row["len"] for row in ladder["rows"]] == [length for *_, length in segments()]
 
 
+def test_a_packet_filters_log_proves_no_failure(tmp_path: Path) -> None:
+    """pf logs the first packet of each connection: that nothing answered it is in what is not logged."""
+    data = (FOLDER / "pflog.pcap").read_bytes()
+    first = 24 + 16 + int.from_bytes(data[24 + 8 : 24 + 12], "little")
+    (tmp_path / "log.pcap").write_bytes(data[:first])
+    report = pcapwatch.analyze(tmp_path / "log.pcap")
+    assert [row["close"] for row in report.connections.to_dict("records")] == ["unanswered"]
+    assert not report.findings
+    assert "cannot be told" in report.to_text()
+
+
 #: OpenBSD's own number for the same, which files from there have and other systems' libpcap does not know.
 TCPDUMPS_NUMBER = {13: 109, 14: 101}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pcapwatch.findings.wording import count, counted, share
+from pcapwatch.link_types import NUMBERS
 from pcapwatch.summary import CaptureFacts, PairFacts, Summary
 from pcapwatch.summary_of_files import FileFacts
 
@@ -51,7 +52,13 @@ def is_one_sided(summary: Summary) -> bool:
     """Whether, unanswered SYNs apart, most connections show one direction only."""
     totals = summary["totals"]
     heard = totals["connections"] - totals["close"].get("unanswered", 0)
-    return 2 * one_sided(summary) > heard > 0
+    return 2 * one_sided(summary) > heard > 0 or (heard == 0 and logs_openings(summary))
+
+
+def logs_openings(summary: Summary) -> bool:
+    """Whether it is a packet filter's log: pf logs a connection's first packet alone, unless told ``log (all)``."""
+    interfaces = [interface for file in summary["capture"]["files"] for interface in file["interfaces"]]
+    return bool(interfaces) and all(interface["link_type"] == NUMBERS["PFLOG"] for interface in interfaces)
 
 
 def one_sided_note(summary: Summary) -> str | None:

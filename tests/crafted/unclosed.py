@@ -220,7 +220,7 @@ def a_silent_sides_fin_that_nobody_captured(t: Talk) -> list[Expected]:
 
 @situation("A3")
 def an_idle_servers_fin_that_nobody_captured(t: Talk) -> list[Expected]:
-    """Met in the middle by the server's keep-alive; its FIN is lost, and the client, which counts it, finds no socket."""
+    """Met in the middle by the server's keep-alive; its FIN is lost, and the client, which counts it, meets nobody."""
     t.established()
     t.packets.clear()
     t.s(60.0, "A", seq=t.nxt["s"] - 1)

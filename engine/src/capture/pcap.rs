@@ -153,11 +153,11 @@ impl Pcap {
         }
         // Its time zone and accuracy, which all write as 0, stand where a record has its lengths.
         let is_other = |at: usize| begin.get(at..at + 4) != self.header.get(at..at + 4);
-        if !is_pcap(begin) || begin.get(8..RECORD_HEADER) != Some(&[0; 8]) || is_other(VERSION) {
+        if !is_pcap(begin) || begin.get(8..RECORD_HEADER) != Some(&[0; 8]) {
             return Ok(false);
         }
         let snaplen = match begin.len() {
-            FILE_HEADER if is_other(0) || is_other(LINK_TYPE) => {
+            FILE_HEADER if is_other(0) || is_other(VERSION) || is_other(LINK_TYPE) => {
                 let why = "another kind of capture begins here; put files together with `mergecap -a`";
                 return Err(Stop::corrupt(offset, why));
             }
@@ -328,8 +328,11 @@ mod tests {
                     (packets.iter().map(|p| p.0).collect::<Vec<_>>(), problem),
                     (vec![1_000_000_000, 2_000_000_000], None)
                 );
-                let (packets, problem) = read([all.clone(), one(3, 96, 113)].concat());
-                assert_eq!((packets.len(), problem.unwrap().contains("another kind of capture")), (2, true));
+                let turned = if order == Order::Big { Order::Little } else { Order::Big };
+                for other in [one(3, 96, 113), pcap_header(turned, magic, 96, 1)] {
+                    let (packets, problem) = read([all.clone(), other].concat());
+                    assert_eq!((packets.len(), problem.unwrap().contains("another kind of capture")), (2, true));
+                }
                 let (packets, problem) = read([&all[..], &pcap_header(order, magic, 96, 1)[..20]].concat());
                 assert_eq!((packets.len(), problem.unwrap().contains("cut short")), (2, true));
             }

@@ -246,11 +246,12 @@ impl Copies {
         let print = self.print(&header);
         let before = self.prints.insert(print, number).map_or(0, |before| before + 1);
         self.window.push_back(Item { print, before, is_copy: false });
-        if !self.flows.is_empty()
-            && let Some(inside) = self.flows.touch(direction(&header))
-            && inside.depth == header.depth
-        {
-            inside.show(&header);
+        if !self.flows.is_empty() {
+            match self.flows.touch(direction(&header)) {
+                Some(inside) if inside.depth == header.depth => inside.show(&header),
+                None if header.depth > 0 => self.learn_by_other(&header),
+                _ => {}
+            }
         }
         if before > 0 {
             self.meet(number, &header, before);
@@ -314,7 +315,43 @@ impl Copies {
         match self.flows.touch(direction) {
             Some(known) if known.depth == depth => known.is_ambiguous |= known.tunnel != tunnel,
             Some(known) if known.depth > depth => {}
-            _ => _ = self.flows.place(direction, Inside::new(deeper)),
+            _ => self.learn(deeper),
+        }
+    }
+
+    /// A packet of a tunnel in which the other direction is known to be.
+    #[cold]
+    fn learn_by_other(&mut self, header: &Header) {
+        let (flow, from_low) = direction(header);
+        let is_its = |other: &Inside| other.tunnel == header.tunnel() && !other.is_ambiguous;
+        if self.flows.look(&(flow, !from_low)).is_some_and(is_its) {
+            self.learn(header);
+        }
+    }
+
+    /// The direction of this packet is in its tunnel, and so is the other one if it has packets there. What both have shown
+    /// in it lately waits for what is beside it.
+    #[cold]
+    fn learn(&mut self, deeper: &Header) {
+        let (flow, from_low) = direction(deeper);
+        let mut sides = [None, None];
+        if deeper.flags.has(Flags::SYN) {
+            // Before it there is nothing of this connection.
+            sides[usize::from(from_low)].insert(Inside::of(deeper)).show(deeper);
+        } else {
+            for number in self.oldest..self.oldest + self.window.len() as u64 {
+                let Some(header) = self.header(number) else { continue };
+                let (its_flow, side) = direction(header);
+                if its_flow == flow && header.depth == deeper.depth && header.tunnel() == deeper.tunnel() {
+                    sides[usize::from(side)].get_or_insert_with(|| Inside::of(header)).show(header);
+                }
+            }
+        }
+        for (side, inside) in [false, true].into_iter().zip(sides) {
+            let is_new = side == from_low || self.flows.look(&(flow, side)).is_none();
+            if let Some(inside) = inside.filter(|_| is_new) {
+                self.flows.place((flow, side), inside);
+            }
         }
     }
 
@@ -381,10 +418,15 @@ impl Copies {
             let is_own = piece.depth > whole.depth && piece.captured == Captured::Once && direction(piece) == flow;
             is_own && piece.payload_len > 0 && lies_in()
         };
+        let mut dropped: Vec<(u32, u32)> = Vec::new();
         for later in 1..self.window.len() {
             let is_copy = self.window.get(later).is_none_or(|item| item.is_copy);
             let later = number + later as u64;
-            if !is_copy && self.header(later).is_some_and(is_piece) {
+            let Some(piece) = self.header(later).filter(|piece| !is_copy && is_piece(piece)) else { continue };
+            let (from, to) = (piece.seq, end_of(piece));
+            // What is shown once more was sent again.
+            if !dropped.iter().any(|&(start, end)| seq::lt(from, end) && seq::lt(start, to)) {
+                dropped.push((from, to));
                 self.drop_packet(later);
             }
         }

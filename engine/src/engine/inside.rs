@@ -12,7 +12,7 @@ use crate::tcp::seq;
 /// as wide as most (RFC 7323 allows a gigabyte; other connections' numbers are anywhere).
 const NEAR: u32 = 1 << 23;
 /// Ranges remembered of what the tunnel showed lately: one, and one more for each hole and each half of the window.
-const MOST_RANGES: usize = 16;
+const MOST_RANGES: usize = 64;
 
 /// Bytes that came one after the other.
 #[derive(Clone, Copy)]
@@ -70,9 +70,9 @@ pub fn is_one_opening(one: Option<[u32; 2]>, other: Option<[u32; 2]>) -> bool {
 }
 
 impl Inside {
-    /// Known by this packet of the tunnel.
-    pub fn new(header: &Header) -> Self {
-        let mut inside = Inside {
+    /// Known by this packet of the tunnel, which is not shown yet.
+    pub fn of(header: &Header) -> Self {
+        Inside {
             tunnel: header.tunnel(),
             name: header.tunnel_name,
             depth: header.depth,
@@ -80,9 +80,7 @@ impl Inside {
             opening: None,
             sent: end_of(header),
             ranges: Vec::new(),
-        };
-        inside.show(header);
-        inside
+        }
     }
 
     /// Known by a SYN beside the tunnel that belongs to a handshake in it, of which this is the other direction.

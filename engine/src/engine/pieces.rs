@@ -11,10 +11,12 @@
 //!
 //! It is asked of flows only of which a packet was found twice, alike, at two points ([`super::taps`]), among these
 //! points, and only where one shows longer segments than the other: a packet that takes another way, or a forger's, has no
-//! such point, and where nothing is cut, copies are alike. What a point showed is known from its first pair on.
+//! such point, and where nothing is cut, copies are alike. What a point showed is known from its first pair on. A packet
+//! beside a tunnel that was taken for the tunnel's ([`super::copies`]) is itself of another point: no pair is needed.
 
 use super::generations::Generations;
 use crate::decode::{Captured, Flags, FlowKey, Header};
+use crate::record::Tunnel;
 use crate::tcp::seq;
 
 /// Flows known to be captured at two points; beyond it those not met for longest are forgotten.
@@ -34,6 +36,12 @@ const NEAR: u32 = 1 << 23;
 pub(super) fn end_of(header: &Header) -> u32 {
     let controls = u32::from(header.flags.has(Flags::SYN)) + u32::from(header.flags.has(Flags::FIN));
     seq::add(header.seq, header.payload_len + controls)
+}
+
+/// Whether a packet was captured beside the tunnel that it was taken for.
+#[inline]
+pub fn is_beside(header: &Header) -> bool {
+    header.depth == 0 && header.tunnel() != Tunnel::default()
 }
 
 /// Where packets of one direction are captured; a TTL of 0 stands for the one that comes.
@@ -261,6 +269,8 @@ impl Side {
 struct Twin {
     /// Of the key's lower end, and of its higher one.
     sides: [Side; 2],
+    /// One of the points is beside a tunnel: the others are met as they come.
+    is_beside: bool,
     /// Longest time between two captures of one packet that nothing tells apart but the time, ns.
     lag_ns: u64,
 }
@@ -317,10 +327,16 @@ impl Pieces {
     /// What of a packet that nothing is like was shown by another place, and not by its own. It counts as shown.
     pub fn look(&mut self, header: &Header) -> Captured {
         let (from, to) = (header.seq, end_of(header));
-        if self.twins.is_empty() || from == to || header.flags.has(Flags::RST) {
+        let is_alone = self.twins.is_empty() && !is_beside(header);
+        if is_alone || from == to || header.flags.has(Flags::RST) {
             return header.captured;
         }
+        let is_beside = is_beside(header);
+        if is_beside && self.twins.look(&header.key).is_none() {
+            self.twins.place(header.key, Twin::default());
+        }
         let Some(twin) = self.twins.touch(header.key) else { return header.captured };
+        twin.is_beside |= is_beside;
         let side = &mut twin.sides[usize::from(header.from_low)];
         if header.flags.has(Flags::SYN) {
             // Another connection, of which nothing was shown yet.
@@ -328,6 +344,9 @@ impl Pieces {
             return header.captured;
         }
         let place = Place::of(header);
+        if twin.is_beside && side.find(place).is_none() {
+            side.note(place, from, from, header.ts_ns);
+        }
         let Some((number, own)) = side.at(place) else { return header.captured };
         own.at_ns = header.ts_ns;
         own.longest = own.longest.max(header.payload_len);

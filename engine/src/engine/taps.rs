@@ -11,7 +11,7 @@
 use super::clocks::Clocks;
 use super::newest::Newest;
 use super::openings::{Spot, spot};
-use super::pieces::{Pieces, Place};
+use super::pieces::{Pieces, Place, is_beside};
 use crate::capture::ClockFacts;
 use crate::decode::{Captured, Flags, Header, OPTIONS_CUT};
 use foldhash::fast::RandomState;
@@ -261,7 +261,7 @@ impl Taps {
         if !self.is_under_way && header.ordinal >= REMEMBERED as u64 {
             self.end_beginning();
         }
-        if self.is_sure || self.memory.may_have(header, print) {
+        if self.is_sure || self.memory.may_have(header, print) || is_beside(header) {
             return self.compare(header, print);
         }
         if header.ordinal < self.until {
@@ -318,7 +318,7 @@ impl Taps {
         {
             self.clocks.pair(header, first.place, first.ts_ns);
         }
-        if !self.is_sure && !matches!(met, Met::Nothing) {
+        if !self.is_sure && (!matches!(met, Met::Nothing) || is_beside(header)) {
             self.is_sure = true;
             self.remember_all();
         }
