@@ -80,3 +80,26 @@ def test_a_queue_before_the_tunnel_that_cuts(tmp_path: Path, queue_s: float, lin
     (row,) = told(tmp_path, everywhere, link).connections.to_dict("records")
     assert (row["server_bytes"], row["server_retransmits"]) == (40 * PIECE * PIECES, 0)
     assert (row["active_closer"], row["tunnel"]) == ("server", "vxlan vni 5001")
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["vxlan", "ipip"])
+@pytest.mark.parametrize("late_s", [0.05, 0.3, 0.8])
+def test_what_cures_a_loss_behind_the_tunnels_end_was_sent_again(
+    tmp_path: Path, late_s: float, name: str, link: int
+) -> None:
+    """The last piece of a burst is in no packet of the tunnel; sent again, alike on both sides, it counts once."""
+    everywhere, _ = download(name, 4, 0, sends=True)
+    start = 4 * PIECE * PIECES - PIECE
+    lost = bytes(packet(start, b"u" * PIECE))
+    kept = [one for one in everywhere if lost not in one.data]
+    assert len(kept) == len(everywhere) - 1
+    again = packet(start, b"u" * PIECE)
+    again[IP].id = 9999
+    bare = bytes(Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / again)
+    wrapping = next(w for w in WRAPPINGS if w.name == name)
+    both = [bare, *wrapping.wrap(IP(bytes(again)), False)]
+    kept += [Crafted(0.006 + late_s + number * 1e-6, data) for number, data in enumerate(both)]
+    kept.sort(key=lambda one: one.at_s)
+    (row,) = told(tmp_path, kept, link).connections.to_dict("records")
+    assert (row["server_bytes"], row["server_retransmits"]) == (4 * PIECE * PIECES, 1)
