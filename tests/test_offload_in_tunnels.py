@@ -84,7 +84,7 @@ def test_a_queue_before_the_tunnel_that_cuts(tmp_path: Path, queue_s: float, lin
 
 @BOTH
 @pytest.mark.parametrize("name", ["vxlan", "ipip"])
-@pytest.mark.parametrize("late_s", [0.05, 0.3, 0.8])
+@pytest.mark.parametrize("late_s", [0.005, 0.05, 0.3, 0.8])
 def test_what_cures_a_loss_behind_the_tunnels_end_was_sent_again(
     tmp_path: Path, late_s: float, name: str, link: int
 ) -> None:
