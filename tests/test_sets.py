@@ -303,3 +303,15 @@ def test_zeros_behind_a_capture_are_no_packets(whole: pcapwatch.Report, tmp_path
     (facts,) = report.summary["capture"]["files"]
     assert facts["packets"] == whole.quality.packets
     assert facts["problem"] == f"corrupt record at offset {len(data)}: zeros, as a crash leaves behind what was written"
+
+
+def test_what_a_hole_between_files_hides_is_said(parts: list[Path], tmp_path: Path) -> None:
+    """A file of the set is missing: not only the gap, but what cannot be concluded across it."""
+    for number, part in enumerate(parts):
+        late = ["-t", "20"] if number > 2 else []
+        if number != 2:
+            subprocess.run(["editcap", "-F", "nsecpcap", *late, str(part), str(tmp_path / part.name)], check=True)
+    report = pcapwatch.analyze(tmp_path)
+    (line,) = [line for line in report.cannot_see if "between files" in line]
+    assert line.startswith("what happened in 1 gap between files, 2")
+    assert "sockets at once may have been more" in line

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
+
 from pcapwatch.findings.wording import count, counted, share
 from pcapwatch.link_types import NUMBERS
 from pcapwatch.summary import CaptureFacts, PairFacts, Summary
 from pcapwatch.summary_of_files import FileFacts
 
+SECOND_NS = 1_000_000_000
+#: A hole between two files is told from this length on, if it is also this many times the files' own mean interval.
+_GAP_NS = SECOND_NS
+_GAP_INTERVALS = 10
 #: From this share of the connections on, what they lack belongs in the verdict: one in so many.
 NOTABLE = 10
 
@@ -108,3 +115,23 @@ def dropped(capture: CaptureFacts) -> int:
             key = (one["name"], one["counted_since_ns"])
             running[key] = max(running.get(key, 0), number)
     return total + sum(running.values())
+
+
+def gaps(files: list[FileFacts]) -> Iterator[tuple[FileFacts, FileFacts, int]]:
+    """Holes between one file and the next, in the order of their first packets, with their lengths in ns."""
+    for before, after, gap_ns in one_by_one(files):
+        if gap_ns >= max(_GAP_NS, _GAP_INTERVALS * max(_interval_ns(before), _interval_ns(after))):
+            yield before, after, gap_ns
+
+
+def one_by_one(files: list[FileFacts]) -> Iterator[tuple[FileFacts, FileFacts, int]]:
+    """Each file with the next, and the ns from the one's last packet to the other's first."""
+    timed = [file for file in files if file["first_ns"] is not None and file["last_ns"] is not None]
+    for before, after in pairwise(timed):
+        yield before, after, (after["first_ns"] or 0) - (before["last_ns"] or 0)
+
+
+def _interval_ns(file: FileFacts) -> int:
+    """The mean time between two packets of a file."""
+    span = (file["last_ns"] or 0) - (file["first_ns"] or 0)
+    return max(span, 0) // max(file["packets"] - 1, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pcapwatch.findings.coverage import dropped, one_sided, overflowed, uncounted
+from pcapwatch.findings.coverage import dropped, gaps, one_sided, overflowed, uncounted
 from pcapwatch.findings.proxy_leg import LIKELY, leg_of
 from pcapwatch.findings.wording import count, counted, duration, listed
 from pcapwatch.report.model import HostTruth
@@ -18,7 +18,7 @@ def cannot_show(summary: Summary, hosts: Sequence[HostTruth] = ()) -> list[str]:
     """Lines for the report's "cannot see", those that bear on the answer most first; ``hosts``: what kernels said."""
     if not summary["totals"]["connections"]:
         return list(_lost(summary))
-    parts = (_ends, _connections, _payload, _legs, _ports)
+    parts = (_ends, _holes, _connections, _payload, _legs, _ports)
     lines = [line for part in parts for line in part(summary)]
     return [*lines, *_caps(summary, hosts), *_lost(summary), *_side(summary, hosts)]
 
@@ -33,6 +33,22 @@ def _ends(summary: Summary) -> Iterator[str]:
             unseen.append(f"{host['address']} ({duration(waits['length']['low_ns'])} by {waits['length']['source']})")
     if unseen:
         yield f"how long TIME_WAIT really lasted on {listed(unseen)}: no end of one was observed there"
+
+
+def _holes(summary: Summary) -> Iterator[str]:
+    """What is missing between files, and what reads wrongly at its edges."""
+    holes = [gap_ns for _, _, gap_ns in gaps(summary["capture"]["files"])]
+    if not holes:
+        return
+    more = ""
+    if any(host["time_wait"] and host["time_wait"]["basis"].get("model_rejected", 0) for host in summary["hosts"]):
+        more = "; a TIME_WAIT that contradicts the assumed length may have had its ports used again there"
+    if summary["totals"]["close"].get("unanswered", 0):
+        more += "; an attempt without an answer may have had it there"
+    yield (
+        f"what happened in {counted(len(holes), 'gap')} between files, {duration(sum(holes))} in all: sockets at once "
+        f"may have been more{more}"
+    )
 
 
 def _connections(summary: Summary) -> Iterator[str]:

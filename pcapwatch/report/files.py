@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from itertools import pairwise
 
-from pcapwatch.findings.coverage import dropped, uncounted
+from pcapwatch.findings.coverage import dropped, gaps, one_by_one, uncounted
 from pcapwatch.findings.wording import count, counted, duration
 from pcapwatch.summary import CaptureFacts
 from pcapwatch.summary_of_files import ClockFacts, FileFacts, InterfaceFacts
@@ -16,9 +15,6 @@ SECOND_NS = 1_000_000_000
 #: Before 1980 the capturing clock was not set (it starts in 1970); after 2100 it was wrong.
 _CLOCK_SET_NS = 315_532_800 * SECOND_NS
 _CLOCK_RIGHT_NS = 4_102_444_800 * SECOND_NS
-#: A hole between two files is told from this length on, if it is also this many times the files' own mean interval.
-_GAP_NS = SECOND_NS
-_GAP_INTERVALS = 10
 #: Lines of one kind that are shown; the JSON report has the facts of all.
 _SHOWN = 3
 _NAMES_SHOWN = 8
@@ -150,14 +146,13 @@ def _interfaces(capture: CaptureFacts) -> Iterator[InterfaceFacts]:
 
 def _between(files: list[FileFacts]) -> Iterator[str]:
     """Holes between one file and the next, in the order of their first packets."""
-    for before, after, gap_ns in _pairs(files):
-        if gap_ns >= max(_GAP_NS, _GAP_INTERVALS * max(_interval_ns(before), _interval_ns(after))):
-            names = f"{before['path']} and {after['path']}{_against_names(before, after)}"
-            yield f"gap of {duration(gap_ns)} between {names}"
+    for before, after, gap_ns in gaps(files):
+        names = f"{before['path']} and {after['path']}{_against_names(before, after)}"
+        yield f"gap of {duration(gap_ns)} between {names}"
 
 
 def _overlaps(files: list[FileFacts], fate: str) -> Iterator[str]:
-    for before, after, gap_ns in _pairs(files):
+    for before, after, gap_ns in one_by_one(files):
         if gap_ns < 0 and after["packets"]:
             yield f"files overlap by {duration(-gap_ns)}{fate}: {before['path']} and {after['path']}"
 
@@ -172,25 +167,12 @@ def _against_names(before: FileFacts, after: FileFacts) -> str:
     return ", which is not the order of their names: if a clock was set back, connections across them are split"
 
 
-def _pairs(files: list[FileFacts]) -> Iterator[tuple[FileFacts, FileFacts, int]]:
-    """Each file with the next, and the ns from the one's last packet to the other's first."""
-    timed = [file for file in files if file["first_ns"] is not None and file["last_ns"] is not None]
-    for before, after in pairwise(timed):
-        yield before, after, (after["first_ns"] or 0) - (before["last_ns"] or 0)
-
-
 def _silences(files: list[FileFacts]) -> Iterator[str]:
     for file in files:
         if number := file["long_silences"]:
             longest = duration(file["longest_silence_ns"])
             times = f", {count(number)} times for over an hour" if number > 1 else ""
             yield f"no packet for {longest} in {file['path']}{times}"
-
-
-def _interval_ns(file: FileFacts) -> int:
-    """The mean time between two packets of a file."""
-    span = (file["last_ns"] or 0) - (file["first_ns"] or 0)
-    return max(span, 0) // max(file["packets"] - 1, 1)
 
 
 def _untimed(capture: CaptureFacts) -> Iterator[str]:
