@@ -6,12 +6,11 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from pcapwatch.findings.coverage import dropped, gaps, one_by_one, uncounted
+from pcapwatch.findings.coverage import SECOND_NS, dropped, gaps, one_by_one, uncounted
 from pcapwatch.findings.wording import count, counted, duration
 from pcapwatch.summary import CaptureFacts
 from pcapwatch.summary_of_files import ClockFacts, FileFacts, InterfaceFacts
 
-SECOND_NS = 1_000_000_000
 #: Before 1980 the capturing clock was not set (it starts in 1970); after 2100 it was wrong.
 _CLOCK_SET_NS = 315_532_800 * SECOND_NS
 _CLOCK_RIGHT_NS = 4_102_444_800 * SECOND_NS
