@@ -246,18 +246,15 @@ impl Copies {
         let print = self.print(&header);
         let before = self.prints.insert(print, number).map_or(0, |before| before + 1);
         self.window.push_back(Item { print, before, is_copy: false });
+        if !self.flows.is_empty() {
+            match self.flows.touch(direction(&header)) {
+                Some(inside) if inside.depth == header.depth => inside.show(&header),
+                None if header.depth > 0 => self.learn_by_other(&header),
+                _ => {}
+            }
+        }
         if before > 0 {
             self.meet(number, &header, before);
-        }
-        if self.flows.is_empty() {
-            return;
-        }
-        // As it is now: it may have met its copy.
-        let Some(&header) = self.header(number) else { return };
-        match self.flows.touch(direction(&header)) {
-            Some(inside) if inside.depth == header.depth => inside.show(&header),
-            None if header.depth > 0 => self.learn_by_other(&header),
-            _ => {}
         }
     }
 
@@ -316,12 +313,7 @@ impl Copies {
         }
         let (tunnel, depth, direction) = (deeper.tunnel(), deeper.depth, direction(deeper));
         match self.flows.touch(direction) {
-            Some(known) if known.depth == depth => {
-                known.is_ambiguous |= known.tunnel != tunnel;
-                if deeper_number < number {
-                    known.hide(deeper);
-                }
-            }
+            Some(known) if known.depth == depth => known.is_ambiguous |= known.tunnel != tunnel,
             Some(known) if known.depth > depth => {}
             _ => self.learn(deeper),
         }

@@ -4,7 +4,7 @@
 
 use super::copies::WINDOW_NS;
 use super::pieces::end_of;
-use crate::decode::{Captured, Flags, Header};
+use crate::decode::{Flags, Header};
 use crate::record::Tunnel;
 use crate::tcp::seq;
 
@@ -101,8 +101,7 @@ impl Inside {
             self.sent = to;
         }
         self.opening = opening_of(header).or(self.opening);
-        // What is alike beside the tunnel explains nothing else there.
-        if from == to || header.captured == Captured::WithCopies {
+        if from == to {
             return;
         }
         match self.ranges.last_mut() {
@@ -119,22 +118,6 @@ impl Inside {
                 self.ranges.push(Range { from, to, since_ns: at_ns, until_ns: at_ns });
             }
         }
-    }
-
-    /// A packet that was shown has met its copy: it explains no other beside the tunnel.
-    pub fn hide(&mut self, header: &Header) {
-        let (from, to) = (header.seq, end_of(header));
-        let Some(at) = self.ranges.iter().rposition(|range| seq::leq(range.from, from) && seq::leq(to, range.to))
-        else {
-            return;
-        };
-        let whole = self.ranges.remove(at);
-        for (from, to) in [(to, whole.to), (whole.from, from)] {
-            if seq::lt(from, to) {
-                self.ranges.insert(at, Range { from, to, ..whole });
-            }
-        }
-        self.ranges.truncate(MOST_RANGES);
     }
 
     /// Whether a packet may be of the same connection, by its number.

@@ -16,6 +16,7 @@
 
 use super::generations::Generations;
 use crate::decode::{Captured, Flags, FlowKey, Header};
+use crate::record::Tunnel;
 use crate::tcp::seq;
 
 /// Flows known to be captured at two points; beyond it those not met for longest are forgotten.
@@ -40,7 +41,7 @@ pub(super) fn end_of(header: &Header) -> u32 {
 /// Whether a packet was captured beside the tunnel that it was taken for.
 #[inline]
 pub fn is_beside(header: &Header) -> bool {
-    header.depth == 0 && header.tunnel_name != 0
+    header.depth == 0 && (header.tunnel() != Tunnel::default() || header.tunnel_name != 0)
 }
 
 /// Where packets of one direction are captured; a TTL of 0 stands for the one that comes.
@@ -363,9 +364,7 @@ impl Pieces {
             side.owe(number, header.ts_ns, before);
             return header.captured;
         }
-        // What was alike beside the tunnel was shown there now, and if it had been there before, once more.
-        let is_shown_again = twin.is_beside && header.captured == Captured::WithCopies;
-        if header.payload_len == 0 || is_shown_again {
+        if header.payload_len == 0 {
             return header.captured;
         }
         let shown = if is_new { side.shown_beside(place, longest, header.ts_ns, (from, to)) } else { Captured::Again };
