@@ -81,9 +81,7 @@ def test_a_capture_begun_within_a_transfer(tmp_path: Path, bursts: int, sends: b
 @BOTH
 @pytest.mark.parametrize(("name", "tunnel"), [("vxlan", "vxlan vni 5001"), ("ipip", "ipip"), ("vlan_two", "vlan 7.12")])
 @pytest.mark.parametrize("queue_s", [0.03, 0.2])
-def test_a_queue_before_the_tunnel_that_cuts(
-    tmp_path: Path, queue_s: float, name: str, tunnel: str, link: int
-) -> None:
+def test_a_queue_before_the_tunnel_that_cuts(tmp_path: Path, queue_s: float, name: str, tunnel: str, link: int) -> None:
     """Pieces that come later than copies are looked for are pieces all the same: no byte was sent again."""
     everywhere, _ = download(name, 40, queue_s, sends=True)
     (row,) = told(tmp_path, everywhere, link).connections.to_dict("records")

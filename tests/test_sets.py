@@ -312,6 +312,8 @@ def test_what_a_hole_between_files_hides_is_said(parts: list[Path], tmp_path: Pa
         if number != 2:
             subprocess.run(["editcap", "-F", "nsecpcap", *late, str(part), str(tmp_path / part.name)], check=True)
     report = pcapwatch.analyze(tmp_path)
-    (line,) = [line for line in report.cannot_see if "between files" in line]
+    (line,) = [line for line in report.cannot_see if "gap between files," in line]
     assert line.startswith("what happened in 1 gap between files, 2")
     assert "sockets at once may have been more" in line
+    if report.summary["totals"]["close"].get("open"):
+        assert any("or a gap between files began" in one for one in report.cannot_see)

@@ -17,6 +17,7 @@ mod clocks;
 mod collector;
 mod copies;
 mod front;
+mod gaps;
 mod generations;
 mod inside;
 pub mod live;

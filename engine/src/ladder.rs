@@ -93,6 +93,8 @@ pub struct Wait {
     pub recycled_isn: u32,
     pub same_host: Option<bool>,
     pub restarts: u32,
+    /// From then on nothing was captured for a while, in which it may have ended.
+    pub unseen_from_ns: Option<i64>,
 }
 
 /// Draws the ladders of `targets` from `set`, of which only the parts that hold them are read where it can be opened at
@@ -217,6 +219,7 @@ fn waits(sight: &Sight, outcome: &Outcome) -> Vec<Wait> {
                 recycled_isn: recycled_isn(facts.snd_nxt),
                 same_host: facts.same_host,
                 restarts: facts.restarts,
+                unseen_from_ns: facts.unseen_from_ns,
             })
         })
         .collect()

@@ -429,6 +429,44 @@ pub struct TimeWaitFacts {
     pub kernel_end_ns: Option<i64>,
     /// From then on no listing of the host's kernel had it, though it must have been there if it was.
     pub unlisted_ns: Option<i64>,
+    /// Of one that is `gone`: from then on something was not captured (a gap between files; the SYN of what came next), and
+    /// it may have ended in it, by a reuse as well as by its timer.
+    pub unseen_from_ns: Option<i64>,
+}
+
+impl TimeWaitFacts {
+    /// It began; nothing more is known.
+    #[must_use]
+    pub const fn new(start: Mark) -> Self {
+        TimeWaitFacts {
+            start,
+            snd_nxt: 0,
+            start_uncertainty_ns: 0,
+            restarts: 0,
+            restarted_ns: start.ts_ns,
+            possibly_restarted_ns: start.ts_ns,
+            alive: None,
+            gone: None,
+            ended: None,
+            possibly_killed: None,
+            same_host: None,
+            kernel_end_ns: None,
+            unlisted_ns: None,
+            unseen_from_ns: None,
+        }
+    }
+
+    /// The reset that may have ended it, if nothing proved it alive since.
+    #[must_use]
+    pub fn kill(&self) -> Option<Mark> {
+        self.possibly_killed.filter(|kill| self.alive.is_none_or(|alive| alive.ts_ns <= kill.ts_ns))
+    }
+
+    /// When something else than its timer may have ended it, at the earliest: such a reset, or what was not captured.
+    #[must_use]
+    pub fn may_have_ended_ns(&self) -> Option<i64> {
+        self.kill().map(|kill| kill.ts_ns).into_iter().chain(self.unseen_from_ns).min()
+    }
 }
 
 /// What a ClientHello names.

@@ -41,6 +41,11 @@ def unknown_why(service: Service, *, cut: bool = False) -> str:
             return f"why cannot be read: no HTTP/1.x was recognised{where}"
         what = "the snaplen cut the heads of its HTTP/1.x" if cut else "no head of its HTTP/1.x is whole"
         return f"why cannot be read: {what}"
+    requests, responses = service.http("requests"), service.http("responses")
+    for unread, word, read in ((responses, "responses", requests), (requests, "requests", responses)):
+        if 2 * unread < read:
+            what = f"the snaplen cut the heads of its {word}" if cut else f"the heads of most {word} are missing"
+            return f"why cannot be read: {what}"
     return "the capture shows no cause that explains most of it"
 
 

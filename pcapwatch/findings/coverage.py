@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -11,9 +12,16 @@ from pcapwatch.summary import CaptureFacts, PairFacts, Summary
 from pcapwatch.summary_of_files import FileFacts
 
 SECOND_NS = 1_000_000_000
-#: A hole between two files is told from this length on, if it is also this many times the files' own mean interval.
+#: A hole between two files is told from this length on, if it is also this many times the files' own mean interval, and
+#: their longest silence: they may have been silent, not missing. The engine (`gap.rs`) heeds shorter ones, too.
 _GAP_NS = SECOND_NS
+#: Where the numbers in their names leave some out, from this length on.
+_GAP_OF_MISSING_NS = SECOND_NS // 10
 _GAP_INTERVALS = 10
+_GAP_SILENCES = 2
+#: Numbers in a name, and those that count files: larger ones are dates and times.
+_DIGITS = r"[0-9]{1,18}"
+_MOST_FILES = 100_000
 #: From this share of the connections on, what they lack belongs in the verdict: one in so many.
 NOTABLE = 10
 
@@ -120,8 +128,26 @@ def dropped(capture: CaptureFacts) -> int:
 def gaps(files: list[FileFacts]) -> Iterator[tuple[FileFacts, FileFacts, int]]:
     """Holes between one file and the next, in the order of their first packets, with their lengths in ns."""
     for before, after, gap_ns in one_by_one(files):
-        if gap_ns >= max(_GAP_NS, _GAP_INTERVALS * max(_interval_ns(before), _interval_ns(after))):
+        least = _GAP_OF_MISSING_NS if numbers_left_out(before, after) else _GAP_NS
+        intervals = _GAP_INTERVALS * max(_interval_ns(before), _interval_ns(after))
+        silences = _GAP_SILENCES * max(before["longest_silence_ns"], after["longest_silence_ns"])
+        if gap_ns >= max(least, intervals, silences + 1):
             yield before, after, gap_ns
+
+
+def numbers_left_out(before: FileFacts, after: FileFacts) -> int:
+    """How many files the counters in two names leave out (``tcpdump -C``, ``dumpcap -b``); dates are no counters."""
+    names = [before["path"], after["path"]]
+    if len({re.sub(_DIGITS, "#", name) for name in names}) > 1:
+        return 0
+    numbers = zip(*([int(digits) for digits in re.findall(_DIGITS, name)] for name in names), strict=True)
+    differing = [(one, other) for one, other in numbers if one != other and max(one, other) < _MOST_FILES]
+    return max(differing[0][1] - differing[0][0] - 1, 0) if len(differing) == 1 else 0
+
+
+def has_gaps(summary: Summary) -> bool:
+    """Whether files are missing, or were cut, in the middle of what was captured."""
+    return any(gaps(summary["capture"]["files"]))
 
 
 def one_by_one(files: list[FileFacts]) -> Iterator[tuple[FileFacts, FileFacts, int]]:

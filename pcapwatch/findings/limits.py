@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pcapwatch.findings.coverage import dropped, gaps, one_sided, overflowed, uncounted
+from pcapwatch.findings.coverage import dropped, gaps, has_gaps, one_sided, overflowed, uncounted
 from pcapwatch.findings.proxy_leg import LIKELY, leg_of
 from pcapwatch.findings.wording import count, counted, duration, listed
 from pcapwatch.report.model import HostTruth
@@ -41,10 +41,8 @@ def _holes(summary: Summary) -> Iterator[str]:
     if not holes:
         return
     more = ""
-    if any(host["time_wait"] and host["time_wait"]["basis"].get("model_rejected", 0) for host in summary["hosts"]):
-        more = "; a TIME_WAIT that contradicts the assumed length may have had its ports used again there"
-    if summary["totals"]["close"].get("unanswered", 0):
-        more += "; an attempt without an answer may have had it there"
+    if any(pair["http"]["unprocessed"] for pair in summary["pairs"]):
+        more = "; a request without a response may have had it there"
     yield (
         f"what happened in {counted(len(holes), 'gap')} between files, {duration(sum(holes))} in all: sockets at once "
         f"may have been more{more}"
@@ -63,7 +61,8 @@ def _connections(summary: Summary) -> Iterator[str]:
         more = ", or a limit gave up" if limited else ""
         yield f"bytes that {counted(number, 'connection')} carried but the capture lacks{more}"
     if number := summary["totals"]["close"].get("open", 0):
-        early = ", or evicted" if summary["capture"]["evicted_connections"] else ""
+        early = ", or a gap between files began" if has_gaps(summary) else ""
+        early += ", or evicted" if summary["capture"]["evicted_connections"] else ""
         yield f"how {counted(number, 'connection')} ended: still open when the capture stopped{early}"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pcapwatch.findings.assumptions import Assumptions, time_wait_of
 from pcapwatch.findings.causes import Cause, causes_of, unknown_why
-from pcapwatch.findings.coverage import NOTABLE, before_a_fin, is_one_sided, one_sided_note, told_apart_note
+from pcapwatch.findings.coverage import NOTABLE, before_a_fin, has_gaps, is_one_sided, one_sided_note, told_apart_note
 from pcapwatch.findings.port_pressure import FULL_PART, Pressure, block_words, pressure_of
 from pcapwatch.findings.proxy_leg import leg_of
 from pcapwatch.findings.ranking import cost
@@ -244,6 +244,8 @@ def _at_once(summary: Summary, service: Service, peak: int) -> str:
         for pair in summary["pairs"]
     )
     most = f"at most {count(peak)} at once"
+    if has_gaps(summary):
+        most += " of those captured"
     return f"{host} holds {most}, its other ports' included" if service.partial or any(beside) else most
 
 

@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from pcapwatch.findings.coverage import SECOND_NS, dropped, gaps, one_by_one, uncounted
+from pcapwatch.findings.coverage import SECOND_NS, dropped, gaps, numbers_left_out, one_by_one, uncounted
 from pcapwatch.findings.wording import count, counted, duration
 from pcapwatch.summary import CaptureFacts
 from pcapwatch.summary_of_files import ClockFacts, FileFacts, InterfaceFacts
@@ -146,8 +146,10 @@ def _interfaces(capture: CaptureFacts) -> Iterator[InterfaceFacts]:
 def _between(files: list[FileFacts]) -> Iterator[str]:
     """Holes between one file and the next, in the order of their first packets."""
     for before, after, gap_ns in gaps(files):
+        number = numbers_left_out(before, after)
+        missing = f": {counted(number, 'file')} between them by their numbers" if number else ""
         names = f"{before['path']} and {after['path']}{_against_names(before, after)}"
-        yield f"gap of {duration(gap_ns)} between {names}"
+        yield f"gap of {duration(gap_ns)} between {names}{missing}"
 
 
 def _overlaps(files: list[FileFacts], fate: str) -> Iterator[str]:

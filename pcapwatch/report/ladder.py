@@ -148,6 +148,10 @@ def wait_lines(
         evidence = f"{frame_of(wait)} at {at}"
         lower, upper, basis = wait["lower_ns"], wait["upper_ns"], wait["basis"]
         model = f"{_seconds(wait['model_low_ns'])} to {_seconds(wait['model_high_ns'])} s by {_length_of(wait)}"
+        gap = ""
+        if wait.get("unseen_from_ns") is not None:
+            since = signed_seconds(wait["unseen_from_ns"] - start_ns, 6)
+            gap = f"; of the gap between files from {since} on nothing is known: it may have been used again in it"
         if basis == "observed_exact" and wait["end"] == "reused":
             recycled = f"ISN {wait['recycled_isn']} is the old snd_nxt {wait['snd_nxt']} + 65537"
             yield f"{holder} lasted {_seconds(upper)} s, exactly: it ended by reuse in {evidence}, whose {recycled}"
@@ -159,11 +163,11 @@ def wait_lines(
         elif basis == "possibly_killed":
             yield f"{holder} may have been killed by the reset in {evidence} (unless tcp_rfc1337 is 1)"
         elif lower is not None and upper is not None:
-            yield f"{holder} lasted between {_seconds(lower)} and {_seconds(upper)} s, proven ({evidence})"
+            yield f"{holder} lasted between {_seconds(lower)} and {_seconds(upper)} s, proven ({evidence}){gap}"
         elif lower is not None:
             yield f"{holder}: proven alive after {_seconds(lower)} s ({evidence}); its end was not observed, {model}"
         elif upper is not None:
-            yield f"{holder}: proven gone after {_seconds(upper)} s ({evidence}); {model}"
+            yield f"{holder}: proven gone after {_seconds(upper)} s ({evidence}); {model}{gap}"
         else:
             over = "the capture goes on; " if wait.get("goes_on") else "the capture ended first; "
             told = "" if wait.get("length_source") in _TOLD else " (model)"

@@ -135,9 +135,12 @@ def _cut_heads(summary: Summary) -> str:
     """What the snaplen took from HTTP: all of it where no message was read, and it cut enough to be why."""
     totals = summary["totals"]
     other = sum(totals["protocol"].get(word, 0) for word in ("tls", "h2c"))
-    read = any(pair["http"]["requests"] or pair["http"]["responses"] for pair in summary["pairs"])
+    requests, responses = (sum(pair["http"][word] for pair in summary["pairs"]) for word in ("requests", "responses"))
     few = 2 * summary["capture"]["cut_packets"] < totals["connections"]
-    if read or few or 2 * other >= totals["connections"]:
+    for word, unread, read in (("responses", responses, requests), ("requests", requests, responses)):
+        if 2 * unread < read and not few:
+            return f"most heads of {word} could not be read; capture whole packets (without -s)"
+    if requests or responses or few or 2 * other >= totals["connections"]:
         return "heads of HTTP may be missing"
     return "no head of HTTP could be read; capture whole packets (without -s)"
 

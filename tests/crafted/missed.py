@@ -199,6 +199,40 @@ def next_opening_missed(t: Talk) -> list[Expected]:
     return [CLIENT_CLOSED, CLIENT_CLOSED | {"reuse_of": 1, "client_bytes": 4}]
 
 
+@situation("A1, A2, B3 L3")
+def next_opening_missed_near_the_last(t: Talk) -> list[Expected]:
+    """The same out of a TIME_WAIT: new numbers follow closely (SND.NXT + 65537; the ISN clock), behind both FINs."""
+    t.established()
+    start = t.close("s", 1.0)
+    t.open(t.nxt["c"] + 55_000, t.nxt["s"] + 65_536)
+    unseen(t, "c", 1)
+    unseen(t, "s", 1)
+    t.c(start + 1, "PA", b"more")
+    t.s(start + 1.001, "A")
+    t.close("s", start + 1.1)
+    t.bystander(start + 200)
+    gone = {"time_wait_basis": "upper_only", "time_wait_end": "unknown", "time_wait_upper_s": 1.0}
+    return [SERVER_CLOSED | gone, SERVER_CLOSED | {"reuse_of": 1, "client_bytes": 4}]
+
+
+@situation("A1, A2, B3 L3")
+def next_opening_and_a_fin_missed(t: Talk) -> list[Expected]:
+    """The client's FIN is missing, too: what acknowledges more than the server's FIN is another connection's."""
+    t.established()
+    t.s(1.0, "FA")
+    unseen(t, "c", 1)
+    t.s(1.002, "A")
+    t.open(t.nxt["c"] + 55_000, t.nxt["s"] + 65_536)
+    unseen(t, "c", 1)
+    unseen(t, "s", 1)
+    t.c(2.0, "A")
+    t.c(2.001, "PA", b"more")
+    t.s(2.002, "A")
+    t.close("s", 2.1)
+    t.bystander(200)
+    return [{"closer_basis": "single_fin", "client_bytes": 27}, SERVER_CLOSED | {"reuse_of": 1, "client_bytes": 4}]
+
+
 # ---- A3: one FIN captured, the other sent ----
 
 

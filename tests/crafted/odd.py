@@ -8,7 +8,7 @@ from .unclosed import SITUATIONS
 __all__ = ["SITUATIONS"]
 
 #: The first transmission of the other FIN is missing: it may have crossed. The client waits in any case.
-UNDECIDED = {"active_closer": "ambiguous", "closer_basis": "retransmission_only", "time_wait_holder": "client"}
+DECIDED = {"active_closer": "client", "closer_basis": "acknowledged", "time_wait_holder": "client"}
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -430,7 +430,10 @@ def crossing_fins_of_which_one_is_acknowledged(t: Talk) -> list[Expected]:
 
 @situation("A4, B3 L1")
 def only_the_repeated_fin_was_captured(t: Talk) -> list[Expected]:
-    """The FIN was missed, its acknowledgment was not: the wait began with that; the FIN at +40 s is answered."""
+    """The FIN was missed, its acknowledgment was not: the wait began with that; the FIN at +40 s is answered.
+
+    Who sent it had acknowledged the first FIN before, with a number that is its own FIN's: it had not closed then.
+    """
     t.established()
     t.c(1.0, "FA")
     t.s(1.001, "A")
@@ -440,7 +443,7 @@ def only_the_repeated_fin_was_captured(t: Talk) -> list[Expected]:
     t.c(41.004, "A")
     t.bystander(200)
     wait = {"time_wait_start": 1.003, "time_wait_lower_s": 40.001, "time_wait_upper_s": None, "time_wait_restarts": 1}
-    return [UNDECIDED | wait]
+    return [DECIDED | wait]
 
 
 @situation("A4, B3 U1")
@@ -455,7 +458,24 @@ def only_the_refused_fin_was_captured(t: Talk) -> list[Expected]:
     t.c(71.004, "R", window=0)
     t.bystander(200)
     wait = {"time_wait_start": 1.003, "time_wait_upper_s": 70.001, "time_wait_lower_s": None}
-    return [UNDECIDED | wait | {"time_wait_basis": "upper_only"}]
+    return [DECIDED | wait | {"time_wait_basis": "upper_only"}]
+
+
+@situation("A3, A4")
+def the_fin_sent_again_may_have_crossed(t: Talk) -> list[Expected]:
+    """The client's FIN was lost on its way to the tap: by its acknowledgment of the server's it had been sent before.
+
+    If they crossed, both wait; if the server closed first, it alone.
+    """
+    t.established()
+    t.s(1.0, "FA")
+    unseen(t, "c", 1)
+    t.c(1.001, "A")
+    t.c(1.2, "FA", seq=t.nxt["c"] - 1)
+    t.s(1.201, "A")
+    t.bystander(200)
+    undecided = {"active_closer": "ambiguous", "closer_basis": "retransmission_only", "time_wait_holder": "unknown"}
+    return [undecided | {"time_wait_start": 1.201}]
 
 
 @situation("A7")

@@ -1,7 +1,7 @@
 """Who closed and how: FINs read causally (A3), resets classified (A7), the shape of the end (contract `close`)."""
 
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, takewhile
 
 from .incarnations import Incarnation, signed
 from .segments import ACK, FIN, RST, SYN, Endpoint, Segment
@@ -64,6 +64,23 @@ def only_retransmitted(connection: Incarnation, fin: Segment) -> bool:
         elif acked is None and acks(p, fin.end_offset):
             acked = p
     return acked is not None and not reordered(before, acked, fin)
+
+
+def closed_after(connection: Incarnation, own: Segment, theirs: Segment) -> bool:
+    """Whether a side acknowledged the other's FIN in a packet before its own, no further than to that one's number.
+
+    Not of a side that sent something twice: what is sent again has old numbers at any time.
+    """
+    before = list(takewhile(lambda p: p is not own, connection.packets))
+    sent = [p for p in before if p.src == own.src and not p.stale and not p.duplicate]
+    reached = 0
+    for p in sent:
+        if acks(p, theirs.end_offset):
+            return p.seq_offset + p.space < own.end_offset
+        if p.space and p.seq_offset + p.space <= reached:
+            return False
+        reached = max(reached, p.seq_offset + p.space)
+    return False
 
 
 def reordered(before: Segment | None, acked: Segment, fin: Segment) -> bool:
@@ -204,6 +221,10 @@ def closer_by_fin(connection: Incarnation, client: Endpoint, server: Endpoint) -
     late_c, late_s = only_retransmitted(connection, c), only_retransmitted(connection, s)
     client_first = acks(s, c.end_offset) and not late_s
     server_first = acks(c, s.end_offset) and not late_c
+    if late_s and acks(s, c.end_offset) and closed_after(connection, s, c):
+        client_first = True
+    if late_c and acks(c, s.end_offset) and closed_after(connection, c, s):
+        server_first = True
     if client_first and not server_first:
         return "client", "acknowledged", c
     if server_first and not client_first:

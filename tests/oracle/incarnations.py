@@ -127,12 +127,29 @@ def follows_refusal(current: Incarnation, segment: Segment) -> bool:
 
 
 def follows_close(current: Incarnation, segment: Segment) -> bool:
-    """Whether data after a complete close is far from what both sides sent: the next one's opening was not captured."""
+    """Whether a segment is of no connection that closed so: the next one's opening was not captured.
+
+    Data after a complete close that is far from what both sides sent; or what its sender cannot send after its own FIN,
+    or acknowledge of the other side after that one's.
+    """
+    if segment.has(ACK) and not segment.has(RST) and is_after_fins(current, segment):
+        return True
     if not segment.payload_len or not segment.has(ACK) or not is_complete(current):
         return False
     ends = [(p.src, p.seq + p.space) for p in current.packets if p.space and not p.has(RST)]
     numbers = {segment.src: segment.seq, segment.dst: segment.ack}
     return {src for src, _ in ends} == numbers.keys() and all(is_far(numbers[src], end) for src, end in ends)
+
+
+def is_after_fins(current: Incarnation, segment: Segment) -> bool:
+    """Whether the numbers are greater than a FIN's end: of data one of them, of an ACK alone both."""
+    ends: dict[Endpoint, int] = {}
+    for p in current.packets:
+        if p.has(FIN):
+            ends.setdefault(p.src, (p.seq + p.space) % 2**32)
+    numbers = [(segment.src, segment.seq), (segment.dst, segment.ack)]
+    after = [side in ends and signed(number - ends[side]) > 0 for side, number in numbers]
+    return any(after) if segment.payload_len else all(after)
 
 
 def is_far(one: int, other: int) -> bool:

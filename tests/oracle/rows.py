@@ -78,6 +78,8 @@ def read_row(c: Incarnation, later: list[Segment], capture_end: int) -> Row:
     ending = read_ending(c, client, server, later)
     row |= closing_columns(ending)
     row |= time_wait_columns(c, client, server, later, capture_end)
+    if row["time_wait_holder"] in ("client", "server") and row["closer_basis"] == "retransmission_only":
+        row["time_wait_holder"] = "unknown"  # the FINs may have crossed: then the other side waits, too
     if row["time_wait_holder"] == "none" and may_wait_unseen(c, ending):
         row |= {"time_wait_holder": "unknown", "time_wait_basis": None}
     row |= http_columns(c, client, server)
@@ -237,7 +239,8 @@ def basis(wait: TimeWait, capture_end: int) -> str:
 def contradicts_model(wait: TimeWait) -> bool:
     """Gone before the model's least though no reset explains it, or alive after the model's most (B4)."""
     since, at_least = wait.maybe_restarted or wait.start, wait.restarted or wait.start
-    early = wait.gone is not None and wait.possibly_killed is None and wait.gone.ts_ns < at_least.ts_ns + MODEL_NS[0]
+    explained = wait.possibly_killed is not None or wait.unseen
+    early = wait.gone is not None and not explained and wait.gone.ts_ns < at_least.ts_ns + MODEL_NS[0]
     return early or (wait.alive is not None and wait.alive.ts_ns > since.ts_ns + MODEL_NS[1])
 
 
@@ -245,5 +248,6 @@ def end_cause(wait: TimeWait) -> str:
     """expired, reused, killed or unknown."""
     if wait.ended is not None:
         return wait.cause
-    expired = wait.gone is not None and wait.possibly_killed is None and not contradicts_model(wait)
+    explained = wait.possibly_killed is not None or wait.unseen
+    expired = wait.gone is not None and not explained and not contradicts_model(wait)
     return "expired" if expired else "unknown"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from .closing import acknowledged_by, acks, first_fin, judged, only_retransmitted, read_reset
 from .incarnations import Incarnation
-from .segments import ACK, RST, Endpoint, Segment
+from .segments import ACK, RST, SYN, Endpoint, Segment
 
 REUSE_STEP = 65537  # Linux tcp_timewait_state_process: the reusing socket's ISN is the old snd_nxt + 65535 + 2
 # Proven alive just before the reset, and a SYN accepted just after it: the reset ended it, not a timer that nobody saw.
@@ -25,6 +25,7 @@ class TimeWait:
     ended: Segment | None = None
     cause: str = "unknown"
     possibly_killed: Segment | None = None
+    unseen: bool = False  # what came next has no SYN in the capture: it ended before, nobody knows when
     ttls: frozenset[int] = frozenset()  # of the endpoint itself; a reset with another is a middlebox's
 
 
@@ -42,8 +43,11 @@ def entered(connection: Incarnation, side: Endpoint) -> Segment | None:
     before_own_fin = own_ack.seq_offset < own_fin.end_offset and order[id(own_ack)] <= order[id(own_fin)]
     # Unless that own one was sent again, and the peer's, which was not, answers the first.
     again = only_retransmitted(connection, own_fin) and not only_retransmitted(connection, peer_fin)
-    if before_own_fin and not (again and acks(peer_fin, own_fin.end_offset)):
+    answered = acks(peer_fin, own_fin.end_offset)
+    if before_own_fin and not (again and answered):
         return None  # it acknowledged the peer's FIN before (or with) its own: the passive closer
+    if again and not answered:
+        return None  # its first FIN may have acknowledged the peer's
     start = max(own_ack, peer_ack, key=lambda p: order[id(p)])
     for p in connection.packets[: order[id(start)]]:
         if p.has(RST) and not p.stale and judged(connection, read_reset(connection, p, side)).effect == "effective":
@@ -68,7 +72,11 @@ def read_time_wait(connection: Incarnation, side: Endpoint, later: list[Segment]
     after = [
         q for q in later if q.ts_ns >= start.ts_ns
     ]  # a SYN that was not the client's may have come before the close
+    unopened = next((q for q in after[:1] if not q.has(SYN)), None)
     for p in [q for q in connection.packets[at + 1 :] if not q.duplicate] + after:
+        if p is unopened:
+            wait.gone, wait.unseen = p, True
+            break
         if p.src != side:
             question = p if hear(wait, p, rcv_nxt) else question
             continue

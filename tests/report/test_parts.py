@@ -127,10 +127,19 @@ def test_missing_bytes_are_not_called_gaps() -> None:
 )
 def test_heads_of_cut_packets(cut: int, read: int, protocol: str, said: str) -> None:
     """Where the snaplen left nothing of HTTP, that is said; not of what carries none, nor where it hardly cut."""
-    facts = summaries.http(connections=read, requests=read)
+    facts = summaries.http(connections=read, requests=read, responses=read)
     pair = summaries.pair("10.0.0.1", "10.0.0.9", 80, 8, http=facts, protocol={protocol: 8})
     [line] = quality_of(summaries.summary([pair], capture=summaries.capture(cut_packets=cut))).concerns
     assert line.startswith(f"{cut} packets captured cut short: {said}")
+
+
+@pytest.mark.parametrize(("requests", "responses", "word"), [(9, 1, "responses"), (0, 9, "requests")])
+def test_heads_of_one_direction_alone(requests: int, responses: int, word: str) -> None:
+    """A snaplen that leaves requests whole and cuts responses takes the reason for closes: what to do is said."""
+    facts = summaries.http(connections=9, requests=requests, responses=responses)
+    pair = summaries.pair("10.0.0.1", "10.0.0.9", 80, 9, http=facts)
+    [line] = quality_of(summaries.summary([pair], capture=summaries.capture(cut_packets=9))).concerns
+    assert line.endswith(f"most heads of {word} could not be read; capture whole packets (without -s)")
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,9 @@ pub struct FileFacts {
     pub first_ns: Option<i64>,
     /// Last packet's time.
     pub last_ns: Option<i64>,
-    /// Times of more than an hour from one packet to the next, and the longest of them, ns.
+    /// Times of more than an hour from one packet to the next.
     pub long_silences: u64,
-    /// 0 if there is none.
+    /// The longest time from one packet to the next, ns; 0 with fewer than two.
     pub longest_silence_ns: i64,
     /// The latest time before the clock stepped back: who comes back to there was not silent meanwhile.
     #[serde(skip)]

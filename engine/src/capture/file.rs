@@ -2,6 +2,7 @@
 
 use super::compressed::{Plain, decompressed};
 use super::error::{SourceError, Stop};
+use super::gap::Pace;
 use super::lanes::{Behind, Lanes};
 use super::patience::Patient;
 use super::pcap::{self, Pcap};
@@ -406,6 +407,18 @@ impl CaptureFile {
     pub fn beyond(&self) -> Option<&Beyond> {
         let Format::Pcapng(reader) = &self.format else { return None };
         Some(reader.beyond()).filter(|beyond| !beyond.is_empty())
+    }
+
+    /// Of its facts, those on the times of its packets so far.
+    #[must_use]
+    pub fn times(&self) -> &FileFacts {
+        self.lanes.as_ref().map_or(&self.facts, |lanes| &lanes.facts)
+    }
+
+    /// How its packets came so far.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        Pace::of(self.times(), self.facts.packets)
     }
 
     /// Packets read, where the next record begins in the (decompressed) stream, and the time of the last packet.

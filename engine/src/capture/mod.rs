@@ -28,6 +28,7 @@ pub mod fed;
 mod file;
 pub mod filter;
 mod folder;
+mod gap;
 mod growing;
 mod gzip;
 pub mod interface;
@@ -70,6 +71,7 @@ pub use facts::{
     ClockFacts, CommentFacts, FileFacts, InterfaceFacts, LiveFacts, NameFacts, PcapngFacts, RepeatedFacts, Secret,
     SecretFacts, UnlistedFacts,
 };
+pub use gap::Gap;
 pub use set::{CaptureSet, SetFacts};
 pub use view::View;
 
@@ -116,6 +118,8 @@ pub struct Batch {
     pub data: Vec<u8>,
     /// Instead of `data`, where the file is mapped.
     pub view: Option<Arc<View>>,
+    /// Of what was before the first packet nothing was captured.
+    pub gaps: Vec<Gap>,
 }
 
 impl Batch {

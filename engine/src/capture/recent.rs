@@ -67,6 +67,7 @@ impl Recent {
             packets: self.open.packets.clone(),
             data: self.open.data.clone(),
             view: None,
+            gaps: Vec::new(),
         };
         Kept { chunks: self.full.iter().cloned().chain([Arc::new(open)]).collect() }
     }
@@ -123,7 +124,7 @@ mod tests {
             ..Packet::default()
         };
         let data = (0..packets).flat_map(|n| vec![(first as usize + n) as u8; length]).collect();
-        Batch { first_ordinal: first, packets: (0..packets).map(packet).collect(), data, view: None }
+        Batch { first_ordinal: first, packets: (0..packets).map(packet).collect(), data, view: None, gaps: Vec::new() }
     }
 
     #[test]

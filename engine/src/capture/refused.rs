@@ -5,7 +5,7 @@ use super::pcap::is_pcap;
 use super::pcapng::is_pcapng;
 use std::borrow::Cow;
 
-/// Why a file was not opened. In a folder the first is passed over, the second is reported.
+/// Why a file was not opened. In a folder the first is passed over unless its name is a capture's, the second is reported.
 #[derive(Debug)]
 pub enum Refusal {
     /// It is something else.
@@ -20,6 +20,19 @@ impl From<Refusal> for SourceError {
             Refusal::NotACapture(error) | Refusal::Unreadable(error) => error,
         }
     }
+}
+
+/// What captures are called; digits may follow (`tcpdump -C`), and the name of a compression.
+const CAPTURES: &[&str] = &[".pcap", ".pcapng", ".cap", ".ntar", ".dmp", ".snoop", ".etl", ".erf"];
+const COMPRESSIONS: &[&str] = &[".gz", ".bz2", ".xz", ".zst", ".lz4", ".lzma", ".lz", ".lzo", ".z", ".zip", ".7z"];
+
+/// Whether a file is called as captures are: one that is none must not be missing without a word.
+#[must_use]
+pub fn is_named_as_capture(path: &str) -> bool {
+    let name = path.to_ascii_lowercase();
+    let plain = COMPRESSIONS.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    let plain = plain.trim_end_matches(|digit: char| digit.is_ascii_digit());
+    CAPTURES.iter().any(|end| plain.ends_with(end))
 }
 
 /// A header that cannot be read, and what to do.

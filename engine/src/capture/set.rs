@@ -4,8 +4,9 @@ use super::compressed::Windows;
 use super::error::SourceError;
 use super::file::Filled;
 use super::filter::Filter;
+use super::gap::Pace;
 use super::lanes::Behind;
-use super::refused::Refusal;
+use super::refused::{Refusal, is_named_as_capture};
 use super::repeated::Identity;
 use super::room::Room;
 use super::source::{cannot_open, open_path};
@@ -43,6 +44,8 @@ pub struct CaptureSet {
     next_ordinal: u64,
     /// Latest time of a packet that was read: that of a file without times which comes after.
     latest_ns: Option<i64>,
+    /// How packets came in the last file that ended.
+    pace: Pace,
     filtered_packets: u64,
     clock_steps_back: u64,
     ordered_packets: u64,
@@ -110,7 +113,8 @@ impl CaptureSet {
     ///
     /// # Errors
     /// [`SourceError`] for a path that is missing, unreadable or no capture, and for a folder without captures.
-    /// Within a folder, what is no capture is passed over, and what is unreadable is listed with its problem.
+    /// Within a folder, what is no capture is passed over; what is unreadable, or called as captures are, is listed with its
+    /// problem.
     pub fn open(paths: &[PathBuf], settings: &Settings) -> Result<CaptureSet, SourceError> {
         let mut set = CaptureSet::empty(settings)?;
         let mut folders = Vec::new();
@@ -191,6 +195,7 @@ impl CaptureSet {
     /// [`SourceError`] if a file that was there when the set was opened cannot be opened again.
     pub fn next_batch(&mut self, batch: &mut Batch, max_packets: usize) -> Result<bool, SourceError> {
         batch.packets.clear();
+        batch.gaps.clear();
         batch.first_ordinal = self.next_ordinal;
         self.is_waiting = false;
         while batch.packets.is_empty() && !self.is_waiting {
@@ -286,6 +291,7 @@ impl CaptureSet {
             reading: Reading::new(settings),
             next_ordinal: 0,
             latest_ns: None,
+            pace: Pace::default(),
             filtered_packets: 0,
             clock_steps_back: 0,
             ordered_packets: 0,
@@ -338,8 +344,10 @@ impl CaptureSet {
                 self.bytes_total += regular.map_or(0, |metadata| metadata.len());
                 Ok(Some(member))
             }
-            Err(Refusal::NotACapture(_)) if from.in_folder => Ok(None),
-            Err(Refusal::Unreadable(error)) if from.in_folder => Ok(Some(Member::unreadable(&name, error))),
+            Err(Refusal::NotACapture(_)) if from.in_folder && !is_named_as_capture(&name) => Ok(None),
+            Err(Refusal::NotACapture(error) | Refusal::Unreadable(error)) if from.in_folder => {
+                Ok(Some(Member::unreadable(&name, error)))
+            }
             Err(refusal) => Err(refusal.into()),
         }
     }
@@ -349,7 +357,11 @@ impl CaptureSet {
         let Some(member) = self.members.get_mut(at) else { return Ok(true) };
         let Some(file) = member.open(&self.bytes_read, &self.reading)? else { return Ok(true) };
         file.begin_after(self.latest_ns, Behind::new(Arc::clone(&self.begins_ns), at));
+        let is_new = file.times().first_ns.is_none();
         let filled = file.fill(self.first_file + at as u32, batch, max_packets);
+        if let (true, Some(before), Some(first)) = (is_new, self.latest_ns, file.times().first_ns) {
+            batch.gaps.extend(self.pace.gap(before, first));
+        }
         self.latest_ns = self.latest_ns.max(batch.packets.last().map(|packet| packet.ts_ns));
         let held = batch.view.as_deref().map_or(&batch.data[..], View::bytes);
         self.filtered_packets += self.filter.retain(&mut batch.packets, |packet| bytes_in(held, packet));
@@ -358,6 +370,7 @@ impl CaptureSet {
         if filled == Filled::End {
             self.clock_steps_back += file.clock_steps_back();
             self.ordered_packets += file.ordered_packets();
+            self.pace = file.pace();
             let is_overwritten = member.progress.as_ref().is_some_and(|progress| progress.get().is_overwritten);
             self.live.overwritten_files += u64::from(is_overwritten);
             member.close(&self.reading.room);

@@ -1,11 +1,12 @@
 //! What one shard makes of its segments: the payload reader it hands to `tcp`, and the sink that takes the facts.
 
+use super::gaps::{ANSWER_NS, Gaps, forget_silence};
 use crate::http::{ExchangeSink, HttpFlow, HttpLimits, RecentHeads, Sniff, SpareRoom, sniff};
 use crate::ledger::kernel::KernelLedger;
 use crate::ledger::{Ledger, StateSpans};
-use crate::record::{Address, Close, ConnectionRecord, Exchange, HttpFacts, Quality, Role, RoleBasis, TimeWaitFacts};
+use crate::record::{Address, ConnectionRecord, Exchange, HttpFacts, Quality, Role, RoleBasis, TimeWaitFacts};
 use crate::rows::Rows;
-use crate::settings::{SECOND, Settings};
+use crate::settings::Settings;
 use crate::tcp::payload::{Payload, Sink, Span};
 use crate::tcp::state::Anomaly;
 use crate::tcp::stepped;
@@ -116,17 +117,6 @@ impl ExchangeSink for Exchanges {
     }
 }
 
-/// How long an attempt is not called unanswered while the capture goes on, ns: RFC 6298 (2.1, 5.5) sends a SYN again after
-/// 1 s and once more 2 s later, so that by then two SYNs stayed without an answer.
-const ANSWER_NS: i64 = 3 * SECOND;
-
-/// A handshake under way is an open connection so far: nobody has failed to answer yet.
-fn forget_silence(record: &mut ConnectionRecord) {
-    if matches!(record.close, Close::Unanswered | Close::HalfOpen) {
-        record.close = Close::Open;
-    }
-}
-
 /// Takes the facts of one shard.
 pub struct Collector {
     pub(super) ledger: Ledger,
@@ -142,6 +132,8 @@ pub struct Collector {
     pub(super) overflow_bytes: u64,
     pub(super) given_up_bytes: u64,
     pub(super) evicted: u64,
+    /// Of what nothing was captured.
+    pub(super) gaps: Gaps,
     /// Of a provisional answer: an attempt that began later may still be answered.
     decided_ns: Option<i64>,
 }
@@ -169,6 +161,7 @@ impl Collector {
             overflow_bytes: 0,
             given_up_bytes: 0,
             evicted: 0,
+            gaps: Gaps::default(),
             decided_ns: None,
         }
     }
@@ -185,6 +178,7 @@ impl Collector {
             given_up_bytes: self.given_up_bytes,
             evicted: self.evicted,
             kernel: self.kernel.provisional(),
+            gaps: self.gaps.clone(),
             decided_ns: now_ns.map(|now| now.saturating_sub(ANSWER_NS)),
             ..Collector::new(&without_rows)
         };
@@ -240,12 +234,15 @@ impl Sink for Collector {
         }
     }
     fn time_wait_span(&mut self, (role, host): (Role, Address), from_ns: i64, facts: &TimeWaitFacts) {
-        if let Some(covered) = self.spans.as_mut().and_then(|spans| spans.time_wait(host, from_ns, facts)) {
+        let mut facts = facts.clone();
+        self.gaps.heed_wait(&mut facts);
+        if let Some(covered) = self.spans.as_mut().and_then(|spans| spans.time_wait(host, from_ns, &facts)) {
             self.ledger.states(role, host, covered);
         }
     }
     fn connection(&mut self, mut record: ConnectionRecord) {
         stepped::forget_negative(&mut record);
+        self.gaps.heed(&mut record);
         if self.decided_ns.is_some_and(|decided| record.first.ts_ns > decided) {
             forget_silence(&mut record);
         }

@@ -5,7 +5,7 @@ use super::copies::Copies;
 use super::networks::Networks;
 use super::retries::Retries;
 use super::taps::{TOGETHER, Taps};
-use crate::capture::{Batch, ClockFacts, LinkType, Packet, View};
+use crate::capture::{Batch, ClockFacts, Gap, LinkType, Packet, View};
 use crate::decode::{
     Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, Segment, decode, decode_any, frame_sent, layers_around,
     parts_of,
@@ -34,6 +34,8 @@ pub struct Decoded {
     pub has_ways: bool,
     /// When to look for idle connections, and for too many: before the header at this place, with the time of the latest packet before it.
     pub looks: Vec<(u32, i64)>,
+    /// Of what was before the first header nothing was captured.
+    pub gaps: Vec<Gap>,
 }
 
 impl Decoded {
@@ -197,6 +199,7 @@ impl Front {
         batch.data.append(&mut self.joined);
         into.segments = segments;
         std::mem::swap(&mut batch.data, &mut into.data);
+        into.gaps.clone_from(&batch.gaps);
         into.view = batch.view.take();
         let end = batch.first_ordinal + batch.packets.len() as u64 + self.packets.facts.aggregated;
         match &mut self.copies {

@@ -56,6 +56,7 @@ impl Shard {
         settings: &Settings,
         watch: &mut impl FnMut(&Segment<'_>, &Connection<Reader>),
     ) {
+        decoded.gaps.iter().for_each(|&gap| self.collector.gaps.push(gap));
         let own = decoded.shards.get(self.index).map_or(&[][..], Vec::as_slice);
         let mut looks = decoded.looks.iter().peekable();
         for &at in own {

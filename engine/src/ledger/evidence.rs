@@ -35,7 +35,8 @@ impl Evidence {
     pub fn add(&mut self, facts: &TimeWaitFacts) {
         let alive_at = facts.ended.map(|(mark, _)| mark).into_iter().chain(facts.alive).map(|mark| mark.ts_ns).max();
         let alive_ns = alive_at.map(|at| at.saturating_sub(facts.possibly_restarted_ns)).filter(|&age| age > 0);
-        let unexplained = facts.ended.is_none() && facts.possibly_killed.is_none() && facts.same_host != Some(false);
+        let nothing_else = facts.ended.is_none() && facts.possibly_killed.is_none() && facts.unseen_from_ns.is_none();
+        let unexplained = nothing_else && facts.same_host != Some(false);
         let gone_at = facts.gone.filter(|_| unexplained);
         let gone_ns = gone_at.map(|mark| mark.ts_ns.saturating_sub(facts.restarted_ns).clamp(0, LONGEST_NS));
         let alive_ns = alive_ns.map(|age| age.min(LONGEST_NS));

@@ -84,7 +84,8 @@ fn kinds(record: &ConnectionRecord) -> [bool; KINDS.len()] {
     let http = &record.http;
     let by = |closer| record.active_closer == closer;
     let reset = record.reset.filter(|reset| reset.effect != ResetEffect::Ineffective);
-    let reset_by = |role| reset.is_some_and(|r| r.role == role && r.kind != ResetKind::Refused);
+    let is_reset = record.close == Close::Reset;
+    let reset_by = |role| is_reset && reset.is_some_and(|r| r.role == role);
     let announced = http.announced_client || http.announced_server;
     let waits = || record.sides.iter().filter_map(|side| side.time_wait.as_ref());
     let ended = |wanted| waits().any(|w| w.ended.is_some_and(|(_, end)| end == wanted));
@@ -105,7 +106,7 @@ fn kinds(record: &ConnectionRecord) -> [bool; KINDS.len()] {
         super::idle::ends_with_close(record) && http.responses > 1,                 // max_requests
         record.race == Some(Race::KeepaliveRace),                                   // keepalive_race
         record.race == Some(Race::StaleReuse),                                      // stale_reuse
-        reset.is_some_and(|r| r.kind == ResetKind::Abort),                          // abort
+        is_reset && reset.is_some_and(|r| r.kind == ResetKind::Abort),              // abort
         ended(TimeWaitEnd::Reused),                                                 // time_wait_exact
         waits().any(|w| w.alive.is_some() || w.gone.is_some()),                     // time_wait_interval
         ended(TimeWaitEnd::Killed) || waits().any(|w| w.possibly_killed.is_some()), // time_wait_killed

@@ -36,12 +36,10 @@ prop_compose! {
         maybe_ms in prop_oneof![Just(0), 0..30_000_i64],
         same_host in any::<Option<bool>>(),
         kernel_ms in prop::option::of(0..70_000_i64),
+        unseen_ms in prop::option::weighted(0.2, 0..60_000_i64),
     ) -> TimeWaitFacts {
         let restarted_ns = start.ts_ns + restart_ms * 1_000_000;
         TimeWaitFacts {
-            start,
-            snd_nxt: 0,
-            start_uncertainty_ns: 0,
             restarts: u32::from(restart_ms > 0),
             restarted_ns,
             possibly_restarted_ns: restarted_ns + maybe_ms * 1_000_000,
@@ -51,7 +49,8 @@ prop_compose! {
             possibly_killed,
             same_host,
             kernel_end_ns: kernel_ms.map(|ms| restarted_ns + ms * 1_000_000),
-            unlisted_ns: None,
+            unseen_from_ns: gone.and(unseen_ms).map(|ms| restarted_ns + ms * 1_000_000),
+            ..TimeWaitFacts::new(start)
         }
     }
 }

@@ -149,20 +149,6 @@ fn old_silent_cases_are_put_together_without_showing() {
 pub fn silent(ordinal: u64, ts_ns: i64) -> ConnectionRecord {
     let start = Mark::new(ts_ns, 1, 0);
     let mut record = ConnectionRecord { first: start, last: start, ..plain(ordinal) };
-    record.sides[0].time_wait = Some(TimeWaitFacts {
-        start,
-        snd_nxt: 0,
-        start_uncertainty_ns: 0,
-        restarts: 0,
-        restarted_ns: ts_ns,
-        possibly_restarted_ns: ts_ns,
-        alive: None,
-        gone: None,
-        ended: None,
-        possibly_killed: None,
-        same_host: None,
-        kernel_end_ns: None,
-        unlisted_ns: None,
-    });
+    record.sides[0].time_wait = Some(TimeWaitFacts::new(start));
     record
 }

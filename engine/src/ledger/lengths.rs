@@ -135,8 +135,8 @@ pub enum Case {
         alive_ms: Option<i64>,
         /// Since the last moment it provably restarted.
         gone_ms: i64,
-        /// A reset before `gone` explains the end.
-        killed: bool,
+        /// A reset before `gone` explains the end, or it may lie in what was not captured.
+        explained: bool,
     },
     /// Proven alive, and nothing more.
     Alive {
@@ -154,8 +154,7 @@ impl Case {
     #[must_use]
     pub fn of(facts: &TimeWaitFacts) -> Case {
         let age_ms = |at: i64, since: i64| at.saturating_sub(since).clamp(0, LONGEST_NS + MS) / MS;
-        let kill = facts.possibly_killed.filter(|kill| facts.alive.is_none_or(|alive| alive.ts_ns <= kill.ts_ns));
-        match (facts.ended, kill, facts.alive, facts.gone) {
+        match (facts.ended, facts.kill(), facts.alive, facts.gone) {
             (Some((_, end)), ..) => Case::Ended(end),
             (None, Some(_), _, None) => Case::PossiblyKilled,
             (None, None, _, None) if facts.kernel_end_ns.is_some() => Case::Kernel,
@@ -164,10 +163,10 @@ impl Case {
                 alive_ms: age_ms(alive.ts_ns, facts.possibly_restarted_ns),
                 restarted_ms: facts.possibly_restarted_ns.div_euclid(MS),
             },
-            (None, kill, alive, Some(gone)) => Case::Gone {
+            (None, _, alive, Some(gone)) => Case::Gone {
                 alive_ms: alive.map(|m| age_ms(m.ts_ns, facts.possibly_restarted_ns)),
                 gone_ms: age_ms(gone.ts_ns, facts.restarted_ns),
-                killed: kill.is_some(),
+                explained: facts.may_have_ended_ns().is_some(),
             },
         }
     }
@@ -192,10 +191,10 @@ impl Case {
             Case::Alive { alive_ms, .. } if late(Some(alive_ms)) => (TimeWaitBasis::ModelRejected, unknown),
             Case::Alive { restarted_ms, .. } if censored(restarted_ms) => (TimeWaitBasis::Censored, unknown),
             Case::Alive { .. } => (TimeWaitBasis::LowerOnly, unknown),
-            Case::Gone { alive_ms, gone_ms, killed } => {
-                let end = if killed { unknown } else { TimeWaitEnd::Expired };
+            Case::Gone { alive_ms, gone_ms, explained } => {
+                let end = if explained { unknown } else { TimeWaitEnd::Expired };
                 match alive_ms {
-                    _ if late(alive_ms) || (!killed && gone_ms < low_ms) => (TimeWaitBasis::ModelRejected, unknown),
+                    _ if late(alive_ms) || (!explained && gone_ms < low_ms) => (TimeWaitBasis::ModelRejected, unknown),
                     Some(_) => (TimeWaitBasis::ObservedInterval, end),
                     None => (TimeWaitBasis::UpperOnly, end),
                 }

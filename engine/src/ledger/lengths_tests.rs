@@ -10,21 +10,7 @@ fn at(age_s: i64) -> Mark {
 }
 
 fn facts() -> TimeWaitFacts {
-    TimeWaitFacts {
-        start: at(0),
-        snd_nxt: 0,
-        start_uncertainty_ns: 0,
-        restarts: 0,
-        restarted_ns: START,
-        possibly_restarted_ns: START,
-        alive: None,
-        gone: None,
-        ended: None,
-        possibly_killed: None,
-        same_host: None,
-        kernel_end_ns: None,
-        unlisted_ns: None,
-    }
+    TimeWaitFacts::new(at(0))
 }
 
 fn linux(facts: &TimeWaitFacts, end_s: i64) -> Estimate {

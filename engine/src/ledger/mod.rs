@@ -171,4 +171,4 @@ fn add_counts(total: &mut summary::Counts, part: Option<&summary::Counts>) {
 pub(crate) mod generated;
 #[cfg(test)]
 #[path = "law_tests.rs"]
-mod law_tests;
+pub(crate) mod law_tests;

@@ -64,7 +64,7 @@ impl Instants {
 
 /// Instants told at most. A finer grid over a longer span (a hostile clock that jumps decades) is told at every second,
 /// third … instant only.
-const MOST_INSTANTS: i64 = 100_000;
+const MOST_INSTANTS: i64 = 50_000;
 /// Most counts told in all: of many hosts in many states each gets a coarser grid.
 const MOST_COUNTS: i64 = 1_000_000;
 
@@ -345,9 +345,9 @@ pub(super) fn wait_end(facts: &TimeWaitFacts, lengths: &Lengths, host: Address, 
     let at = |age_ns: i64| facts.start.ts_ns.saturating_add(age_ns);
     let alive = facts.alive.map_or(i64::MIN, |mark| mark.ts_ns);
     let gone = facts.gone.map_or(i64::MAX, |mark| mark.ts_ns);
-    let killed = facts.possibly_killed.map_or(i64::MAX, |mark| mark.ts_ns);
+    let sooner = facts.may_have_ended_ns().unwrap_or(i64::MAX);
     let most = at(guess.model_high_ns).max(alive).min(gone);
-    (at(guess.model_low_ns).min(killed).max(alive).min(gone).min(most), most)
+    (at(guess.model_low_ns).min(sooner).max(alive).min(gone).min(most), most)
 }
 
 #[cfg(test)]
@@ -469,21 +469,7 @@ mod tests {
     fn a_modelled_time_wait_is_a_band_and_merges() {
         let second = crate::settings::SECOND;
         let mark = crate::record::Mark::new(second, 1, 0);
-        let facts = TimeWaitFacts {
-            start: mark,
-            start_uncertainty_ns: 0,
-            snd_nxt: 0,
-            restarts: 0,
-            restarted_ns: second,
-            possibly_restarted_ns: second,
-            alive: None,
-            gone: None,
-            ended: None,
-            possibly_killed: None,
-            same_host: None,
-            kernel_end_ns: None,
-            unlisted_ns: None,
-        };
+        let facts = TimeWaitFacts::new(mark);
         let asked = settings(None, Some(31 * second));
         let (mut left, mut right) = (StateSpans::new(&asked), StateSpans::new(&asked));
         assert!(left.time_wait(HOST, second, &facts).is_none() && right.time_wait(HOST, second, &facts).is_none());

@@ -83,19 +83,19 @@ impl Timeline {
         if let Some((mark, _)) = facts.ended {
             return self.leave(mark.ts_ns);
         }
-        let killed = facts.possibly_killed.filter(|kill| facts.alive.is_none_or(|alive| alive.ts_ns <= kill.ts_ns));
+        let sooner_ns = facts.may_have_ended_ns();
         // What the wire shows may be another host's behind this address: it stays possible.
         let unlisted_ns = facts.unlisted_ns.filter(|since_ns| facts.alive.is_none_or(|alive| alive.ts_ns <= *since_ns));
         if let Some(since_ns) = unlisted_ns {
-            self.leave_min(killed.map_or(since_ns, |kill| since_ns.min(kill.ts_ns)));
+            self.leave_min(sooner_ns.map_or(since_ns, |sooner| since_ns.min(sooner)));
             return self.modelled(false, facts);
         }
-        if let (Some(ends_ns), None, None) = (facts.kernel_end_ns, killed, facts.gone) {
+        if let (Some(ends_ns), None, None) = (facts.kernel_end_ns, sooner_ns, facts.gone) {
             self.leave_min(ends_ns);
             return self.leave_max.add(ends_ns.saturating_add(TIMER_SLACK_NS));
         }
-        match killed {
-            Some(kill) => self.leave_min(kill.ts_ns),
+        match sooner_ns {
+            Some(sooner) => self.leave_min(sooner),
             None => self.modelled(true, facts),
         }
         self.modelled(false, facts);

@@ -8,21 +8,7 @@ const START: i64 = 1_700_000_000 * SECOND;
 
 fn facts(start_s: i64) -> TimeWaitFacts {
     let ts_ns = START + start_s * SECOND;
-    TimeWaitFacts {
-        start: Mark::new(ts_ns, 1, 0),
-        snd_nxt: 0,
-        start_uncertainty_ns: 0,
-        restarts: 0,
-        restarted_ns: ts_ns,
-        possibly_restarted_ns: ts_ns,
-        alive: None,
-        gone: None,
-        ended: None,
-        possibly_killed: None,
-        same_host: None,
-        kernel_end_ns: None,
-        unlisted_ns: None,
-    }
+    TimeWaitFacts::new(Mark::new(ts_ns, 1, 0))
 }
 
 fn mark(age_s: i64) -> Mark {

@@ -141,19 +141,10 @@ impl Wait {
     fn facts(&self) -> TimeWaitFacts {
         match *self {
             Wait::Silent { start_ns, restarted_ns, possibly_restarted_ns, restarts, .. } => TimeWaitFacts {
-                start: Mark::new(start_ns, 0, 0),
-                snd_nxt: 0,
-                start_uncertainty_ns: 0,
                 restarts,
                 restarted_ns,
                 possibly_restarted_ns,
-                alive: None,
-                gone: None,
-                ended: None,
-                possibly_killed: None,
-                same_host: None,
-                kernel_end_ns: None,
-                unlisted_ns: None,
+                ..TimeWaitFacts::new(Mark::new(start_ns, 0, 0))
             },
             Wait::Told(ref told) => told.0.clone(),
         }

@@ -37,7 +37,7 @@ pub fn order(mine: &Fin, theirs: &Fin) -> Order {
     let i_ack = mine.acks(theirs.end());
     match (they_ack, i_ack) {
         (true, false) => Order::Mine,
-        (false, true) if mine.is_sent_again => Order::Undecided,
+        (false, true) if mine.is_sent_again && !mine.is_second => Order::Undecided,
         (false, true) => Order::Theirs,
         (false, false) => Order::Crossed,
         // Each acknowledges the other: one of the two is a retransmission whose first was not captured. The one that

@@ -408,6 +408,13 @@ impl<P: Payload> Connection<P> {
         }
     }
 
+    /// Whether nothing speaks of an end so far, as in nearly every segment's.
+    #[inline]
+    #[must_use]
+    pub const fn is_open_for_certain(&self) -> bool {
+        matches!(self.course, Course::Opened | Course::Steady)
+    }
+
     /// Whether both sides are done, so that only evidence of TIME_WAIT or a new incarnation can follow.
     #[must_use]
     pub fn is_over(&self) -> bool {

@@ -25,6 +25,9 @@ pub struct Fin {
     /// Only a retransmission was captured: its sender had gone on after it, or its peer had acknowledged it, in packets
     /// captured before it, and the tap's reordering does not explain that.
     pub is_sent_again: bool,
+    /// Though that is so, its sender had acknowledged the peer's before it closed: in an earlier packet that counts no further
+    /// than to this FIN. What is sent again does so at any time: then nothing is known.
+    pub is_second: bool,
     /// How often it was sent again.
     pub repeats: u32,
 }
@@ -33,8 +36,17 @@ impl Fin {
     /// Of which nothing is known but its packet.
     #[must_use]
     pub const fn of(mark: Mark) -> Self {
-        let (acked, is_sent_again) = (None, false);
-        Fin { mark, seq: 0, ack: 0, has_ack: false, acked, peer_next_when_acked: 0, is_sent_again, repeats: 0 }
+        Fin {
+            mark,
+            seq: 0,
+            ack: 0,
+            has_ack: false,
+            acked: None,
+            peer_next_when_acked: 0,
+            is_sent_again: false,
+            is_second: false,
+            repeats: 0,
+        }
     }
 
     /// Whether its sender had everything up to this number of the peer's.

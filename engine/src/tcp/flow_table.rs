@@ -144,6 +144,7 @@ impl<P: Payload> FlowTable<P> {
             && segment.flags.0 & Flags::SYN.0 == 0
             && connection.predecessor.is_none()
             && !connection.is_over()
+            && !incarnation::is_behind_fin(connection, segment)
         {
             connection.accept(segment, settings, sink);
             watch(connection);

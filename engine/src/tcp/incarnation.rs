@@ -4,6 +4,7 @@
 //! until the answer decides its fate: a SYN-ACK shows how its TIME_WAIT ended, an ACK of the old numbers shows it alive.
 
 use super::connection::{Connection, mark};
+use super::endpoint::{Endpoint, Fin};
 use super::payload::Payload;
 use super::reset;
 use super::seq;
@@ -56,7 +57,7 @@ pub fn belongs<P: Payload>(connection: &Connection<P>, segment: &Segment<'_>) ->
     if is_of_predecessor(connection, segment, role) {
         return Belongs::Before;
     }
-    let is_far = |end: &super::endpoint::Endpoint, seq, acked| !end.is_near(seq, acked);
+    let is_far = |end: &Endpoint, seq, acked| !end.is_near(seq, acked);
     if connection.is_over()
         && segment.payload_len > 0
         && is_far(end, segment.seq, peer.acked)
@@ -64,7 +65,28 @@ pub fn belongs<P: Payload>(connection: &Connection<P>, segment: &Segment<'_>) ->
     {
         return Belongs::Next; // the new handshake was not captured
     }
+    if is_behind_fin(connection, segment) {
+        return Belongs::Next; // nor was it here
+    }
     Belongs::Here
+}
+
+/// Whether a segment's numbers lie behind a FIN: nobody sends anything after his own, nor acknowledges more of the peer's
+/// (RFC 9293 3.6). A socket in TIME_WAIT gives its port's next owner an ISN that is not far from its own
+/// ([`super::time_wait::recycled_isn`]), and so does the ISN clock: distance tells nothing. Data tells by either number, an
+/// acknowledgment alone by both.
+#[inline]
+#[must_use]
+pub fn is_behind_fin<P: Payload>(connection: &Connection<P>, segment: &Segment<'_>) -> bool {
+    if connection.is_open_for_certain() {
+        return false;
+    }
+    let role = connection.sender(segment);
+    let (end, peer) = (&connection.ends[role as usize], &connection.ends[role.peer() as usize]);
+    let behind = |fin: &Option<Fin>, number| fin.is_some_and(|fin| seq::lt(fin.end(), number));
+    let [own, peers] = [behind(&end.fin, segment.seq), behind(&peer.fin, segment.ack)];
+    let is_plain = segment.flags.has(Flags::ACK) && !segment.flags.has(Flags::RST);
+    is_plain && if segment.payload_len > 0 { own || peers } else { own && peers }
 }
 
 /// Whether the peer sent no more than a refusal, whose sequence number 0 is nobody's: an acknowledgment tells nothing.
@@ -123,6 +145,9 @@ impl<P: Payload> Connection<P> {
         self.reuse_of = Some((old.ordinal, segment.ts_ns - old.last.ts_ns));
         self.follows = Some([old.first, old.last]);
         if !segment.flags.has(Flags::SYN) {
+            for wait in old.ends.iter_mut().filter_map(|end| end.time_wait.as_mut()) {
+                wait.succeeded_unseen(mark(segment));
+            }
             old.finish(sink);
             return Some(old);
         }

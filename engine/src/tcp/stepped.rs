@@ -43,19 +43,13 @@ mod tests {
     /// A TIME_WAIT that began at 100 s with every piece of evidence at `ts_ns`.
     fn facts(ts_ns: i64) -> TimeWaitFacts {
         TimeWaitFacts {
-            start: at(100),
-            snd_nxt: 0,
-            start_uncertainty_ns: 0,
-            restarts: 0,
             restarted_ns: ts_ns,
             possibly_restarted_ns: ts_ns,
             alive: Some(at(ts_ns)),
             gone: Some(at(ts_ns)),
             ended: Some((at(ts_ns), TimeWaitEnd::Reused)),
             possibly_killed: Some(at(ts_ns)),
-            same_host: None,
-            kernel_end_ns: None,
-            unlisted_ns: None,
+            ..TimeWaitFacts::new(at(100))
         }
     }
 

@@ -74,21 +74,7 @@ impl TimeWait {
     /// The endpoint entered TIME_WAIT with `start`. `uncertainty_ns`: the round trip between tap and endpoint.
     #[must_use]
     pub fn new(start: Mark, uncertainty_ns: i64, snd_nxt: u32, rcv_nxt: u32) -> Self {
-        let facts = TimeWaitFacts {
-            start,
-            snd_nxt,
-            start_uncertainty_ns: uncertainty_ns,
-            restarts: 0,
-            restarted_ns: start.ts_ns,
-            possibly_restarted_ns: start.ts_ns,
-            alive: None,
-            gone: None,
-            ended: None,
-            possibly_killed: None,
-            same_host: None,
-            kernel_end_ns: None,
-            unlisted_ns: None,
-        };
+        let facts = TimeWaitFacts { snd_nxt, start_uncertainty_ns: uncertainty_ns, ..TimeWaitFacts::new(start) };
         TimeWait { facts, rcv_nxt, probe: None, challenge_ack: None }
     }
 
@@ -157,6 +143,15 @@ impl TimeWait {
         // A recycled ISN continues the old sequence space, not the clock.
         let clock = clock.filter(|_| isn != recycled_isn(self.facts.snd_nxt));
         self.facts.same_host = clock.and_then(|(before, after)| same_isn_clock(before, after));
+    }
+
+    /// A segment of a new connection whose SYN was not captured: it ended somehow since it was last heard of.
+    pub fn succeeded_unseen(&mut self, segment: Mark) {
+        if self.is_open() {
+            let heard_ns = self.facts.alive.map_or(self.facts.restarted_ns, |alive| alive.ts_ns);
+            self.facts.unseen_from_ns = Some(heard_ns.max(self.facts.restarted_ns));
+            self.gone(segment);
+        }
     }
 
     /// Whether a reset must have ended it: it was proven alive just before, and a SYN is accepted just after.

@@ -193,7 +193,9 @@ pub(super) fn take_fin(end: &mut Endpoint, peer: &Endpoint, segment: &Segment<'_
         None => {
             let has_ack = segment.flags.has(Flags::ACK);
             let seen = peer.has_acked(fin_end);
+            let had = |theirs: &Fin| theirs.acked.is_some() && seq::leq(theirs.peer_next_when_acked, seq);
             let passed = end.next.is_some_and(|next| seq::leq(fin_end, next));
+            let is_sent_again = passed || (seen && is_sent_again(end, peer, segment));
             end.fin = Some(Fin {
                 mark,
                 seq,
@@ -201,7 +203,8 @@ pub(super) fn take_fin(end: &mut Endpoint, peer: &Endpoint, segment: &Segment<'_
                 has_ack: has_ack || end.acked.is_some(),
                 acked: seen.then_some(mark),
                 peer_next_when_acked: peer.next.unwrap_or_default(),
-                is_sent_again: passed || (seen && is_sent_again(end, peer, segment)),
+                is_sent_again,
+                is_second: is_sent_again && end.retransmits == 0 && peer.fin.as_ref().is_some_and(had),
                 repeats: 0,
             });
         }

@@ -204,10 +204,12 @@ fn walk_fin<P: Payload, T: Tape>(c: &mut Connection<P>, role: Role, tape: &mut T
             *number = peer_next.wrapping_sub(behind as u32);
         }
     }
-    let repeats = u64::from(fin.repeats) << 2 | u64::from(!fin.has_ack) << 1 | u64::from(fin.is_sent_again);
+    let flags = [fin.is_second, !fin.has_ack, fin.is_sent_again];
+    let repeats = flags.into_iter().fold(u64::from(fin.repeats), |all, flag| all << 1 | u64::from(flag));
     let repeats = tape.odd(repeats);
     if T::READS {
-        (fin.repeats, fin.has_ack, fin.is_sent_again) = ((repeats >> 2) as u32, repeats & 2 == 0, repeats & 1 == 1);
+        (fin.repeats, fin.is_second) = ((repeats >> 3) as u32, repeats & 4 != 0);
+        (fin.has_ack, fin.is_sent_again) = (repeats & 2 == 0, repeats & 1 == 1);
     }
 }
 

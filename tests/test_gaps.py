@@ -1,0 +1,146 @@
+"""Files that are missing in the middle of a set: what lies across the gap is concluded of neither side of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from crafted.missed import unseen
+from crafted.talk import Crafted, Talk, write_capture
+
+import pcapwatch
+from pcapwatch.analysis import ladders
+from pcapwatch.report.ladder import ladder_lines
+
+#: One connection per 100 ms before the gap (20 s to 27 s) and after it.
+BUSY = [0.1 * number for number in (*range(195), *range(275, 900))]
+
+
+def busy() -> list[Talk]:
+    """Connections that end within 10 ms, so that the capture is silent for no longer than 0.1 s but in the gap."""
+    talks = []
+    for number, at_s in enumerate(BUSY):
+        talk = Talk(client=("10.9.0.3", 20_000 + number))
+        talk.handshake(at_s)
+        talk.close("c", at_s + 0.004)
+        talks.append(talk)
+    return talks
+
+
+def in_files(tmp_path: Path, talks: list[Talk], *, until_s: float = 20.0) -> pcapwatch.Report:
+    """All that was captured before and after the gap, a file each."""
+    packets = sorted((one for talk in talks for one in talk.packets), key=lambda one: one.at_s)
+    parts: list[list[Crafted]] = [
+        [one for one in packets if one.at_s < until_s],
+        [one for one in packets if one.at_s >= 27.0],
+    ]
+    paths = [write_capture(tmp_path / f"part{number}.pcap", part) for number, part in enumerate(parts)]
+    return pcapwatch.analyze(paths)
+
+
+def row(report: pcapwatch.Report, port: int = 40_000, which: int = 0) -> dict[str, object]:
+    """A connection of a client's port."""
+    table = report.connections
+    return dict(table[table["client_port"] == port].iloc[which])
+
+
+@pytest.mark.parametrize("has_gap", [True, False])
+def test_a_port_used_again_within_a_gap_contradicts_no_length(tmp_path: Path, has_gap: bool) -> None:
+    """A TIME_WAIT that is gone 20 s later: without a gap its length was another, across one it may have been reused."""
+    talk = Talk()
+    talk.handshake(15)
+    start = talk.close("s", 15.01)
+    talk.open(talk.client_isn + 9_000_000, talk.server_isn + 90_000_000)
+    talk.handshake(35)
+    report = in_files(tmp_path, [talk, *(busy() if has_gap else [])], until_s=20.0 if has_gap else 1000.0)
+    first = row(report)
+    said = "upper_only" if has_gap else "model_rejected"
+    assert (first["time_wait_basis"], first["time_wait_end"]) == (said, "unknown")
+    assert first["time_wait_upper_s"] == pytest.approx(35.001 - start)
+    (host,) = [one for one in report.summary["hosts"] if one["address"] == "10.9.0.2"]
+    assert host["time_wait"] is not None
+    assert host["time_wait"]["basis"].get("model_rejected", 0) == (not has_gap)
+    assert host["time_wait"]["evidence"]["gone"] == (not has_gap)
+
+
+def test_an_attempt_just_before_a_gap_is_not_unanswered(tmp_path: Path) -> None:
+    """Its answer may be in what is missing; one that had none for 4 s before it, or after it, had none."""
+    late, early, after = (Talk(client=("10.9.0.1", port)) for port in (40_000, 40_001, 40_002))
+    late.c(19.4, "S")
+    early.c(15.4, "S")
+    after.c(40.0, "S")
+    report = in_files(tmp_path, [late, early, after, *busy()])
+    assert [row(report, port)["close"] for port in (40_000, 40_001, 40_002)] == ["open", "unanswered", "unanswered"]
+    (finding,) = [one for one in report.findings if one.code == "PW110"]
+    assert finding.numbers["unanswered"] == 2
+
+
+def test_a_gap_is_said_with_what_it_hides(tmp_path: Path) -> None:
+    """The quality, the peak and what cannot be seen name it; the ladder of a wait across it does."""
+    talk = Talk()
+    talk.handshake(15)
+    talk.close("s", 15.01)
+    still_open = Talk(client=("10.9.0.1", 40_001))
+    still_open.handshake(19)
+    talk.open(talk.client_isn + 9_000_000, talk.server_isn + 90_000_000)
+    talk.handshake(35)
+    report = in_files(tmp_path, [talk, still_open, *busy()])
+    assert any(line.startswith("gap of 8.0") for line in report.quality.concerns)
+    assert any("sockets at once may have been more" in line for line in report.cannot_see)
+    assert any(line.endswith("or a gap between files began") for line in report.cannot_see)
+    number = int(str(row(report)["connection"]))
+    (ladder,) = ladders(report.engine, [number])
+    assert "of the gap between files from" in " ".join(ladder_lines(ladder, 400))
+
+
+def test_ordinary_rotation_has_no_gap(tmp_path: Path) -> None:
+    """A pause between two files that is no longer than those within them hides nothing, so what it proves is proven."""
+    talks = []
+    for number in range(60):
+        talk = Talk(client=("10.9.0.3", 20_000 + number))
+        talk.handshake(2.0 * number)
+        talk.close("c", 2.0 * number + 0.01)
+        talks.append(talk)
+    waiting = Talk()
+    waiting.handshake(15)
+    waiting.close("s", 15.01)
+    waiting.open(waiting.client_isn + 9_000_000, waiting.server_isn + 90_000_000)
+    waiting.handshake(35)
+    report = in_files(tmp_path, [*talks, waiting], until_s=26.5)
+    assert row(report)["time_wait_basis"] == "model_rejected"
+    assert not any("gap" in line for line in report.quality.concerns)
+
+
+@pytest.mark.parametrize("gap_s", [0.3, 0.05])
+@pytest.mark.parametrize("later", [4, 5])
+def test_numbers_of_files_tell_of_short_gaps(tmp_path: Path, later: int, gap_s: float) -> None:
+    """`cap_00003`, then `cap_00005`: one is missing, so a third of a second without packets is said; else it is not."""
+    for number, start_s in ((3, 0.0), (later, 1.0 + gap_s)):
+        talks = []
+        for place in range(100):
+            talk = Talk(client=("10.9.0.3", 20_000 + 1000 * number + place))
+            talk.handshake(start_s + 0.01 * place)
+            talk.close("c", start_s + 0.01 * place + 0.004)
+            talks.append(talk)
+        packets = [one for talk in talks for one in talk.packets]
+        write_capture(tmp_path / f"cap_{number:05}_20261122.pcap", sorted(packets, key=lambda one: one.at_s))
+    gaps = [line for line in pcapwatch.analyze(tmp_path).quality.concerns if line.startswith("gap of")]
+    assert len(gaps) == (later == 5 and gap_s > 0.1)
+    assert all(line.endswith(": 1 file between them by their numbers") for line in gaps)
+
+
+def test_the_next_connection_met_behind_its_handshake(tmp_path: Path) -> None:
+    """Without its SYN nobody knows when the wait ended: gone by then, and no evidence of a length."""
+    talk = Talk()
+    talk.established()
+    talk.close("s", 1.0)
+    talk.open(talk.nxt["c"] + 50_000, talk.nxt["s"] + 65_536)
+    unseen(talk, "c", 1)
+    unseen(talk, "s", 1)
+    talk.c(5.0, "PA", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    talk.s(5.001, "A")
+    talk.bystander(100)
+    report = pcapwatch.analyze(write_capture(tmp_path / "x.pcap", talk.packets))
+    first, second = row(report), row(report, which=1)
+    assert (first["active_closer"], first["time_wait_basis"], first["requests"]) == ("server", "upper_only", 1)
+    assert (second["reuse_of"], second["requests"]) == (first["connection"], 1)
