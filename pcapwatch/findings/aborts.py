@@ -8,18 +8,23 @@ What it detects
 Why it matters
     Data in flight, if there is any, is lost, and the peer's application sees "connection reset". There is no TIME_WAIT
     after a reset, so this also explains a table that is emptier than the closes suggest. A notice where requests
-    have their responses.
+    have their responses, info where no byte was sent: nothing can be lost there.
 
 Evidence
     The reset's flags, sequence number and window (semantics A7); only resets that the receiver accepts, or whose
-    effect is unknown, count. An injected one has a TTL unlike the endpoint's.
+    effect is unknown, count. An injected one has a TTL unlike the endpoint's. Of those by the client
+    the least number that carried no byte is told: connections that carried some, or whose bytes the capture may lack,
+    and that may be among them are taken off.
 
 When it is wrong
     HAProxy resets upstream connections that are idle or whose response said close, and some clients close finished
     connections so on purpose: look at what was outstanding. A reset after a FIN loses data only if it answers data.
+    A handshake and a reset by the client without a byte is what TCP health checks of HAProxy and of cloud load
+    balancers look like, at the pace of their interval: nothing is wrong with those. A port scan looks the same.
 
 Remedy
-    Find the application that closes with unread data or sets SO_LINGER 0; for an injected reset the box between.
+    Find the application that closes with unread data or sets SO_LINGER 0; for an injected reset the box between. For
+    health checks none; an HTTP check would also test what is behind the listener.
 """
 
 from __future__ import annotations
@@ -33,7 +38,7 @@ from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.wording import count, share
 from pcapwatch.report.model import Finding, Severity
-from pcapwatch.summary import Summary
+from pcapwatch.summary import PairFacts, Summary
 
 CODE = "PW109"
 NAME = "abortive-closes"
@@ -67,6 +72,29 @@ def resets_by(service: Service) -> dict[str, int]:
     return dict(sorted(tallied.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
+def without_a_byte(summary: Summary, service: Service) -> int:
+    """Connections that the client reset before any FIN and that are known to have carried nothing, at the least."""
+    lost = summary["capture"]["connection_quality"].get("gap", 0)
+    told = [pair for pair in service.pairs if not (summary["capture"]["cut_packets"] and _bytes(pair))]
+    return max(sum(map(_without_a_byte, told)) - lost, 0)
+
+
+def _bytes(pair: PairFacts) -> int:
+    """By the headers; of payload that a snaplen cut off nothing else is known."""
+    return pair["client_bytes"] + pair["server_bytes"]
+
+
+def _without_a_byte(pair: PairFacts) -> int:
+    """The client's resets before a FIN, less all connections with bytes, or begun unseen, that they may have ended."""
+    close, closer = pair["close"], pair["active_closer"]
+    before_a_fin = pair["resets"].get("client abort", 0) - close.get("reset_after_fin", 0)
+    http = sum(row["count"] for row in pair["http"]["closed_after"] if row["active_closer"] == "client")
+    other = pair["connections"] - pair["protocol"].get("empty", 0) - pair["http"]["connections"]
+    unseen = pair["connections"] - pair["role_basis"].get("syn", 0)
+    unsure = http + max(other, 0) + unseen + closer.get("ambiguous", 0)
+    return max(min(before_a_fin, close.get("reset", 0)) - unsure, 0)
+
+
 def _is_answered(service: Service) -> bool:
     """Whether requests have their responses, so that a client that resets loses nothing that it asked for."""
     return service.http("requests") > 0 and _EDGE * _unanswered(service) <= service.http("requests")
@@ -86,36 +114,66 @@ def _on_purpose(service: Service) -> str:
     )
 
 
-def _severity(service: Service, ended: int) -> Severity:
+def _severity(service: Service, ended: int, empty: int) -> Severity:
     senders = {key.split()[0] for key in resets_by(service)}
-    many = ended >= 10 and 100 * ended >= service.connections
+    if senders == {"client"} and empty == ended:
+        return "info"
+    many = ended - empty >= 10 and 100 * (ended - empty) >= service.connections
     harmless = senders == {"client"} and _is_answered(service)
     return "warning" if "middlebox" in senders or (many and not harmless) else "notice"
 
 
-def _cures(service: Service) -> Iterator[str]:
+def _cures(service: Service, ended: int, empty: int) -> Iterator[str]:
     """What to do about each who resets."""
     for sender in dict.fromkeys(key.split()[0] for key in resets_by(service)):
+        if sender == "client" and empty:
+            yield _health_checks(service, "these" if empty == ended else f"at least {count(empty)} of these")
+        if sender == "client" and empty == ended:
+            continue
         if sender == "client" and _is_answered(service):
             yield _on_purpose(service)
         elif sender in _CURE:
             yield _CURE[sender]
 
 
+def _how_many(empty: int, ended: int) -> str:
+    return ("they" if ended > 1 else "it") if empty == ended else f"at least {count(empty)} of them"
+
+
+def _health_checks(service: Service, which: str) -> str:
+    return (
+        f"nothing to mend if {service.clients} {service.verb('check')} by TCP whether {service} is there (HAProxy, "
+        f"load balancers): {which} carried no byte; an HTTP check would also test what is behind the listener"
+    )
+
+
+def _verify(*, checks: bool) -> list[str]:
+    if checks:
+        return [
+            "pcapwatch connections CAPTURE: rows with close reset, none of them with a byte, at the check's interval"
+        ]
+    return [
+        advice.again(CODE, "resets before a FIN disappear"),
+        "on the host that resets: nstat -az TcpExtTCPAbortOnData TcpExtTCPAbortOnClose TcpExtTCPAbortOnTimeout",
+    ]
+
+
 def _finding(summary: Summary, service: Service) -> Finding:
     ended, after = service.tally("close", "reset"), service.tally("close", "reset_after_fin")
+    empty = without_a_byte(summary, service)
     by = resets_by(service)
     described = ", ".join(f"{count(number)} {key.replace('_', ' ')}" for key, number in by.items())
     return Finding(
         code=CODE,
         name=NAME,
-        severity=_severity(service, ended),
+        severity=_severity(service, ended, empty),
         title=(
             f"{count(ended)} of {count(service.connections)} connections from {service.clients} to {service} "
             "ended by a reset "
             f"{before_a_fin(summary)} ({share(ended, service.connections)})"
             + (f"; {count(after)} more met one after a FIN" if after else "")
             + (f"; resets by sender and kind: {described}" if described else "")
+            + (f"; {_how_many(empty, ended)} carried no byte, as TCP health checks do" if empty else "")
         ),
         numbers={
             "service": str(service),
@@ -123,14 +181,12 @@ def _finding(summary: Summary, service: Service) -> Finding:
             "connections": ended,
             "all_connections": service.connections,
             "resets_after_fin": after,
+            **({"without_a_byte": empty} if empty else {}),
             **{f"resets_{key.replace(' ', '_')}": number for key, number in by.items()},
         },
         evidence=evidence_of(summary, service.exemplars("abort", "reset_client", "reset_server"), "it meets a reset"),
-        remedy=list(_cures(service)),
-        verify=[
-            advice.again(CODE, "resets before a FIN disappear"),
-            "on the host that resets: nstat -az TcpExtTCPAbortOnData TcpExtTCPAbortOnClose TcpExtTCPAbortOnTimeout",
-        ],
-        do_not=[advice.NO_LINGER],
+        remedy=list(_cures(service, ended, empty)),
+        verify=_verify(checks=empty == ended),
+        do_not=[] if empty == ended else [advice.NO_LINGER],
         basis="observed: by form, sequence number and order of the resets",
     )

@@ -60,10 +60,11 @@ def _connections(summary: Summary) -> Iterator[str]:
         limited = summary["capture"]["reassembly_overflows"] or summary["capture"]["kept_overflows"]
         more = ", or a limit gave up" if limited else ""
         yield f"bytes that {counted(number, 'connection')} carried but the capture lacks{more}"
-    if number := summary["totals"]["close"].get("open", 0):
-        early = ", or a gap between files began" if has_gaps(summary) else ""
-        early += ", or evicted" if summary["capture"]["evicted_connections"] else ""
-        yield f"how {counted(number, 'connection')} ended: still open when the capture stopped{early}"
+    early = ", or a gap between files began" if has_gaps(summary) else ""
+    early += ", or evicted" if summary["capture"]["evicted_connections"] else ""
+    for word, said in (("open", "still open"), ("half_closed", "half-closed, one FIN only,")):
+        if number := summary["totals"]["close"].get(word, 0):
+            yield f"how {counted(number, 'connection')} ended: {said} when the capture stopped{early}"
 
 
 def _payload(summary: Summary) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pcapwatch.findings.aborts import without_a_byte
 from pcapwatch.findings.assumptions import Assumptions, time_wait_of
 from pcapwatch.findings.causes import Cause, causes_of, unknown_why
 from pcapwatch.findings.coverage import NOTABLE, before_a_fin, has_gaps, is_one_sided, one_sided_note, told_apart_note
@@ -86,7 +87,8 @@ def _about(
     ends |= {end: service.tally("close", end) for end in ("reset", "open")}
     ends["failed"] = service.tally("close", *FAILED)
     most = max(ends, key=lambda end: ends[end])
-    if ends["reset"] == ends[most]:
+    checks = without_a_byte(summary, service)
+    if ends["reset"] == ends[most] or (most == "client" and 2 * checks >= ends["client"]):
         most = "reset"  # an abort has an active closer too
     if 2 * ends[most] < service.connections or _tied(ends, most, service.connections):
         return _mixed(service, ends), ""
@@ -164,6 +166,10 @@ def _reset(summary: Summary, service: Service, of: str, number: int) -> list[str
     aborts = {who: service.tally("resets", f"{who} abort") for who in ("client", "server")}
     who = max(aborts, key=lambda side: aborts[side])
     lead = f"{service}: {of} ended by a reset {before_a_fin(summary)}, which leaves no TIME_WAIT"
+    empty = without_a_byte(summary, service)
+    if 2 * empty >= number:
+        which = ("it" if number == 1 else "they") if empty == number else f"at least {count(empty)} of them"
+        return [f"{lead}; {which} carried no byte, as TCP health checks do: nothing to mend there."]
     if 2 * aborts[who] < number:
         return [f"{lead}."]
     return [f"{lead}; most are aborts by the {who}: look there for a close with unread data or SO_LINGER 0."]
@@ -186,7 +192,27 @@ def _closed_by(
     pressed = _pressed(service, findings)[:1] if closer == "client" else []
     code = "PW108" if pressed else _known(cause, service, findings)
     remedy = _remedy(service, number, cause, pressed[0] if pressed else None, made=bool(code))
-    return [sentence for sentence in (lead, waits, remedy) if sentence], code
+    left, is_most = _never_closed(summary, service, closer, findings)
+    if is_most and not pressed:
+        remedy, code = "Look there for sockets that are never closed.", "PW111"
+    return [sentence for sentence in (lead, left, waits, remedy) if sentence], code
+
+
+def _never_closed(summary: Summary, service: Service, closer: str, findings: Sequence[Finding]) -> tuple[str, bool]:
+    """That the other side did not close, and whether it is so for most of what this side closed first."""
+    left = [one.numbers for one in findings if one.code == "PW111" and one.numbers["service"] == str(service)]
+    if not left or left[0].get("close_wait_side", closer) == closer:
+        return "", False
+    still, number = int(left[0]["half_closed_at_end"]), service.tally("active_closer", closer)
+    late = str(service) if closer == "client" else str(left[0]["clients"])
+    alone = not late.endswith(" clients")
+    of = "them" if still == number else f"{count(still)} of them"
+    said = f"{late} had not closed {of} when the capture ended"
+    if summary["capture"]["live"]["goes_on"]:
+        said = f"{late} {'has' if alone else 'have'} not closed {of} so far"
+    is_most = 2 * still >= number
+    named = "" if is_most else " (PW111)"
+    return f"{said}: CLOSE_WAIT there, no TIME_WAIT until {'it does' if alone else 'they do'}{named}.", is_most
 
 
 def _pressed(service: Service, findings: Sequence[Finding]) -> list[Finding]:

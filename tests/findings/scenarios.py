@@ -345,6 +345,48 @@ def dwelling(number: int = 20, median_s: float = 30.0) -> Summary:
     return summary([pair(CLIENT, SERVER, 80, number, half_close=dwell, **closes("client", number))])
 
 
+def leaking(number: int = 12, silent_s: float = 52.0, closer: str = "client", closed: int = 0, **facts: Any) -> Summary:
+    """One side closes, the other never does: three of them known to be so long half-closed; ``closed`` were closed."""
+    end = START + 100 * SECOND
+    known = [{**exemplar(4 + i, (CLIENT, 40_010 + i), (SERVER, 80), 31 + i, 42 + i)} for i in range(min(number, 3))]
+    for one in known:
+        one["end_ns"] = end - round(silent_s * SECOND)
+    made: dict[str, Any] = {
+        "close": {"half_closed": number, "fin": closed},
+        "active_closer": {closer: number + closed},
+        "time_wait_holder": {"none": number, closer: closed},
+        "exemplars": {"half_closed": known},
+        "last_ns": end,
+    }
+    quality = {key: facts.pop(key) for key in ("connection_quality", "evicted_connections") if key in facts}
+    return summary([pair(CLIENT, SERVER, 80, number + closed, **made | facts)], capture=capture(last_ns=end, **quality))
+
+
+def checked(checks: int = 101, asked: int = 150, aborted: int = 0) -> Summary:
+    """HAProxy's TCP checks beside requests, of which the client aborts some without their responses."""
+    number = checks + asked
+    facts = http(
+        connections=asked,
+        requests=asked,
+        responses=asked - aborted,
+        closed_after=[closed("none", "server", asked - aborted), closed("none", "client", aborted)],
+    )
+    made = pair(
+        CLIENT,
+        SERVER,
+        3000,
+        number,
+        close={"fin": asked - aborted, "reset": checks + aborted},
+        active_closer={"client": checks + aborted, "server": asked - aborted},
+        time_wait_holder={"none": checks + aborted, "server": asked - aborted},
+        resets={"client abort": checks + aborted},
+        protocol={"empty": checks, "http/1.1": asked},
+        http=facts,
+        **shown("abort"),
+    )
+    return summary([made])
+
+
 def tls(number: int = 20) -> Summary:
     """The server closes; the payload is TLS."""
     return summary(
@@ -419,7 +461,13 @@ ALL: dict[str, Summary] = {
     "refused": failed(refused=12),
     "unanswered": failed(unanswered=12),
     "half_open": failed(half_open=12),
+    "checked": checked(),
+    "checked_only": checked(asked=0),
+    "checked_aborted": checked(aborted=40),
     "dwelling": dwelling(),
+    "leaking": leaking(),
+    "leaking_client": leaking(closer="server"),
+    "leaking_some": leaking(closed=20),
     "tls": tls(),
     "still_open": still_open(),
     "mixed": mixed(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from summaries import START, distribution, http, pair, ports, summary
+from summaries import SECOND, START, distribution, http, pair, ports, summary
 
 from pcapwatch.findings import Assumptions, advice, find
 from pcapwatch.findings.verdict import verdict
@@ -65,12 +65,24 @@ FIRES = [
     ("PW109", s.reset(1, clean=999), "notice"),
     ("PW109", s.reset(10, clean=990), "warning"),
     ("PW109", s.reset(1, clean=999, resets={"middlebox injected": 1}), "warning"),
+    ("PW109", s.checked(1000, asked=10), "info"),
+    ("PW109", s.checked(1000, asked=30, aborted=9), "notice"),
+    ("PW109", s.checked(100, asked=30, aborted=10), "warning"),
     ("PW110", s.failed(refused=1), "warning"),
     ("PW110", s.failed(unanswered=1, good=99), "notice"),
     ("PW110", s.failed(half_open=10, good=990), "warning"),
     ("PW110", s.failed(unanswered=5, good=5, one_sided=2), "warning"),
     ("PW111", s.dwelling(2, 1.0), "info"),
     ("PW111", s.dwelling(10), "notice"),
+    ("PW111", s.leaking(3, 1.0), "info"),
+    ("PW111", s.leaking(9), "info"),
+    ("PW111", s.leaking(10, 9.9), "notice"),
+    ("PW111", s.leaking(10, 10.0), "warning"),
+    ("PW111", s.leaking(12, closed=12), "warning"),
+    ("PW111", s.leaking(12, closed=13), "notice"),
+    ("PW111", s.leaking(12, closer="server"), "notice"),
+    ("PW111", s.leaking(12, closed=12, connection_quality={"gap": 1}), "warning"),
+    ("PW111", s.leaking(12, exemplars={}, last_ns=START + 40 * SECOND), "warning"),
 ]
 
 SILENT = [
@@ -124,6 +136,13 @@ SILENT = [
     ),
     ("PW111", s.dwelling(20, 0.999), "less than a second"),
     ("PW111", s.dwelling(1), "one is no habit"),
+    ("PW111", s.leaking(12, 0.999), "the capture ended before a second was over"),
+    ("PW111", s.leaking(2), "two that were not closed are no habit"),
+    ("PW111", s.leaking(12, exemplars={}), "how long it was so is not known"),
+    ("PW111", s.leaking(12, active_closer={"ambiguous": 12}), "one direction only was captured"),
+    ("PW111", s.leaking(12, time_wait_holder={"unknown": 12}), "numbers tell of a FIN that was not captured"),
+    ("PW111", s.leaking(12, evicted_connections=1), "a limit on memory may have ended them before"),
+    ("PW111", s.leaking(12, closed=13, connection_quality={"gap": 1}), "the capture lost packets, so FINs, too"),
 ]
 
 

@@ -198,6 +198,7 @@ def test_commands_are_said_once() -> None:
     ("part", "facts"),
     [
         ("no end of one was observed", s.ALL["one_shot"]),
+        ("how 12 connections ended: half-closed, one FIN only", s.ALL["leaking"]),
         ("HTTP inside TLS on 20 connections", s.ALL["tls"]),
         ("EADDRNOTAVAIL", s.ALL["one_shot"]),
         (
