@@ -12,8 +12,9 @@ Evidence
 
 When it is wrong
     A capture of one direction only shows every SYN as unanswered: where most connections are one-sided this rule
-    keeps silent. A filter, loss and a full backlog look alike; one SYN-ACK that is never repeated also fits SYN
-    cookies.
+    keeps silent, and of the last attempts of a client whose others were answered, made too soon before the capture's
+    end (200 ms, or three times the longest handshake, 1 s at most: then a SYN is sent again). A filter, loss and a full backlog look alike; one SYN-ACK that
+    is never repeated also fits SYN cookies.
 
 Remedy
     Refused: start the listener or mend the port. Unanswered: look for a filter and at the server's listen queue.
@@ -35,6 +36,12 @@ CODE = "PW110"
 NAME = "refused-or-unanswered"
 
 WORDS = ("refused", "unanswered", "half_open")
+#: Words for what an answer might still have come to.
+_PENDING = ("unanswered", "half_open")
+#: An attempt this long before the end of the capture may have been answered after it, or within so many handshakes.
+_ANSWER_NS, _HANDSHAKES = 200_000_000, 3
+#: The first retransmission timer (RFC 6298): who was not answered until then shows it.
+_TIMER_NS = 1_000_000_000
 _SAID = {"refused": "refused", "unanswered": "never answered", "half_open": "answered but not completed by the client"}
 _CURE = {
     "refused": "refused: start the listener, or mend the address or port the client is given",
@@ -50,12 +57,23 @@ def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
     if is_one_sided(summary):
         return
     for service in services(summary):
-        if concerned := service.narrowed(_applies):
+        if concerned := service.narrowed(lambda pair: any(_failed(summary, pair).values())):
             yield _finding(summary, concerned)
 
 
-def _applies(pair: PairFacts) -> bool:
-    return any(pair["close"].get(word, 0) for word in WORDS)
+def _failed(summary: Summary, pair: PairFacts) -> dict[str, int]:
+    """Attempts by how they failed, without those that the capture's end cut off."""
+    found = {word: pair["close"].get(word, 0) for word in WORDS}
+    longest, end_ns = pair["handshake_rtt"], summary["capture"]["last_ns"]
+    if longest is None or end_ns is None:
+        return found
+    since_ns = end_ns - min(max(_ANSWER_NS, _HANDSHAKES * longest["max_ns"]), _TIMER_NS)
+    for word in _PENDING:
+        examples = pair["exemplars"].get(word, [])
+        # Where there are more than examples of them, they are no accident of the end.
+        if found[word] <= len(examples):
+            found[word] -= sum(one["start_ns"] > since_ns for one in examples)
+    return found
 
 
 def _severity(failed: int, connections: int) -> Severity:
@@ -63,8 +81,9 @@ def _severity(failed: int, connections: int) -> Severity:
 
 
 def _finding(summary: Summary, service: Service) -> Finding:
-    failed, connections = service.tally("close", *WORDS), service.connections
-    parts = {word: number for word in WORDS if (number := service.tally("close", word))}
+    each = [_failed(summary, pair) for pair in service.pairs]
+    parts = {word: number for word in WORDS if (number := sum(one[word] for one in each))}
+    failed, connections = sum(parts.values()), service.connections
     described = ", ".join(f"{count(number)} {_SAID[word]}" for word, number in parts.items())
     return Finding(
         code=CODE,

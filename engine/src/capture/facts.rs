@@ -54,6 +54,13 @@ pub struct Secret {
 }
 
 impl FileFacts {
+    /// The same file, its packets' times as this one says.
+    #[must_use]
+    pub fn with_times_of(self, other: &FileFacts) -> FileFacts {
+        let &FileFacts { first_ns, last_ns, long_silences, longest_silence_ns, before_step_ns, .. } = other;
+        FileFacts { first_ns, last_ns, long_silences, longest_silence_ns, before_step_ns, ..self }
+    }
+
     /// Whether some of its packets have no time.
     #[must_use]
     pub fn has_untimed(&self) -> bool {

@@ -9,7 +9,7 @@ use super::pcap::{self, Pcap};
 use super::pcapng::{self, Pcapng};
 use super::refused::{Refusal, header_error, not_a_capture};
 use super::source::{Counted, Keeping, Kept, Stream};
-use super::times::note_time;
+use super::times::{note_time, note_times};
 use super::unlisted::Beyond;
 use super::view::Mapping;
 use super::window::Window;
@@ -71,13 +71,10 @@ const BYTES_TO_ORDER_BY: u64 = 64 << 10;
 const LOOK_AHEAD: usize = 1 << 20;
 
 /// What a file's facts say of its packets so far.
-#[derive(Clone, Copy)]
 struct Noted {
     packets: u64,
-    first_ns: Option<i64>,
-    last_ns: Option<i64>,
-    long_silences: u64,
-    longest_silence_ns: i64,
+    /// Nothing but times.
+    times: FileFacts,
     clock_steps_back: u64,
     latest_ns: i64,
 }
@@ -85,9 +82,7 @@ struct Noted {
 impl Noted {
     /// For the packets behind these.
     fn lanes(self, behind: Behind) -> Lanes {
-        let Noted { first_ns, last_ns, long_silences, longest_silence_ns, clock_steps_back, latest_ns, .. } = self;
-        let facts = FileFacts { first_ns, last_ns, long_silences, longest_silence_ns, ..FileFacts::default() };
-        Lanes::new(facts, latest_ns, clock_steps_back, behind)
+        Lanes::new(self.times, self.latest_ns, self.clock_steps_back, behind)
     }
 }
 
@@ -283,7 +278,7 @@ impl CaptureFile {
                 let used = reader.scan(bytes, place, first, packets, most);
                 self.input.pass(used);
                 self.facts.packets += (packets.len() - before) as u64;
-                packets.get(before..).unwrap_or_default().iter().for_each(|packet| self.note_time(packet.ts_ns));
+                self.note_times(packets.get(before..).unwrap_or_default());
                 if packets.len() >= most {
                     break;
                 }
@@ -308,7 +303,7 @@ impl CaptureFile {
         packets.truncate(packets.iter().position(is_lost).unwrap_or(packets.len()));
         self.note_again(before);
         self.facts.packets += packets.len() as u64;
-        packets.iter().for_each(|packet| self.note_time(packet.ts_ns));
+        self.note_times(packets);
         self.ending = Ending { reached: true, problem: Some(Stop::CutMeanwhile { offset: end }.to_string()) };
         Filled::End
     }
@@ -332,7 +327,9 @@ impl CaptureFile {
         self.facts.packets += 1;
         let frame = self.facts.packets + self.format.other_frames();
         match ts_ns {
-            Some(ts_ns) => self.note_time(ts_ns),
+            Some(ts_ns) => {
+                self.clock_steps_back += note_time(&mut self.facts, &mut self.last_ns, ts_ns);
+            }
             None => self.untimed.push(frame),
         }
         Step::Packet(Packet {
@@ -348,26 +345,22 @@ impl CaptureFile {
         })
     }
 
-    #[inline]
-    fn note_time(&mut self, ts_ns: i64) {
-        self.clock_steps_back += note_time(&mut self.facts, &mut self.last_ns, ts_ns);
+    fn note_times(&mut self, packets: &[Packet]) {
+        let times = packets.iter().map(|packet| packet.ts_ns);
+        self.clock_steps_back += note_times(&mut self.facts, &mut self.last_ns, times);
     }
 
     fn noted(&self) -> Noted {
-        let FileFacts { packets, first_ns, last_ns, long_silences, longest_silence_ns, .. } = self.facts;
+        let times = FileFacts::default().with_times_of(&self.facts);
         let (clock_steps_back, latest_ns) = (self.clock_steps_back, self.last_ns);
-        Noted { packets, first_ns, last_ns, long_silences, longest_silence_ns, clock_steps_back, latest_ns }
+        Noted { packets: self.facts.packets, times, clock_steps_back, latest_ns }
     }
 
     fn note_again(&mut self, noted: Noted) {
-        let Noted { packets, first_ns, last_ns, long_silences, longest_silence_ns, clock_steps_back, latest_ns } =
-            noted;
         // The rest of the facts is put in when they are asked for.
-        let (path, compression) = (std::mem::take(&mut self.facts.path), std::mem::take(&mut self.facts.compression));
-        let format = self.facts.format;
-        let rest = FileFacts { path, format, compression, ..FileFacts::default() };
-        self.facts = FileFacts { packets, first_ns, last_ns, long_silences, longest_silence_ns, ..rest };
-        (self.clock_steps_back, self.last_ns) = (clock_steps_back, latest_ns);
+        let rest = FileFacts { packets: noted.packets, ..std::mem::take(&mut self.facts) };
+        self.facts = rest.with_times_of(&noted.times);
+        (self.clock_steps_back, self.last_ns) = (noted.clock_steps_back, noted.latest_ns);
     }
 
     /// Gives the bytes of the packets away in `batch`, whose buffer is used for the next ones, or in a view.
@@ -397,9 +390,7 @@ impl CaptureFile {
         };
         let problem = self.ending.problem.clone();
         let facts = FileFacts { problem, interfaces, pcapng, secrets, held, ..self.facts.clone() };
-        let Some(lanes) = &self.lanes else { return facts };
-        let FileFacts { first_ns, last_ns, long_silences, longest_silence_ns, .. } = lanes.facts;
-        FileFacts { first_ns, last_ns, long_silences, longest_silence_ns, ..facts }
+        facts.with_times_of(self.times())
     }
 
     /// Its interfaces that are not listed, if there are any.

@@ -5,30 +5,46 @@ use crate::capture::facts::FileFacts;
 /// A file without packets for longer than this says so: the capture may have stood still.
 const LONG_SILENCE_NS: u64 = 3600 * 1_000_000_000;
 
-/// Notes a packet's time in the facts of its file: how long there was none before it; one that is older than the one before
-/// it, or much younger, is told; the first of a file is neither. Gives the steps back of the clock, one or none. `last_ns` is the time of
-/// the packet before, 0 for the first.
+/// Notes the times of a file's next packets in its facts: how long there was none before one; one that is older than the one
+/// before it, or much younger, is told; the first of a file is neither. Gives the steps back of the clock. `last_ns` is the
+/// time of the packet before, 0 for the first.
 #[inline]
-pub fn note_time(facts: &mut FileFacts, last_ns: &mut i64, ts_ns: i64) -> u64 {
-    // A step back is, unsigned, a long way forward: one comparison finds both.
-    let ahead_ns = ts_ns.wrapping_sub(*last_ns) as u64;
-    let steps_back = if facts.first_ns.is_none() || ahead_ns > LONG_SILENCE_NS {
-        note_jump(facts, ts_ns)
-    } else {
-        facts.longest_silence_ns = facts.longest_silence_ns.max(ahead_ns as i64);
-        0
-    };
-    facts.last_ns = Some(ts_ns);
-    *last_ns = ts_ns;
+pub fn note_times(facts: &mut FileFacts, last_ns: &mut i64, times: impl Iterator<Item = i64>) -> u64 {
+    let mut steps_back = 0;
+    let mut unusual_ns = unusual_ns(facts);
+    let mut before_ns = *last_ns;
+    for ts_ns in times {
+        // A step back is, unsigned, a long way forward: one comparison finds all that is to be noted.
+        if ts_ns.wrapping_sub(before_ns) as u64 >= unusual_ns {
+            steps_back += note_unusual(facts, before_ns, ts_ns);
+            unusual_ns = self::unusual_ns(facts);
+        }
+        before_ns = ts_ns;
+    }
+    if facts.first_ns.is_some() {
+        (facts.last_ns, *last_ns) = (Some(before_ns), before_ns);
+    }
     steps_back
 }
 
+/// The same of one packet.
+#[inline]
+pub fn note_time(facts: &mut FileFacts, last_ns: &mut i64, ts_ns: i64) -> u64 {
+    note_times(facts, last_ns, std::iter::once(ts_ns))
+}
+
+/// The least time from the packet before that is to be noted: any of the first, else one that is the longest so far, or long.
+#[inline]
+fn unusual_ns(facts: &FileFacts) -> u64 {
+    if facts.first_ns.is_none() { 0 } else { (facts.longest_silence_ns as u64).min(LONG_SILENCE_NS) + 1 }
+}
+
 #[cold]
-fn note_jump(facts: &mut FileFacts, ts_ns: i64) -> u64 {
-    let Some(last_ns) = facts.last_ns else {
+fn note_unusual(facts: &mut FileFacts, last_ns: i64, ts_ns: i64) -> u64 {
+    if facts.first_ns.is_none() {
         facts.first_ns = Some(ts_ns);
         return 0;
-    };
+    }
     if ts_ns < last_ns {
         facts.before_step_ns = facts.before_step_ns.max(Some(last_ns));
         return 1;

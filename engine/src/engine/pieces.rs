@@ -41,7 +41,8 @@ pub(super) fn end_of(header: &Header) -> u32 {
 /// Whether a packet was captured beside the tunnel that it was taken for.
 #[inline]
 pub fn is_beside(header: &Header) -> bool {
-    header.depth == 0 && (header.tunnel() != Tunnel::default() || header.tunnel_name != 0)
+    let Tunnel(tunnel) = header.tunnel();
+    (tunnel | u64::from(header.tunnel_name)) != 0 && header.depth == 0
 }
 
 /// Where packets of one direction are captured; a TTL of 0 stands for the one that comes.
