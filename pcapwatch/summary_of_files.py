@@ -122,6 +122,21 @@ class RepeatedFacts(TypedDict):
     same_as: str
 
 
+class GapFacts(TypedDict):
+    """A time between two files, by index, of which nothing was captured, and why that is known.
+
+    ``numbers``: those in the files' names leave ``missing_files`` out; ``cut``: the first one was cut; ``steps``: the
+    files of the set begin in even steps, of which ``missing_files`` are left out.
+    """
+
+    after_file: int
+    file: int
+    from_ns: int
+    to_ns: int
+    why: str
+    missing_files: int
+
+
 class ClockFacts(TypedDict):
     """Two points whose clocks differ: file and interface of the one that is ahead, by index, and of the other.
 

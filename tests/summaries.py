@@ -73,7 +73,12 @@ def pair(
         "active_closer": {"server": connections},
         "time_wait_holder": {"server": connections},
     }
-    usual |= {"resets": {}, "role_basis": {"syn": connections}, "protocol": {"http/1.1": connections}}
+    usual |= {
+        "resets": {},
+        "empty_resets": 0,
+        "role_basis": {"syn": connections},
+        "protocol": {"http/1.1": connections},
+    }
     usual |= {
         "first_ns": START,
         "last_ns": START + 15 * SECOND,
@@ -149,6 +154,7 @@ def capture(path: str = "back.pcap", packets: int = 1000, **facts: Any) -> dict[
         "files": [{**file, "problem": None, "interfaces": [interface], "pcapng": None}],
         "repeated_files": [],
         "clocks": [],
+        "gaps": [],
         "packets": packets,
         "segments": packets,
     }

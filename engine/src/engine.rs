@@ -36,7 +36,7 @@ pub use collector::{Collector, Reader};
 use ranks::Opened;
 pub use ranks::Ranks;
 
-use crate::capture::{Batch, CaptureSet, SetFacts, SourceError};
+use crate::capture::{Batch, CaptureSet, Gap, SetFacts, SourceError};
 use crate::decode::Segment;
 use crate::ledger::summary::{CaptureFacts, Summary};
 use crate::ledger::{Finished, Lengths};
@@ -235,6 +235,10 @@ impl Totals {
         facts.settle_span();
         (facts.clock_steps_back, facts.late_files) = (capture.clock_steps_back, capture.late_files);
         facts.settle_clocks(capture.first_file);
+        let first = capture.first_file;
+        let told =
+            |gap: Gap| Some(Gap { after_file: gap.after_file.checked_sub(first)?, file: gap.file - first, ..gap });
+        facts.gaps = capture.gaps.into_iter().filter_map(told).collect();
         facts.ordered_packets = capture.ordered_packets;
         facts.duplicates = collector.duplicates + facts.beside_tunnels;
         facts.evicted_connections = collector.evicted;

@@ -7,14 +7,13 @@ What it detects
 
 Why it matters
     Data in flight, if there is any, is lost, and the peer's application sees "connection reset". There is no TIME_WAIT
-    after a reset, so this also explains a table that is emptier than the closes suggest. A notice where requests
-    have their responses, info where no byte was sent: nothing can be lost there.
+    after a reset, so this also explains a table that is emptier than the closes suggest. Info where no byte was sent:
+    nothing can be lost there.
 
 Evidence
     The reset's flags, sequence number and window (semantics A7); only resets that the receiver accepts, or whose
-    effect is unknown, count. An injected one has a TTL unlike the endpoint's. Of those by the client
-    the least number that carried no byte is told: connections that carried some, or whose bytes the capture may lack,
-    and that may be among them are taken off.
+    effect is unknown, count. An injected one has a TTL unlike the endpoint's. Of those by the client it is told how
+    many carried no byte, of connections that were captured whole.
 
 When it is wrong
     HAProxy resets upstream connections that are idle or whose response said close, and some clients close finished
@@ -38,13 +37,16 @@ from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.wording import count, share
 from pcapwatch.report.model import Finding, Severity
-from pcapwatch.summary import PairFacts, Summary
+from pcapwatch.summary import Summary
 
 CODE = "PW109"
 NAME = "abortive-closes"
 
 _CURE = {
-    "client": "client: read the response to its end before close(), and do not set SO_LINGER with 0",
+    "client": (
+        "client: read the response to its end before close(), and do not set SO_LINGER with 0; a proxy may reset on "
+        "purpose once it has all of it (HAProxy does, to hold no TIME_WAIT)"
+    ),
     "server": (
         "server: read the request to its end before close(), and do not set SO_LINGER with 0; look for "
         "crashes and time limits"
@@ -54,8 +56,6 @@ _CURE = {
         "time avoid the first"
     ),
 }
-#: One request in so many may lack its response, at an edge of the capture, where a client seems to have all it asked.
-_EDGE = 100
 
 
 def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
@@ -72,46 +72,9 @@ def resets_by(service: Service) -> dict[str, int]:
     return dict(sorted(tallied.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
-def without_a_byte(summary: Summary, service: Service) -> int:
-    """Connections that the client reset before any FIN and that are known to have carried nothing, at the least."""
-    lost = summary["capture"]["connection_quality"].get("gap", 0)
-    told = [pair for pair in service.pairs if not (summary["capture"]["cut_packets"] and _bytes(pair))]
-    return max(sum(map(_without_a_byte, told)) - lost, 0)
-
-
-def _bytes(pair: PairFacts) -> int:
-    """By the headers; of payload that a snaplen cut off nothing else is known."""
-    return pair["client_bytes"] + pair["server_bytes"]
-
-
-def _without_a_byte(pair: PairFacts) -> int:
-    """The client's resets before a FIN, less all connections with bytes, or begun unseen, that they may have ended."""
-    close, closer = pair["close"], pair["active_closer"]
-    before_a_fin = pair["resets"].get("client abort", 0) - close.get("reset_after_fin", 0)
-    http = sum(row["count"] for row in pair["http"]["closed_after"] if row["active_closer"] == "client")
-    other = pair["connections"] - pair["protocol"].get("empty", 0) - pair["http"]["connections"]
-    unseen = pair["connections"] - pair["role_basis"].get("syn", 0)
-    unsure = http + max(other, 0) + unseen + closer.get("ambiguous", 0)
-    return max(min(before_a_fin, close.get("reset", 0)) - unsure, 0)
-
-
-def _is_answered(service: Service) -> bool:
-    """Whether requests have their responses, so that a client that resets loses nothing that it asked for."""
-    return service.http("requests") > 0 and _EDGE * _unanswered(service) <= service.http("requests")
-
-
-def _unanswered(service: Service) -> int:
-    return max(service.http("requests") - service.http("responses"), service.http("unprocessed"))
-
-
-def _on_purpose(service: Service) -> str:
-    """What to tell a client that has all it asked for."""
-    lacking = _unanswered(service)
-    have = f"all but {count(lacking)} requests have" if lacking else "all requests have"
-    return (
-        f"client: {have} their responses here, so it may reset on purpose (HAProxy does, to hold no TIME_WAIT); if its "
-        "users miss the end of responses, read them to their end before close()"
-    )
+def without_a_byte(service: Service) -> int:
+    """Connections that the client reset before any FIN and that were captured whole and carried nothing."""
+    return sum(pair["empty_resets"] for pair in service.pairs)
 
 
 def _severity(service: Service, ended: int, empty: int) -> Severity:
@@ -119,25 +82,22 @@ def _severity(service: Service, ended: int, empty: int) -> Severity:
     if senders == {"client"} and empty == ended:
         return "info"
     many = ended - empty >= 10 and 100 * (ended - empty) >= service.connections
-    harmless = senders == {"client"} and _is_answered(service)
-    return "warning" if "middlebox" in senders or (many and not harmless) else "notice"
+    return "warning" if "middlebox" in senders or many else "notice"
 
 
 def _cures(service: Service, ended: int, empty: int) -> Iterator[str]:
     """What to do about each who resets."""
     for sender in dict.fromkeys(key.split()[0] for key in resets_by(service)):
         if sender == "client" and empty:
-            yield _health_checks(service, "these" if empty == ended else f"at least {count(empty)} of these")
+            yield _health_checks(service, "these" if empty == ended else f"{count(empty)} of these")
         if sender == "client" and empty == ended:
             continue
-        if sender == "client" and _is_answered(service):
-            yield _on_purpose(service)
-        elif sender in _CURE:
+        if sender in _CURE:
             yield _CURE[sender]
 
 
 def _how_many(empty: int, ended: int) -> str:
-    return ("they" if ended > 1 else "it") if empty == ended else f"at least {count(empty)} of them"
+    return ("they" if ended > 1 else "it") if empty == ended else f"{count(empty)} of them"
 
 
 def _health_checks(service: Service, which: str) -> str:
@@ -160,7 +120,7 @@ def _verify(*, checks: bool) -> list[str]:
 
 def _finding(summary: Summary, service: Service) -> Finding:
     ended, after = service.tally("close", "reset"), service.tally("close", "reset_after_fin")
-    empty = without_a_byte(summary, service)
+    empty = without_a_byte(service)
     by = resets_by(service)
     described = ", ".join(f"{count(number)} {key.replace('_', ' ')}" for key, number in by.items())
     return Finding(

@@ -42,10 +42,12 @@ def unknown_why(service: Service, *, cut: bool = False) -> str:
         what = "the snaplen cut the heads of its HTTP/1.x" if cut else "no head of its HTTP/1.x is whole"
         return f"why cannot be read: {what}"
     requests, responses = service.http("requests"), service.http("responses")
-    for unread, word, read in ((responses, "responses", requests), (requests, "requests", responses)):
-        if 2 * unread < read:
-            what = f"the snaplen cut the heads of its {word}" if cut else f"the heads of most {word} are missing"
-            return f"why cannot be read: {what}"
+    # A server that sent nothing has no heads that could be cut.
+    sent = any(pair["server_bytes"] for pair in service.pairs)
+    if cut and sent and 2 * responses < requests:
+        return "why cannot be read: the snaplen cut the heads of its responses"
+    if cut and 2 * requests < responses:
+        return "why cannot be read: the snaplen cut the heads of its requests"
     return "the capture shows no cause that explains most of it"
 
 
@@ -69,8 +71,10 @@ def _asked(service: Service, endings: Endings, *, proxy: bool) -> Cause:
     if endings.asked_close > endings.asked_http10 and not upstream:
         why = f"because {asking.clients} {asking.verb('ask')} it to with Connection: close, {each}"
         return Cause(endings.asked, why, "PW101", "Let the client stop sending Connection: close.")
-    marked = 2 * service.messages("request", "HTTP/1.0", "close") >= endings.asked
-    header = "with Connection: close" if marked else "without keep-alive"
+    marked, unmarked = (service.messages("request", "HTTP/1.0", word) for word in ("close", "none"))
+    header = "with Connection: close" if not unmarked else "without keep-alive"
+    if marked and unmarked:
+        header = "with Connection: close or without keep-alive"
     why = f"because {asking.clients} {asking.verb('ask')} it to, in HTTP/1.0 {header}, {each}"
     if upstream:
         return Cause(endings.asked, why, "PW102", _upstream_remedy(service, proxy=proxy))

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from pcapwatch.findings import advice
 from pcapwatch.findings.assumptions import SECOND_NS, Assumptions
-from pcapwatch.findings.coverage import dropped, has_gaps
+from pcapwatch.findings.coverage import dropped, end_words, has_gaps, seen_until_ns
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.wording import count, counted, duration
@@ -98,14 +98,15 @@ def _number(pair: PairFacts) -> int:
 
 
 def _since_last_ns(summary: Summary, pair: PairFacts) -> int:
-    """How long all connections of a pair were silent before the capture ended."""
-    return max((summary["capture"]["last_ns"] or 0) - pair["last_ns"], 0)
+    """How long all connections of a pair were silent before the capture ended; not known where files are missing."""
+    return 0 if has_gaps(summary) else max((summary["capture"]["last_ns"] or 0) - pair["last_ns"], 0)
 
 
 def _longest_ns(summary: Summary, pair: PairFacts) -> list[int]:
     """How long the two longest half-closed ones were so, at the least: as examples, or as all of the pair."""
-    end_ns, all_ns = summary["capture"]["last_ns"] or 0, _since_last_ns(summary, pair)
-    known = [end_ns - one["end_ns"] for one in pair["exemplars"].get("half_closed", [])]
+    all_ns = _since_last_ns(summary, pair)
+    examples = pair["exemplars"].get("half_closed", [])
+    known = [seen_until_ns(summary, one["end_ns"]) - one["end_ns"] for one in examples]
     return sorted([*known, all_ns, all_ns], reverse=True)[: min(_number(pair), 2)]
 
 
@@ -134,8 +135,19 @@ def _most_left_by(service: Service, closer: str) -> int:
     return max(service.tally("active_closer", closer) - aborted - waiting, 0)
 
 
-def _severity(left: Left | None, number: int) -> Severity:
-    if left and left.side == "server" and left.number >= max(MANY, left.closed / 2) and left.some_ns >= LONG_NS:
+def _may_close_yet(left: Left, dwells: list[Distribution]) -> bool:
+    """Whether others that closed late took as long as those that are left are known to."""
+    return any(dwell["max_ns"] >= left.some_ns for dwell in dwells)
+
+
+def _severity(left: Left | None, number: int, *, may_close: bool) -> Severity:
+    if (
+        left
+        and not may_close
+        and left.side == "server"
+        and left.number >= max(MANY, left.closed / 2)
+        and left.some_ns >= LONG_NS
+    ):
         return "warning"
     return "notice" if number >= MANY else "info"
 
@@ -209,7 +221,7 @@ def _finding(summary: Summary, service: Service, left: Left | None) -> Finding:
     still = left.number if left else service.tally("close", "half_closed")
     numbers = _numbers(service, left, dwells, still)
     port, goes_on = service.server_port, summary["capture"]["live"]["goes_on"]
-    ended = "when the capture ended" if left else "at the end of the capture"
+    ended = f"when {end_words(summary)}" if left else "at the end of the capture"
     where = "the late side"
     if left and left.side:
         where = service.server if left.side == "server" else service.clients
@@ -217,7 +229,7 @@ def _finding(summary: Summary, service: Service, left: Left | None) -> Finding:
     return Finding(
         code=CODE,
         name=NAME,
-        severity=_severity(left, int(numbers["connections"])),
+        severity=_severity(left, int(numbers["connections"]), may_close=bool(left and _may_close_yet(left, dwells))),
         title=_title(service, left, dwells, still, "so far" if goes_on else ended),
         numbers=numbers,
         evidence=evidence_of(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from itertools import pairwise
+from statistics import median
 
 from pcapwatch.findings.wording import count, counted, share
 from pcapwatch.link_types import NUMBERS
@@ -12,16 +11,13 @@ from pcapwatch.summary import CaptureFacts, PairFacts, Summary
 from pcapwatch.summary_of_files import FileFacts
 
 SECOND_NS = 1_000_000_000
-#: A hole between two files is told from this length on, if it is also this many times the files' own mean interval, and
-#: their longest silence: they may have been silent, not missing. The engine (`gap.rs`) heeds shorter ones, too.
-_GAP_NS = SECOND_NS
-#: Where the numbers in their names leave some out, from this length on.
-_GAP_OF_MISSING_NS = SECOND_NS // 10
-_GAP_INTERVALS = 10
-_GAP_SILENCES = 2
-#: Numbers in a name, and those that count files: larger ones are dates and times.
-_DIGITS = r"[0-9]{1,18}"
-_MOST_FILES = 100_000
+#: Times between two files without a packet are told from this length on, if they are also this many times the files'
+#: own mean interval, longer than their longest silences, and unlike those between most others.
+_SILENCE_NS = SECOND_NS
+_INTERVALS = 10
+_SILENCES = 2
+#: From so many on most others are known.
+_FEWEST = 3
 #: From this share of the connections on, what they lack belongs in the verdict: one in so many.
 NOTABLE = 10
 
@@ -125,36 +121,42 @@ def dropped(capture: CaptureFacts) -> int:
     return total + sum(running.values())
 
 
-def gaps(files: list[FileFacts]) -> Iterator[tuple[FileFacts, FileFacts, int]]:
-    """Holes between one file and the next, in the order of their first packets, with their lengths in ns."""
-    for before, after, gap_ns in one_by_one(files):
-        least = _GAP_OF_MISSING_NS if numbers_left_out(before, after) else _GAP_NS
-        intervals = _GAP_INTERVALS * max(_interval_ns(before), _interval_ns(after))
-        silences = _GAP_SILENCES * max(before["longest_silence_ns"], after["longest_silence_ns"])
-        if gap_ns >= max(least, intervals, silences + 1):
-            yield before, after, gap_ns
-
-
-def numbers_left_out(before: FileFacts, after: FileFacts) -> int:
-    """How many files the counters in two names leave out (``tcpdump -C``, ``dumpcap -b``); dates are no counters."""
-    names = [before["path"], after["path"]]
-    if len({re.sub(_DIGITS, "#", name) for name in names}) > 1:
-        return 0
-    numbers = zip(*([int(digits) for digits in re.findall(_DIGITS, name)] for name in names), strict=True)
-    differing = [(one, other) for one, other in numbers if one != other and max(one, other) < _MOST_FILES]
-    return max(differing[0][1] - differing[0][0] - 1, 0) if len(differing) == 1 else 0
+def silences_between(files: list[FileFacts]) -> Iterator[tuple[FileFacts, FileFacts, int]]:
+    """Times without a packet between one file and the next, in the order of their first packets, with lengths in ns."""
+    between = list(one_by_one(files))
+    usual = median([max(ns, 0) for _, _, ns in between]) if len(between) >= _FEWEST else 0
+    for before, after, silence_ns in between:
+        intervals = _INTERVALS * max(_interval_ns(before), _interval_ns(after))
+        longest = max(before["longest_silence_ns"], after["longest_silence_ns"], round(usual))
+        if silence_ns >= max(_SILENCE_NS, intervals, _SILENCES * longest + 1):
+            yield before, after, silence_ns
 
 
 def has_gaps(summary: Summary) -> bool:
     """Whether files are missing, or were cut, in the middle of what was captured."""
-    return any(gaps(summary["capture"]["files"]))
+    return bool(summary["capture"]["gaps"])
+
+
+def end_words(summary: Summary) -> str:
+    """Where what is still open was last seen."""
+    return "the capture ended or a gap began" if has_gaps(summary) else "the capture ended"
+
+
+def seen_until_ns(summary: Summary, at_ns: int) -> int:
+    """Up to when what was there then was in sight: the next gap, or the end of the capture."""
+    gaps = (gap["from_ns"] for gap in summary["capture"]["gaps"] if gap["from_ns"] >= at_ns)
+    return min(gaps, default=summary["capture"]["last_ns"] or 0)
 
 
 def one_by_one(files: list[FileFacts]) -> Iterator[tuple[FileFacts, FileFacts, int]]:
-    """Each file with the next, and the ns from the one's last packet to the other's first."""
+    """The one before it that ends last, each file, and the ns from the former's last packet to the latter's first."""
     timed = [file for file in files if file["first_ns"] is not None and file["last_ns"] is not None]
-    for before, after in pairwise(timed):
-        yield before, after, (after["first_ns"] or 0) - (before["last_ns"] or 0)
+    latest: FileFacts | None = None
+    for file in timed:
+        if latest is not None:
+            yield latest, file, (file["first_ns"] or 0) - (latest["last_ns"] or 0)
+        if latest is None or (file["last_ns"] or 0) > (latest["last_ns"] or 0):
+            latest = file
 
 
 def _interval_ns(file: FileFacts) -> int:

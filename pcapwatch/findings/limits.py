@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pcapwatch.findings.coverage import dropped, gaps, has_gaps, one_sided, overflowed, uncounted
+from pcapwatch.findings.coverage import dropped, has_gaps, one_sided, overflowed, uncounted
 from pcapwatch.findings.proxy_leg import LIKELY, leg_of
 from pcapwatch.findings.wording import count, counted, duration, listed
 from pcapwatch.report.model import HostTruth
@@ -37,7 +37,7 @@ def _ends(summary: Summary) -> Iterator[str]:
 
 def _holes(summary: Summary) -> Iterator[str]:
     """What is missing between files, and what reads wrongly at its edges."""
-    holes = [gap_ns for _, _, gap_ns in gaps(summary["capture"]["files"])]
+    holes = [gap["to_ns"] - gap["from_ns"] for gap in summary["capture"]["gaps"]]
     if not holes:
         return
     more = ""

@@ -13,8 +13,8 @@ Evidence
 When it is wrong
     A capture of one direction only shows every SYN as unanswered: where most connections are one-sided this rule
     keeps silent, and of the last attempts of a client whose others were answered, made too soon before the capture's
-    end (200 ms, or three times the longest handshake, 1 s at most: then a SYN is sent again). A filter, loss and a full backlog look alike; one SYN-ACK that
-    is never repeated also fits SYN cookies.
+    end (200 ms, or three times the longest handshake, 1 s at most: then a SYN is sent again). A filter, loss and a full
+    backlog look alike; one SYN-ACK that is never repeated also fits SYN cookies.
 
 Remedy
     Refused: start the listener or mend the port. Unanswered: look for a filter and at the server's listen queue.

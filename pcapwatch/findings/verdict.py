@@ -11,7 +11,15 @@ from collections.abc import Sequence
 from pcapwatch.findings.aborts import without_a_byte
 from pcapwatch.findings.assumptions import Assumptions, time_wait_of
 from pcapwatch.findings.causes import Cause, causes_of, unknown_why
-from pcapwatch.findings.coverage import NOTABLE, before_a_fin, has_gaps, is_one_sided, one_sided_note, told_apart_note
+from pcapwatch.findings.coverage import (
+    NOTABLE,
+    before_a_fin,
+    end_words,
+    has_gaps,
+    is_one_sided,
+    one_sided_note,
+    told_apart_note,
+)
 from pcapwatch.findings.port_pressure import FULL_PART, Pressure, block_words, pressure_of
 from pcapwatch.findings.proxy_leg import leg_of
 from pcapwatch.findings.ranking import cost
@@ -87,7 +95,7 @@ def _about(
     ends |= {end: service.tally("close", end) for end in ("reset", "open")}
     ends["failed"] = service.tally("close", *FAILED)
     most = max(ends, key=lambda end: ends[end])
-    checks = without_a_byte(summary, service)
+    checks = without_a_byte(service)
     if ends["reset"] == ends[most] or (most == "client" and 2 * checks >= ends["client"]):
         most = "reset"  # an abort has an active closer too
     if 2 * ends[most] < service.connections or _tied(ends, most, service.connections):
@@ -166,9 +174,9 @@ def _reset(summary: Summary, service: Service, of: str, number: int) -> list[str
     aborts = {who: service.tally("resets", f"{who} abort") for who in ("client", "server")}
     who = max(aborts, key=lambda side: aborts[side])
     lead = f"{service}: {of} ended by a reset {before_a_fin(summary)}, which leaves no TIME_WAIT"
-    empty = without_a_byte(summary, service)
+    empty = without_a_byte(service)
     if 2 * empty >= number:
-        which = ("it" if number == 1 else "they") if empty == number else f"at least {count(empty)} of them"
+        which = ("it" if number == 1 else "they") if empty == number else f"{count(empty)} of them"
         return [f"{lead}; {which} carried no byte, as TCP health checks do: nothing to mend there."]
     if 2 * aborts[who] < number:
         return [f"{lead}."]
@@ -195,7 +203,7 @@ def _closed_by(
     left, is_most = _never_closed(summary, service, closer, findings)
     if is_most and not pressed:
         remedy, code = "Look there for sockets that are never closed.", "PW111"
-    return [sentence for sentence in (lead, left, waits, remedy) if sentence], code
+    return [sentence for sentence in (lead, waits, left, remedy) if sentence], code
 
 
 def _never_closed(summary: Summary, service: Service, closer: str, findings: Sequence[Finding]) -> tuple[str, bool]:
@@ -203,11 +211,13 @@ def _never_closed(summary: Summary, service: Service, closer: str, findings: Seq
     left = [one.numbers for one in findings if one.code == "PW111" and one.numbers["service"] == str(service)]
     if not left or left[0].get("close_wait_side", closer) == closer:
         return "", False
+    if float(left[0].get("dwell_longest_s", 0)) >= float(left[0].get("half_closed_at_least_s", 0)):
+        return "", False  # others took as long, and closed
     still, number = int(left[0]["half_closed_at_end"]), service.tally("active_closer", closer)
     late = str(service) if closer == "client" else str(left[0]["clients"])
     alone = not late.endswith(" clients")
     of = "them" if still == number else f"{count(still)} of them"
-    said = f"{late} had not closed {of} when the capture ended"
+    said = f"{late} had not closed {of} when {end_words(summary)}"
     if summary["capture"]["live"]["goes_on"]:
         said = f"{late} {'has' if alone else 'have'} not closed {of} so far"
     is_most = 2 * still >= number

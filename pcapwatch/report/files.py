@@ -6,10 +6,10 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from pcapwatch.findings.coverage import SECOND_NS, dropped, gaps, numbers_left_out, one_by_one, uncounted
+from pcapwatch.findings.coverage import SECOND_NS, dropped, one_by_one, silences_between, uncounted
 from pcapwatch.findings.wording import count, counted, duration
 from pcapwatch.summary import CaptureFacts
-from pcapwatch.summary_of_files import ClockFacts, FileFacts, InterfaceFacts
+from pcapwatch.summary_of_files import ClockFacts, FileFacts, GapFacts, InterfaceFacts
 
 #: Before 1980 the capturing clock was not set (it starts in 1970); after 2100 it was wrong.
 _CLOCK_SET_NS = 315_532_800 * SECOND_NS
@@ -24,7 +24,7 @@ def file_concerns(capture: CaptureFacts) -> Iterator[str]:
     yield from _problems(capture)
     repeated = capture["repeated_files"]
     yield from _first(f"{one['path']} is the same file as {one['same_as']}: read once" for one in repeated)
-    yield from _first(_between(capture["files"]))
+    yield from _first(_between(capture))
     yield from _first(_silences(capture["files"]))
     yield from _drops(capture)
     yield from _live(capture)
@@ -143,13 +143,29 @@ def _interfaces(capture: CaptureFacts) -> Iterator[InterfaceFacts]:
     return (interface for file in capture["files"] for interface in file["interfaces"])
 
 
-def _between(files: list[FileFacts]) -> Iterator[str]:
-    """Holes between one file and the next, in the order of their first packets."""
-    for before, after, gap_ns in gaps(files):
-        number = numbers_left_out(before, after)
-        missing = f": {counted(number, 'file')} between them by their numbers" if number else ""
-        names = f"{before['path']} and {after['path']}{_against_names(before, after)}"
-        yield f"gap of {duration(gap_ns)} between {names}{missing}"
+def _between(capture: CaptureFacts) -> Iterator[str]:
+    """What is missing between one file and the next, and else where nothing is, in the order of their first packets."""
+    files = capture["files"]
+    for gap in capture["gaps"]:
+        before, after = files[gap["after_file"]], files[gap["file"]]
+        length = duration(gap["to_ns"] - gap["from_ns"])
+        yield f"gap of {length} between {before['path']} and {after['path']}: {_missing(gap)}"
+    known = {id(files[gap["file"]]) for gap in capture["gaps"]}
+    for before, after, silence_ns in silences_between(files):
+        if id(after) not in known:
+            names = f"{before['path']} and {after['path']}{_against_names(before, after)}"
+            yield f"no packet for {duration(silence_ns)} between {names}"
+
+
+def _missing(gap: GapFacts) -> str:
+    missing = counted(gap["missing_files"], "file")
+    if gap["why"] == "numbers" and not gap["missing_files"]:
+        return "both have the same number, so a ring went round"
+    if gap["why"] == "numbers":
+        return f"{missing} between them by their numbers"
+    if gap["why"] == "steps":
+        return f"{missing} between them by the even steps in which the others begin"
+    return "the first one is cut"
 
 
 def _overlaps(files: list[FileFacts], fate: str) -> Iterator[str]:

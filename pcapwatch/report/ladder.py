@@ -151,7 +151,7 @@ def wait_lines(
         gap = ""
         if wait.get("unseen_from_ns") is not None:
             since = signed_seconds(wait["unseen_from_ns"] - start_ns, 6)
-            gap = f"; of the gap between files from {since} on nothing is known: it may have been used again in it"
+            gap = f"; packets are missing after {since}: it may have been used again before"
         if basis == "observed_exact" and wait["end"] == "reused":
             recycled = f"ISN {wait['recycled_isn']} is the old snd_nxt {wait['snd_nxt']} + 65537"
             yield f"{holder} lasted {_seconds(upper)} s, exactly: it ended by reuse in {evidence}, whose {recycled}"

@@ -137,7 +137,8 @@ def _cut_heads(summary: Summary) -> str:
     other = sum(totals["protocol"].get(word, 0) for word in ("tls", "h2c"))
     requests, responses = (sum(pair["http"][word] for pair in summary["pairs"]) for word in ("requests", "responses"))
     few = 2 * summary["capture"]["cut_packets"] < totals["connections"]
-    for word, unread, read in (("responses", responses, requests), ("requests", requests, responses)):
+    sent = any(pair["server_bytes"] for pair in summary["pairs"])
+    for word, unread, read in (("responses", responses, requests if sent else 0), ("requests", requests, responses)):
         if 2 * unread < read and not few:
             return f"most heads of {word} could not be read; capture whole packets (without -s)"
     if requests or responses or few or 2 * other >= totals["connections"]:

@@ -380,6 +380,7 @@ def checked(checks: int = 101, asked: int = 150, aborted: int = 0) -> Summary:
         active_closer={"client": checks + aborted, "server": asked - aborted},
         time_wait_holder={"none": checks + aborted, "server": asked - aborted},
         resets={"client abort": checks + aborted},
+        empty_resets=checks,
         protocol={"empty": checks, "http/1.1": asked},
         http=facts,
         **shown("abort"),

@@ -142,14 +142,18 @@ def follows_close(current: Incarnation, segment: Segment) -> bool:
 
 
 def is_after_fins(current: Incarnation, segment: Segment) -> bool:
-    """Whether the numbers are greater than a FIN's end: of data one of them, of an ACK alone both."""
+    """Whether one of the numbers is greater than a FIN's end, and both are greater than all that was sent.
+
+    By more than one: a FIN may be missing. The other number counts as a box between may have put a FIN in.
+    """
     ends: dict[Endpoint, int] = {}
     for p in current.packets:
         if p.has(FIN):
             ends.setdefault(p.src, (p.seq + p.space) % 2**32)
     numbers = [(segment.src, segment.seq), (segment.dst, segment.ack)]
     after = [side in ends and signed(number - ends[side]) > 0 for side, number in numbers]
-    return any(after) if segment.payload_len else all(after)
+    sent = [(p.src, p.seq + p.space) for p in current.packets if not p.has(RST)]
+    return any(after) and all(signed(number - to) > 1 for side, number in numbers for src, to in sent if src == side)
 
 
 def is_far(one: int, other: int) -> bool:

@@ -46,14 +46,43 @@ def test_a_whole_capture_raises_no_concern() -> None:
     assert list(file_concerns(capture(span("a", 0, 10), span("b", 10.005, 20)))) == []
 
 
-def test_gap_between_files() -> None:
-    """A hole is told from a second on, and only if the files themselves are much denser."""
-    assert list(file_concerns(capture(span("a", 0, 10), span("b", 13.2, 20)))) == ["gap of 3.20 s between a and b"]
+def test_silence_between_files() -> None:
+    """It is told from a second on, and only if the files themselves are much denser."""
+    assert list(file_concerns(capture(span("a", 0, 10), span("b", 13.2, 20)))) == [
+        "no packet for 3.20 s between a and b"
+    ]
     assert list(file_concerns(capture(span("a", 0, 10), span("b", 10.9, 20)))) == []
     sparse = capture(span("a", 0, 1000, packets=100), span("b", 1050, 2000, packets=100))
     assert list(file_concerns(sparse)) == [], "packets every 10 s: 50 s are no hole"
     day = capture(span("a", 0, 10), span("b", 86_410, 86_420))
-    assert list(file_concerns(day)) == ["gap of 86400 s between a and b"]
+    assert list(file_concerns(day)) == ["no packet for 86400 s between a and b"]
+
+
+def test_usual_silence_between_files() -> None:
+    """What is between most files is not told of each; what is longer is; and what another file covers is none."""
+    bursts = [span(str(at), at, at + 1) for at in range(0, 60, 10)]
+    assert list(file_concerns(capture(*bursts))) == []
+    (line,) = file_concerns(capture(*bursts, span("late", 120, 121)))
+    assert line == "no packet for 69.0 s between 50 and late"
+    around = capture(span("all", 0, 100, packets=10_000), span("a", 10, 11), span("b", 90, 91))
+    assert list(file_concerns(around)) == []
+
+
+@pytest.mark.parametrize(
+    ("why", "missing", "said"),
+    [
+        ("numbers", 2, "2 files between them by their numbers"),
+        ("numbers", 0, "both have the same number, so a ring went round"),
+        ("steps", 1, "1 file between them by the even steps in which the others begin"),
+        ("cut", 0, "the first one is cut"),
+    ],
+)
+def test_gap_between_files(why: str, missing: int, said: str) -> None:
+    """What is known to be missing is told with why, once."""
+    times = {"from_ns": 10 * S, "to_ns": round(13.2 * S)}
+    gap = {"after_file": 0, "file": 1, "why": why, "missing_files": missing} | times
+    facts = capture(span("a", 0, 10), span("b", 13.2, 20), gaps=[gap])
+    assert list(file_concerns(facts)) == [f"gap of 3.20 s between a and b: {said}"]
 
 
 def test_silence_within_a_file() -> None:
@@ -116,7 +145,11 @@ def test_files_without_packets_are_no_gap() -> None:
 
 def test_many_gaps_are_a_few_lines() -> None:
     """Three are shown, the rest is counted."""
-    found = list(file_concerns(capture(*(span(str(n), 100 * n, 100 * n + 1) for n in range(9)))))
+    files = [span(str(n), 100 * n, 100 * n + 1) for n in range(9)]
+    gaps = [
+        {"after_file": n, "file": n + 1, "from_ns": 0, "to_ns": S, "why": "cut", "missing_files": 0} for n in range(8)
+    ]
+    found = list(file_concerns(capture(*files, gaps=gaps)))
     assert len(found) == 4
     assert found[-1] == "and 5 more of the kind (the JSON report has the files' times)"
 

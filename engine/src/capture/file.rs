@@ -2,7 +2,6 @@
 
 use super::compressed::{Plain, decompressed};
 use super::error::{SourceError, Stop};
-use super::gap::Pace;
 use super::lanes::{Behind, Lanes};
 use super::patience::Patient;
 use super::pcap::{self, Pcap};
@@ -301,7 +300,7 @@ impl CaptureFile {
     fn take_back(&mut self, packets: &mut Vec<Packet>, end: u64, before: Noted) -> Filled {
         let is_lost = |packet: &Packet| self.input.offset_of(packet.start) + u64::from(packet.captured_len) > end;
         packets.truncate(packets.iter().position(is_lost).unwrap_or(packets.len()));
-        self.note_again(before);
+        self.note_again(&before);
         self.facts.packets += packets.len() as u64;
         self.note_times(packets);
         self.ending = Ending { reached: true, problem: Some(Stop::CutMeanwhile { offset: end }.to_string()) };
@@ -356,7 +355,7 @@ impl CaptureFile {
         Noted { packets: self.facts.packets, times, clock_steps_back, latest_ns }
     }
 
-    fn note_again(&mut self, noted: Noted) {
+    fn note_again(&mut self, noted: &Noted) {
         // The rest of the facts is put in when they are asked for.
         let rest = FileFacts { packets: noted.packets, ..std::mem::take(&mut self.facts) };
         self.facts = rest.with_times_of(&noted.times);
@@ -406,10 +405,10 @@ impl CaptureFile {
         self.lanes.as_ref().map_or(&self.facts, |lanes| &lanes.facts)
     }
 
-    /// How its packets came so far.
+    /// Whether it ended before its end.
     #[must_use]
-    pub fn pace(&self) -> Pace {
-        Pace::of(self.times(), self.facts.packets)
+    pub const fn is_cut(&self) -> bool {
+        self.ending.problem.is_some()
     }
 
     /// Packets read, where the next record begins in the (decompressed) stream, and the time of the last packet.

@@ -1,46 +1,147 @@
 //! Times between the files of a set of which nothing was captured: files that are missing, or were cut.
+//!
+//! Silence alone proves none: where a job runs once in ten seconds and each file holds ten seconds, between any two there
+//! is none. So something else must tell: the numbers in the files' names, a file that was cut, or that files which begin
+//! in even steps do not do so here.
 
 use super::facts::FileFacts;
+use serde::Serialize;
 
-/// Such a time: packets were captured before it and after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+crate::words! {
+    /// Why packets are missing between two files.
+    Missing { /// The numbers in their names leave some out.
+        Numbers = "numbers", /// The first one was cut.
+        Cut = "cut", /// The files of the set begin in even steps, and these further apart.
+        Steps = "steps" }
+}
+
+/// A time of which nothing was captured, between packets of two files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Gap {
+    /// Index of the file that ended last before it.
+    pub after_file: u32,
+    /// Index of the one that begins behind it.
+    pub file: u32,
     /// The last packet before it, ns since 1970 UTC.
     pub from_ns: i64,
     /// The first one after it.
     pub to_ns: i64,
+    /// Why it is known.
+    pub why: Missing,
+    /// Files that are missing; 0 if that is not known.
+    pub missing_files: u64,
 }
 
+/// Gaps that are told of a capture.
+pub const MOST_TOLD: usize = 1000;
 /// Shorter ones are none …
 const LEAST_NS: i64 = 100_000_000;
 /// … nor such as are not longer than so many times what lies between two packets of the file on the average …
 const INTERVALS: i64 = 10;
-/// … and than twice the longest silence in it: it may have been silent, not missing.
+/// … and than twice the longest silence in it, or four times where nothing but its length speaks for it.
 const SILENCES: i64 = 2;
+const SILENCES_OF_STEPS: i64 = 4;
+/// Steps from which on they are even, where three of four differ from the median by no more than a fourth.
+const FEWEST_STEPS: usize = 3;
 
-/// How long nothing came in a file, as a rule and at the most.
+/// A file of the set that ended.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Pace {
+pub struct Ended {
+    /// Its place in the set.
+    pub member: usize,
+    /// It was cut.
+    pub is_cut: bool,
+    /// How long nothing came in it, as a rule …
     interval_ns: i64,
+    /// … and at the most.
     silence_ns: i64,
 }
 
-impl Pace {
-    /// Of so many packets with these times.
+impl Ended {
+    /// The file in this place, with so many packets of these times.
     #[must_use]
-    pub fn of(times: &FileFacts, packets: u64) -> Pace {
+    pub fn new(member: usize, times: &FileFacts, packets: u64, is_cut: bool) -> Ended {
         let span_ns = times.last_ns.zip(times.first_ns).map_or(0, |(last, first)| last.saturating_sub(first).max(0));
         let intervals = i64::try_from(packets.saturating_sub(1).max(1)).unwrap_or(i64::MAX);
-        Pace { interval_ns: span_ns / intervals, silence_ns: times.longest_silence_ns }
+        Ended { member, is_cut, interval_ns: span_ns / intervals, silence_ns: times.longest_silence_ns }
     }
 
-    /// What lies between the file's last packet and the next file's first, if that is more than silence.
+    /// Why what follows it after so long is no silence, and how many files are missing: `left_out` by the numbers in names, if
+    /// those tell; `skipped` by the steps in which files begin.
     #[must_use]
-    pub fn gap(self, from_ns: i64, to_ns: i64) -> Option<Gap> {
-        let silence_ns = self.interval_ns.saturating_mul(INTERVALS).max(self.silence_ns.saturating_mul(SILENCES));
-        let length_ns = to_ns.saturating_sub(from_ns);
-        (length_ns >= LEAST_NS && length_ns > silence_ns).then_some(Gap { from_ns, to_ns })
+    pub fn missing(&self, length_ns: i64, left_out: Option<u64>, skipped: u64) -> Option<(Missing, u64)> {
+        let is_longer = |silences: i64| {
+            let silent_ns = self.silence_ns.saturating_mul(silences);
+            length_ns >= LEAST_NS && length_ns > self.interval_ns.saturating_mul(INTERVALS).max(silent_ns)
+        };
+        match (left_out, skipped) {
+            (Some(missing @ 1..), _) if is_longer(SILENCES) => {
+                Some((Missing::Numbers, if missing == ROUND { 0 } else { missing }))
+            }
+            _ if self.is_cut && is_longer(SILENCES) => Some((Missing::Cut, 0)),
+            (None, 1..) if is_longer(SILENCES_OF_STEPS) => Some((Missing::Steps, skipped)),
+            _ => None,
+        }
     }
+}
+
+/// In what steps files begin, ns: their median, if they are even.
+#[must_use]
+pub fn even_step(begins_ns: &[i64]) -> Option<i64> {
+    let mut steps: Vec<i64> = begins_ns.windows(2).filter_map(|pair| pair[1].checked_sub(pair[0])).collect();
+    steps.sort_unstable();
+    let median = steps.get(steps.len() / 2).copied().filter(|&median| median > 0 && steps.len() >= FEWEST_STEPS)?;
+    let even = steps.iter().filter(|&&step| (step - median).saturating_mul(4).abs() <= median).count();
+    (4 * even >= 3 * steps.len()).then_some(median)
+}
+
+/// How many files should have begun between two.
+#[must_use]
+pub fn skipped(step_ns: Option<i64>, from_ns: i64, to_ns: i64) -> u64 {
+    let steps = |step: i64| to_ns.saturating_sub(from_ns).saturating_add(step / 2) / step;
+    step_ns.map_or(0, |step| u64::try_from(steps(step) - 1).unwrap_or(0))
+}
+
+/// Files that are missing where a ring went round: so many that their number is not known.
+const ROUND: u64 = u64::MAX;
+
+/// How many files the numbers in two names leave out that are not among `all`; `None` where they tell nothing. None where
+/// one is the next of the other: then nothing is missing, however long nothing came. All of a ring where it is the same one.
+pub fn left_out<'p>(before: &str, after: &str, all: impl Iterator<Item = &'p str>) -> Option<u64> {
+    let ((stem, one), (other_stem, other)) = numbered(before).zip(numbered(after))?;
+    if stem == other_stem && other == one {
+        return Some(ROUND);
+    }
+    if stem != other_stem || other < one {
+        return None;
+    }
+    let is_between =
+        |path: &&str| numbered(path).is_some_and(|(name, number)| name == stem && one < number && number < other);
+    let there = if other - one == 1 { 0 } else { all.filter(is_between).count() as u64 };
+    Some((other - one - 1).saturating_sub(there))
+}
+
+/// A name without the number that `tcpdump -C` (`x.pcap7`) or `dumpcap -b` (`x_00007_20261122120000.pcapng`) gave it, and that.
+/// Other numbers are dates, times, ports, whatever the user wanted.
+fn numbered(path: &str) -> Option<(&str, u64)> {
+    let plain = super::refused::without_compression(path);
+    if let Some(found) = plain.rsplit_once('.').and_then(|(stem, _)| in_ring(stem)) {
+        return Some(found);
+    }
+    let bare = plain.trim_end_matches(|digit: char| digit.is_ascii_digit());
+    let digits = plain.get(bare.len()..).unwrap_or_default();
+    // The first one of `tcpdump -C` has none.
+    let number = if digits.is_empty() { 0 } else { digits.parse().ok()? };
+    super::refused::ends_as_capture(bare).then_some((bare, number))
+}
+
+/// The number that `dumpcap` put before the date, and what is before it.
+fn in_ring(stem: &str) -> Option<(&str, u64)> {
+    let (stem, date) = stem.rsplit_once('_')?;
+    let (stem, number) = stem.rsplit_once('_')?;
+    let are_digits = |text: &str, least: usize| text.len() >= least && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_ring = date.len() == 14 && are_digits(date, 14) && are_digits(number, 5);
+    Some((stem, number.parse().ok()?)).filter(|_| is_ring)
 }
 
 #[cfg(test)]
@@ -49,20 +150,63 @@ mod tests {
 
     const MS: i64 = 1_000_000;
 
-    /// What follows a file of so many packets within so many ms, silent for `silence_ms` at the most, `ms` after it.
-    fn is_gap(packets: u64, span_ms: i64, silence_ms: i64, ms: i64) -> bool {
+    /// Why what follows a file of 1,000 packets in 1 s, silent for `silence_ms` at the most, `ms` after it is missing.
+    fn missing(silence_ms: i64, ms: i64, left_out: Option<u64>, is_cut: bool, skipped: u64) -> Option<(Missing, u64)> {
         let longest_silence_ns = silence_ms * MS;
-        let (first_ns, last_ns) = (Some(0), Some(span_ms * MS));
+        let (first_ns, last_ns) = (Some(0), Some(1000 * MS));
         let times = FileFacts { first_ns, last_ns, longest_silence_ns, ..FileFacts::default() };
-        Pace::of(&times, packets).gap(span_ms * MS, (span_ms + ms) * MS).is_some()
+        Ended::new(0, &times, 1000, is_cut).missing(ms * MS, left_out, skipped)
     }
 
     #[test]
-    fn what_the_file_does_not_do_itself_is_missing() {
-        assert!(is_gap(1_000, 1_000, 10, 100));
-        assert!(!is_gap(1_000, 1_000, 10, 99), "too short to be told from a pause");
-        assert!(!is_gap(1_000, 1_000, 60, 120), "it paused for half of that itself");
-        assert!(!is_gap(100, 1_000, 20, 101), "ten packets' time");
-        assert!(is_gap(1, 0, 0, 100) && !is_gap(1, 0, 0, -100));
+    fn silence_alone_is_no_gap() {
+        assert_eq!(missing(10, 100_000, None, false, 0), None);
+        assert_eq!(missing(10, 100, Some(2), false, 0), Some((Missing::Numbers, 2)));
+        assert_eq!(missing(10, 100, Some(ROUND), false, 0), Some((Missing::Numbers, 0)));
+        assert_eq!(missing(10, 100, Some(0), true, 0), Some((Missing::Cut, 0)));
+        assert_eq!(missing(10, 100, None, false, 1), Some((Missing::Steps, 1)));
+        assert_eq!(missing(10, 100_000, Some(0), false, 9), None, "the next one of a ring");
+    }
+
+    #[test]
+    fn what_the_file_does_itself_is_no_gap() {
+        assert_eq!(missing(10, 99, Some(1), true, 1), None, "too short to be told from a pause");
+        assert_eq!(missing(60, 120, Some(1), true, 1), None, "it paused for half of that itself");
+        assert_eq!(missing(60, 230, None, false, 1), None);
+        assert_eq!(missing(60, 250, None, false, 1), Some((Missing::Steps, 1)));
+    }
+
+    #[test]
+    fn steps_are_even_but_for_what_is_missing() {
+        let seconds = |all: &[i64]| all.iter().map(|second| second * 1000 * MS).collect::<Vec<i64>>();
+        assert_eq!(even_step(&seconds(&[0, 10, 20, 40, 50])), Some(10_000 * MS));
+        assert_eq!(even_step(&seconds(&[0, 10, 40])), None, "two steps");
+        assert_eq!(even_step(&seconds(&[0, 3, 20, 22, 50])), None);
+        assert_eq!(even_step(&seconds(&[0, 0, 0, 0])), None);
+        let told = [10, 14, 16, 20, 24, 31].map(|to| skipped(Some(10_000 * MS), 0, to * 1000 * MS));
+        assert_eq!((told, skipped(None, 0, i64::MAX)), ([0, 0, 1, 1, 1, 2], 0));
+    }
+
+    #[test]
+    fn names_have_numbers_of_two_kinds() {
+        let all = ["x_00002_20261122222935.pcap", "x_00001_20261122222930.pcap", "x.pcap3"];
+        for (before, after, expected) in [
+            ("x.pcap", "x.pcap1", Some(0)),
+            ("x.pcap", "x.pcap2", Some(1)),
+            ("x.pcap2", "x.pcap5", Some(1)),
+            ("d/x.pcap07.gz", "d/x.pcap10.zst", Some(2)),
+            ("x_00003_20261122222934.pcap", "x_00005_20261122222936.pcap.gz", Some(1)),
+            ("x_00001_20261122222930.pcap", "x_00003_20261122222934.pcap", Some(0)),
+            ("x.pcap9", "x.pcap0", None),
+            ("x.pcap2.gz", "x.pcap2", Some(ROUND)),
+            ("x.pcap1", "y.pcap3", None),
+            ("x-004312.pcap", "x-004324.pcap", None),
+            ("port80.pcap", "port443.pcap", None),
+            ("node1/x.pcap", "node5/x.pcap", None),
+            ("x_1_5.pcap", "x_1_9.pcap", None),
+            ("x.pcap99999999999999999999", "x.pcap1", None),
+        ] {
+            assert_eq!(left_out(before, after, all.into_iter()), expected, "{before} {after}");
+        }
     }
 }

@@ -71,7 +71,7 @@ pub use facts::{
     ClockFacts, CommentFacts, FileFacts, InterfaceFacts, LiveFacts, NameFacts, PcapngFacts, RepeatedFacts, Secret,
     SecretFacts, UnlistedFacts,
 };
-pub use gap::Gap;
+pub use gap::{Gap, Missing};
 pub use set::{CaptureSet, SetFacts};
 pub use view::View;
 

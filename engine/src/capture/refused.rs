@@ -30,9 +30,19 @@ const COMPRESSIONS: &[&str] = &[".gz", ".bz2", ".xz", ".zst", ".lz4", ".lzma", "
 #[must_use]
 pub fn is_named_as_capture(path: &str) -> bool {
     let name = path.to_ascii_lowercase();
-    let plain = COMPRESSIONS.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
-    let plain = plain.trim_end_matches(|digit: char| digit.is_ascii_digit());
-    CAPTURES.iter().any(|end| plain.ends_with(end))
+    ends_as_capture(without_compression(&name).trim_end_matches(|digit: char| digit.is_ascii_digit()))
+}
+
+/// A path without the name of its compression.
+#[must_use]
+pub fn without_compression(path: &str) -> &str {
+    COMPRESSIONS.iter().find_map(|end| path.strip_suffix(end)).unwrap_or(path)
+}
+
+/// Whether a path ends as those of captures do.
+#[must_use]
+pub fn ends_as_capture(path: &str) -> bool {
+    CAPTURES.iter().any(|end| path.ends_with(end))
 }
 
 /// A header that cannot be read, and what to do.

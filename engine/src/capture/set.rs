@@ -4,7 +4,7 @@ use super::compressed::Windows;
 use super::error::SourceError;
 use super::file::Filled;
 use super::filter::Filter;
-use super::gap::Pace;
+use super::gap::{Ended, Gap, MOST_TOLD, even_step, left_out, skipped};
 use super::lanes::Behind;
 use super::refused::{Refusal, is_named_as_capture};
 use super::repeated::Identity;
@@ -44,8 +44,11 @@ pub struct CaptureSet {
     next_ordinal: u64,
     /// Latest time of a packet that was read: that of a file without times which comes after.
     latest_ns: Option<i64>,
-    /// How packets came in the last file that ended.
-    pace: Pace,
+    /// The last file that ended.
+    ended: Option<Ended>,
+    /// In what steps files begin, if those are even.
+    step_ns: Option<i64>,
+    gaps: Vec<Gap>,
     filtered_packets: u64,
     clock_steps_back: u64,
     ordered_packets: u64,
@@ -96,6 +99,8 @@ pub struct SetFacts {
     pub late_files: u64,
     /// Packets that [`Settings::filter`] held back. They are counted in [`FileFacts::packets`].
     pub filtered_packets: u64,
+    /// Times between files of which nothing was captured, the first [`MOST_TOLD`].
+    pub gaps: Vec<Gap>,
     /// Of a capture that goes on.
     pub live: LiveFacts,
     /// The number of the first of `files`, in which [`super::Packet::file`] counts: those before it were removed.
@@ -147,6 +152,7 @@ impl CaptureSet {
         set.members.sort_by(|a, b| a.turn().cmp(&b.turn()));
         set.pass_over_repeated();
         set.begins_ns = begins_of(&set.members);
+        set.step_ns = even_step(&set.begins_ns);
         set.merges_by_time = true;
         Ok(set)
     }
@@ -264,6 +270,7 @@ impl CaptureSet {
             repeated: self.repeated.clone(),
             late_files: self.late_files,
             filtered_packets: self.filtered_packets,
+            gaps: self.gaps.clone(),
             live: self.live.clone(),
             first_file: self.first_file,
         }
@@ -291,7 +298,9 @@ impl CaptureSet {
             reading: Reading::new(settings),
             next_ordinal: 0,
             latest_ns: None,
-            pace: Pace::default(),
+            ended: None,
+            step_ns: None,
+            gaps: Vec::new(),
             filtered_packets: 0,
             clock_steps_back: 0,
             ordered_packets: 0,
@@ -359,23 +368,44 @@ impl CaptureSet {
         file.begin_after(self.latest_ns, Behind::new(Arc::clone(&self.begins_ns), at));
         let is_new = file.times().first_ns.is_none();
         let filled = file.fill(self.first_file + at as u32, batch, max_packets);
-        if let (true, Some(before), Some(first)) = (is_new, self.latest_ns, file.times().first_ns) {
-            batch.gaps.extend(self.pace.gap(before, first));
-        }
-        self.latest_ns = self.latest_ns.max(batch.packets.last().map(|packet| packet.ts_ns));
+        let began_ns = file.times().first_ns.filter(|_| is_new);
+        let before_ns = self.latest_ns;
+        self.latest_ns = before_ns.max(batch.packets.last().map(|packet| packet.ts_ns));
         let held = batch.view.as_deref().map_or(&batch.data[..], View::bytes);
         self.filtered_packets += self.filter.retain(&mut batch.packets, |packet| bytes_in(held, packet));
         self.is_interleaved |= file.ordered_packets() > 0;
         self.is_waiting = filled == Filled::Waiting;
+        let mut ended = None;
         if filled == Filled::End {
             self.clock_steps_back += file.clock_steps_back();
             self.ordered_packets += file.ordered_packets();
-            self.pace = file.pace();
+            ended = Some(Ended::new(at, file.times(), file.position().0, file.is_cut()));
             let is_overwritten = member.progress.as_ref().is_some_and(|progress| progress.get().is_overwritten);
             self.live.overwritten_files += u64::from(is_overwritten);
             member.close(&self.reading.room);
         }
+        if let Some((from_ns, to_ns)) = before_ns.zip(began_ns) {
+            self.note_gap(at, (from_ns, to_ns), batch);
+        }
+        self.ended = ended.or(self.ended);
         Ok(filled == Filled::End)
+    }
+
+    /// Notes what is missing before the first packet of a member, if anything is.
+    fn note_gap(&mut self, at: usize, (from_ns, to_ns): (i64, i64), batch: &mut Batch) {
+        let Some(ended) = self.ended else { return };
+        let (Some(before), Some(after)) = (self.members.get(ended.member), self.members.get(at)) else { return };
+        let steps = before.begins_ns.zip(after.begins_ns).map_or(0, |(from, to)| skipped(self.step_ns, from, to));
+        let paths = self.members.iter().map(|member| member.path.as_str());
+        let numbers = left_out(&before.path, &after.path, paths);
+        let missing = ended.missing(to_ns.saturating_sub(from_ns), numbers, steps);
+        let Some((why, missing_files)) = missing else { return };
+        let number = |member: usize| self.first_file + member as u32;
+        let gap = Gap { after_file: number(ended.member), file: number(at), from_ns, to_ns, why, missing_files };
+        batch.gaps.push(gap);
+        if self.gaps.len() < MOST_TOLD {
+            self.gaps.push(gap);
+        }
     }
 }
 

@@ -74,6 +74,7 @@ pub fn forget_silence(record: &mut ConnectionRecord) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::Missing;
     use crate::ledger::law_tests::plain;
     use crate::record::Mark;
 
@@ -85,7 +86,8 @@ mod tests {
     fn gaps() -> Gaps {
         let mut gaps = Gaps::default();
         for (from, to) in [(20, 30), (40, 50)] {
-            gaps.push(Gap { from_ns: from * SECOND, to_ns: to * SECOND });
+            let (from_ns, to_ns) = (from * SECOND, to * SECOND);
+            gaps.push(Gap { after_file: 0, file: 1, from_ns, to_ns, why: Missing::Cut, missing_files: 0 });
         }
         gaps
     }

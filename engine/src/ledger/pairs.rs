@@ -11,7 +11,8 @@ use super::summary::PairFacts;
 use super::tally::Tally;
 use super::totals::{holder, protocol};
 use crate::record::{
-    ActiveCloser, Address, Close, ConnectionRecord, Holder, Protocol, ResetBy, ResetEffect, ResetKind, RoleBasis,
+    ActiveCloser, Address, Close, ConnectionRecord, Holder, Protocol, Quality, ResetBy, ResetEffect, ResetKind, Role,
+    RoleBasis,
 };
 use std::collections::BTreeMap;
 
@@ -48,6 +49,7 @@ pub struct PairLedger {
     closer: Tally<ActiveCloser>,
     holder: Tally<Holder>,
     resets: BTreeMap<(ResetBy, ResetKind), u64>,
+    empty_resets: u64,
     role_basis: Tally<RoleBasis>,
     protocol: Tally<Protocol>,
     span_ns: Option<(i64, i64)>,
@@ -58,6 +60,13 @@ pub struct PairLedger {
     ports: Ports,
     http: Persistence,
     exemplars: Exemplars,
+}
+
+/// Whether the client reset it, all of it was captured from its SYN on, and neither side sent a byte.
+fn is_empty_reset(record: &ConnectionRecord) -> bool {
+    let is_whole = record.role_basis == RoleBasis::Syn && record.quality.0 & (Quality::GAP | Quality::ONE_SIDED) == 0;
+    let by_client = record.reset.is_some_and(|reset| reset.role == Role::Client && reset.kind == ResetKind::Abort);
+    record.close == Close::Reset && by_client && is_whole && record.sides.iter().all(|side| side.bytes == 0)
 }
 
 impl PairLedger {
@@ -100,6 +109,7 @@ impl PairLedger {
         if let Some(reset) = record.reset.filter(|reset| reset.effect != ResetEffect::Ineffective) {
             *self.resets.entry((reset.by, reset.kind)).or_default() += 1;
         }
+        self.empty_resets += u64::from(is_empty_reset(record));
         self.widen((record.first.ts_ns, record.last.ts_ns));
         for (total, side) in self.bytes.iter_mut().zip(&record.sides) {
             *total += side.bytes;
@@ -140,6 +150,7 @@ impl PairLedger {
             close: self.close.counts(),
             active_closer: self.closer.counts(),
             time_wait_holder: self.holder.counts(),
+            empty_resets: self.empty_resets,
             resets: self.resets.into_iter().map(|((by, kind), n)| (format!("{by} {kind}"), n)).collect(),
             role_basis: self.role_basis.counts(),
             protocol: self.protocol.counts(),
@@ -166,6 +177,7 @@ impl Merge for PairLedger {
         for (key, count) in other.resets {
             *self.resets.entry(key).or_default() += count;
         }
+        self.empty_resets += other.empty_resets;
         self.role_basis.merge(&other.role_basis);
         self.protocol.merge(&other.protocol);
         if let Some(span) = other.span_ns {

@@ -5,7 +5,7 @@
 
 pub use super::exemplar::Exemplar;
 use super::services::ServiceFacts;
-use crate::capture::{ClockFacts, FileFacts, LiveFacts, RepeatedFacts, UnlistedFacts};
+use crate::capture::{ClockFacts, FileFacts, Gap, LiveFacts, RepeatedFacts, UnlistedFacts};
 use crate::record::Stack;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -68,6 +68,8 @@ pub struct CaptureFacts {
     pub clock_steps_back: u64,
     /// Points whose clocks differ.
     pub clocks: Vec<ClockFacts>,
+    /// Times between files of which nothing was captured, the first 1000.
+    pub gaps: Vec<Gap>,
     /// Packets of several interfaces of a pcapng file that were put in order of time, behind later ones of the file.
     pub ordered_packets: u64,
     /// Files that were not merged by time with the others of their time, of which there were too many.
@@ -159,6 +161,8 @@ pub struct PairFacts {
     pub time_wait_holder: Counts,
     /// Resets, by "reset_by reset_kind", effective or unknown only.
     pub resets: BTreeMap<String, u64>,
+    /// Connections that the client reset before any FIN, and in which neither side sent a byte, as health checks by TCP do.
+    pub empty_resets: u64,
     /// By role basis.
     pub role_basis: Counts,
     /// By protocol.

@@ -73,8 +73,8 @@ pub fn belongs<P: Payload>(connection: &Connection<P>, segment: &Segment<'_>) ->
 
 /// Whether a segment's numbers lie behind a FIN: nobody sends anything after his own, nor acknowledges more of the peer's
 /// (RFC 9293 3.6). A socket in TIME_WAIT gives its port's next owner an ISN that is not far from its own
-/// ([`super::time_wait::recycled_isn`]), and so does the ISN clock: distance tells nothing. Data tells by either number, an
-/// acknowledgment alone by both.
+/// ([`super::time_wait::recycled_isn`]), and so does the ISN clock: distance tells nothing. Either number tells, where both are
+/// ahead of all that is known by more than a FIN that may be missing: a FIN that a box put in is no end.
 #[inline]
 #[must_use]
 pub fn is_behind_fin<P: Payload>(connection: &Connection<P>, segment: &Segment<'_>) -> bool {
@@ -85,8 +85,11 @@ pub fn is_behind_fin<P: Payload>(connection: &Connection<P>, segment: &Segment<'
     let (end, peer) = (&connection.ends[role as usize], &connection.ends[role.peer() as usize]);
     let behind = |fin: &Option<Fin>, number| fin.is_some_and(|fin| seq::lt(fin.end(), number));
     let [own, peers] = [behind(&end.fin, segment.seq), behind(&peer.fin, segment.ack)];
-    let is_plain = segment.flags.has(Flags::ACK) && !segment.flags.has(Flags::RST);
-    is_plain && if segment.payload_len > 0 { own || peers } else { own && peers }
+    if !(own || peers) || !segment.flags.has(Flags::ACK) || segment.flags.has(Flags::RST) {
+        return false;
+    }
+    let ahead = |known: Option<u32>, number| known.is_none_or(|known| seq::lt(seq::add(known, 1), number));
+    ahead(end.next, segment.seq) && ahead(peer.next, segment.ack)
 }
 
 /// Whether the peer sent no more than a refusal, whose sequence number 0 is nobody's: an acknowledgment tells nothing.
