@@ -261,7 +261,7 @@ impl CaptureFile {
         self.is_sparse = length > SPARSE;
         match self.input.cut_at(offset) {
             None => filled,
-            Some(end) => self.take_back(packets, end, before),
+            Some(end) => self.take_back(packets, end, &before),
         }
     }
 
@@ -297,10 +297,10 @@ impl CaptureFile {
 
     /// Takes packets out again that lie behind the end of a file that was cut, and ends it.
     #[cold]
-    fn take_back(&mut self, packets: &mut Vec<Packet>, end: u64, before: Noted) -> Filled {
+    fn take_back(&mut self, packets: &mut Vec<Packet>, end: u64, before: &Noted) -> Filled {
         let is_lost = |packet: &Packet| self.input.offset_of(packet.start) + u64::from(packet.captured_len) > end;
         packets.truncate(packets.iter().position(is_lost).unwrap_or(packets.len()));
-        self.note_again(&before);
+        self.note_again(before);
         self.facts.packets += packets.len() as u64;
         self.note_times(packets);
         self.ending = Ending { reached: true, problem: Some(Stop::CutMeanwhile { offset: end }.to_string()) };
