@@ -199,7 +199,7 @@ class Families:
             yield self._counter("kernel_time_wait_overflows", text, ("hostname",), {(host.name,): host.overflows})
 
     def _ports(self, moment: Moment) -> Iterator[Family]:
-        assumed = Assumptions(ports=moment.report.port_range)
+        assumed = Assumptions(ports=moment.report.port_range, hosts=moment.report.port_rules)
         known = [
             pair for pair in moment.report.summary["pairs"] if pair["client"] and pair["ports"]["held_peak_max"] > 1
         ]

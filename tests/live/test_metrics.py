@@ -30,6 +30,7 @@ from pcapwatch.live.families import HOSTS, OTHER, SERVICES, TRIPLES, Families, F
 from pcapwatch.live.metrics import Metrics, serve
 from pcapwatch.live.moment import Counters, Moment
 from pcapwatch.report.build import build
+from pcapwatch.report.model import PortRange, PortRule
 
 Series: TypeAlias = dict[str, dict[tuple[str, ...], float]]
 CAPTURES = ("proxy-http10-reuse", "tw-reuse", "nginx-ab", "keep-alive-race")
@@ -105,6 +106,16 @@ def held(number: int) -> dict[str, Any]:
 def replace_report(summary: Any) -> Moment:
     """A moment of a hand-made summary."""
     return Moment(datetime.now(UTC), "eth0", Counters(), None, build(summary))  # type: ignore[arg-type]
+
+
+def test_the_range_is_the_hosts_own() -> None:
+    """Ports are held against the range that the client's kernel stated, not against Linux's default."""
+    moment = many(3)
+    rule = PortRule("10.0.0.1", PortRange(40_000, 40_999, stated=True, kernel="client1"))
+    report = replace(moment.report, port_rules=(rule,))
+    found = series(list(Families().of(replace(moment, report=report))))
+    assert set(found["pcapwatch_ports_range"].values()) == {1000}
+    assert found["pcapwatch_worst_ports_held_ratio"] == {(): 4 / 1000}
 
 
 def test_labels_are_bounded() -> None:
