@@ -126,7 +126,7 @@ class GapFacts(TypedDict):
     """A time between two files, by index, of which nothing was captured, and why that is known.
 
     ``numbers``: those in the files' names leave ``missing_files`` out; ``cut``: the first one was cut; ``steps``: the
-    files of the set begin in even steps, of which ``missing_files`` are left out.
+    files of the set begin in even steps, of which some are left out, so that files may be missing. 0: not known.
     """
 
     after_file: int

@@ -10,6 +10,9 @@ from pcapwatch.findings.idle_timeout import timeout_of
 from pcapwatch.findings.service import Endings, Service
 from pcapwatch.findings.wording import counted, duration, requests_each
 
+#: Where so few heads of one direction are read, one in so many of the other's, a snaplen that cut packets cut those.
+_MOST_CUT = 10
+
 
 class Cause(NamedTuple):
     """connections: closes it explains; why: completes "X closes first on …"; code: the finding that says more."""
@@ -42,11 +45,11 @@ def unknown_why(service: Service, *, cut: bool = False) -> str:
         what = "the snaplen cut the heads of its HTTP/1.x" if cut else "no head of its HTTP/1.x is whole"
         return f"why cannot be read: {what}"
     requests, responses = service.http("requests"), service.http("responses")
-    # A server that sent nothing has no heads that could be cut.
+    # Where some are read the others may be missing for another reason: a server that does not answer.
     sent = any(pair["server_bytes"] for pair in service.pairs)
-    if cut and sent and 2 * responses < requests:
+    if cut and sent and _MOST_CUT * responses < requests:
         return "why cannot be read: the snaplen cut the heads of its responses"
-    if cut and 2 * requests < responses:
+    if cut and _MOST_CUT * requests < responses:
         return "why cannot be read: the snaplen cut the heads of its requests"
     return "the capture shows no cause that explains most of it"
 

@@ -123,13 +123,27 @@ def dropped(capture: CaptureFacts) -> int:
 
 def silences_between(files: list[FileFacts]) -> Iterator[tuple[FileFacts, FileFacts, int]]:
     """Times without a packet between one file and the next, in the order of their first packets, with lengths in ns."""
-    between = list(one_by_one(files))
-    usual = median([max(ns, 0) for _, _, ns in between]) if len(between) >= _FEWEST else 0
-    for before, after, silence_ns in between:
+    usual = usual_silence_ns(files)
+    for before, after, silence_ns in one_by_one(files):
         intervals = _INTERVALS * max(_interval_ns(before), _interval_ns(after))
-        longest = max(before["longest_silence_ns"], after["longest_silence_ns"], round(usual))
+        longest = max(before["longest_silence_ns"], after["longest_silence_ns"], usual)
         if silence_ns >= max(_SILENCE_NS, intervals, _SILENCES * longest + 1):
             yield before, after, silence_ns
+
+
+def usual_silence_ns(files: list[FileFacts]) -> int:
+    """What is between one file and the next in half of a set; 0 of few files."""
+    between = [max(ns, 0) for _, _, ns in one_by_one(files)]
+    return round(median(between)) if len(between) >= _FEWEST else 0
+
+
+def is_sampled(files: list[FileFacts]) -> bool:
+    """Whether most files of a set begin long after the one before: it is of moments, or of bursts."""
+    if (usual := usual_silence_ns(files)) < _SILENCE_NS:
+        return False
+    return usual > median(
+        max(_INTERVALS * _interval_ns(file), _SILENCES * file["longest_silence_ns"]) for file in files
+    )
 
 
 def has_gaps(summary: Summary) -> bool:

@@ -6,7 +6,15 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from pcapwatch.findings.coverage import SECOND_NS, dropped, one_by_one, silences_between, uncounted
+from pcapwatch.findings.coverage import (
+    SECOND_NS,
+    dropped,
+    is_sampled,
+    one_by_one,
+    silences_between,
+    uncounted,
+    usual_silence_ns,
+)
 from pcapwatch.findings.wording import count, counted, duration
 from pcapwatch.summary import CaptureFacts
 from pcapwatch.summary_of_files import ClockFacts, FileFacts, GapFacts, InterfaceFacts
@@ -25,6 +33,9 @@ def file_concerns(capture: CaptureFacts) -> Iterator[str]:
     repeated = capture["repeated_files"]
     yield from _first(f"{one['path']} is the same file as {one['same_as']}: read once" for one in repeated)
     yield from _first(_between(capture))
+    if is_sampled(capture["files"]):
+        usual = duration(usual_silence_ns(capture["files"]))
+        yield f"no packet for {usual} between a file and the next, in half of the set or more"
     yield from _first(_silences(capture["files"]))
     yield from _drops(capture)
     yield from _live(capture)
@@ -149,7 +160,9 @@ def _between(capture: CaptureFacts) -> Iterator[str]:
     for gap in capture["gaps"]:
         before, after = files[gap["after_file"]], files[gap["file"]]
         length = duration(gap["to_ns"] - gap["from_ns"])
-        yield f"gap of {length} between {before['path']} and {after['path']}: {_missing(gap)}"
+        # Of a busy set they are; who sent nothing for just so long leaves the same.
+        what = f"no packet for {length}" if gap["why"] == "steps" else f"gap of {length}"
+        yield f"{what} between {before['path']} and {after['path']}: {_missing(gap)}"
     known = {id(files[gap["file"]]) for gap in capture["gaps"]}
     for before, after, silence_ns in silences_between(files):
         if id(after) not in known:
@@ -164,7 +177,7 @@ def _missing(gap: GapFacts) -> str:
     if gap["why"] == "numbers":
         return f"{missing} between them by their numbers"
     if gap["why"] == "steps":
-        return f"{missing} between them by the even steps in which the others begin"
+        return "files may be missing there, by the even steps of the others"
     return "the first one is cut"
 
 

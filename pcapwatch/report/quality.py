@@ -139,7 +139,7 @@ def _cut_heads(summary: Summary) -> str:
     few = 2 * summary["capture"]["cut_packets"] < totals["connections"]
     sent = any(pair["server_bytes"] for pair in summary["pairs"])
     for word, unread, read in (("responses", responses, requests if sent else 0), ("requests", requests, responses)):
-        if 2 * unread < read and not few:
+        if 10 * unread < read and not few:
             return f"most heads of {word} could not be read; capture whole packets (without -s)"
     if requests or responses or few or 2 * other >= totals["connections"]:
         return "heads of HTTP may be missing"

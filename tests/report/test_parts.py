@@ -133,7 +133,7 @@ def test_heads_of_cut_packets(cut: int, read: int, protocol: str, said: str) -> 
     assert line.startswith(f"{cut} packets captured cut short: {said}")
 
 
-@pytest.mark.parametrize(("requests", "responses", "word"), [(9, 1, "responses"), (0, 9, "requests")])
+@pytest.mark.parametrize(("requests", "responses", "word"), [(11, 1, "responses"), (0, 9, "requests")])
 def test_heads_of_one_direction_alone(requests: int, responses: int, word: str) -> None:
     """A snaplen that leaves requests whole and cuts responses takes the reason for closes: what to do is said."""
     facts = summaries.http(connections=9, requests=requests, responses=responses)

@@ -11,7 +11,7 @@ crate::words! {
     /// Why packets are missing between two files.
     Missing { /// The numbers in their names leave some out.
         Numbers = "numbers", /// The first one was cut.
-        Cut = "cut", /// The files of the set begin in even steps, and these further apart.
+        Cut = "cut", /// The files of the set begin in even steps, of which these leave some out: they may be missing.
         Steps = "steps" }
 }
 
@@ -79,27 +79,44 @@ impl Ended {
                 Some((Missing::Numbers, if missing == ROUND { 0 } else { missing }))
             }
             _ if self.is_cut && is_longer(SILENCES) => Some((Missing::Cut, 0)),
-            (None, 1..) if is_longer(SILENCES_OF_STEPS) => Some((Missing::Steps, skipped)),
+            (None, 1..) if is_longer(SILENCES_OF_STEPS) => Some((Missing::Steps, 0)),
             _ => None,
         }
     }
 }
 
-/// In what steps files begin, ns: their median, if they are even.
-#[must_use]
-pub fn even_step(begins_ns: &[i64]) -> Option<i64> {
-    let mut steps: Vec<i64> = begins_ns.windows(2).filter_map(|pair| pair[1].checked_sub(pair[0])).collect();
-    steps.sort_unstable();
-    let median = steps.get(steps.len() / 2).copied().filter(|&median| median > 0 && steps.len() >= FEWEST_STEPS)?;
-    let even = steps.iter().filter(|&&step| (step - median).saturating_mul(4).abs() <= median).count();
-    (4 * even >= 3 * steps.len()).then_some(median)
+/// The even steps in which files begin, ns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Steps {
+    /// Their median …
+    median_ns: i64,
+    /// … and how far from it they are, twice.
+    slack_ns: i64,
 }
 
-/// How many files should have begun between two.
-#[must_use]
-pub fn skipped(step_ns: Option<i64>, from_ns: i64, to_ns: i64) -> u64 {
-    let steps = |step: i64| to_ns.saturating_sub(from_ns).saturating_add(step / 2) / step;
-    step_ns.map_or(0, |step| u64::try_from(steps(step) - 1).unwrap_or(0))
+impl Steps {
+    /// Those of a set, if they are even.
+    #[must_use]
+    pub fn of(begins_ns: &[i64]) -> Option<Steps> {
+        let mut steps: Vec<i64> = begins_ns.windows(2).filter_map(|pair| pair[1].checked_sub(pair[0])).collect();
+        steps.sort_unstable();
+        let is_known = |&median: &i64| median > 0 && steps.len() >= FEWEST_STEPS;
+        let median_ns = steps.get(steps.len() / 2).copied().filter(is_known)?;
+        let off = |step: &i64| step.saturating_sub(median_ns).saturating_abs();
+        let even: Vec<i64> = steps.iter().map(off).filter(|off| off.saturating_mul(4) <= median_ns).collect();
+        let slack_ns = even.iter().max().map_or(0, |most| most.saturating_mul(2)).min(median_ns / 8);
+        (4 * even.len() >= 3 * steps.len()).then_some(Steps { median_ns, slack_ns })
+    }
+
+    /// How many files should have begun between two: none where the second does not keep step, as after a quiet time, when
+    /// `tcpdump -G` waits for a packet.
+    #[must_use]
+    pub fn skipped(self, from_ns: i64, to_ns: i64) -> u64 {
+        let between_ns = to_ns.saturating_sub(from_ns);
+        let steps = between_ns.saturating_add(self.median_ns / 2) / self.median_ns;
+        let off_ns = between_ns.saturating_sub(steps.saturating_mul(self.median_ns)).saturating_abs();
+        if off_ns <= self.slack_ns { u64::try_from(steps - 1).unwrap_or(0) } else { 0 }
+    }
 }
 
 /// Files that are missing where a ring went round: so many that their number is not known.
@@ -164,7 +181,7 @@ mod tests {
         assert_eq!(missing(10, 100, Some(2), false, 0), Some((Missing::Numbers, 2)));
         assert_eq!(missing(10, 100, Some(ROUND), false, 0), Some((Missing::Numbers, 0)));
         assert_eq!(missing(10, 100, Some(0), true, 0), Some((Missing::Cut, 0)));
-        assert_eq!(missing(10, 100, None, false, 1), Some((Missing::Steps, 1)));
+        assert_eq!(missing(10, 100, None, false, 1), Some((Missing::Steps, 0)));
         assert_eq!(missing(10, 100_000, Some(0), false, 9), None, "the next one of a ring");
     }
 
@@ -173,18 +190,21 @@ mod tests {
         assert_eq!(missing(10, 99, Some(1), true, 1), None, "too short to be told from a pause");
         assert_eq!(missing(60, 120, Some(1), true, 1), None, "it paused for half of that itself");
         assert_eq!(missing(60, 230, None, false, 1), None);
-        assert_eq!(missing(60, 250, None, false, 1), Some((Missing::Steps, 1)));
+        assert_eq!(missing(60, 250, None, false, 1), Some((Missing::Steps, 0)));
     }
 
     #[test]
     fn steps_are_even_but_for_what_is_missing() {
-        let seconds = |all: &[i64]| all.iter().map(|second| second * 1000 * MS).collect::<Vec<i64>>();
-        assert_eq!(even_step(&seconds(&[0, 10, 20, 40, 50])), Some(10_000 * MS));
-        assert_eq!(even_step(&seconds(&[0, 10, 40])), None, "two steps");
-        assert_eq!(even_step(&seconds(&[0, 3, 20, 22, 50])), None);
-        assert_eq!(even_step(&seconds(&[0, 0, 0, 0])), None);
-        let told = [10, 14, 16, 20, 24, 31].map(|to| skipped(Some(10_000 * MS), 0, to * 1000 * MS));
-        assert_eq!((told, skipped(None, 0, i64::MAX)), ([0, 0, 1, 1, 1, 2], 0));
+        let of = |all: &[i64]| Steps::of(&all.iter().map(|second| second * 1000 * MS).collect::<Vec<i64>>());
+        assert_eq!(of(&[0, 10, 40]), None, "two steps");
+        assert_eq!(of(&[0, 3, 20, 22, 50]), None);
+        assert_eq!(of(&[0, 0, 0, 0]), None);
+        let exact = of(&[0, 10, 20, 40, 50]).expect("even");
+        let told = |steps: Steps| [10, 19, 20, 21, 24, 31].map(|to| steps.skipped(0, to * 1000 * MS));
+        assert_eq!(told(exact), [0, 0, 1, 0, 0, 0]);
+        let loose = of(&[0, 20, 40, 61, 80, 100]).expect("even");
+        assert_eq!([40, 42, 43, 60].map(|to| loose.skipped(0, to * 1000 * MS)), [1, 1, 0, 2]);
+        assert_eq!(exact.skipped(i64::MAX, i64::MIN), 0);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::compressed::Windows;
 use super::error::SourceError;
 use super::file::Filled;
 use super::filter::Filter;
-use super::gap::{Ended, Gap, MOST_TOLD, even_step, left_out, skipped};
+use super::gap::{Ended, Gap, MOST_TOLD, Missing, Steps, left_out};
 use super::lanes::Behind;
 use super::refused::{Refusal, is_named_as_capture};
 use super::repeated::Identity;
@@ -47,7 +47,7 @@ pub struct CaptureSet {
     /// The last file that ended.
     ended: Option<Ended>,
     /// In what steps files begin, if those are even.
-    step_ns: Option<i64>,
+    steps: Option<Steps>,
     gaps: Vec<Gap>,
     filtered_packets: u64,
     clock_steps_back: u64,
@@ -152,7 +152,7 @@ impl CaptureSet {
         set.members.sort_by(|a, b| a.turn().cmp(&b.turn()));
         set.pass_over_repeated();
         set.begins_ns = begins_of(&set.members);
-        set.step_ns = even_step(&set.begins_ns);
+        set.steps = Steps::of(&set.begins_ns);
         set.merges_by_time = true;
         Ok(set)
     }
@@ -299,7 +299,7 @@ impl CaptureSet {
             next_ordinal: 0,
             latest_ns: None,
             ended: None,
-            step_ns: None,
+            steps: None,
             gaps: Vec::new(),
             filtered_packets: 0,
             clock_steps_back: 0,
@@ -395,14 +395,18 @@ impl CaptureSet {
     fn note_gap(&mut self, at: usize, (from_ns, to_ns): (i64, i64), batch: &mut Batch) {
         let Some(ended) = self.ended else { return };
         let (Some(before), Some(after)) = (self.members.get(ended.member), self.members.get(at)) else { return };
-        let steps = before.begins_ns.zip(after.begins_ns).map_or(0, |(from, to)| skipped(self.step_ns, from, to));
-        let paths = self.members.iter().map(|member| member.path.as_str());
+        let begins = before.begins_ns.zip(after.begins_ns);
+        let steps = self.steps.zip(begins).map_or(0, |(steps, (from, to))| steps.skipped(from, to));
+        // Between two in time there is none but without packets.
+        let without = self.members.iter().filter(|member| member.begins_ns.is_none());
+        let paths = without.map(|member| member.path.as_str());
         let numbers = left_out(&before.path, &after.path, paths);
         let missing = ended.missing(to_ns.saturating_sub(from_ns), numbers, steps);
         let Some((why, missing_files)) = missing else { return };
         let number = |member: usize| self.first_file + member as u32;
         let gap = Gap { after_file: number(ended.member), file: number(at), from_ns, to_ns, why, missing_files };
-        batch.gaps.push(gap);
+        // Even steps tell that files may be missing, not that they are.
+        batch.gaps.extend((why != Missing::Steps).then_some(gap));
         if self.gaps.len() < MOST_TOLD {
             self.gaps.push(gap);
         }
