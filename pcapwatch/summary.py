@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TypeAlias, TypedDict, cast
 
-from pcapwatch.summary_of_files import ClockFacts, Counts, FileFacts, GapFacts, LiveFacts, RepeatedFacts, UnlistedFacts
+from pcapwatch.summary_of_files import ClockFacts, Counts, FileFacts, Gap, LiveFacts, RepeatedFacts, UnlistedFacts
 
 #: (least, most): the proven least and the modelled most.
 Band: TypeAlias = list[int]
@@ -45,7 +45,7 @@ class CaptureFacts(TypedDict):
     cut_packets: int
     clock_steps_back: int
     clocks: list[ClockFacts]
-    gaps: list[GapFacts]
+    gaps: list[Gap]
     ordered_packets: int
     late_files: int
     duplicates: int

@@ -122,7 +122,7 @@ class RepeatedFacts(TypedDict):
     same_as: str
 
 
-class GapFacts(TypedDict):
+class Gap(TypedDict):
     """A time between two files, by index, of which nothing was captured, and why that is known.
 
     ``numbers``: those in the files' names leave ``missing_files`` out; ``cut``: the first one was cut; ``steps``: the

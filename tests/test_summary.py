@@ -18,10 +18,11 @@ PARTS = (
     "ledger/exemplar.rs",
     "ledger/services.rs",
     "capture/facts.rs",
+    "capture/gap.rs",
     "decode/fragments/counts.rs",
 )
-#: What is kept and never told: bytes that decrypt, examples before they are chosen.
-KEPT = {"Secret", "Exemplars"}
+#: What is kept and never told: bytes that decrypt, examples before they are chosen, how gaps are found.
+KEPT = {"Secret", "Exemplars", "Ended", "Steps"}
 RUST = tuple(ENGINE / part for part in PARTS)
 
 

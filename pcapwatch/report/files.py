@@ -17,7 +17,7 @@ from pcapwatch.findings.coverage import (
 )
 from pcapwatch.findings.wording import count, counted, duration
 from pcapwatch.summary import CaptureFacts
-from pcapwatch.summary_of_files import ClockFacts, FileFacts, GapFacts, InterfaceFacts
+from pcapwatch.summary_of_files import ClockFacts, FileFacts, Gap, InterfaceFacts
 
 #: Before 1980 the capturing clock was not set (it starts in 1970); after 2100 it was wrong.
 _CLOCK_SET_NS = 315_532_800 * SECOND_NS
@@ -170,7 +170,7 @@ def _between(capture: CaptureFacts) -> Iterator[str]:
             yield f"no packet for {duration(silence_ns)} between {names}"
 
 
-def _missing(gap: GapFacts) -> str:
+def _missing(gap: Gap) -> str:
     missing = counted(gap["missing_files"], "file")
     if gap["why"] == "numbers" and not gap["missing_files"]:
         return "both have the same number, so a ring went round"
