@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pcapwatch.findings.http10_upstream import applies, asks_http10_close
+from pcapwatch.findings.http10_upstream import applies, asks_http10_close, header_of
 from pcapwatch.findings.idle_timeout import timeout_of
 from pcapwatch.findings.service import Endings, Service
 from pcapwatch.findings.wording import counted, duration, requests_each
@@ -74,10 +74,7 @@ def _asked(service: Service, endings: Endings, *, proxy: bool) -> Cause:
     if endings.asked_close > endings.asked_http10 and not upstream:
         why = f"because {asking.clients} {asking.verb('ask')} it to with Connection: close, {each}"
         return Cause(endings.asked, why, "PW101", "Let the client stop sending Connection: close.")
-    marked, unmarked = (service.messages("request", "HTTP/1.0", word) for word in ("close", "none"))
-    header = "with Connection: close" if not unmarked else "without keep-alive"
-    if marked and unmarked:
-        header = "with Connection: close or without keep-alive"
+    header = header_of(service)
     why = f"because {asking.clients} {asking.verb('ask')} it to, in HTTP/1.0 {header}, {each}"
     if upstream:
         return Cause(endings.asked, why, "PW102", _upstream_remedy(service, proxy=proxy))

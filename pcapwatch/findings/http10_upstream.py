@@ -62,12 +62,20 @@ def asks_http10_close(service: Service) -> bool:
     return asked > 0 and 2 * asked >= service.messages("request")
 
 
+def header_of(service: Service) -> str:
+    """What the requests in HTTP/1.0 say that ends their connections, or leave out."""
+    marked, unmarked = (service.messages("request", HTTP10, word) for word in ("close", "none"))
+    if marked and unmarked:
+        return "with Connection: close or without keep-alive"
+    return "with Connection: close" if marked else "without keep-alive"
+
+
 def _finding(summary: Summary, service: Service) -> Finding:
     marked = service.messages("request", HTTP10, "close")
     asked, requests = marked + service.messages("request", HTTP10, "none"), service.messages("request")
     per_s = service.per_s(asked)
     plain = [] if asks_http10_close(service) else advice.client_hints(service.texts("user_agents"))
-    header = "with Connection: close" if 2 * marked >= asked else "without keep-alive"
+    header = header_of(service)
     return Finding(
         code=CODE,
         name=NAME,

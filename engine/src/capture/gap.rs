@@ -1,8 +1,8 @@
 //! Times between the files of a set of which nothing was captured: files that are missing, or were cut.
 //!
 //! Silence alone proves none: where a job runs once in ten seconds and each file holds ten seconds, between any two there
-//! is none. So something else must tell: the numbers in the files' names, a file that was cut, or that files which begin
-//! in even steps do not do so here.
+//! is none. So something else must tell: the numbers in the files' names, or a file that was cut. Where files begin in even
+//! steps and some are left out, they may be missing.
 
 use super::facts::FileFacts;
 use serde::Serialize;
