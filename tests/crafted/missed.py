@@ -399,3 +399,69 @@ def lone_abort(t: Talk) -> list[Expected]:
     t.s(0.001, "RA", window=502)
     t.bystander(70)
     return [{"close": "reset", "active_closer": "ambiguous", "closer_basis": "abort", "reset_kind": "abort"}]
+
+
+# ---- A7: a capture of SYN, FIN and RST alone ----
+
+
+def opened_marks_alone(t: Talk) -> None:
+    """A handshake and an exchange of which a filter passed the SYN and the SYN-ACK."""
+    t.c(0, "S")
+    t.s(0.001, "SA")
+    unseen(t, "c", len(REQUEST))
+    unseen(t, "s", 400)
+
+
+@situation("A7 row 1")
+def abort_of_marks_alone(t: Talk) -> list[Expected]:
+    """The client aborts beyond all that was captured of it: whether it hit is not known, and no pure ACK denies it.
+
+    In the bytes of the server that it acknowledges, and that are missing, a FIN may have been.
+    """
+    opened_marks_alone(t)
+    t.c(1.0, "RA")
+    t.bystander(70)
+    reset = {"reset_by": "client", "reset_kind": "abort", "reset_effect": "unknown"}
+    return [{"close": "reset", "active_closer": "ambiguous", "closer_basis": "abort"} | reset]
+
+
+@situation("A7 row 2")
+def answer_of_marks_alone(t: Talk) -> list[Expected]:
+    """The server closes and the client, whose process is gone, answers its FIN with a bare reset: the number is due."""
+    opened_marks_alone(t)
+    t.s(1.0, "FA")
+    t.c(1.001, "R", window=0)
+    t.bystander(70)
+    return [{"close": "reset_after_fin", "reset_by": "client", "reset_effect": "effective"}]
+
+
+@situation("A7 row 4")
+def late_abort_of_marks_alone(t: Talk) -> list[Expected]:
+    """The client closes, the server goes on and then aborts beyond what was captured of it: not known, not denied."""
+    opened_marks_alone(t)
+    t.c(1.0, "FA")
+    unseen(t, "s", 5_000)
+    t.s(2.0, "RA")
+    t.bystander(70)
+    return [{"close": "reset_after_fin", "reset_by": "server", "reset_effect": "unknown"}]
+
+
+@situation("A7")
+def forged_reset_of_marks_alone(t: Talk) -> list[Expected]:
+    """A reset beyond the captured bytes, and then both close in peace beyond it: nobody accepted it."""
+    opened_marks_alone(t)
+    t.c(0.5, "R", window=0)
+    unseen(t, "c", 100)
+    t.c(1.0, "FA")
+    t.s(1.001, "FA")
+    t.bystander(200)
+    return [{"close": "fin", "active_closer": "client", "reset_effect": "ineffective"}]
+
+
+@situation("A7")
+def reset_behind_marks_alone(t: Talk) -> list[Expected]:
+    """A reset with a number before the client's SYN is an older connection's: no data that are missing explain it."""
+    opened_marks_alone(t)
+    t.c(0.5, "R", seq=t.isn["c"] - 5_000, window=0)
+    t.bystander(200)
+    return [{"close": "half_open", "reset_effect": "ineffective"} | NOBODY]

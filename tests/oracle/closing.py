@@ -301,6 +301,9 @@ def effect_of(reset: Segment, own: list[Segment], theirs: list[Segment]) -> str:
     if reset.seq_offset in expected:
         return "effective"
     sent = max((p.end_offset for p in own), default=0)
+    # A capture of SYN, FIN and RST alone: the data before the reset are missing, so it may be where they ended.
+    if own and acked and reset.seq_offset > sent and not any(p.pure_ack for p in own + theirs):
+        return "unknown"
     return "unknown" if not acked or not own or sent > arrived else "ineffective"
 
 
@@ -336,15 +339,20 @@ def resets_of_next(connection: Incarnation, later: list[Segment], client: Endpoi
     return found
 
 
-def handshake_only(connection: Incarnation, client: Endpoint, server: Endpoint, *, killed: bool) -> str | None:
-    """`refused`, `unanswered` or `half_open` where the handshake never completed; `killed` by a later reset."""
+def handshake_only(
+    connection: Incarnation, client: Endpoint, server: Endpoint, *, killed: bool, in_vain: bool
+) -> str | None:
+    """`refused`, `unanswered` or `half_open` where the handshake never completed; `killed` by a later reset.
+
+    Resets that were all `in_vain` leave it half open.
+    """
     own = connection.sent(client)
     theirs = connection.sent(server)
     if killed or any(not p.has(SYN) and not p.has(RST) for p in own + theirs):
         return None
     resets = [p for p in own + theirs if p.has(RST)]
     if any(p.syn_ack for p in theirs):
-        return None if resets or any(p.syn_ack for p in own) else "half_open"
+        return None if (resets and not in_vain) or any(p.syn_ack for p in own) else "half_open"
     if any(p.src == server for p in resets) and any(p.pure_syn for p in own):
         return "refused"
     if resets and lone_refusal(resets[0], own=[], theirs=[p for p in own + theirs if not p.has(RST)]):
@@ -366,7 +374,8 @@ def read_ending(
     killing = [] if over else resets_of_next(connection, later or [], client)
     resets += killing
     reset = next((r for r in resets if r.effect == "effective"), resets[0] if resets else None)
-    shape = handshake_only(connection, client, server, killed=bool(killing))
+    in_vain = all(r.effect == "ineffective" for r in resets)
+    shape = handshake_only(connection, client, server, killed=bool(killing), in_vain=in_vain)
     if shape is not None:
         return Ending(shape, "none", "no_close", None, reset)
     active, basis, closer = closer_by_fin(connection, client, server)

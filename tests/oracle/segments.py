@@ -76,6 +76,11 @@ class Segment:
         """SYN that answers."""
         return self.has(SYN) and self.has(ACK) and not self.has(RST)
 
+    @property
+    def pure_ack(self) -> bool:
+        """An acknowledgment and nothing else."""
+        return self.has(ACK) and not (self.payload_len or self.has(SYN) or self.has(FIN) or self.has(RST))
+
 
 def read_segments(packets: list[RawPacket], file: str) -> list[Segment]:
     """The TCP segments among the packets, in capture order; everything else is left out."""

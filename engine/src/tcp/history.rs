@@ -103,6 +103,12 @@ impl History {
         self.past[role as usize].seen & RST != 0
     }
 
+    /// Whether either side sent a pure ACK: a capture of a whole connection holds at least that of the handshake.
+    #[must_use]
+    pub fn has_pure_ack(&self) -> bool {
+        self.past.iter().any(|past| past.seen & ACK != 0)
+    }
+
     /// Writes the letter the first time.
     #[inline]
     fn once(&mut self, role: Role, kind: u8, letter: u8) {

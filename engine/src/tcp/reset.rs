@@ -80,9 +80,16 @@ pub fn answers_unacknowledging(segment: &Segment<'_>) -> bool {
 }
 
 /// Whether the receiver accepts a reset: only one that hits RCV.NXT exactly (RFC 5961 §3.2), as far as the capture
-/// shows RCV.NXT. Linux also takes RCV.NXT − 1 once it has the peer's FIN.
+/// shows RCV.NXT. Linux also takes RCV.NXT − 1 once it has the peer's FIN. Where it holds no pure ACK of either side it may
+/// be one of SYN, FIN and RST alone: then nothing tells how far the sender's data went.
 #[must_use]
-pub fn effect(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint, role_seen: bool) -> ResetEffect {
+pub fn effect(
+    segment: &Segment<'_>,
+    sender: &Endpoint,
+    receiver: &Endpoint,
+    role_seen: bool,
+    has_pure_ack: bool,
+) -> ResetEffect {
     if awaits_answer(receiver) {
         let acceptable = segment.flags.has(Flags::ACK)
             && receiver.isn.is_some_and(|isn| seq::lt(isn, segment.ack))
@@ -98,10 +105,14 @@ pub fn effect(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint, rol
     if points.any(|rcv_nxt| rcv_nxt == segment.seq || Some(rcv_nxt) == after_fin) {
         return ResetEffect::Effective;
     }
-    // Where no packet of the receiver tells, the sender may have sent more than was captured; but one that is still without
-    // an answer to its SYN sends a bare reset for an older socket only.
-    let is_open = sender.acked.is_some() || segment.flags.has(Flags::ACK);
-    if receiver.acked.is_none() && (sender.next.is_none() || is_open) {
+    let may_be_due = if receiver.acked.is_none() {
+        // No packet of the receiver tells, and the sender may have sent more than was captured; but one that is still
+        // without an answer to its SYN sends a bare reset for an older socket only.
+        sender.next.is_none() || sender.acked.is_some() || segment.flags.has(Flags::ACK)
+    } else {
+        !has_pure_ack && sender.next.is_some_and(|next| seq::lt(next, segment.seq))
+    };
+    if may_be_due {
         ResetEffect::Unknown
     } else {
         ResetEffect::Ineffective

@@ -25,7 +25,7 @@ impl<P: Payload> Connection<P> {
         let (end, peer) = pair(&mut self.ends, role);
         let kind = reset::kind(segment, end, peer, self.said[role.peer() as usize]);
         let both_seen = peer.packets > 0 || end.packets > 1;
-        let effect = reset::effect(segment, end, peer, both_seen);
+        let effect = reset::effect(segment, end, peer, both_seen, self.history.has_pure_ack());
         let is_over = end.is_over() && peer.is_over() && end.packets + peer.packets > 1;
         let heard = kind == ResetKind::Abort && peer.packets > 0 && segment.flags.has(Flags::ACK);
         if heard && end.is_near_ack(segment.ack, peer) {
