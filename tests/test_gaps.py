@@ -138,16 +138,17 @@ def test_ordinary_rotation_has_no_gap(tmp_path: Path) -> None:
     waiting.close("s", 15.01)
     waiting.open(waiting.client_isn + 9_000_000, waiting.server_isn + 90_000_000)
     waiting.handshake(35)
-    report = in_files(tmp_path, [*talks, waiting], until_s=26.5)
+    report = in_files(tmp_path, [*talks, waiting], until_s=26.5, names=("x.pcap1", "x.pcap2"))
     assert row(report)["time_wait_basis"] == "model_rejected"
     assert not any("gap" in line for line in report.quality.concerns)
 
 
-@pytest.mark.parametrize("gap_s", [0.3, 0.05])
-@pytest.mark.parametrize("later", [4, 5])
-def test_numbers_of_files_tell_of_short_gaps(tmp_path: Path, later: int, gap_s: float) -> None:
-    """`cap_00003`, then `cap_00005`: one is missing, so a third of a second without packets is said; else it is not."""
-    for number, start_s in ((3, 0.0), (later, 1.0 + gap_s)):
+@pytest.mark.parametrize("name", ["cap_{:05}_20261122120000.pcap", "cap.pcap{}", "eth0_{:05}_20261122T120000Z.pcap"])
+@pytest.mark.parametrize("between", ["none", "missing", "empty", "unreadable"])
+def test_numbers_of_files_tell_of_short_gaps(tmp_path: Path, name: str, between: str) -> None:
+    """File 3, then 5: 4 is missing, or as good as that, however short the time is; one without packets is not."""
+    later = 4 if between == "none" else 5
+    for number, start_s in ((3, 0.0), (later, 1.01)):
         talks = []
         for place in range(100):
             talk = Talk(client=("10.9.0.3", 20_000 + 1000 * number + place))
@@ -155,10 +156,46 @@ def test_numbers_of_files_tell_of_short_gaps(tmp_path: Path, later: int, gap_s: 
             talk.close("c", start_s + 0.01 * place + 0.004)
             talks.append(talk)
         packets = [one for talk in talks for one in talk.packets]
-        write_capture(tmp_path / f"cap_{number:05}_20261122120000.pcap", sorted(packets, key=lambda one: one.at_s))
+        write_capture(tmp_path / name.format(number), sorted(packets, key=lambda one: one.at_s))
+    if between == "empty":
+        write_capture(tmp_path / name.format(4), [])
+    elif between == "unreadable":
+        (tmp_path / name.format(4)).write_bytes(b"")
     gaps = [line for line in pcapwatch.analyze(tmp_path).quality.concerns if line.startswith("gap of")]
-    assert len(gaps) == (later == 5 and gap_s > 0.1)
+    assert len(gaps) == (between in {"missing", "unreadable"})
     assert all(line.endswith(": 1 file between them by their numbers") for line in gaps)
+
+
+def test_what_may_be_missing_changes_nothing_that_is_said(tmp_path: Path) -> None:
+    """A job each ten seconds, one run of which is left out, in files of ten seconds: told as the one file is."""
+    folder = tmp_path / "set"
+    folder.mkdir()
+    talks = []
+    for start in (*range(0, 50, 10), *range(60, 90, 10)):
+        run = []
+        for at in range(6):
+            talk = Talk(client=("10.9.0.3", 20_000 + 10 * start + at))
+            talk.handshake(start + at / 10)
+            talk.c(start + at / 10 + 0.01, "FA")
+            talk.s(start + at / 10 + 0.011, "A")
+            run.append(talk)
+        packets = [one for talk in run for one in talk.packets]
+        write_capture(folder / f"day{start}.pcap", sorted(packets, key=lambda one: one.at_s))
+        talks += packets
+    one, several = (
+        pcapwatch.analyze(path)
+        for path in (write_capture(tmp_path / "one.pcap", sorted(talks, key=lambda one: one.at_s)), folder)
+    )
+    assert [gap["why"] for gap in several.summary["capture"]["gaps"]] == ["steps"]
+    assert any("files may be missing there" in line for line in several.quality.concerns)
+    assert "PW111" in [finding.code for finding in one.findings]
+    assert [(f.code, f.title) for f in one.findings] == [(f.code, f.title) for f in several.findings]
+    assert one.verdict == several.verdict
+    assert [line for line in one.cannot_see if "drops" not in line] == [
+        line for line in several.cannot_see if "drops" not in line
+    ]
+    write_capture(folder / "day50.pcap", [])
+    assert pcapwatch.analyze(folder).summary["capture"]["gaps"] == [], "that run's file is there, and holds nothing"
 
 
 def test_the_next_connection_met_behind_its_handshake(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from pcapwatch.findings import advice
 from pcapwatch.findings.assumptions import SECOND_NS, Assumptions
-from pcapwatch.findings.coverage import dropped, end_words, has_gaps, seen_until_ns
+from pcapwatch.findings.coverage import dropped, end_words, gaps, seen_until_ns
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.wording import count, counted, duration
@@ -99,7 +99,7 @@ def _number(pair: PairFacts) -> int:
 
 def _since_last_ns(summary: Summary, pair: PairFacts) -> int:
     """How long all connections of a pair were silent before the capture ended; not known where files are missing."""
-    return 0 if has_gaps(summary) else max((summary["capture"]["last_ns"] or 0) - pair["last_ns"], 0)
+    return 0 if gaps(summary) else max((summary["capture"]["last_ns"] or 0) - pair["last_ns"], 0)
 
 
 def _longest_ns(summary: Summary, pair: PairFacts) -> list[int]:
@@ -120,7 +120,7 @@ def _left(summary: Summary, service: Service, some: Service) -> Left | None:
     closer = max(most, key=lambda side: most[side])
     closed = service.tally("active_closer", closer)
     capture = summary["capture"]
-    lacks = dropped(capture) or capture["connection_quality"].get("gap", 0) or has_gaps(summary)
+    lacks = dropped(capture) or capture["connection_quality"].get("gap", 0) or gaps(summary)
     if lacks and 2 * number < closed:
         return None
     all_ns = min(_since_last_ns(summary, pair) for pair in some.pairs)

@@ -8,7 +8,7 @@ from statistics import median
 from pcapwatch.findings.wording import count, counted, share
 from pcapwatch.link_types import NUMBERS
 from pcapwatch.summary import CaptureFacts, PairFacts, Summary
-from pcapwatch.summary_of_files import FileFacts
+from pcapwatch.summary_of_files import FileFacts, Gap
 
 SECOND_NS = 1_000_000_000
 #: Times between two files without a packet are told from this length on, if they are also this many times the files'
@@ -146,20 +146,20 @@ def is_sampled(files: list[FileFacts]) -> bool:
     )
 
 
-def has_gaps(summary: Summary) -> bool:
-    """Whether files are missing, or were cut, in the middle of what was captured."""
-    return bool(summary["capture"]["gaps"])
+def gaps(summary: Summary) -> list[Gap]:
+    """Where files are missing, or were cut, within what was captured; not where steps say that they may be."""
+    return [gap for gap in summary["capture"]["gaps"] if gap["why"] != "steps"]
 
 
 def end_words(summary: Summary) -> str:
     """Where what is still open was last seen."""
-    return "the capture ended or a gap began" if has_gaps(summary) else "the capture ended"
+    return "the capture ended or a gap began" if gaps(summary) else "the capture ended"
 
 
 def seen_until_ns(summary: Summary, at_ns: int) -> int:
     """Up to when what was there then was in sight: the next gap, or the end of the capture."""
-    gaps = (gap["from_ns"] for gap in summary["capture"]["gaps"] if gap["from_ns"] >= at_ns)
-    return min(gaps, default=summary["capture"]["last_ns"] or 0)
+    later = (gap["from_ns"] for gap in gaps(summary) if gap["from_ns"] >= at_ns)
+    return min(later, default=summary["capture"]["last_ns"] or 0)
 
 
 def one_by_one(files: list[FileFacts]) -> Iterator[tuple[FileFacts, FileFacts, int]]:

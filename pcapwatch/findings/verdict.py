@@ -15,7 +15,7 @@ from pcapwatch.findings.coverage import (
     NOTABLE,
     before_a_fin,
     end_words,
-    has_gaps,
+    gaps,
     is_one_sided,
     one_sided_note,
     told_apart_note,
@@ -280,7 +280,7 @@ def _at_once(summary: Summary, service: Service, peak: int) -> str:
         for pair in summary["pairs"]
     )
     most = f"at most {count(peak)} at once"
-    if has_gaps(summary):
+    if gaps(summary):
         most += " of those captured"
     return f"{host} holds {most}, its other ports' included" if service.partial or any(beside) else most
 

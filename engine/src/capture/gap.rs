@@ -34,13 +34,12 @@ pub struct Gap {
 
 /// Gaps that are told of a capture.
 pub const MOST_TOLD: usize = 1000;
-/// Shorter ones are none …
+/// Where only the steps tell, shorter ones are none …
 const LEAST_NS: i64 = 100_000_000;
 /// … nor such as are not longer than so many times what lies between two packets of the file on the average …
 const INTERVALS: i64 = 10;
-/// … and than twice the longest silence in it, or four times where nothing but its length speaks for it.
-const SILENCES: i64 = 2;
-const SILENCES_OF_STEPS: i64 = 4;
+/// … and than so many times the longest silence in it.
+const SILENCES: i64 = 4;
 /// Steps from which on they are even, where three of four differ from the median by no more than a fourth.
 const FEWEST_STEPS: usize = 3;
 
@@ -70,18 +69,22 @@ impl Ended {
     /// those tell; `skipped` by the steps in which files begin.
     #[must_use]
     pub fn missing(&self, length_ns: i64, left_out: Option<u64>, skipped: u64) -> Option<(Missing, u64)> {
-        let is_longer = |silences: i64| {
-            let silent_ns = self.silence_ns.saturating_mul(silences);
-            length_ns >= LEAST_NS && length_ns > self.interval_ns.saturating_mul(INTERVALS).max(silent_ns)
-        };
+        if length_ns <= 0 {
+            return None;
+        }
         match (left_out, skipped) {
-            (Some(missing @ 1..), _) if is_longer(SILENCES) => {
-                Some((Missing::Numbers, if missing == ROUND { 0 } else { missing }))
-            }
-            _ if self.is_cut && is_longer(SILENCES) => Some((Missing::Cut, 0)),
-            (None, 1..) if is_longer(SILENCES_OF_STEPS) => Some((Missing::Steps, 0)),
+            (Some(ROUND), _) => Some((Missing::Numbers, 0)),
+            (Some(missing @ 1..), _) => Some((Missing::Numbers, missing)),
+            _ if self.is_cut => Some((Missing::Cut, 0)),
+            (None, 1..) if self.is_unlike(length_ns) => Some((Missing::Steps, 0)),
             _ => None,
         }
+    }
+
+    /// Whether it is longer than the silences of the file itself are.
+    fn is_unlike(&self, length_ns: i64) -> bool {
+        let (interval_ns, silence_ns) = (self.interval_ns.saturating_mul(INTERVALS), self.silence_ns);
+        length_ns >= LEAST_NS && length_ns > interval_ns.max(silence_ns.saturating_mul(SILENCES))
     }
 }
 
@@ -122,23 +125,25 @@ impl Steps {
 /// Files that are missing where a ring went round: so many that their number is not known.
 const ROUND: u64 = u64::MAX;
 
-/// How many files the numbers in two names leave out that are not among `all`; `None` where they tell nothing. None where
-/// one is the next of the other: then nothing is missing, however long nothing came. All of a ring where it is the same one.
-pub fn left_out<'p>(before: &str, after: &str, all: impl Iterator<Item = &'p str>) -> Option<u64> {
+/// How many files the numbers in two names leave out that are not among those that are `there`; `None` where they tell
+/// nothing. None where one is the next of the other: then nothing is missing, however long nothing came. All of a ring where
+/// it is the same one, which `tcpdump -C` begins anew beside its compressed one; `dumpcap` counts on, and from 1 at each start.
+pub fn left_out<'p>(before: &str, after: &str, there: impl Iterator<Item = &'p str>) -> Option<u64> {
     let ((stem, one), (other_stem, other)) = numbered(before).zip(numbered(after))?;
-    if stem == other_stem && other == one {
+    if stem == other_stem && other == one && super::refused::ends_as_capture(stem) {
         return Some(ROUND);
     }
-    if stem != other_stem || other < one {
+    if stem != other_stem || other <= one {
         return None;
     }
     let is_between =
         |path: &&str| numbered(path).is_some_and(|(name, number)| name == stem && one < number && number < other);
-    let there = if other - one == 1 { 0 } else { all.filter(is_between).count() as u64 };
+    let there = if other - one == 1 { 0 } else { there.filter(is_between).count() as u64 };
     Some((other - one - 1).saturating_sub(there))
 }
 
-/// A name without the number that `tcpdump -C` (`x.pcap7`) or `dumpcap -b` (`x_00007_20261122120000.pcapng`) gave it, and that.
+/// A name without the number that `tcpdump -C` (`x.pcap7`), `dumpcap -b` (`x_00007_20261122120000.pcapng`) or this program
+/// gave it, and that.
 /// Other numbers are dates, times, ports, whatever the user wanted.
 fn numbered(path: &str) -> Option<(&str, u64)> {
     let plain = super::refused::without_compression(path);
@@ -152,12 +157,16 @@ fn numbered(path: &str) -> Option<(&str, u64)> {
     super::refused::ends_as_capture(bare).then_some((bare, number))
 }
 
-/// The number that `dumpcap` put before the date, and what is before it.
+/// The number before the date, and what is before it.
 fn in_ring(stem: &str) -> Option<(&str, u64)> {
     let (stem, date) = stem.rsplit_once('_')?;
     let (stem, number) = stem.rsplit_once('_')?;
     let are_digits = |text: &str, least: usize| text.len() >= least && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_ring = date.len() == 14 && are_digits(date, 14) && are_digits(number, 5);
+    // This program writes `20261122T120000Z`.
+    let is_date = |date: &str| date.len() == 14 && are_digits(date, 14);
+    let is_own =
+        |date: &str| date.split_once('T').is_some_and(|(day, time)| day.len() == 8 && is_date(&[day, time].concat()));
+    let is_ring = (is_date(date) || date.strip_suffix('Z').is_some_and(is_own)) && are_digits(number, 5);
     Some((stem, number.parse().ok()?)).filter(|_| is_ring)
 }
 
@@ -178,18 +187,20 @@ mod tests {
     #[test]
     fn silence_alone_is_no_gap() {
         assert_eq!(missing(10, 100_000, None, false, 0), None);
-        assert_eq!(missing(10, 100, Some(2), false, 0), Some((Missing::Numbers, 2)));
-        assert_eq!(missing(10, 100, Some(ROUND), false, 0), Some((Missing::Numbers, 0)));
-        assert_eq!(missing(10, 100, Some(0), true, 0), Some((Missing::Cut, 0)));
-        assert_eq!(missing(10, 100, None, false, 1), Some((Missing::Steps, 0)));
         assert_eq!(missing(10, 100_000, Some(0), false, 9), None, "the next one of a ring");
+        for ms in [1, 100] {
+            assert_eq!(missing(10, ms, Some(2), false, 0), Some((Missing::Numbers, 2)));
+            assert_eq!(missing(10, ms, Some(ROUND), false, 0), Some((Missing::Numbers, 0)));
+            assert_eq!(missing(10, ms, Some(0), true, 0), Some((Missing::Cut, 0)));
+        }
+        assert_eq!(missing(10, 0, Some(2), true, 1), None, "no time between");
+        assert_eq!(missing(10, 100, None, false, 1), Some((Missing::Steps, 0)));
     }
 
     #[test]
-    fn what_the_file_does_itself_is_no_gap() {
-        assert_eq!(missing(10, 99, Some(1), true, 1), None, "too short to be told from a pause");
-        assert_eq!(missing(60, 120, Some(1), true, 1), None, "it paused for half of that itself");
-        assert_eq!(missing(60, 230, None, false, 1), None);
+    fn what_the_file_does_itself_are_no_steps() {
+        assert_eq!(missing(10, 99, None, false, 1), None, "too short to be told from a pause");
+        assert_eq!(missing(60, 230, None, false, 1), None, "it paused for a quarter of that itself");
         assert_eq!(missing(60, 250, None, false, 1), Some((Missing::Steps, 0)));
     }
 
@@ -224,6 +235,9 @@ mod tests {
             ("port80.pcap", "port443.pcap", None),
             ("node1/x.pcap", "node5/x.pcap", None),
             ("x_1_5.pcap", "x_1_9.pcap", None),
+            ("eth0_00001_20261122T222930Z.pcapng", "eth0_00004_20261122T222933Z.pcapng.zst", Some(2)),
+            ("eth0_00001_2026T1122222930Z.pcapng", "eth0_00004_2026T1122222933Z.pcapng", None),
+            ("x_00001_20261122222930.pcap", "x_00001_20261122223930.pcap", None),
             ("x.pcap99999999999999999999", "x.pcap1", None),
         ] {
             assert_eq!(left_out(before, after, all.into_iter()), expected, "{before} {after}");

@@ -211,7 +211,7 @@ impl CaptureSet {
             }
             let Some(current) = self.current.or_else(|| self.begin()) else { break };
             self.note_landmark(current);
-            let is_over = self.fill(current, batch, max_packets.max(1))?;
+            let is_over = self.fill(current, batch, max_packets.max(1), true)?;
             self.current = (!is_over).then_some(current);
             self.part(current, batch, is_over);
         }
@@ -361,8 +361,8 @@ impl CaptureSet {
         }
     }
 
-    /// Adds what the buffer of a member holds; true if the member ends with it.
-    fn fill(&mut self, at: usize, batch: &mut Batch, max_packets: usize) -> Result<bool, SourceError> {
+    /// Adds what the buffer of a member holds, read alone or beside others; true if the member ends with it.
+    fn fill(&mut self, at: usize, batch: &mut Batch, max_packets: usize, is_alone: bool) -> Result<bool, SourceError> {
         let Some(member) = self.members.get_mut(at) else { return Ok(true) };
         let Some(file) = member.open(&self.bytes_read, &self.reading)? else { return Ok(true) };
         file.begin_after(self.latest_ns, Behind::new(Arc::clone(&self.begins_ns), at));
@@ -384,7 +384,7 @@ impl CaptureSet {
             self.live.overwritten_files += u64::from(is_overwritten);
             member.close(&self.reading.room);
         }
-        if let Some((from_ns, to_ns)) = before_ns.zip(began_ns) {
+        if let Some((from_ns, to_ns)) = before_ns.zip(began_ns).filter(|_| is_alone) {
             self.note_gap(at, (from_ns, to_ns), batch);
         }
         self.ended = ended.or(self.ended);
@@ -397,10 +397,14 @@ impl CaptureSet {
         let (Some(before), Some(after)) = (self.members.get(ended.member), self.members.get(at)) else { return };
         let begins = before.begins_ns.zip(after.begins_ns);
         let steps = self.steps.zip(begins).map_or(0, |(steps, (from, to))| steps.skipped(from, to));
-        // Between two in time there is none but without packets.
-        let without = self.members.iter().filter(|member| member.begins_ns.is_none());
-        let paths = without.map(|member| member.path.as_str());
-        let numbers = left_out(&before.path, &after.path, paths);
+        // Those whose time is between the two; one that could not be read is as good as missing.
+        let is_there = |(place, member): &(usize, &Member)| {
+            let is_empty = member.begins_ns.is_none() && !matches!(member.origin, Origin::Nothing);
+            is_empty || (ended.member < *place && *place < at)
+        };
+        let there = || self.members.iter().enumerate().filter(is_there);
+        let numbers = left_out(&before.path, &after.path, there().map(|(_, member)| member.path.as_str()));
+        let steps = steps.saturating_sub(there().count() as u64);
         let missing = ended.missing(to_ns.saturating_sub(from_ns), numbers, steps);
         let Some((why, missing_files)) = missing else { return };
         let number = |member: usize| self.first_file + member as u32;

@@ -112,11 +112,7 @@ pub fn effect(
     } else {
         !has_pure_ack && sender.next.is_some_and(|next| seq::lt(next, segment.seq))
     };
-    if may_be_due {
-        ResetEffect::Unknown
-    } else {
-        ResetEffect::Ineffective
-    }
+    if may_be_due { ResetEffect::Unknown } else { ResetEffect::Ineffective }
 }
 
 /// Who sent the segment that a reset answers, if it answers one.

@@ -159,7 +159,7 @@ impl CaptureSet {
         for lane in &mut lanes {
             while lane.turn().is_none() && !lane.is_over {
                 lane.batch.packets.clear();
-                lane.is_over = self.fill(lane.member, &mut lane.batch, LANE_PACKETS)?;
+                lane.is_over = self.fill(lane.member, &mut lane.batch, LANE_PACKETS, false)?;
                 (lane.earliest, lane.at) = (earliest_from(&lane.batch.packets), 0);
             }
         }
