@@ -120,7 +120,8 @@ def _left(summary: Summary, service: Service, some: Service) -> Left | None:
     closer = max(most, key=lambda side: most[side])
     closed = service.tally("active_closer", closer)
     capture = summary["capture"]
-    lacks = dropped(capture) or capture["connection_quality"].get("gap", 0) or gaps(summary)
+    # Those that a gap between files cut off were in sight too short a time.
+    lacks = dropped(capture) or capture["connection_quality"].get("gap", 0)
     if lacks and 2 * number < closed:
         return None
     all_ns = min(_since_last_ns(summary, pair) for pair in some.pairs)

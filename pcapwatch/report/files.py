@@ -173,7 +173,7 @@ def _between(capture: CaptureFacts) -> Iterator[str]:
 def _missing(gap: Gap) -> str:
     missing = counted(gap["missing_files"], "file")
     if gap["why"] == "numbers" and not gap["missing_files"]:
-        return "both have the same number, so a ring went round"
+        return "by their numbers a ring went round"
     if gap["why"] == "numbers":
         return f"{missing} between them by their numbers"
     if gap["why"] == "steps":
@@ -194,7 +194,10 @@ def _against_names(before: FileFacts, after: FileFacts) -> str:
     differing = [(one, other) for one, other in zip(*numbers, strict=True) if one != other] if alike else []
     if len(differing) != 1 or differing[0][0] < differing[0][1]:
         return ""
-    return ", which is not the order of their names: if a clock was set back, connections across them are split"
+    return (
+        ", which is not the order of their names: a new day, a ring that went round, or a clock that was set back; "
+        "then connections across them are split"
+    )
 
 
 def _silences(files: list[FileFacts]) -> Iterator[str]:

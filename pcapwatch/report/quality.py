@@ -62,7 +62,7 @@ def quality_of(summary: Summary) -> Quality:
     snaplens = [interface["snaplen"] for file in capture["files"] for interface in file["interfaces"]]
     snaplens.append(capture["unlisted"]["snaplen"])
     return Quality(
-        files=tuple(file["path"] for file in capture["files"]),
+        files=tuple(_paths(capture)),
         packets=capture["packets"],
         segments=capture["segments"],
         connections=summary["totals"]["connections"],
@@ -74,6 +74,15 @@ def quality_of(summary: Summary) -> Quality:
         concerns=tuple(_concerns(summary)),
         remarks=tuple(_remarks(capture)),
     )
+
+
+def _paths(capture: CaptureFacts) -> list[str]:
+    """The files in the order of their first packets; those without any have no time, and stand last by name alone."""
+    timed = [file["path"] for file in capture["files"] if file["first_ns"] is not None]
+    others = [file["path"] for file in capture["files"] if file["first_ns"] is None]
+    last = timed[-1] if timed else ""
+    inside, behind = ([path for path in others if (path > last) is is_behind] for is_behind in (False, True))
+    return [*timed[:-1], *inside, *timed[-1:], *behind]
 
 
 def _concerns(summary: Summary) -> Iterator[str]:

@@ -11,12 +11,13 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from crafted.talk import Talk, write_capture
 from live.reports import wait_for_report
 from places import ROOT
 
@@ -178,6 +179,33 @@ def test_a_followed_folder_that_is_removed_is_told(tmp_path: Path) -> None:
         again = wait_for_report(live, out, lambda capture: len(capture["files"]) == 2)
         assert again["capture"]["live"]["follow_error"] is None
         live.send_signal(signal.SIGINT)
+
+
+def ring(folder: Path, numbers: Iterable[int]) -> None:
+    """Files as `dumpcap -b` names them, of half a second and an attempt without an answer each."""
+    folder.mkdir()
+    for number in numbers:
+        talk = Talk(client=("10.9.0.1", 20_000 + number))
+        talk.c(0.5 * number, "S")
+        talk.bystander(0.5 * number + 0.4)
+        name = folder / f"d_{number:05}_{20261123000000 + number}.pcap"
+        os.utime(write_capture(name, talk.packets), (number, number))
+
+
+def test_a_long_ring_is_followed_without_gaps(tmp_path: Path) -> None:
+    """Files beyond 1,000 that are no longer listed take nothing from what is told of others: the one gap there is."""
+    folder, out, most = tmp_path / "ring", tmp_path / "out.json", 1040
+    ring(folder, (number for number in range(1, most + 1) if number != most - 20))
+    with live("--follow", folder, "--count", str(2 * (most - 1)), "--report", out) as process:
+        process.communicate(timeout=60)
+    told = settled(out)
+    capture = told["capture"]
+    assert capture["live"]["unlisted_files"] > 0
+    [gap] = capture["gaps"]
+    names = [Path(capture["files"][gap[key]]["path"]).name for key in ("after_file", "file")]
+    assert [name[2:7] for name in names] == ["01019", "01021"]
+    assert (gap["why"], gap["missing_files"]) == ("numbers", 1)
+    assert told["totals"]["close"].get("open", 0) < 20, "those of the seconds before the gap, and before the end"
 
 
 @pytest.mark.parametrize("late", [signal.SIGUSR1, signal.SIGTERM])

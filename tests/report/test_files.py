@@ -73,7 +73,7 @@ def test_usual_silence_between_files() -> None:
     ("why", "missing", "said"),
     [
         ("numbers", 2, "gap of 3.20 s between a and b: 2 files between them by their numbers"),
-        ("numbers", 0, "gap of 3.20 s between a and b: both have the same number, so a ring went round"),
+        ("numbers", 0, "gap of 3.20 s between a and b: by their numbers a ring went round"),
         (
             "steps",
             0,

@@ -65,6 +65,12 @@ impl Ended {
         Ended { member, is_cut, interval_ns: span_ns / intervals, silence_ns: times.longest_silence_ns }
     }
 
+    /// The same once the first of the set's places is gone; `None` if it was that one.
+    #[must_use]
+    pub fn behind_one_less(self) -> Option<Ended> {
+        Some(Ended { member: self.member.checked_sub(1)?, ..self })
+    }
+
     /// Why what follows it after so long is no silence, and how many files are missing: `left_out` by the numbers in names, if
     /// those tell; `skipped` by the steps in which files begin.
     #[must_use]
@@ -125,21 +131,34 @@ impl Steps {
 /// Files that are missing where a ring went round: so many that their number is not known.
 const ROUND: u64 = u64::MAX;
 
-/// How many files the numbers in two names leave out that are not among those that are `there`; `None` where they tell
-/// nothing. None where one is the next of the other: then nothing is missing, however long nothing came. All of a ring where
-/// it is the same one, which `tcpdump -C` begins anew beside its compressed one; `dumpcap` counts on, and from 1 at each start.
-pub fn left_out<'p>(before: &str, after: &str, there: impl Iterator<Item = &'p str>) -> Option<u64> {
+/// How many files the numbers in two names leave out that are not among those that are `there`, each with whether it has a
+/// place between the two; `None` where they tell nothing. None where one is the next of the other: then nothing is missing, however long nothing came. `dumpcap` counts on,
+/// and from 1 at each start; `tcpdump -C` begins again at 0 when a ring goes round: then files of it are missing where the
+/// number is the same, in a compressed file and in the one that was begun beside it, or those from 0 on are not there.
+pub fn left_out<'p>(before: &str, after: &str, there: impl Iterator<Item = (&'p str, bool)>) -> Option<u64> {
     let ((stem, one), (other_stem, other)) = numbered(before).zip(numbered(after))?;
-    if stem == other_stem && other == one && super::refused::ends_as_capture(stem) {
-        return Some(ROUND);
-    }
-    if stem != other_stem || other <= one {
+    let is_ring = super::refused::ends_as_capture(stem);
+    if stem != other_stem || (other <= one && !is_ring) {
         return None;
     }
-    let is_between =
-        |path: &&str| numbered(path).is_some_and(|(name, number)| name == stem && one < number && number < other);
-    let there = if other - one == 1 { 0 } else { there.filter(is_between).count() as u64 };
-    Some((other - one - 1).saturating_sub(there))
+    if other == one {
+        // The same file begun anew is followed as it is.
+        return (before != after).then_some(ROUND);
+    }
+    let range = if other < one { 0..other } else { one + 1..other };
+    // Of a ring each number is there once: where a clock was set back it may have another place.
+    let is_left = |&(path, is_between): &(&str, bool)| {
+        (is_ring || is_between) && numbered(path).is_some_and(|(name, number)| name == stem && range.contains(&number))
+    };
+    let missing = match range.end - range.start {
+        0 => 0,
+        all => all.saturating_sub(there.filter(is_left).count() as u64),
+    };
+    match (other < one, missing) {
+        (true, 0) => None,
+        (true, _) => Some(ROUND),
+        (false, missing) => Some(missing),
+    }
 }
 
 /// A name without the number that `tcpdump -C` (`x.pcap7`), `dumpcap -b` (`x_00007_20261122120000.pcapng`) or this program
@@ -220,7 +239,7 @@ mod tests {
 
     #[test]
     fn names_have_numbers_of_two_kinds() {
-        let all = ["x_00002_20261122222935.pcap", "x_00001_20261122222930.pcap", "x.pcap3"];
+        let all = ["x_00002_20261122222935.pcap", "x_00001_20261122222930.pcap", "x.pcap3"]; // the last one not between
         for (before, after, expected) in [
             ("x.pcap", "x.pcap1", Some(0)),
             ("x.pcap", "x.pcap2", Some(1)),
@@ -229,7 +248,11 @@ mod tests {
             ("x_00003_20261122222934.pcap", "x_00005_20261122222936.pcap.gz", Some(1)),
             ("x_00001_20261122222930.pcap", "x_00003_20261122222934.pcap", Some(0)),
             ("x.pcap9", "x.pcap0", None),
+            ("x.pcap09", "x.pcap01", Some(ROUND)),
+            ("x.pcap9", "x.pcap", None),
+            ("y_00009_20261122222935.pcap", "y_00003_20261122222930.pcap", None),
             ("x.pcap2.gz", "x.pcap2", Some(ROUND)),
+            ("x.pcap2", "x.pcap2", None),
             ("x.pcap1", "y.pcap3", None),
             ("x-004312.pcap", "x-004324.pcap", None),
             ("port80.pcap", "port443.pcap", None),
@@ -240,7 +263,7 @@ mod tests {
             ("x_00001_20261122222930.pcap", "x_00001_20261122223930.pcap", None),
             ("x.pcap99999999999999999999", "x.pcap1", None),
         ] {
-            assert_eq!(left_out(before, after, all.into_iter()), expected, "{before} {after}");
+            assert_eq!(left_out(before, after, all.into_iter().zip([true, true, false])), expected, "{before} {after}");
         }
     }
 }

@@ -397,14 +397,12 @@ impl CaptureSet {
         let (Some(before), Some(after)) = (self.members.get(ended.member), self.members.get(at)) else { return };
         let begins = before.begins_ns.zip(after.begins_ns);
         let steps = self.steps.zip(begins).map_or(0, |(steps, (from, to))| steps.skipped(from, to));
-        // Those whose time is between the two; one that could not be read is as good as missing.
-        let is_there = |(place, member): &(usize, &Member)| {
-            let is_empty = member.begins_ns.is_none() && !matches!(member.origin, Origin::Nothing);
-            is_empty || (ended.member < *place && *place < at)
-        };
-        let there = || self.members.iter().enumerate().filter(is_there);
-        let numbers = left_out(&before.path, &after.path, there().map(|(_, member)| member.path.as_str()));
-        let steps = steps.saturating_sub(there().count() as u64);
+        // One that could not be read is as good as missing.
+        let readable = self.members.iter().enumerate().filter(|(_, member)| !matches!(member.origin, Origin::Nothing));
+        let is_between = |place, member: &Member| member.begins_ns.is_none() || (ended.member < place && place < at);
+        let there = readable.map(|(place, member)| (member.path.as_str(), is_between(place, member)));
+        let steps = steps.saturating_sub(there.clone().filter(|&(_, is_between)| is_between).count() as u64);
+        let numbers = left_out(&before.path, &after.path, there);
         let missing = ended.missing(to_ns.saturating_sub(from_ns), numbers, steps);
         let Some((why, missing_files)) = missing else { return };
         let number = |member: usize| self.first_file + member as u32;

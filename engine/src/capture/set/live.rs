@@ -4,6 +4,7 @@ use super::{CaptureSet, Member, Origin};
 use crate::capture::error::SourceError;
 use crate::capture::facts::InterfaceFacts;
 use crate::capture::file::CaptureFile;
+use crate::capture::gap::Ended;
 use crate::capture::growing::{Beginning, Growing, Shared};
 use crate::capture::patience::{Following, Patience};
 use crate::capture::source::{Kept, Stream, open_path};
@@ -133,6 +134,7 @@ impl CaptureSet {
             self.first_file += 1;
             self.next -= 1;
             self.current = self.current.map(|current| current - 1);
+            self.ended = self.ended.and_then(Ended::behind_one_less);
             self.landmarks.retain(|mark| mark.file > 0);
             self.landmarks.iter_mut().for_each(|mark| mark.file -= 1);
         }
