@@ -45,9 +45,9 @@ def unknown_why(service: Service, *, cut: bool = False) -> str:
         what = "the snaplen cut the heads of its HTTP/1.x" if cut else "no head of its HTTP/1.x is whole"
         return f"why cannot be read: {what}"
     requests, responses = service.http("requests"), service.http("responses")
-    # Where some are read the others may be missing for another reason: a server that does not answer.
-    sent = any(pair["server_bytes"] for pair in service.pairs)
-    if cut and sent and _MOST_CUT * responses < requests:
+    # Most of those that are not read may be missing for another reason: a server that does not answer.
+    answered = 2 * service.http("unprocessed") < requests
+    if cut and answered and _MOST_CUT * responses < requests:
         return "why cannot be read: the snaplen cut the heads of its responses"
     if cut and _MOST_CUT * requests < responses:
         return "why cannot be read: the snaplen cut the heads of its requests"

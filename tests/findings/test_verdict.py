@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from summaries import capture, pair, summary
+from summaries import capture, http, pair, summary
 
 from pcapwatch.findings import RULES, find
 from pcapwatch.findings.limits import cannot_show
@@ -202,6 +202,22 @@ def test_heads_that_were_cut(protocol: str, cut: int, said: str) -> None:
     """HTTP without a readable head is not called unrecognised, and the snaplen is blamed only where it cut."""
     made = pair("10.0.0.1", "10.0.0.9", 80, 4, protocol={protocol: 4})
     assert said in of(summary([made], capture=capture(cut_packets=cut)))
+
+
+@pytest.mark.parametrize(
+    ("responses", "unprocessed", "said"),
+    [
+        (0, 0, "the snaplen cut the heads of its responses"),
+        (0, 24, "the snaplen cut the heads of its responses"),
+        (0, 36, "the capture shows no cause"),
+        (60, 0, "the capture shows no cause"),
+    ],
+)
+def test_a_snaplen_cuts_no_response_that_was_not_sent(responses: int, unprocessed: int, said: str) -> None:
+    """Of 60 requests in cut packets: the snaplen is blamed where most had a response, and hardly one was read."""
+    facts = http(connections=60, requests=60, responses=responses, unprocessed=unprocessed)
+    made = pair("10.0.0.1", "10.0.0.9", 80, 60, http=facts)
+    assert said in of(summary([made], capture=capture(cut_packets=24)))
 
 
 #: Claims that nobody can make of a part.
