@@ -301,10 +301,9 @@ def _client_waits(summary: Summary, service: Service, assumptions: Assumptions) 
     if service.partial:
         return f"A client told apart holds at most {held}."
     if len(holding) > 1:
-        return f"The clients hold the TIME_WAITs; the one with the most, at most {held}."
-    if len(pressures) > 1:
-        return f"{worst.pair['client']} holds the TIME_WAITs, at most {held}."
-    return f"It holds the TIME_WAITs, at most {held}."
+        return f"The clients hold the TIME_WAITs; the one with the most, with what is open, at most {held}."
+    holder = worst.pair["client"] if len(pressures) > 1 else "It"
+    return f"{holder} holds the TIME_WAITs and, with what is open, at most {held}."
 
 
 def _how_near(pressure: Pressure, *, partial: bool = False) -> str:
