@@ -12,7 +12,8 @@ Why it matters
 Evidence
     The server closed with nothing outstanding and no close announced; the times from last response byte to FIN
     cluster (three or more, spread at most 50 ms or 1 %). More connections than were ever open at once: at least the
-    difference came after an earlier one had ended. Waits after which connections were used again show what the
+    difference came after an earlier one had ended; no more of them are counted than connections that were closed idle,
+    as one that could not persist does not want the old one. Waits after which connections were used again show what the
     clients need. Requests that were lost after a wait longer than the timeout do not refute it but prove it: there
     every close by the server came after one and the same idle time of a second or more.
 
@@ -55,8 +56,9 @@ def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
 
 
 def returns(pair: PairFacts) -> int:
-    """At least so many connections were opened after an earlier one of the pair had ended."""
-    return max(pair["connections"] - pair["ports"]["held_peak_max"], 0)
+    """At least so many connections were opened after an earlier one of the pair had ended, as idle closes explain."""
+    closes = timeout["count"] if (timeout := timeout_of(pair)) else 0
+    return max(min(pair["connections"] - pair["ports"]["held_peak_max"], closes), 0)
 
 
 def timeout_of(pair: PairFacts) -> IdleTimeout | None:
@@ -114,6 +116,10 @@ def _timeout(service: Service) -> IdleTimeout:
     return max(clusters, key=lambda cluster: (cluster["count"], -cluster["timeout_ns"]))
 
 
+def _spread(timeout: IdleTimeout) -> str:
+    return f"within {duration(timeout['spread_ns'])}" if timeout["spread_ns"] else "alike"
+
+
 def _severity(service: Service) -> Severity:
     if any(map(lost, service.pairs)) or any(announced_beyond(pair) for pair in service.pairs):
         return "warning"
@@ -128,7 +134,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
     missed = sum(map(lost, service.pairs))
     title = (
         f"{service} closes idle connections after {duration(timeout['timeout_ns'])} ({count(timeout['count'])} of "
-        f"{counted(timeout['of'], 'idle close')} within {duration(timeout['spread_ns'])})"
+        f"{counted(timeout['of'], 'idle close')} {_spread(timeout)})"
     )
     title += f", though it announces {early} s" if early else ""
     title += f"; {service.clients} came back at least {counted(back, 'time')} with a new connection" if back else ""
