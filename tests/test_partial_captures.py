@@ -235,6 +235,26 @@ def test_a_late_fin_whose_reset_was_not_captured(tmp_path: Path) -> None:
     assert (counted["state"], counted["min"], counted["max"]) == ("TIME_WAIT", 1, 2)
 
 
+@pytest.mark.parametrize(("receives", "least"), [(False, [1, 1, 1, 0]), (True, [1, 1, 1, 1])])
+def test_fin_wait_2_is_certain_for_a_minute(tmp_path: Path, receives: bool, least: list[int]) -> None:
+    """An orphan leaves it without a packet (`tcp_fin_timeout`), found out at a late FIN; who receives is still there."""
+    talk = Talk().established()
+    talk.c(1.0, "FA")
+    talk.s(1.001, "A")
+    for at in range(10, 90, 10):
+        if receives:
+            talk.s(at, "PA", b"x" * 100)
+            talk.c(at + 0.001, "A")
+    talk.s(90.0, "FA")
+    talk.c(90.001, "A" if receives else "R")
+    talk.bystander(200)
+    path = write_capture(tmp_path / "late.pcap", talk.packets)
+    command = [sys.executable, "-m", "pcapwatch", "states", str(path), "--every", "20s", "--host", "10.9.0.1"]
+    done = subprocess.run([*command, "--format", "json"], capture_output=True, text=True, timeout=60, check=True)
+    waiting = [count for count in json.loads(done.stdout) if count["state"] == "FIN_WAIT2"]
+    assert [(count["min"], count["max"]) for count in waiting] == [(low, 1) for low in least]
+
+
 @BOTH
 @pytest.mark.parametrize("end", range(1, 10))
 def test_an_end_before_the_end(tmp_path: Path, first: str, end: int) -> None:

@@ -385,8 +385,8 @@ impl<P: Payload> Connection<P> {
         end.proved = proved;
         if assumed != end.state {
             if sink.wants_spans() {
-                let span =
-                    Span { state: end.state, from_ns: end.since_ns, to_min_ns: mark.ts_ns, to_max_ns: mark.ts_ns };
+                let (state, from_ns, to_max_ns) = (end.state, end.since_ns, mark.ts_ns);
+                let span = Span { state, from_ns, to_min_ns: end.stayed_until_ns(mark.ts_ns), to_max_ns };
                 sink.span((side, self.names[side as usize].0), span);
             }
             (end.state, end.since_ns) = (assumed, mark.ts_ns);

@@ -6,6 +6,10 @@ use super::stream::Stream;
 use super::time_wait::TimeWait;
 use crate::decode::Header;
 use crate::record::{Mark, Stack, State};
+use crate::settings::SECOND;
+
+/// `tcp_fin_timeout`'s default: an orphan leaves FIN-WAIT-2 after it, an open descriptor never does.
+const FIN_TIMEOUT_NS: i64 = 60 * SECOND;
 
 /// A side's first captured FIN.
 #[derive(Clone, Copy, Debug)]
@@ -256,6 +260,17 @@ impl Endpoint {
         let usable = !self.isn_recycled && self.stack == Stack::Linux && self.syn_count == 1;
         let before = self.isn.filter(|_| usable)?;
         Some(((before, self.syn?.ts_ns), after))
+    }
+
+    /// Until when it was surely in its state, which a packet of then or nothing ended: FIN-WAIT-2 may have been over before,
+    /// without a packet, [`FIN_TIMEOUT_NS`] after it began or acknowledged something for the last time.
+    #[must_use]
+    pub fn stayed_until_ns(&self, ended_ns: i64) -> i64 {
+        if self.state != State::FinWait2 {
+            return ended_ns;
+        }
+        let last_ns = self.acked_at_ns.map_or(self.since_ns, |at| at.max(self.since_ns));
+        ended_ns.min(last_ns.saturating_add(FIN_TIMEOUT_NS))
     }
 
     /// Whether this side is done: closed, waiting, or never there.

@@ -28,9 +28,6 @@ const fn patience_ns(state: State) -> Option<i64> {
     }
 }
 
-/// `tcp_fin_timeout`'s default: an orphan leaves FIN-WAIT-2 after it, an open descriptor never does.
-const FIN_TIMEOUT_NS: i64 = 60 * SECOND;
-
 /// How long after the first FIN the second surely finds FIN-WAIT-2. An orphan leaves it without a packet after
 /// `tcp_fin_timeout`: 60 s by default, often lowered to 5 or 10 s, and a number of seconds in any case.
 const SOON_NS: i64 = SECOND;
@@ -133,11 +130,10 @@ impl<P: Payload> Connection<P> {
             }
             let last = self.last.ts_ns;
             let (to_min_ns, to_max_ns) = match (end.state, patience_ns(end.state)) {
-                (State::FinWait2, _) => (end.since_ns.saturating_add(FIN_TIMEOUT_NS), i64::MAX),
                 // Whether it acknowledged the peer's FIN is not known: it may be none, from the beginning.
                 (State::TimeWait, Some(patience)) => (end.since_ns, last.saturating_add(patience)),
                 (_, Some(patience)) => (last, last.saturating_add(patience)),
-                (_, None) => (i64::MAX, i64::MAX),
+                (_, None) => (end.stayed_until_ns(i64::MAX), i64::MAX),
             };
             sink.span(host, Span { state: end.state, from_ns: end.since_ns, to_min_ns, to_max_ns });
         }
