@@ -237,7 +237,7 @@ def test_a_late_fin_whose_reset_was_not_captured(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("receives", "least"), [(False, [1, 1, 1, 0]), (True, [1, 1, 1, 1])])
 def test_fin_wait_2_is_certain_for_a_minute(tmp_path: Path, receives: bool, least: list[int]) -> None:
-    """An orphan leaves it without a packet (`tcp_fin_timeout`), found out at a late FIN; who receives is still there."""
+    """An orphan leaves it without a packet (`tcp_fin_timeout`), found out at a late FIN; who receives is there."""
     talk = Talk().established()
     talk.c(1.0, "FA")
     talk.s(1.001, "A")
