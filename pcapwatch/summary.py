@@ -221,6 +221,8 @@ class PairFacts(TypedDict):
     time_wait_holder: Counts
     resets: Counts
     empty_resets: int
+    without_acks: int
+    unrepeated: Counts
     role_basis: Counts
     protocol: Counts
     first_ns: int

@@ -76,6 +76,8 @@ def pair(
     usual |= {
         "resets": {},
         "empty_resets": 0,
+        "without_acks": 0,
+        "unrepeated": {},
         "role_basis": {"syn": connections},
         "protocol": {"http/1.1": connections},
     }

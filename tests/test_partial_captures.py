@@ -235,6 +235,21 @@ def test_a_late_fin_whose_reset_was_not_captured(tmp_path: Path) -> None:
     assert (counted["state"], counted["min"], counted["max"]) == ("TIME_WAIT", 1, 2)
 
 
+@pytest.mark.parametrize("has_ack", [True, False])
+def test_a_wait_whose_ack_was_not_captured_ends_as_others(tmp_path: Path, has_ack: bool) -> None:
+    """The next connection on its ports takes its numbers up: it ended exactly then, whatever began it."""
+    talk = Talk().established()
+    talk.close("s", 1.0)
+    if not has_ack:
+        talk.packets.pop()
+    talk.open(talk.nxt["c"] + 1_000_000, talk.nxt["s"] + 65_537)
+    talk.handshake(6.0)
+    talk.bystander(200)
+    first, second = tool_rows(write_capture(tmp_path / "reused.pcap", talk.packets))
+    assert [first[f"time_wait_{name}"] for name in ("holder", "basis", "end")] == ["server", "observed_exact", "reused"]
+    assert second["reuse_of"] == first["connection"]
+
+
 @pytest.mark.parametrize(("receives", "least"), [(False, [1, 1, 1, 0]), (True, [1, 1, 1, 1])])
 def test_fin_wait_2_is_certain_for_a_minute(tmp_path: Path, receives: bool, least: list[int]) -> None:
     """An orphan leaves it without a packet (`tcp_fin_timeout`), found out at a late FIN; who receives is there."""

@@ -55,6 +55,29 @@ impl Row {
         matches!(self.http().protocol, Some(Protocol::Http10 | Protocol::Http11))
     }
 
+    /// Nothing of its messages is missing from the capture.
+    fn is_http_whole(&self) -> bool {
+        self.is_http() && !self.record().quality.is_partly_unseen()
+    }
+
+    /// Who said that the connection would end; not known where nobody did in what was captured of it.
+    fn announced(&self) -> Option<&'static str> {
+        let http = self.http();
+        match (http.announced_client, http.announced_server) {
+            (true, true) => Some("both"),
+            (true, false) => Some("client"),
+            (false, true) => Some("server"),
+            (false, false) => (!self.is_http() || self.is_http_whole()).then_some("none"),
+        }
+    }
+
+    /// Whether another request could have followed; not known where what denies it may only be missing.
+    fn reusable(&self) -> Option<bool> {
+        let http = self.http();
+        let is_certain = [http.request_persistent, http.response_persistent].contains(&Some(false));
+        http.reusable.filter(|&reusable| reusable || is_certain || !self.record().quality.is_partly_unseen())
+    }
+
     fn holder(&self) -> &'static str {
         time_wait_holder(self.record()).as_str()
     }
@@ -104,15 +127,6 @@ fn whole(number: impl Into<u64>) -> Option<i64> {
 
 fn state(state: State) -> Option<Cow<'static, str>> {
     text(state.as_str())
-}
-
-fn announced(http: &HttpFacts) -> &'static str {
-    match (http.announced_client, http.announced_server) {
-        (true, true) => "both",
-        (true, false) => "client",
-        (false, true) => "server",
-        (false, false) => "none",
-    }
 }
 
 macro_rules! columns {
@@ -174,7 +188,7 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "response_connection", "the last response's Connection option", Text, |r| r.http().response_connection.and_then(|o| text(o.as_str()));
     "keep_alive_timeout_s", "as the server announced", Int, |r| r.http().keep_alive_timeout_s.map(i64::from);
     "keep_alive_max", "as the server announced", Int, |r| r.http().keep_alive_max.map(i64::from);
-    "close_announced_by", "who said Connection: close", Text, |r| text(announced(r.http()));
+    "close_announced_by", "who said Connection: close", Text, |r| text(r.announced()?);
     "idle_before_close_s", "last payload byte to first FIN or RST", Seconds, |r| r.record().idle_before_close_ns;
     "race", "keepalive_race, stale_reuse", Text, |r| r.record().race.and_then(|x| text(x.as_str()));
     "sni", "server name of the ClientHello", Text, |r| shown(r.tls().and_then(|names| names.sni.as_deref()));
@@ -182,8 +196,8 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "quality", "midstream, gap, truncated, one_sided, reordered, duplicates, evicted", Words, |r| r.record().quality.words().collect();
     "request_persistent", "the last request lets the connection persist", Bool, |r| r.http().request_persistent;
     "response_persistent", "the last response lets the connection persist", Bool, |r| r.http().response_persistent;
-    "reusable", "another request could have followed", Bool, |r| r.http().reusable;
-    "unprocessed", "requests without a response at the end", Int, |r| r.is_http().then(|| r.http().unprocessed.into());
+    "reusable", "another request could have followed", Bool, Row::reusable;
+    "unprocessed", "requests without a response at the end", Int, |r| r.is_http_whole().then(|| r.http().unprocessed.into());
     "reset_effect", "effective, ineffective, unknown", Text, |r| r.record().reset.and_then(|x| text(x.effect.as_str()));
     "reset_frame", "the reset's packet", Int, |r| r.record().reset.and_then(|x| whole(x.mark.frame()));
     "ineffective_resets", "resets without effect", Int, |r| whole(r.record().ineffective_resets);

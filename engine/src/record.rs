@@ -348,6 +348,12 @@ words! {
 pub struct Quality(pub u8);
 
 impl Quality {
+    /// Whether bytes of the connection are not in the capture.
+    #[must_use]
+    pub const fn is_partly_unseen(self) -> bool {
+        self.0 & (Self::TRUNCATED | Self::GAP | Self::ONE_SIDED) != 0
+    }
+
     /// The bits and their words.
     pub const WORDS: &'static [(u8, &'static str)] = &[
         (1, "midstream"),

@@ -15,7 +15,8 @@ from pcapwatch.cli import options
 from pcapwatch.cli.instants import parse_instant
 from pcapwatch.cli.output import TABLE_FORMATS, checked, deliver
 from pcapwatch.errors import UsageError
-from pcapwatch.findings.wording import no_packets
+from pcapwatch.findings.coverage import NOTABLE, lacks_acks, one_sided
+from pcapwatch.findings.wording import count, counted, no_packets
 from pcapwatch.report.netstat import counts_at, render_counts, render_over_time, state_rows
 from pcapwatch.report.words import Clock
 from pcapwatch.settings import Settings, parse_duration, shown
@@ -79,7 +80,20 @@ def states(
     rows = state_rows(summary, chosen)
     if not rows:
         sys.stderr.write(_none_then(summary, chosen, at_ns))
+    sys.stderr.write(_partial(summary))
     deliver(destinations, lambda name, width, _: _rendered(rows, name, clock, width, one=at is not None))
+
+
+def _partial(summary: Summary) -> str:
+    """One line for stderr where the packets that end states were not captured; else nothing."""
+    number, connections = one_sided(summary), counted(summary["totals"]["connections"], "connection")
+    if lacks_acks(summary):
+        what = f"no pure acknowledgment of {connections} was captured"
+    elif NOTABLE * number >= summary["totals"]["connections"] > 0:
+        what = f"of {count(number)} of {connections} one direction only was captured"
+    else:
+        return ""
+    return f"pcapwatch: {what}: these states are what is known of them, not what netstat would have printed\n"
 
 
 def _counted(

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from pcapwatch.findings import advice
 from pcapwatch.findings.assumptions import SECOND_NS, Assumptions
-from pcapwatch.findings.coverage import dropped, end_words, gaps, seen_until_ns
+from pcapwatch.findings.coverage import dropped, end_words, gaps, lacks_acks, seen_until_ns
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.wording import count, counted, duration
@@ -114,7 +114,7 @@ def _left(summary: Summary, service: Service, some: Service) -> Left | None:
     """What the pairs with any come to; ``None`` if that is no habit, or may be the capture's fault."""
     number = sum(map(_number, some.pairs))
     longest_ns = sorted((ns for pair in some.pairs for ns in _longest_ns(summary, pair)), reverse=True)
-    if number < FEWEST or longest_ns[1] < DWELL_NS:
+    if number < FEWEST or longest_ns[1] < DWELL_NS or _lacks_short(summary):
         return None
     most = {side: _most_left_by(some, side) for side in OTHER}
     closer = max(most, key=lambda side: most[side])
@@ -127,6 +127,11 @@ def _left(summary: Summary, service: Service, some: Service) -> Left | None:
     all_ns = min(_since_last_ns(summary, pair) for pair in some.pairs)
     told = 2 * most[OTHER[closer]] <= number
     return Left(number, longest_ns[1], all_ns, closed, OTHER[closer] if told else None)
+
+
+def _lacks_short(summary: Summary) -> bool:
+    """Whether a filter passed data and no acknowledgment: a FIN without data did not pass it either."""
+    return lacks_acks(summary) and any(pair["client_bytes"] or pair["server_bytes"] for pair in summary["pairs"])
 
 
 def _most_left_by(service: Service, closer: str) -> int:

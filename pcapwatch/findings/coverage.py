@@ -32,7 +32,8 @@ def one_sided(summary: Summary) -> int:
 
 def before_a_fin(summary: Summary) -> str:
     """What a reset came before, as far as the capture can tell."""
-    return "before any FIN that was captured" if one_sided(summary) else "before any FIN"
+    is_partial = one_sided(summary) or lacks_acks(summary)
+    return "before any FIN that was captured" if is_partial else "before any FIN"
 
 
 def overflowed(summary: Summary) -> int:
@@ -70,6 +71,24 @@ def logs_openings(summary: Summary) -> bool:
     """Whether it is a packet filter's log: pf logs a connection's first packet alone, unless told ``log (all)``."""
     interfaces = [interface for file in summary["capture"]["files"] for interface in file["interfaces"]]
     return bool(interfaces) and all(interface["link_type"] == NUMBERS["PFLOG"] for interface in interfaces)
+
+
+def lacks_acks(summary: Summary) -> bool:
+    """Whether no connection has a pure acknowledgment: a capture filter passed none, or there was none to pass."""
+    pairs = summary["pairs"]
+    return bool(pairs) and all(pair["without_acks"] == pair["connections"] for pair in pairs)
+
+
+def hides_answers(summary: Summary) -> bool:
+    """Whether answers to most attempts may be in what is missing: a direction, or what a filter of SYNs left out.
+
+    Of the latter no packet is sent again, as one that stays without an answer is after a second (RFC 6298 §2.1).
+    """
+    if is_one_sided(summary):
+        return True
+    waited = sum(pair["close"].get(word, 0) for pair in summary["pairs"] for word in ("unanswered", "half_open"))
+    once = sum(sum(pair["unrepeated"].values()) for pair in summary["pairs"])
+    return lacks_acks(summary) and 2 * once > waited
 
 
 def one_sided_note(summary: Summary) -> str | None:

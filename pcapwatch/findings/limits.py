@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pcapwatch.findings.coverage import dropped, gaps, one_sided, overflowed, uncounted
+from pcapwatch.findings.coverage import dropped, gaps, lacks_acks, one_sided, overflowed, uncounted
 from pcapwatch.findings.proxy_leg import LIKELY, leg_of
 from pcapwatch.findings.wording import count, counted, duration, listed
 from pcapwatch.report.model import HostTruth
@@ -54,6 +54,9 @@ def _connections(summary: Summary) -> Iterator[str]:
     if number := one_sided(summary):
         yield f"the other direction of {counted(number, 'connection')}: only one was captured"
         yield f"who closed first, and who entered TIME_WAIT, on {counted(number, 'connection')} of one direction only"
+    if lacks_acks(summary):
+        connections = counted(summary["totals"]["connections"], "connection")
+        yield f"acknowledgments of {connections}, and what else a capture filter left out: no pure one was captured"
     if number := quality.get("midstream", 0):
         yield f"how {counted(number, 'connection')} began: it is not in the capture, so who opened them is inferred"
     if number := quality.get("gap", 0):

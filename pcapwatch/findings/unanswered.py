@@ -12,9 +12,10 @@ Evidence
 
 When it is wrong
     A capture of one direction only shows every SYN as unanswered: where most connections are one-sided this rule
-    keeps silent, and of the last attempts of a client whose others were answered, made too soon before the capture's
-    end (200 ms, or three times the longest handshake, 1 s at most: then a SYN is sent again). A filter, loss and a full
-    backlog look alike; one SYN-ACK that is never repeated also fits SYN cookies.
+    keeps silent; in a capture without any pure acknowledgment, as filters of flags leave it, of attempts of which no
+    packet was sent again; and of the last attempts of a client whose others were answered, made too soon before the
+    capture's end (200 ms, or three times the longest handshake, 1 s at most: then a SYN is sent again).
+    A filter, loss and a full backlog look alike; one SYN-ACK that is never repeated also fits SYN cookies.
 
 Remedy
     Refused: start the listener or mend the port. Unanswered: look for a filter and at the server's listen queue.
@@ -25,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pcapwatch.findings.assumptions import Assumptions
-from pcapwatch.findings.coverage import is_one_sided
+from pcapwatch.findings.coverage import is_one_sided, lacks_acks
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.wording import count, share
@@ -62,8 +63,10 @@ def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
 
 
 def _failed(summary: Summary, pair: PairFacts) -> dict[str, int]:
-    """Attempts by how they failed, without those that the capture's end cut off."""
+    """Attempts by how they failed, but for those whose answer the capture's end cut off, or a filter left out."""
     found = {word: pair["close"].get(word, 0) for word in WORDS}
+    if lacks_acks(summary):
+        return {word: number - pair["unrepeated"].get(word, 0) for word, number in found.items()}
     longest, end_ns = pair["handshake_rtt"], summary["capture"]["last_ns"]
     if longest is None or end_ns is None:
         return found

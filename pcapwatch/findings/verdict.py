@@ -16,7 +16,7 @@ from pcapwatch.findings.coverage import (
     before_a_fin,
     end_words,
     gaps,
-    is_one_sided,
+    hides_answers,
     one_sided_note,
     told_apart_note,
 )
@@ -99,7 +99,7 @@ def _about(
     if ends["reset"] == ends[most] or (most == "client" and 2 * checks >= ends["client"]):
         most = "reset"  # an abort has an active closer too
     if 2 * ends[most] < service.connections or _tied(ends, most, service.connections):
-        return _mixed(service, ends), ""
+        return _mixed(summary, service, ends), ""
     if most in ("server", "client"):
         return _closed_by(summary, service, most, findings, assumptions)
     return _otherwise(summary, service, most, ends[most])
@@ -123,8 +123,13 @@ def _of(service: Service, number: int) -> str:
     return f"{count(number)} of {count(service.connections)} connections ({share(number, service.connections)})"
 
 
-def _mixed(service: Service, ends: dict[str, int]) -> list[str]:
-    names = {"failed": "failed", "open": "still open", "reset": "reset", "both": "closed by both at once"}
+def _mixed(summary: Summary, service: Service, ends: dict[str, int]) -> list[str]:
+    names = {
+        "failed": "not seen to be completed" if hides_answers(summary) else "failed",
+        "open": "still open",
+        "reset": "reset",
+        "both": "closed by both at once",
+    }
     names |= {"server": "closed first by the server", "client": "by the client", "ambiguous": "undecided"}
     parts = ", ".join(f"{count(ends[end])} {name}" for end, name in names.items() if ends[end])
     of = counted(service.connections, "connection") + (" told apart" if service.partial else "")
@@ -134,7 +139,7 @@ def _mixed(service: Service, ends: dict[str, int]) -> list[str]:
 def _otherwise(summary: Summary, service: Service, end: str, number: int) -> tuple[list[str], str]:
     """Ends without an active closer by FIN."""
     of = _of(service, number)
-    if end == "failed" and is_one_sided(summary) and 2 * service.tally("close", "refused") < number:
+    if end == "failed" and hides_answers(summary) and 2 * service.tally("close", "refused") < number:
         silent = 2 * service.tally("close", "unanswered") >= number
         said = "answered" if silent else "completed"
         missing = "the answers" if silent else "the client's acknowledgments"

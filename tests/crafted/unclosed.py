@@ -2,7 +2,8 @@
 
 import struct
 
-from .missed import SITUATIONS, UNSEEN_WAIT, unseen
+from .filtered import SITUATIONS
+from .missed import UNSEEN_WAIT, unseen
 from .situations import NO_WAIT, NOBODY, Expected, situation
 from .talk import Talk
 

@@ -10,7 +10,9 @@ from crafted.talk import Talk, write_capture
 import pcapwatch
 
 
-def failed(folder: Path, *, syn_s: float, end_s: float, others: int = 20) -> list[pcapwatch.Finding]:
+def failed(
+    folder: Path, *, syn_s: float, end_s: float, others: int = 20, again_s: float = 0.0
+) -> list[pcapwatch.Finding]:
     """What is found where a client's last SYN has no answer, after others that had one within a millisecond."""
     talks = []
     for number in range(others):
@@ -19,7 +21,9 @@ def failed(folder: Path, *, syn_s: float, end_s: float, others: int = 20) -> lis
         talk.close("c", 0.1 * number + 0.01)
         talks.append(talk)
     last = Talk()
-    last.c(syn_s, "S")
+    seq = last.c(syn_s, "S")
+    if again_s:
+        last.c(again_s, "S", seq=seq)
     last.bystander(end_s)
     packets = sorted((one for talk in (*talks, last) for one in talk.packets), key=lambda one: one.at_s)
     report = pcapwatch.analyze(write_capture(folder / "x.pcap", packets))
@@ -33,5 +37,6 @@ def test_the_last_attempt_of_a_capture(tmp_path: Path, end_s: float, fails: bool
 
 
 def test_an_attempt_where_nobody_was_answered(tmp_path: Path) -> None:
-    """A capture that has nothing but it says what it has: no answer."""
-    assert failed(tmp_path, syn_s=5.0, end_s=5.0001, others=0)
+    """One SYN alone does not tell: a filter of SYNs leaves the same. One that is sent again had no answer."""
+    assert not failed(tmp_path, syn_s=5.0, end_s=60.0, others=0)
+    assert failed(tmp_path, syn_s=5.0, end_s=60.0, others=0, again_s=6.0)

@@ -256,6 +256,10 @@ def read_reset(connection: Incarnation, reset: Segment, client: Endpoint) -> Res
     taken = max((p.ack_offset for p in own if p.has(ACK)), default=0)
     data = [p for p in theirs if p.payload_len and p.ack == reset.seq and p.end_offset > taken]
     late = bool(data) and any(p.has(FIN) for p in own)
+    # What it answers is missing: the socket that closed is there for a second at the least, and answers only data so.
+    closed = next((p for p in own if p.has(FIN)), None)
+    just_closed = closed is not None and 0 <= reset.ts_ns - closed.ts_ns <= 1_000_000_000
+    late = late or (just_closed and provoking is None and not any(p.has(FIN) for p in theirs))
     # Who aborts says ACK and has a window; without either a reset is an answer, though what it answers may be missing.
     kind = "late_data" if late else "no_state" if provoking or not reset.window else "abort"
     return Reset(reset, name, kind, effect_of(reset, own, theirs), reset.dst if provoking else None)
@@ -293,7 +297,7 @@ def effect_of(reset: Segment, own: list[Segment], theirs: list[Segment]) -> str:
     """Whether the receiver took it: its sequence number is what the receiver expects next (RFC 5961 §3.2, A7)."""
     acked = [p.ack_offset for p in theirs if p.has(ACK)]
     if not own and not acked:  # in SYN-SENT only the acknowledgment decides (RFC 9293 §3.10.7.3)
-        return "ineffective" if theirs else "unknown"
+        return "unknown" if not theirs or acks_unseen(reset, theirs) else "ineffective"
     arrived = contiguous_end(own)
     expected = {max(acked, default=arrived), arrived} | {highest_sack_edge(theirs, reset)}
     if any(p.has(FIN) for p in own):
@@ -301,10 +305,21 @@ def effect_of(reset: Segment, own: list[Segment], theirs: list[Segment]) -> str:
     if reset.seq_offset in expected:
         return "effective"
     sent = max((p.end_offset for p in own), default=0)
+    if any(p.has(FIN) and p.end_offset < reset.seq_offset for p in own):
+        return "ineffective"  # nobody sends more after his own FIN
     # A capture of SYN, FIN and RST alone: the data before the reset are missing, so it may be where they ended.
     if own and acked and reset.seq_offset > sent and not any(p.pure_ack for p in own + theirs):
         return "unknown"
     return "unknown" if not acked or not own or sent > arrived else "ineffective"
+
+
+def acks_unseen(reset: Segment, theirs: list[Segment]) -> bool:
+    """Whether a reset acknowledges more than the SYN that it seems to answer: that had an answer, which is missing.
+
+    Sequence number 0 is that of who has no connection and knows no number.
+    """
+    reached = max((p.end_offset for p in theirs), default=reset.ack_offset)
+    return reset.has(ACK) and reset.seq != 0 and reset.ack_offset > reached
 
 
 def highest_sack_edge(packets: list[Segment], reset: Segment) -> int | None:
@@ -353,7 +368,7 @@ def handshake_only(
     resets = [p for p in own + theirs if p.has(RST)]
     if any(p.syn_ack for p in theirs):
         return None if (resets and not in_vain) or any(p.syn_ack for p in own) else "half_open"
-    if any(p.src == server for p in resets) and any(p.pure_syn for p in own):
+    if any(p.src == server and not acks_unseen(p, own) for p in resets) and any(p.pure_syn for p in own):
         return "refused"
     if resets and lone_refusal(resets[0], own=[], theirs=[p for p in own + theirs if not p.has(RST)]):
         return "refused"

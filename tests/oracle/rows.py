@@ -46,6 +46,10 @@ def read_connections(*paths: Path) -> list[Row]:
     return [read_row(c, following(c, connections), capture_end) for c in connections]
 
 
+#: Where messages may be missing.
+UNSEEN = {"gap", "truncated", "one_sided"}
+
+
 def following(connection: Incarnation, connections: list[Incarnation]) -> list[Segment]:
     """The packets of the incarnations that came after on the same 4-tuple."""
     later: list[Segment] = []
@@ -83,6 +87,8 @@ def read_row(c: Incarnation, later: list[Segment], capture_end: int) -> Row:
     if row["time_wait_holder"] == "none" and may_wait_unseen(c, ending):
         row |= {"time_wait_holder": "unknown", "time_wait_basis": None}
     row |= http_columns(c, client, server)
+    if row["requests"] is not None and row["close_announced_by"] == "none" and row["quality"] & UNSEEN:
+        row["close_announced_by"] = None
     row["race"] = read_race(c, client, server, row["requests"] or 0, row["responses"] or 0)
     row["idle_before_close_s"] = idle_before_close(c, ending)
     return row
@@ -128,7 +134,7 @@ def roles_by_first(first: Segment) -> tuple[Endpoint, Endpoint, str]:
 
 
 def handshake_rtt(c: Incarnation) -> float | None:
-    """SYN to the ACK that completes the handshake."""
+    """SYN to the ACK that completes the handshake; what acknowledges more, or closes, came after it."""
     packets = once(c)
     syn_acks = [i for i, p in enumerate(packets) if p.syn_ack and not p.stale]
     if not syn_acks:
@@ -137,7 +143,8 @@ def handshake_rtt(c: Incarnation) -> float | None:
     for i, p in enumerate(packets):
         if i > syn_acks[0] and p.src == opener and p.has(ACK) and not p.has(RST) and p.ack_offset >= 1 and not p.stale:
             syns = [q for q in packets[:i] if q.src == opener and q.pure_syn]  # the last one: RTT, not waiting
-            return seconds(p.ts_ns - syns[-1].ts_ns) if syns else None
+            is_answer = p.ack_offset == 1 and not p.has(FIN)
+            return seconds(p.ts_ns - syns[-1].ts_ns) if syns and is_answer else None
     return None
 
 

@@ -50,6 +50,8 @@ pub struct PairLedger {
     holder: Tally<Holder>,
     resets: BTreeMap<(ResetBy, ResetKind), u64>,
     empty_resets: u64,
+    without_acks: u64,
+    unrepeated: Tally<Close>,
     role_basis: Tally<RoleBasis>,
     protocol: Tally<Protocol>,
     span_ns: Option<(i64, i64)>,
@@ -62,11 +64,18 @@ pub struct PairLedger {
     exemplars: Exemplars,
 }
 
-/// Whether the client reset it, all of it was captured from its SYN on, and neither side sent a byte.
+/// Whether the client reset it where its SYN ended, all of it was captured from that on, and neither side sent a byte.
 fn is_empty_reset(record: &ConnectionRecord) -> bool {
     let is_whole = record.role_basis == RoleBasis::Syn && record.quality.0 & (Quality::GAP | Quality::ONE_SIDED) == 0;
-    let by_client = record.reset.is_some_and(|reset| reset.role == Role::Client && reset.kind == ResetKind::Abort);
+    let by_client = record.reset.is_some_and(|reset| {
+        (reset.role, reset.kind, reset.effect) == (Role::Client, ResetKind::Abort, ResetEffect::Effective)
+    });
     record.close == Close::Reset && by_client && is_whole && record.sides.iter().all(|side| side.bytes == 0)
+}
+
+/// Whether it is an attempt without an answer, or without the client's, of which no packet was sent again.
+fn is_unrepeated(record: &ConnectionRecord) -> bool {
+    matches!(record.close, Close::Unanswered | Close::HalfOpen) && record.sides.iter().all(|side| side.packets <= 1)
 }
 
 impl PairLedger {
@@ -110,6 +119,10 @@ impl PairLedger {
             *self.resets.entry((reset.by, reset.kind)).or_default() += 1;
         }
         self.empty_resets += u64::from(is_empty_reset(record));
+        self.without_acks += u64::from(!record.history.has(b'a'));
+        if is_unrepeated(record) {
+            self.unrepeated.add(record.close);
+        }
         self.widen((record.first.ts_ns, record.last.ts_ns));
         for (total, side) in self.bytes.iter_mut().zip(&record.sides) {
             *total += side.bytes;
@@ -151,6 +164,8 @@ impl PairLedger {
             active_closer: self.closer.counts(),
             time_wait_holder: self.holder.counts(),
             empty_resets: self.empty_resets,
+            without_acks: self.without_acks,
+            unrepeated: self.unrepeated.counts(),
             resets: self.resets.into_iter().map(|((by, kind), n)| (format!("{by} {kind}"), n)).collect(),
             role_basis: self.role_basis.counts(),
             protocol: self.protocol.counts(),
@@ -178,6 +193,8 @@ impl Merge for PairLedger {
             *self.resets.entry(key).or_default() += count;
         }
         self.empty_resets += other.empty_resets;
+        self.without_acks += other.without_acks;
+        self.unrepeated.merge(&other.unrepeated);
         self.role_basis.merge(&other.role_basis);
         self.protocol.merge(&other.protocol);
         if let Some(span) = other.span_ns {

@@ -3,7 +3,7 @@
 use super::histogram::Histogram;
 use super::idle::Idle;
 use super::summary::{ClosedAfter, Ending, MessageCount, PairHttp};
-use crate::record::{ActiveCloser, Announced, ConnectionOption, ConnectionRecord, Lasting, Quality, Race, Role};
+use crate::record::{ActiveCloser, Announced, ConnectionOption, ConnectionRecord, Lasting, Race, Role};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -42,11 +42,6 @@ const fn lasting(persistent: Option<bool>, option: Option<ConnectionOption>) -> 
         (Some(false), Some(ConnectionOption::Close)) => Lasting::Close,
         (Some(false), _) => Lasting::Http10,
     }
-}
-
-/// Whether bytes of the connection are not in the capture.
-fn is_partly_unseen(record: &ConnectionRecord) -> bool {
-    record.quality.0 & (Quality::TRUNCATED | Quality::GAP | Quality::ONE_SIDED) != 0
 }
 
 /// Running totals.
@@ -103,7 +98,7 @@ impl Persistence {
             *slot = (slot.0 + u64::from(all), slot.1 + u64::from(lasting));
         });
         // A side whose heads were cut or not captured may have announced what it liked.
-        if !is_partly_unseen(record) || (http.requests > 0 && http.responses > 0) {
+        if !record.quality.is_partly_unseen() || (http.requests > 0 && http.responses > 0) {
             self.closed_after[announced(record) as usize][record.active_closer as usize] += 1;
             let request = lasting(http.request_persistent, http.request_connection);
             let response = lasting(http.response_persistent, http.response_connection);
@@ -126,7 +121,7 @@ impl Persistence {
         self.keepalive_races += u64::from(record.race == Some(Race::KeepaliveRace));
         self.stale_reuses += u64::from(record.race == Some(Race::StaleReuse));
         // Where responses were cut or not captured, none of them is missing for certain.
-        if !is_partly_unseen(record) {
+        if !record.quality.is_partly_unseen() {
             self.unprocessed += u64::from(http.unprocessed);
         }
         self.smuggling += u64::from(http.smuggling);

@@ -163,6 +163,10 @@ pub struct PairFacts {
     pub resets: BTreeMap<String, u64>,
     /// Connections that the client reset before any FIN, and in which neither side sent a byte, as health checks by TCP do.
     pub empty_resets: u64,
+    /// Connections of which no pure acknowledgment was captured.
+    pub without_acks: u64,
+    /// Attempts of which no packet was sent again, by `close`: `unanswered`, `half_open`.
+    pub unrepeated: Counts,
     /// By role basis.
     pub role_basis: Counts,
     /// By protocol.

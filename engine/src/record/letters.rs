@@ -28,6 +28,12 @@ impl Letters {
         }
     }
 
+    /// Whether a letter was written for either side.
+    #[must_use]
+    pub fn has(&self, letter: u8) -> bool {
+        self.text.iter().take(usize::from(self.len)).any(|one| one.eq_ignore_ascii_case(&letter))
+    }
+
     /// All of it in eight words: the text's first 28 letters, then the rest with length and turn.
     #[must_use]
     pub fn words(&self) -> [u32; 8] {

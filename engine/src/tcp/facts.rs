@@ -100,7 +100,7 @@ impl<P: Payload> Connection<P> {
     /// An endpoint that must be waiting although its last ACK was not captured: from the peer's FIN on, if the peer did
     /// not have to repeat it, and it came soon enough to find its FIN-WAIT-2 whatever `tcp_fin_timeout` is there. Where the
     /// FINs crossed and the peer's was not acknowledged, the peer may wait as well.
-    fn conclude_time_wait(&mut self) {
+    pub(super) fn conclude_time_wait(&mut self) {
         for role in [Role::Client, Role::Server] {
             let (end, peer) = pair(&mut self.ends, role);
             if end.state != State::TimeWait || end.time_wait.is_some() {

@@ -147,6 +147,8 @@ impl<P: Payload> Connection<P> {
     pub fn follow(&mut self, mut old: Box<Self>, segment: &Segment<'_>, sink: &mut P::Sink) -> Option<Box<Self>> {
         self.reuse_of = Some((old.ordinal, segment.ts_ns - old.last.ts_ns));
         self.follows = Some([old.first, old.last]);
+        // What begins now may end a wait whose beginning was not captured.
+        old.conclude_time_wait();
         if !segment.flags.has(Flags::SYN) {
             for wait in old.ends.iter_mut().filter_map(|end| end.time_wait.as_mut()) {
                 wait.succeeded_unseen(mark(segment));
@@ -222,7 +224,8 @@ impl<P: Payload> Connection<P> {
     fn hear_opener(&mut self, new: &Connection<P>, segment: &Segment<'_>, sink: &mut P::Sink) -> Fate {
         let role = self.sender(segment);
         let continues = new.ends[0].next == Some(segment.seq);
-        if segment.flags.has(Flags::RST) && !continues {
+        // With ACK it aborts the new one (RFC 9293 §3.10.7.3).
+        if segment.flags.has(Flags::RST) && !segment.flags.has(Flags::ACK) && !continues {
             let mark = mark(segment);
             if let Some(wait) = &mut self.ends[role.peer() as usize].time_wait {
                 wait.reset_by_peer(mark, segment.seq);

@@ -4,7 +4,10 @@ use super::endpoint::Endpoint;
 use super::seq;
 use crate::decode::{Flags, Segment};
 use crate::record::{ResetEffect, ResetKind, Role, State};
+use crate::settings::SECOND;
 
+/// How long a socket that closed is surely still there.
+const SOON_NS: i64 = SECOND;
 /// TTLs of one host's packets differ by no more than routes do.
 const TTL_TOLERANCE: u8 = 2;
 
@@ -41,7 +44,18 @@ pub fn kind(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint, last:
     if has_ack || (segment.window != 0 && !answers) {
         return ResetKind::Abort;
     }
-    if is_late(sender, receiver) { ResetKind::LateData } else { ResetKind::NoState }
+    if is_late(sender, receiver) || (!answers && is_just_closed(segment, sender, receiver)) {
+        ResetKind::LateData
+    } else {
+        ResetKind::NoState
+    }
+}
+
+/// Whether the sender closed so shortly before that its socket is still there, and answers nothing but late data so: where
+/// what it answers was not captured. (`tcp_fin_timeout` is a number of seconds.)
+fn is_just_closed(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint) -> bool {
+    let since_ns = sender.fin.map(|fin| segment.ts_ns.saturating_sub(fin.mark.ts_ns));
+    receiver.fin.is_none() && since_ns.is_some_and(|ns| (0..=SOON_NS).contains(&ns))
 }
 
 /// Whether the receiver had sent data that the sender's FIN does not acknowledge: it reached a socket already closed.
@@ -91,13 +105,19 @@ pub fn effect(
     has_pure_ack: bool,
 ) -> ResetEffect {
     if awaits_answer(receiver) {
-        let acceptable = segment.flags.has(Flags::ACK)
-            && receiver.isn.is_some_and(|isn| seq::lt(isn, segment.ack))
-            && receiver.next.is_some_and(|next| seq::leq(segment.ack, next));
-        return if acceptable { ResetEffect::Effective } else { ResetEffect::Ineffective };
+        let acks_syn = segment.flags.has(Flags::ACK) && receiver.isn.is_some_and(|isn| seq::lt(isn, segment.ack));
+        return match receiver.next {
+            Some(next) if acks_syn && seq::leq(segment.ack, next) => ResetEffect::Effective,
+            // Of more than the SYN: it was answered, in what is missing.
+            Some(_) if acks_syn && !has_pure_ack && segment.seq != 0 => ResetEffect::Unknown,
+            _ => ResetEffect::Ineffective,
+        };
     }
     if !role_seen {
         return ResetEffect::Unknown;
+    }
+    if sender.fin.is_some_and(|fin| seq::lt(fin.end(), segment.seq)) {
+        return ResetEffect::Ineffective; // nobody sends more after his own FIN: it is another connection's
     }
     // RCV.NXT is what the receiver acknowledged, or already more: what was sent and has surely arrived in order.
     let mut points = [receiver.acked, sender.next, sender.stream.next_seq()].into_iter().flatten();
@@ -110,7 +130,7 @@ pub fn effect(
         // without an answer to its SYN sends a bare reset for an older socket only.
         sender.next.is_none() || sender.acked.is_some() || segment.flags.has(Flags::ACK)
     } else {
-        !has_pure_ack && sender.next.is_some_and(|next| seq::lt(next, segment.seq))
+        !has_pure_ack && sender.next.or(receiver.acked).is_some_and(|known| seq::lt(known, segment.seq))
     };
     if may_be_due { ResetEffect::Unknown } else { ResetEffect::Ineffective }
 }

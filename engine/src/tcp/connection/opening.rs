@@ -77,9 +77,10 @@ impl<P: Payload> Connection<P> {
         self.role_basis = basis;
     }
 
+    /// The client's first answer to the SYN-ACK. One that acknowledges more, or closes, comes after it: it was not captured.
     pub(super) fn establish(&mut self, segment: &Segment<'_>, mark: Mark) {
         let [client, server] = &mut self.ends;
-        if server.isn.is_some_and(|isn| seq::lt(isn, segment.ack)) {
+        if server.isn.is_some_and(|isn| segment.ack == seq::add(isn, 1)) && !segment.flags.has(Flags::FIN) {
             self.established = Some(mark);
             if let Some(syn_ack) = server.syn {
                 client.rtt_ns = (mark.ts_ns - syn_ack.ts_ns).max(0);

@@ -1,0 +1,80 @@
+"""What a capture filter of flags or lengths left out is no outage, no leak, and is said."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from crafted.talk import Crafted, Talk, write_capture
+from scapy.layers.inet import TCP
+from scapy.layers.l2 import Ether
+
+import pcapwatch
+
+FIN, SYN, RST = 1, 2, 4
+
+
+def captured(folder: Path, *, flags: int = 0, least_payload: int = 0, answered: bool = True) -> pcapwatch.Report:
+    """Twenty exchanges that the client closes, of which a filter passed some flags, or packets of so many bytes."""
+    packets: list[Crafted] = []
+    for number in range(20):
+        talk = Talk(client=("10.9.0.1", 30_000 + number))
+        if answered:
+            talk.established()
+            talk.c(1.0, "FPA", b"bye")
+            talk.s(1.001, "A")
+            talk.s(1.002, "FA")
+            talk.c(1.003, "A")
+        else:
+            talk.c(0.0, "S")
+            talk.c(1.0, "S", seq=talk.client_isn)
+        packets += talk.packets
+    last = Talk()
+    last.bystander(60.0)
+    passed = [one for one in packets if passes(one, flags, least_payload)]
+    ordered = sorted(passed, key=lambda one: one.at_s) + last.packets
+    return pcapwatch.analyze(write_capture(folder / "x.pcap", ordered))
+
+
+def passes(packet: Crafted, flags: int, least_payload: int) -> bool:
+    """As libpcap would say."""
+    tcp = Ether(packet.data)[TCP]
+    return bool(int(tcp.flags) & flags) or (not flags and len(bytes(tcp.payload)) >= least_payload)
+
+
+@pytest.mark.parametrize(("flags", "said"), [(SYN, "cannot be told"), (SYN | FIN | RST, "10.9.0.1 closes first")])
+def test_a_filter_of_flags_is_no_outage(tmp_path: Path, flags: int, said: str) -> None:
+    """Nobody failed to answer: no SYN or SYN-ACK was sent again. What is missing is said."""
+    report = captured(tmp_path, flags=flags)
+    assert "PW110" not in [finding.code for finding in report.findings]
+    assert said in report.verdict
+    assert "reached" not in report.verdict
+    assert any("a capture filter left out" in line for line in report.cannot_see)
+
+
+def test_states_of_a_part_say_so(tmp_path: Path) -> None:
+    """What ends states is missing: one line on standard error, and none where all was captured."""
+    for flags, said in ((SYN, True), (0, False)):
+        captured(tmp_path, flags=flags)
+        command = [sys.executable, "-m", "pcapwatch", "states", str(tmp_path / "x.pcap"), "--at", "end"]
+        done = subprocess.run([*command, "--host", "10.9.0.1"], capture_output=True, text=True, check=True)
+        assert ("not what netstat would have printed" in done.stderr) == said
+
+
+def test_who_asks_again_was_not_answered(tmp_path: Path) -> None:
+    """In a capture of SYNs alone, too."""
+    report = captured(tmp_path, flags=SYN, answered=False)
+    assert report.verdict.startswith("10.9.0.2:80 was not reached")
+    assert "PW110" in [finding.code for finding in report.findings]
+
+
+def test_a_filter_of_lengths_is_no_leak(tmp_path: Path) -> None:
+    """FINs with data passed and those without did not: nobody sits in CLOSE_WAIT for that."""
+    report = captured(tmp_path, least_payload=1)
+    assert report.totals["close"] == {"half_closed": 20}
+    assert "PW111" not in [finding.code for finding in report.findings]
+    whole = captured(tmp_path)
+    assert whole.totals["close"] == {"fin": 20}
+    assert not any("a capture filter left out" in line for line in whole.cannot_see)
