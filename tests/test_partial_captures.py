@@ -16,6 +16,8 @@ from scapy.layers.l2 import Ether
 from scapy.utils import rdpcap, wrpcap
 
 import pcapwatch
+from pcapwatch.analysis import ladders
+from pcapwatch.report.ladder import ladder_lines
 
 
 def conversation(first: str) -> list[Crafted]:
@@ -233,6 +235,9 @@ def test_a_late_fin_whose_reset_was_not_captured(tmp_path: Path) -> None:
     done = subprocess.run([*command, "--format", "json"], capture_output=True, text=True, timeout=60, check=True)
     (counted,) = json.loads(done.stdout)
     assert (counted["state"], counted["min"], counted["max"]) == ("TIME_WAIT", 1, 2)
+    drawn = [" ".join(ladder_lines(ladder, 400)) for ladder in ladders(report.engine, [1, 2])]
+    assert ["client enters TIME-WAIT" in text for text in drawn] == [True, False]
+    assert "client may enter TIME-WAIT" in drawn[1]
 
 
 @pytest.mark.parametrize("has_ack", [True, False])

@@ -399,3 +399,18 @@ def lone_abort(t: Talk) -> list[Expected]:
     t.s(0.001, "RA", window=502)
     t.bystander(70)
     return [{"close": "reset", "active_closer": "ambiguous", "closer_basis": "abort", "reset_kind": "abort"}]
+
+
+@situation("A5, B3 L3")
+def the_connection_between_was_missed(t: Talk) -> list[Expected]:
+    """A whole connection that took the TIME_WAIT over is missing: the next one's ISN is two steps on, not the clock's.
+
+    So the first was over sooner than that SYN, and nothing is said of the length that TIME_WAIT has there.
+    """
+    t.established()
+    t.close("s", 1.0)
+    t.open(t.nxt["c"] + 9_000_000, t.nxt["s"] + 2 * 65_537 + 102)
+    t.handshake(6.0)
+    t.bystander(200)
+    gone = {"time_wait_basis": "upper_only", "time_wait_end": "unknown"}
+    return [SERVER_CLOSED | gone, {"close": "open", "reuse_of": 1}]

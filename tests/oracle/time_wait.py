@@ -6,6 +6,7 @@ from .closing import acknowledged_by, acks, first_fin, judged, only_retransmitte
 from .incarnations import Incarnation
 from .segments import ACK, RST, SYN, Endpoint, Segment
 
+BETWEEN = 1 << 22
 REUSE_STEP = 65537  # Linux tcp_timewait_state_process: the reusing socket's ISN is the old snd_nxt + 65535 + 2
 # Proven alive just before the reset, and a SYN accepted just after it: the reset ended it, not a timer that nobody saw.
 # A challenged SYN is sent again at once or by its retransmission timer, 1 s and doubled where it was sent before.
@@ -110,6 +111,11 @@ def decisive(wait: TimeWait, p: Segment, question: Segment | None, snd_nxt: int,
             wait.ended, wait.cause = p, "reused"
         else:
             wait.gone = p
+            # Near beyond the number that it would have got, where the clock of ISNs (64 ns) is much farther: one
+            # that took it over was not captured.
+            since = max(q.ts_ns for q in (wait.start, wait.restarted) if q is not None)
+            beyond = (p.seq - snd_nxt - REUSE_STEP) % 2**32
+            wait.unseen = 0 < beyond <= BETWEEN and p.ts_ns - since >= BETWEEN * 64 * 4
             killer = wait.possibly_killed
             near = killer is not None and wait.alive is not None and killer.ts_ns - wait.alive.ts_ns <= KILL_PROOF_NS
             if killer is not None and near and p.ts_ns - killer.ts_ns <= KILL_PROOF_NS:

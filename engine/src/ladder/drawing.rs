@@ -118,7 +118,7 @@ impl Drawing {
         for role in [Role::Client, Role::Server] {
             let state = connection.ends[role as usize].state;
             if state == State::TimeWait && before.states[role as usize] != State::TimeWait {
-                notes.push(format!("{} enters TIME-WAIT", word(role)));
+                notes.push(entering(role));
             }
         }
         if let Some(reset) = connection
@@ -145,6 +145,13 @@ impl Drawing {
         {
             row.notes.insert(0, "active closer".into());
         }
+        let time_wait = waits(sight, outcome);
+        for role in [Role::Client, Role::Server] {
+            if !time_wait.iter().any(|wait| wait.holder == role) {
+                let notes = rows.iter_mut().flat_map(|row| &mut row.notes).filter(|note| **note == entering(role));
+                notes.for_each(|note| *note = format!("{} may enter TIME-WAIT", word(role)));
+            }
+        }
         let is_last = |row: &Row| (row.file, row.frame) == place(&sight.last);
         let is_cut = !rows.is_empty() && !rows.iter().rev().any(is_last);
         if let Some(last) = rows.last_mut().filter(|_| is_cut) {
@@ -159,9 +166,14 @@ impl Drawing {
             omitted: sight.packets.saturating_sub(rows.len() as u64),
             omitted_after: if is_cut && !self.is_broken { rows.len() } else { omitted_after },
             rows,
-            time_wait: waits(sight, outcome),
+            time_wait,
         }
     }
+}
+
+/// At its peer's FIN, if that arrives.
+fn entering(role: Role) -> String {
+    format!("{} enters TIME-WAIT", word(role))
 }
 
 const fn word(role: Role) -> &'static str {

@@ -26,6 +26,10 @@ pub const fn recycled_isn(old_snd_nxt: u32) -> u32 {
 
 /// Linux ISNs advance by one each 64 ns for one 4-tuple (`secure_tcp_seq`: a keyed hash plus `ktime_get_real_ns() >> 6`).
 const ISN_TICK_NS: i64 = 64;
+/// Sequence numbers that connections which were not captured took …
+const MOST_BETWEEN: i32 = 1 << 22;
+/// … and a time in which the clock goes much farther.
+const FARTHER_NS: i64 = MOST_BETWEEN as i64 * ISN_TICK_NS * 4;
 /// The ISN clock's period, 274.9 s.
 const ISN_PERIOD_NS: i64 = ISN_TICK_NS << 32;
 /// How far clock and capture may disagree: measured 0.3 ms, and the way to the tap.
@@ -137,6 +141,8 @@ impl TimeWait {
         } else if let Some(kill) = self.facts.possibly_killed.filter(|&kill| self.is_killed_by(kill, syn)) {
             self.facts.possibly_killed = None;
             self.facts.ended = Some((kill, TimeWaitEnd::Killed));
+        } else if self.is_step_missing(isn, syn) {
+            self.succeeded_unseen(syn);
         } else {
             self.gone(syn);
         }
@@ -152,6 +158,13 @@ impl TimeWait {
             self.facts.unseen_from_ns = Some(heard_ns.max(self.facts.restarted_ns));
             self.gone(segment);
         }
+    }
+
+    /// Whether a connection between was not captured, which took it over: the ISN is near beyond the one that it would have
+    /// got, where the clock of ISNs has gone much farther.
+    fn is_step_missing(&self, isn: u32, syn: Mark) -> bool {
+        let beyond = seq::diff(isn, recycled_isn(self.facts.snd_nxt));
+        (1..=MOST_BETWEEN).contains(&beyond) && syn.ts_ns - self.facts.restarted_ns >= FARTHER_NS
     }
 
     /// Whether a reset must have ended it: it was proven alive just before, and a SYN is accepted just after.
