@@ -18,6 +18,8 @@ _INTERVALS = 10
 _SILENCES = 2
 #: From so many on most others are known.
 _FEWEST = 3
+#: Ends that take an acknowledgment.
+_CLOSED = ("fin", "simultaneous", "half_closed", "reset_after_fin")
 #: From this share of the connections on, what they lack belongs in the verdict: one in so many.
 NOTABLE = 10
 
@@ -32,7 +34,7 @@ def one_sided(summary: Summary) -> int:
 
 def before_a_fin(summary: Summary) -> str:
     """What a reset came before, as far as the capture can tell."""
-    is_partial = one_sided(summary) or lacks_acks(summary)
+    is_partial = one_sided(summary) or not has_acks(summary)
     return "before any FIN that was captured" if is_partial else "before any FIN"
 
 
@@ -73,22 +75,49 @@ def logs_openings(summary: Summary) -> bool:
     return bool(interfaces) and all(interface["link_type"] == NUMBERS["PFLOG"] for interface in interfaces)
 
 
+def has_acks(summary: Summary) -> bool:
+    """Whether a pure acknowledgment of any connection was captured."""
+    return any(pair["without_acks"] < pair["connections"] for pair in summary["pairs"])
+
+
 def lacks_acks(summary: Summary) -> bool:
-    """Whether no connection has a pure acknowledgment: a capture filter passed none, or there was none to pass."""
-    pairs = summary["pairs"]
-    return bool(pairs) and all(pair["without_acks"] == pair["connections"] for pair in pairs)
+    """Whether a capture filter passed no pure acknowledgment: connections that must have had one are there without.
+
+    So who closed, and who answered a SYN just once: a SYN-ACK that stays without an answer is sent again (1 s).
+    """
+    if has_acks(summary) or not _is_tcp_alone(summary):
+        return False
+    closes = (pair["close"].get(word, 0) for pair in summary["pairs"] for word in _CLOSED)
+    return sum(closes) + _attempts_made_once(summary, "half_open") >= _FEWEST
 
 
 def hides_answers(summary: Summary) -> bool:
-    """Whether answers to most attempts may be in what is missing: a direction, or what a filter of SYNs left out.
-
-    Of the latter no packet is sent again, as one that stays without an answer is after a second (RFC 6298 §2.1).
-    """
-    if is_one_sided(summary):
-        return True
+    """Whether answers to most attempts may be in what is missing: a direction, or what a filter of flags left out."""
     waited = sum(pair["close"].get(word, 0) for pair in summary["pairs"] for word in ("unanswered", "half_open"))
     once = sum(sum(pair["unrepeated"].values()) for pair in summary["pairs"])
-    return lacks_acks(summary) and 2 * once > waited
+    return is_one_sided(summary) or (lacks_acks(summary) and 2 * once > waited)
+
+
+def may_be_syns_alone(summary: Summary) -> bool:
+    """Whether a filter of first SYNs would have left just this: attempts alone, hardly one of which was sent again.
+
+    So do clients that give up within a second.
+    """
+    attempts = summary["totals"]["connections"]
+    is_all = attempts == summary["totals"]["close"].get("unanswered", 0) and _is_tcp_alone(summary)
+    return is_all and _attempts_made_once(summary, "unanswered") > 0
+
+
+def _is_tcp_alone(summary: Summary) -> bool:
+    """Whether the capture has no other packets, which no filter of TCP's flags passes."""
+    return summary["capture"]["packets"] == summary["capture"]["segments"]
+
+
+def _attempts_made_once(summary: Summary, word: str) -> int:
+    """Those without an answer of which no packet was sent again; none where more than a tenth were."""
+    waited = sum(pair["close"].get(word, 0) for pair in summary["pairs"])
+    once = sum(pair["unrepeated"].get(word, 0) for pair in summary["pairs"])
+    return once if NOTABLE * (waited - once) <= waited else 0
 
 
 def one_sided_note(summary: Summary) -> str | None:

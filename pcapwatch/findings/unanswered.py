@@ -12,9 +12,10 @@ Evidence
 
 When it is wrong
     A capture of one direction only shows every SYN as unanswered: where most connections are one-sided this rule
-    keeps silent; in a capture without any pure acknowledgment, as filters of flags leave it, of attempts of which no
-    packet was sent again; and of the last attempts of a client whose others were answered, made too soon before the
-    capture's end (200 ms, or three times the longest handshake, 1 s at most: then a SYN is sent again).
+    keeps silent; in a capture that a filter of flags left without pure acknowledgments, of attempts of which no packet
+    was sent again (of first SYNs alone it says the doubt); and of the last attempts of a client whose others were
+    answered, made too soon before the capture's end (200 ms, or three times the longest handshake, 1 s at most: then a
+    SYN is sent again).
     A filter, loss and a full backlog look alike; one SYN-ACK that is never repeated also fits SYN cookies.
 
 Remedy
@@ -26,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pcapwatch.findings.assumptions import Assumptions
-from pcapwatch.findings.coverage import is_one_sided, lacks_acks
+from pcapwatch.findings.coverage import is_one_sided, lacks_acks, may_be_syns_alone
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.wording import count, share
@@ -44,6 +45,8 @@ _ANSWER_NS, _HANDSHAKES = 200_000_000, 3
 #: The first retransmission timer (RFC 6298): who was not answered until then shows it.
 _TIMER_NS = 1_000_000_000
 _SAID = {"refused": "refused", "unanswered": "never answered", "half_open": "answered but not completed by the client"}
+#: What leaves the same packets as silence.
+SYNS_ALONE = "a filter kept SYNs alone (hardly one was sent again)"
 _CURE = {
     "refused": "refused: start the listener, or mend the address or port the client is given",
     "unanswered": "unanswered: look for a packet filter on the way, and at the server's listen queue",
@@ -88,13 +91,14 @@ def _finding(summary: Summary, service: Service) -> Finding:
     parts = {word: number for word in WORDS if (number := sum(one[word] for one in each))}
     failed, connections = sum(parts.values()), service.connections
     described = ", ".join(f"{count(number)} {_SAID[word]}" for word, number in parts.items())
+    doubt = f", unless {SYNS_ALONE}" if may_be_syns_alone(summary) else ""
     return Finding(
         code=CODE,
         name=NAME,
         severity=_severity(failed, connections),
         title=(
             f"{count(failed)} of {count(connections)} connection attempts from {service.clients} to {service} failed "
-            f"({share(failed, connections)}): {described}"
+            f"({share(failed, connections)}): {described}{doubt}"
         ),
         numbers={
             "service": str(service),

@@ -17,6 +17,7 @@ from pcapwatch.findings.coverage import (
     end_words,
     gaps,
     hides_answers,
+    may_be_syns_alone,
     one_sided_note,
     told_apart_note,
 )
@@ -24,6 +25,7 @@ from pcapwatch.findings.port_pressure import FULL_PART, Pressure, block_words, p
 from pcapwatch.findings.proxy_leg import leg_of
 from pcapwatch.findings.ranking import cost
 from pcapwatch.findings.service import Service, services
+from pcapwatch.findings.unanswered import SYNS_ALONE
 from pcapwatch.findings.unanswered import WORDS as FAILED
 from pcapwatch.findings.wording import count, counted, listed, mean, no_packets, share
 from pcapwatch.report.model import Finding
@@ -146,7 +148,7 @@ def _otherwise(summary: Summary, service: Service, end: str, number: int) -> tup
         verb = "was" if number == 1 else "were"
         return [f"{service}: whether {of} {verb} {said} cannot be told: {missing} may be in what is missing."], ""
     if end == "failed":
-        return _failed(service, of, number), "PW110"
+        return _failed(summary, service, of, number), "PW110"
     if end == "open":
         if summary["capture"]["live"]["goes_on"]:
             return [
@@ -164,7 +166,7 @@ def _otherwise(summary: Summary, service: Service, end: str, number: int) -> tup
     return [f"{service}: who closed first cannot be told on {of}: a first FIN is missing from the capture."], ""
 
 
-def _failed(service: Service, of: str, number: int) -> list[str]:
+def _failed(summary: Summary, service: Service, of: str, number: int) -> list[str]:
     refused = 2 * service.tally("close", "refused") >= number
     how = "was refused" if refused else "never completed its handshake"
     if number > 1:
@@ -172,7 +174,8 @@ def _failed(service: Service, of: str, number: int) -> list[str]:
     advice = "Check its listener." if refused else "Look for a filter on the way, and at its listen queue."
     lead = f"{service} was {'not' if number == service.connections and not service.partial else 'often not'} reached"
     failing = service.narrowed(lambda pair: any(pair["close"].get(word, 0) for word in FAILED)) or service
-    return [f"{lead}: {of} from {failing.clients} {how}; no TIME_WAIT comes of that.", advice]
+    doubt = f", unless {SYNS_ALONE}" if may_be_syns_alone(summary) else ""
+    return [f"{lead}: {of} from {failing.clients} {how}{doubt}; no TIME_WAIT comes of that.", advice]
 
 
 def _reset(summary: Summary, service: Service, of: str, number: int) -> list[str]:

@@ -31,10 +31,8 @@ def captured(folder: Path, *, flags: int = 0, least_payload: int = 0, answered: 
             talk.c(0.0, "S")
             talk.c(1.0, "S", seq=talk.client_isn)
         packets += talk.packets
-    last = Talk()
-    last.bystander(60.0)
     passed = [one for one in packets if passes(one, flags, least_payload)]
-    ordered = sorted(passed, key=lambda one: one.at_s) + last.packets
+    ordered = sorted(passed, key=lambda one: one.at_s)
     return pcapwatch.analyze(write_capture(folder / "x.pcap", ordered))
 
 
@@ -68,6 +66,50 @@ def test_who_asks_again_was_not_answered(tmp_path: Path) -> None:
     report = captured(tmp_path, flags=SYN, answered=False)
     assert report.verdict.startswith("10.9.0.2:80 was not reached")
     assert "PW110" in [finding.code for finding in report.findings]
+
+
+def outage(folder: Path, *, again: int = 0, beside: bool = False) -> pcapwatch.Report:
+    """Ten attempts of clients that give up within a second, of which some sent their SYN again; UDP beside or not."""
+    packets: list[Crafted] = []
+    for number in range(10):
+        talk = Talk(client=("10.9.0.1", 30_000 + number))
+        talk.c(0.1 * number, "S")
+        if number < again:
+            talk.c(0.1 * number + 1.0, "S", seq=talk.client_isn)
+        if beside:
+            talk.bystander(0.1 * number + 0.5)
+        packets += talk.packets
+    return pcapwatch.analyze(write_capture(folder / "out.pcap", sorted(packets, key=lambda one: one.at_s)))
+
+
+@pytest.mark.parametrize(
+    ("again", "beside", "doubt"), [(0, False, True), (1, False, True), (2, False, False), (0, True, False)]
+)
+def test_an_outage_is_one(tmp_path: Path, again: int, beside: bool, doubt: bool) -> None:
+    """Nothing but SYNs, each sent once, is what a filter of first SYNs leaves, too: that doubt is said.
+
+    Where some were sent again, or other packets are there that no filter of TCP's flags passes, there is none.
+    """
+    report = outage(tmp_path, again=again, beside=beside)
+    (finding,) = [one for one in report.findings if one.code == "PW110"]
+    assert finding.numbers["unanswered"] == 10
+    assert report.verdict.startswith("10.9.0.2:80 was not reached: all 10 connections")
+    assert ("unless a filter kept SYNs alone" in report.verdict) == doubt
+    assert ("unless a filter kept SYNs alone" in finding.title) == doubt
+    assert not any("capture filter left out" in line for line in report.cannot_see)
+
+
+def test_a_refusal_takes_no_acknowledgment(tmp_path: Path) -> None:
+    """Where there is none to capture nothing was left out, and `states` is what it says."""
+    packets: list[Crafted] = []
+    for number in range(10):
+        talk = Talk(client=("10.9.0.1", 30_000 + number))
+        talk.c(0.1 * number, "S")
+        talk.s(0.1 * number + 0.001, "RA", seq=0)
+        packets += talk.packets
+    report = pcapwatch.analyze(write_capture(tmp_path / "refused.pcap", packets))
+    assert report.verdict.startswith("10.9.0.2:80 was not reached: all 10 connections from 10.9.0.1 were refused;")
+    assert not any("capture filter left out" in line for line in report.cannot_see)
 
 
 def test_a_filter_of_lengths_is_no_leak(tmp_path: Path) -> None:
