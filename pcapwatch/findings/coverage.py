@@ -94,7 +94,7 @@ def lacks_acks(summary: Summary) -> bool:
 def hides_answers(summary: Summary) -> bool:
     """Whether answers to most attempts may be in what is missing: a direction, or what a filter of flags left out."""
     waited = sum(pair["close"].get(word, 0) for pair in summary["pairs"] for word in ("unanswered", "half_open"))
-    once = sum(sum(pair["unrepeated"].values()) for pair in summary["pairs"])
+    once = sum(pair["unrepeated"].get("half_open", 0) for pair in summary["pairs"])
     return is_one_sided(summary) or (lacks_acks(summary) and 2 * once > waited)
 
 

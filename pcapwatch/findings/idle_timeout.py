@@ -11,11 +11,10 @@ Why it matters
 
 Evidence
     The server closed with nothing outstanding and no close announced; the times from last response byte to FIN
-    cluster (three or more, spread at most 50 ms or 1 %). More connections than were ever open at once: at least the
-    difference came after an earlier one had ended; no more of them are counted than connections that were closed idle,
-    as one that could not persist does not want the old one. Waits after which connections were used again show what the
-    clients need. Requests that were lost after a wait longer than the timeout do not refute it but prove it: there
-    every close by the server came after one and the same idle time of a second or more.
+    cluster (three or more, spread at most 50 ms or 1 %). More connections that ended so than were ever open at once:
+    at least the difference came after an earlier one had ended so. Waits after which connections were used again show
+    what the clients need. Requests that were lost after a wait longer than the timeout do not refute it but prove it:
+    there every close by the server came after one and the same idle time of a second or more.
 
 When it is wrong
     Exact only in a capture taken at the server; elsewhere the time is off by up to a round trip. Separate processes
@@ -56,9 +55,9 @@ def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
 
 
 def returns(pair: PairFacts) -> int:
-    """At least so many connections were opened after an earlier one of the pair had ended, as idle closes explain."""
+    """At least so many connections that ended idle were opened after an earlier one had: no more are open at once."""
     closes = timeout["count"] if (timeout := timeout_of(pair)) else 0
-    return max(min(pair["connections"] - pair["ports"]["held_peak_max"], closes), 0)
+    return max(closes - pair["ports"]["held_peak_max"], 0)
 
 
 def timeout_of(pair: PairFacts) -> IdleTimeout | None:

@@ -12,8 +12,8 @@ Evidence
 
 When it is wrong
     A capture of one direction only shows every SYN as unanswered: where most connections are one-sided this rule
-    keeps silent; in a capture that a filter of flags left without pure acknowledgments, of attempts of which no packet
-    was sent again (of first SYNs alone it says the doubt); and of the last attempts of a client whose others were
+    keeps silent; in a capture that a filter of flags left without pure acknowledgments, of attempts whose SYN-ACK was
+    not sent again (of SYNs alone it says the doubt); and of the last attempts of a client whose others were
     answered, made too soon before the capture's end (200 ms, or three times the longest handshake, 1 s at most: then a
     SYN is sent again).
     A filter, loss and a full backlog look alike; one SYN-ACK that is never repeated also fits SYN cookies.
@@ -69,7 +69,7 @@ def _failed(summary: Summary, pair: PairFacts) -> dict[str, int]:
     """Attempts by how they failed, but for those whose answer the capture's end cut off, or a filter left out."""
     found = {word: pair["close"].get(word, 0) for word in WORDS}
     if lacks_acks(summary):
-        return {word: number - pair["unrepeated"].get(word, 0) for word, number in found.items()}
+        return found | {"half_open": found["half_open"] - pair["unrepeated"].get("half_open", 0)}
     longest, end_ns = pair["handshake_rtt"], summary["capture"]["last_ns"]
     if longest is None or end_ns is None:
         return found

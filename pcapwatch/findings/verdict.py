@@ -17,6 +17,7 @@ from pcapwatch.findings.coverage import (
     end_words,
     gaps,
     hides_answers,
+    is_one_sided,
     may_be_syns_alone,
     one_sided_note,
     told_apart_note,
@@ -141,8 +142,9 @@ def _mixed(summary: Summary, service: Service, ends: dict[str, int]) -> list[str
 def _otherwise(summary: Summary, service: Service, end: str, number: int) -> tuple[list[str], str]:
     """Ends without an active closer by FIN."""
     of = _of(service, number)
-    if end == "failed" and hides_answers(summary) and 2 * service.tally("close", "refused") < number:
-        silent = 2 * service.tally("close", "unanswered") >= number
+    silent = 2 * service.tally("close", "unanswered") >= number
+    hidden = is_one_sided(summary) or (hides_answers(summary) and not silent)
+    if end == "failed" and hidden and 2 * service.tally("close", "refused") < number:
         said = "answered" if silent else "completed"
         missing = "the answers" if silent else "the client's acknowledgments"
         verb = "was" if number == 1 else "were"

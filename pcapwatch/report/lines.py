@@ -140,7 +140,8 @@ def _proven(host: Waiting) -> Iterator[str]:
     if killed := host.basis.get("possibly_killed", 0):
         yield f"{count(killed)} possibly ended by a reset (unless rfc1337 is set)"
     if rejected := host.basis.get("model_rejected", 0):
-        yield f"{count(rejected)} that contradict the assumed length: gone sooner, or alive for longer"
+        why = "gone sooner, or alive for longer, unless packets are missing"
+        yield f"{count(rejected)} that contradict the assumed length: {why}"
 
 
 def _modelled(host: Waiting) -> Iterator[str]:

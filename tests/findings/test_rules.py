@@ -41,7 +41,6 @@ FIRES = [
     ("PW104", s.idle(held=29), "info"),
     ("PW104", s.idle(held=20), "notice"),
     ("PW104", s.idle(held=30, announced_timeout_s=[7]), "warning"),
-    ("PW104", s.idle(2_388, held=9, cluster=5), "info"),
     ("PW104", s.idle(keepalive_races=1), "warning"),
     ("PW104", s.outlived(), "warning"),
     ("PW105", s.limited(100), "info"),
@@ -100,6 +99,7 @@ SILENT = [
     ("PW103", s.one_shot(2, span_s=61), "the server would have closed in between (60 s assumed)"),
     ("PW103", s.one_shot(2, span_s=6, announced_timeout_s=[5]), "the server would have closed in between (announced)"),
     ("PW104", s.idle(held=30), "the client never came back"),
+    ("PW104", s.idle(2_388, held=9, cluster=5), "nine were open at once, so the five may have been"),
     ("PW104", s.idle(cluster=0), "the closes do not cluster"),
     ("PW104", s.idle(held=30, timeout_s=6.007, announced_timeout_s=[5]), "it waits longer than announced"),
     ("PW104", s.idle(held=30, timeout_s=4.5, announced_timeout_s=[5]), "whole seconds and round trips do not count"),
@@ -182,8 +182,8 @@ def test_only_the_clients_concerned() -> None:
 
 
 def test_a_return_needs_an_idle_close() -> None:
-    """Of 2,388 connections 5 were closed idle: what came back for another reason is no reason to keep those longer."""
-    assert one(s.idle(2_388, held=9, cluster=5), "PW104").numbers["returns_at_least"] == 5
+    """Of 2,388 connections 15 ended idle, 9 at once at the most: 6 came back, however many others there were."""
+    assert one(s.idle(2_388, held=9, cluster=15), "PW104").numbers["returns_at_least"] == 6
     assert one(s.idle(30, held=20), "PW104").numbers["returns_at_least"] == 10
 
 
