@@ -67,7 +67,10 @@ impl Row {
             (true, true) => Some("both"),
             (true, false) => Some("client"),
             (false, true) => Some("server"),
-            (false, false) => (!self.is_http() || self.is_http_whole()).then_some("none"),
+            (false, false) => {
+                let is_other = http.protocol.is_some() && !self.is_http();
+                (is_other || !self.record().quality.is_partly_unseen()).then_some("none")
+            }
         }
     }
 

@@ -46,7 +46,7 @@ def unknown_why(service: Service, *, cut: bool = False) -> str:
         return f"why cannot be read: {what}"
     requests, responses = service.http("requests"), service.http("responses")
     # Most of those that are not read may be missing for another reason: a server that does not answer.
-    answered = 2 * service.http("unprocessed") < requests
+    answered = any(pair["server_bytes"] for pair in service.pairs) and 2 * service.http("unprocessed") < requests
     if cut and answered and _MOST_CUT * responses < requests:
         return "why cannot be read: the snaplen cut the heads of its responses"
     if cut and _MOST_CUT * requests < responses:

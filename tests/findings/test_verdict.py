@@ -218,6 +218,8 @@ def test_a_snaplen_cuts_no_response_that_was_not_sent(responses: int, unprocesse
     facts = http(connections=60, requests=60, responses=responses, unprocessed=unprocessed)
     made = pair("10.0.0.1", "10.0.0.9", 80, 60, http=facts)
     assert said in of(summary([made], capture=capture(cut_packets=24)))
+    silent = pair("10.0.0.1", "10.0.0.9", 80, 60, http=facts, server_bytes=0)
+    assert "the capture shows no cause" in of(summary([silent], capture=capture(cut_packets=24)))
 
 
 #: Claims that nobody can make of a part.
