@@ -132,9 +132,12 @@ impl Steps {
 const ROUND: u64 = u64::MAX;
 
 /// How many files the numbers in two names leave out that are not among those that are `there`, each with whether it has a
-/// place between the two; `None` where they tell nothing. None where one is the next of the other: then nothing is missing, however long nothing came. `dumpcap` counts on,
-/// and from 1 at each start; `tcpdump -C` begins again at 0 when a ring goes round: then files of it are missing where the
-/// number is the same, in a compressed file and in the one that was begun beside it, or those from 0 on are not there.
+/// place between the two; `None` where they tell nothing. None where one is the next of the other: then nothing is missing,
+/// however long nothing came.
+///
+/// `dumpcap` counts on, and from 1 at each start. `tcpdump -C` begins again at 0 when a ring goes round: then files of it are
+/// missing where the number is the same, in a compressed file and in the one that was begun beside it, or where those from 0
+/// on are not there.
 pub fn left_out<'p>(before: &str, after: &str, there: impl Iterator<Item = (&'p str, bool)>) -> Option<u64> {
     let ((stem, one), (other_stem, other)) = numbered(before).zip(numbered(after))?;
     let is_ring = super::refused::ends_as_capture(stem);
@@ -162,8 +165,7 @@ pub fn left_out<'p>(before: &str, after: &str, there: impl Iterator<Item = (&'p 
 }
 
 /// A name without the number that `tcpdump -C` (`x.pcap7`), `dumpcap -b` (`x_00007_20261122120000.pcapng`) or this program
-/// gave it, and that.
-/// Other numbers are dates, times, ports, whatever the user wanted.
+/// gave it, and that. Other numbers are dates, times, ports, whatever the user wanted.
 fn numbered(path: &str) -> Option<(&str, u64)> {
     let plain = super::refused::without_compression(path);
     if let Some(found) = plain.rsplit_once('.').and_then(|(stem, _)| in_ring(stem)) {
@@ -239,7 +241,8 @@ mod tests {
 
     #[test]
     fn names_have_numbers_of_two_kinds() {
-        let all = ["x_00002_20261122222935.pcap", "x_00001_20261122222930.pcap", "x.pcap3"]; // the last one not between
+        // The last one is not between.
+        let all = ["x_00002_20261122222935.pcap", "x_00001_20261122222930.pcap", "x.pcap3"];
         for (before, after, expected) in [
             ("x.pcap", "x.pcap1", Some(0)),
             ("x.pcap", "x.pcap2", Some(1)),
