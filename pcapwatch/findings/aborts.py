@@ -60,9 +60,10 @@ _CURE = {
 
 def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
     """One finding per service with connections that a reset ended before any FIN."""
+    before = before_a_fin(summary)
     for service in services(summary):
         if concerned := service.narrowed(lambda pair: pair["close"].get("reset", 0) > 0):
-            yield _finding(summary, concerned)
+            yield _finding(summary, concerned, before)
 
 
 def resets_by(service: Service) -> dict[str, int]:
@@ -118,7 +119,7 @@ def _verify(*, checks: bool) -> list[str]:
     ]
 
 
-def _finding(summary: Summary, service: Service) -> Finding:
+def _finding(summary: Summary, service: Service, before: str) -> Finding:
     ended, after = service.tally("close", "reset"), service.tally("close", "reset_after_fin")
     empty = without_a_byte(service)
     by = resets_by(service)
@@ -130,7 +131,7 @@ def _finding(summary: Summary, service: Service) -> Finding:
         title=(
             f"{count(ended)} of {count(service.connections)} connections from {service.clients} to {service} "
             "ended by a reset "
-            f"{before_a_fin(summary)} ({share(ended, service.connections)})"
+            f"{before} ({share(ended, service.connections)})"
             + (f"; {count(after)} more met one after a FIN" if after else "")
             + (f"; resets by sender and kind: {described}" if described else "")
             + (f"; {_how_many(empty, ended)} carried no byte, as TCP health checks do" if empty else "")

@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 from pcapwatch.findings import advice
 from pcapwatch.findings.assumptions import SECOND_NS, Assumptions
-from pcapwatch.findings.coverage import dropped, end_words, gaps, lacks_acks, seen_until_ns
+from pcapwatch.findings.coverage import dropped, end_words, has_gaps, lacks_acks, seen_until_ns
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.wording import count, counted, duration
@@ -68,8 +68,9 @@ class Left(NamedTuple):
 
 def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
     """One finding per service with connections left half-closed."""
+    filtered = _lacks_short(summary)
     for service in services(summary):
-        some = service.narrowed(lambda pair: _is_left(summary, pair))
+        some = None if filtered else service.narrowed(lambda pair: _is_left(summary, pair))
         left = _left(summary, service, some) if some else None
         if concerned := service.narrowed(lambda pair, left=left: _is_late(pair) or (left and _is_left(summary, pair))):  # type: ignore[misc]
             yield _finding(summary, concerned, left)
@@ -99,7 +100,7 @@ def _number(pair: PairFacts) -> int:
 
 def _since_last_ns(summary: Summary, pair: PairFacts) -> int:
     """How long all connections of a pair were silent before the capture ended; not known where files are missing."""
-    return 0 if gaps(summary) else max((summary["capture"]["last_ns"] or 0) - pair["last_ns"], 0)
+    return 0 if has_gaps(summary) else max((summary["capture"]["last_ns"] or 0) - pair["last_ns"], 0)
 
 
 def _longest_ns(summary: Summary, pair: PairFacts) -> list[int]:
@@ -114,7 +115,7 @@ def _left(summary: Summary, service: Service, some: Service) -> Left | None:
     """What the pairs with any come to; ``None`` if that is no habit, or may be the capture's fault."""
     number = sum(map(_number, some.pairs))
     longest_ns = sorted((ns for pair in some.pairs for ns in _longest_ns(summary, pair)), reverse=True)
-    if number < FEWEST or longest_ns[1] < DWELL_NS or _lacks_short(summary):
+    if number < FEWEST or longest_ns[1] < DWELL_NS:
         return None
     most = {side: _most_left_by(some, side) for side in OTHER}
     closer = max(most, key=lambda side: most[side])

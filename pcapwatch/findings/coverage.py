@@ -199,9 +199,14 @@ def gaps(summary: Summary) -> list[Gap]:
     return [gap for gap in summary["capture"]["gaps"] if gap["why"] != "steps"]
 
 
+def has_gaps(summary: Summary) -> bool:
+    """Whether there is one."""
+    return any(gap["why"] != "steps" for gap in summary["capture"]["gaps"])
+
+
 def end_words(summary: Summary) -> str:
     """Where what is still open was last seen."""
-    return "the capture ended or a gap began" if gaps(summary) else "the capture ended"
+    return "the capture ended or a gap began" if has_gaps(summary) else "the capture ended"
 
 
 def seen_until_ns(summary: Summary, at_ns: int) -> int:

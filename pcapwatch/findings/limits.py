@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pcapwatch.findings.coverage import dropped, gaps, lacks_acks, one_sided, overflowed, uncounted
+from pcapwatch.findings.coverage import dropped, gaps, has_gaps, lacks_acks, one_sided, overflowed, uncounted
 from pcapwatch.findings.proxy_leg import LIKELY, leg_of
 from pcapwatch.findings.wording import count, counted, duration, listed
 from pcapwatch.report.model import HostTruth
@@ -63,7 +63,7 @@ def _connections(summary: Summary) -> Iterator[str]:
         limited = summary["capture"]["reassembly_overflows"] or summary["capture"]["kept_overflows"]
         more = ", or a limit gave up" if limited else ""
         yield f"bytes that {counted(number, 'connection')} carried but the capture lacks{more}"
-    early = ", or a gap between files began" if gaps(summary) else ""
+    early = ", or a gap between files began" if has_gaps(summary) else ""
     early += ", or evicted" if summary["capture"]["evicted_connections"] else ""
     for word, said in (("open", "still open"), ("half_closed", "half-closed, one FIN only,")):
         if number := summary["totals"]["close"].get(word, 0):

@@ -60,15 +60,16 @@ def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
     """One finding per service that was not reached, unless the capture shows one direction only."""
     if is_one_sided(summary):
         return
+    filtered, doubt = lacks_acks(summary), f", unless {SYNS_ALONE}" if may_be_syns_alone(summary) else ""
     for service in services(summary):
-        if concerned := service.narrowed(lambda pair: any(_failed(summary, pair).values())):
-            yield _finding(summary, concerned)
+        if concerned := service.narrowed(lambda pair: any(_failed(summary, pair, filtered=filtered).values())):
+            yield _finding(summary, concerned, doubt, filtered=filtered)
 
 
-def _failed(summary: Summary, pair: PairFacts) -> dict[str, int]:
+def _failed(summary: Summary, pair: PairFacts, *, filtered: bool) -> dict[str, int]:
     """Attempts by how they failed, but for those whose answer the capture's end cut off, or a filter left out."""
     found = {word: pair["close"].get(word, 0) for word in WORDS}
-    if lacks_acks(summary):
+    if filtered:
         return found | {"half_open": found["half_open"] - pair["unrepeated"].get("half_open", 0)}
     longest, end_ns = pair["handshake_rtt"], summary["capture"]["last_ns"]
     if longest is None or end_ns is None:
@@ -86,12 +87,11 @@ def _severity(failed: int, connections: int) -> Severity:
     return "warning" if failed >= 10 or 10 * failed >= connections else "notice"
 
 
-def _finding(summary: Summary, service: Service) -> Finding:
-    each = [_failed(summary, pair) for pair in service.pairs]
+def _finding(summary: Summary, service: Service, doubt: str, *, filtered: bool) -> Finding:
+    each = [_failed(summary, pair, filtered=filtered) for pair in service.pairs]
     parts = {word: number for word in WORDS if (number := sum(one[word] for one in each))}
     failed, connections = sum(parts.values()), service.connections
     described = ", ".join(f"{count(number)} {_SAID[word]}" for word, number in parts.items())
-    doubt = f", unless {SYNS_ALONE}" if may_be_syns_alone(summary) else ""
     return Finding(
         code=CODE,
         name=NAME,

@@ -15,7 +15,7 @@ from pcapwatch.findings.coverage import (
     NOTABLE,
     before_a_fin,
     end_words,
-    gaps,
+    has_gaps,
     hides_answers,
     is_one_sided,
     may_be_syns_alone,
@@ -290,7 +290,7 @@ def _at_once(summary: Summary, service: Service, peak: int) -> str:
         for pair in summary["pairs"]
     )
     most = f"at most {count(peak)} at once"
-    if gaps(summary):
+    if has_gaps(summary):
         most += " of those captured"
     return f"{host} holds {most}, its other ports' included" if service.partial or any(beside) else most
 

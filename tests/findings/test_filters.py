@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from crafted.talk import Crafted, Talk, write_capture
 from scapy.layers.inet import TCP
 from scapy.layers.l2 import Ether
+from summaries import pair, summary
 
 import pcapwatch
+from pcapwatch.findings import find
 
 FIN, SYN, RST = 1, 2, 4
 
@@ -97,6 +100,17 @@ def test_an_outage_is_one(tmp_path: Path, again: int, beside: bool, doubt: bool)
     assert ("unless a filter kept SYNs alone" in report.verdict) == doubt
     assert ("unless a filter kept SYNs alone" in finding.title) == doubt
     assert not any("capture filter left out" in line for line in report.cannot_see)
+
+
+def test_many_clients_are_looked_at_once() -> None:
+    """What the whole capture lacks is not asked again for each of 20,000 pairs: that took minutes."""
+    pairs = [
+        pair(f"10.1.{n // 250}.{n % 250}", "10.0.0.2", 80 + n % 3, 1, without_acks=1, **{key: {end: 1}})
+        for n, (key, end) in enumerate([("close", "unanswered"), ("close", "reset"), ("close", "half_closed")] * 6_667)
+    ]
+    began = time.process_time()
+    assert find(summary(pairs))
+    assert time.process_time() - began < 20
 
 
 def test_a_refusal_takes_no_acknowledgment(tmp_path: Path) -> None:
