@@ -75,6 +75,8 @@ class Totals(TypedDict):
     time_wait_basis: Counts
     protocol: Counts
     race: Counts
+    without_acks: Counts
+    unrepeated: Counts
 
 
 class Distribution(TypedDict):
@@ -221,7 +223,6 @@ class PairFacts(TypedDict):
     time_wait_holder: Counts
     resets: Counts
     empty_resets: int
-    without_acks: int
     unrepeated: Counts
     role_basis: Counts
     protocol: Counts

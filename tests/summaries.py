@@ -76,7 +76,6 @@ def pair(
     usual |= {
         "resets": {},
         "empty_resets": 0,
-        "without_acks": 0,
         "unrepeated": {},
         "role_basis": {"syn": connections},
         "protocol": {"http/1.1": connections},
@@ -182,11 +181,12 @@ def capture(path: str = "back.pcap", packets: int = 1000, **facts: Any) -> dict[
 def summary(pairs: list[dict[str, Any]], hosts: list[dict[str, Any]] | None = None, **parts: Any) -> Summary:
     """Pairs and hosts under a capture, with totals that agree with the pairs."""
     totals: dict[str, Any] = {"connections": sum(p["connections"] for p in pairs)}
-    for word in ("close", "active_closer", "time_wait_holder", "protocol"):
+    for word in ("close", "active_closer", "time_wait_holder", "protocol", "unrepeated"):
         totals[word] = {
             key: sum(p[word].get(key, 0) for p in pairs) for key in sorted({k for p in pairs for k in p[word]})
         }
-    totals |= {"closer_basis": {"acknowledged": totals["connections"]}, "time_wait_basis": {}, "race": {}}
+    totals |= {"closer_basis": {"acknowledged": totals["connections"]}}
+    totals |= {"time_wait_basis": {}, "race": {}, "without_acks": {}}
     made = {
         "capture": capture(),
         "totals": totals,
@@ -196,6 +196,7 @@ def summary(pairs: list[dict[str, Any]], hosts: list[dict[str, Any]] | None = No
         "states": [],
         "kernel": [],
     } | parts
+    made["totals"] = totals | made["totals"]
     return cast(Summary, made)
 
 

@@ -88,12 +88,18 @@ def _partial(summary: Summary) -> str:
     """One line for stderr where the packets that end states were not captured; else nothing."""
     number, connections = one_sided(summary), counted(summary["totals"]["connections"], "connection")
     if lacks_acks(summary):
-        what = f"no pure acknowledgment of {connections} was captured"
+        said = (
+            f"no pure acknowledgment of {connections} was captured: these states are what is known of them, not what "
+            "netstat would have printed"
+        )
     elif NOTABLE * number >= summary["totals"]["connections"] > 0:
-        what = f"of {count(number)} of {connections} one direction only was captured"
+        said = (
+            f"of {count(number)} of {connections} one direction only was captured: what netstat would have printed is "
+            "between least and most, and most counts each state that nothing excludes"
+        )
     else:
         return ""
-    return f"pcapwatch: {what}: these states are what is known of them, not what netstat would have printed\n"
+    return f"pcapwatch: {said}\n"
 
 
 def _counted(

@@ -18,8 +18,9 @@ _INTERVALS = 10
 _SILENCES = 2
 #: From so many on most others are known.
 _FEWEST = 3
-#: Ends that take an acknowledgment.
-_CLOSED = ("fin", "simultaneous", "half_closed", "reset_after_fin")
+#: Ends that take an acknowledgment: of the second FIN, which nothing but it follows, or of the first.
+_BOTH_CLOSED = ("fin", "simultaneous")
+_CLOSED = (*_BOTH_CLOSED, "half_closed", "reset_after_fin")
 #: From this share of the connections on, what they lack belongs in the verdict: one in so many.
 NOTABLE = 10
 
@@ -77,24 +78,31 @@ def logs_openings(summary: Summary) -> bool:
 
 def has_acks(summary: Summary) -> bool:
     """Whether a pure acknowledgment of any connection was captured."""
-    return any(pair["without_acks"] < pair["connections"] for pair in summary["pairs"])
+    totals = summary["totals"]
+    return sum(totals["without_acks"].values()) < totals["connections"]
 
 
 def lacks_acks(summary: Summary) -> bool:
     """Whether a capture filter passed no pure acknowledgment: connections that must have had one are there without.
 
-    So who closed, and who answered a SYN just once: a SYN-ACK that stays without an answer is sent again (1 s).
+    So who closed, and who answered a SYN just once: a SYN-ACK that stays without an answer is sent again (1 s). Who
+    closed on both sides had one for certain: where hardly any of them has, some others may.
     """
+    totals = summary["totals"]
+    whole, lacking = (sum(of.get(word, 0) for word in _BOTH_CLOSED) for of in (totals["close"], totals["without_acks"]))
+    if lacking >= _FEWEST and NOTABLE * (whole - lacking) <= whole:
+        return True
     if has_acks(summary) or not _is_tcp_alone(summary):
         return False
-    closes = (pair["close"].get(word, 0) for pair in summary["pairs"] for word in _CLOSED)
-    return sum(closes) + _attempts_made_once(summary, "half_open") >= _FEWEST
+    closes = sum(totals["close"].get(word, 0) for word in _CLOSED)
+    return closes + _attempts_made_once(summary, "half_open") >= _FEWEST
 
 
 def hides_answers(summary: Summary) -> bool:
     """Whether answers to most attempts may be in what is missing: a direction, or what a filter of flags left out."""
-    waited = sum(pair["close"].get(word, 0) for pair in summary["pairs"] for word in ("unanswered", "half_open"))
-    once = sum(pair["unrepeated"].get("half_open", 0) for pair in summary["pairs"])
+    totals = summary["totals"]
+    waited = sum(totals["close"].get(word, 0) for word in ("unanswered", "half_open"))
+    once = totals["unrepeated"].get("half_open", 0)
     return is_one_sided(summary) or (lacks_acks(summary) and 2 * once > waited)
 
 
@@ -115,8 +123,7 @@ def _is_tcp_alone(summary: Summary) -> bool:
 
 def _attempts_made_once(summary: Summary, word: str) -> int:
     """Those without an answer of which no packet was sent again; none where more than a tenth were."""
-    waited = sum(pair["close"].get(word, 0) for pair in summary["pairs"])
-    once = sum(pair["unrepeated"].get(word, 0) for pair in summary["pairs"])
+    waited, once = (summary["totals"][of].get(word, 0) for of in ("close", "unrepeated"))
     return once if NOTABLE * (waited - once) <= waited else 0
 
 

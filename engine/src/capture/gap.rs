@@ -5,6 +5,7 @@
 //! steps and some are left out, they may be missing.
 
 use super::facts::FileFacts;
+use super::write::naming;
 use serde::Serialize;
 
 crate::words! {
@@ -180,14 +181,13 @@ fn numbered(path: &str) -> Option<(&str, u64)> {
 
 /// The number before the date, and what is before it.
 fn in_ring(stem: &str) -> Option<(&str, u64)> {
+    if let Some((stem, number, _)) = naming::numbered(stem) {
+        return Some((stem, number.parse().ok()?));
+    }
     let (stem, date) = stem.rsplit_once('_')?;
     let (stem, number) = stem.rsplit_once('_')?;
     let are_digits = |text: &str, least: usize| text.len() >= least && text.bytes().all(|byte| byte.is_ascii_digit());
-    // This program writes `20261122T120000Z`.
-    let is_date = |date: &str| date.len() == 14 && are_digits(date, 14);
-    let is_own =
-        |date: &str| date.split_once('T').is_some_and(|(day, time)| day.len() == 8 && is_date(&[day, time].concat()));
-    let is_ring = (is_date(date) || date.strip_suffix('Z').is_some_and(is_own)) && are_digits(number, 5);
+    let is_ring = date.len() == 14 && are_digits(date, 14) && are_digits(number, 5);
     Some((stem, number.parse().ok()?)).filter(|_| is_ring)
 }
 

@@ -228,7 +228,8 @@ impl Sink for Collector {
     fn wants_spans(&self) -> bool {
         self.spans.is_some()
     }
-    fn span(&mut self, (role, host): (Role, Address), span: Span) {
+    fn span(&mut self, (role, host): (Role, Address), mut span: Span) {
+        self.gaps.heed_span(&mut span);
         if let Some(covered) = self.spans.as_ref().and_then(|spans| spans.covered(host, span)) {
             self.ledger.states(role, host, covered);
         }

@@ -6,6 +6,7 @@
 use crate::capture::Gap;
 use crate::record::{Close, ConnectionRecord, TimeWaitFacts};
 use crate::settings::SECOND;
+use crate::tcp::payload::Span;
 
 /// How long an attempt is not called unanswered where nothing was captured after it, ns: RFC 6298 (2.1, 5.5) sends a SYN
 /// again after 1 s and once more 2 s later, so that by then two SYNs stayed without an answer.
@@ -50,6 +51,13 @@ impl Gaps {
         let gap = facts.gone.zip(self.next_after(since_ns));
         let gap_ns = gap.filter(|(gone, gap)| gap.from_ns < gone.ts_ns).map(|(_, gap)| gap.from_ns);
         facts.unseen_from_ns = facts.unseen_from_ns.into_iter().chain(gap_ns).min();
+    }
+
+    /// What nothing ended in the capture may have ended in a gap.
+    pub fn heed_span(&self, span: &mut Span) {
+        if let Some(gap) = self.next_after(span.last_ns) {
+            span.to_min_ns = span.to_min_ns.min(gap.from_ns.max(span.from_ns));
+        }
     }
 
     /// The first one that begins then or later.

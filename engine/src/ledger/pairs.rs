@@ -9,7 +9,7 @@ use super::persistence::Persistence;
 use super::ports::Ports;
 use super::summary::PairFacts;
 use super::tally::Tally;
-use super::totals::{holder, protocol};
+use super::totals::{holder, is_unrepeated, protocol};
 use crate::record::{
     ActiveCloser, Address, Close, ConnectionRecord, Holder, Protocol, Quality, ResetBy, ResetEffect, ResetKind, Role,
     RoleBasis,
@@ -50,7 +50,6 @@ pub struct PairLedger {
     holder: Tally<Holder>,
     resets: BTreeMap<(ResetBy, ResetKind), u64>,
     empty_resets: u64,
-    without_acks: u64,
     unrepeated: Tally<Close>,
     role_basis: Tally<RoleBasis>,
     protocol: Tally<Protocol>,
@@ -71,11 +70,6 @@ fn is_empty_reset(record: &ConnectionRecord) -> bool {
         (reset.role, reset.kind, reset.effect) == (Role::Client, ResetKind::Abort, ResetEffect::Effective)
     });
     record.close == Close::Reset && by_client && is_whole && record.sides.iter().all(|side| side.bytes == 0)
-}
-
-/// Whether it is an attempt without an answer, or without the client's, of which no packet was sent again.
-fn is_unrepeated(record: &ConnectionRecord) -> bool {
-    matches!(record.close, Close::Unanswered | Close::HalfOpen) && record.sides.iter().all(|side| side.packets <= 1)
 }
 
 impl PairLedger {
@@ -119,7 +113,6 @@ impl PairLedger {
             *self.resets.entry((reset.by, reset.kind)).or_default() += 1;
         }
         self.empty_resets += u64::from(is_empty_reset(record));
-        self.without_acks += u64::from(!record.history.has(b'a'));
         if is_unrepeated(record) {
             self.unrepeated.add(record.close);
         }
@@ -164,7 +157,6 @@ impl PairLedger {
             active_closer: self.closer.counts(),
             time_wait_holder: self.holder.counts(),
             empty_resets: self.empty_resets,
-            without_acks: self.without_acks,
             unrepeated: self.unrepeated.counts(),
             resets: self.resets.into_iter().map(|((by, kind), n)| (format!("{by} {kind}"), n)).collect(),
             role_basis: self.role_basis.counts(),
@@ -193,7 +185,6 @@ impl Merge for PairLedger {
             *self.resets.entry(key).or_default() += count;
         }
         self.empty_resets += other.empty_resets;
-        self.without_acks += other.without_acks;
         self.unrepeated.merge(&other.unrepeated);
         self.role_basis.merge(&other.role_basis);
         self.protocol.merge(&other.protocol);

@@ -325,7 +325,7 @@ fn step(hosts: &BTreeMap<Address, HostStates>, end: i64) -> i64 {
 }
 
 const fn waiting(from_ns: i64, (to_min_ns, to_max_ns): (i64, i64)) -> Span {
-    Span { state: State::TimeWait, from_ns, to_min_ns, to_max_ns }
+    Span { state: State::TimeWait, from_ns, to_min_ns, to_max_ns, last_ns: from_ns }
 }
 
 /// No TIME_WAIT whose end is not known lasts longer, whatever its host's length.
@@ -368,7 +368,7 @@ mod tests {
     fn told(settings: &Settings, spans: &[(State, i64, i64, i64)], end: i64) -> Vec<(i64, &'static str, u64, u64)> {
         let (all, mut host) = (StateSpans::new(settings), HostStates::default());
         for &(state, from_ns, to_min_ns, to_max_ns) in spans {
-            let covered = all.covered(HOST, Span { state, from_ns, to_min_ns, to_max_ns });
+            let covered = all.covered(HOST, Span { state, from_ns, to_min_ns, to_max_ns, last_ns: to_max_ns });
             covered.into_iter().for_each(|covered| host.add(covered));
         }
         finished(all, host, end).into_iter().map(|c| (c.at_ns, c.state, c.min, c.max)).collect()
@@ -415,7 +415,7 @@ mod tests {
     #[test]
     fn only_the_host_that_is_asked_for_or_the_busiest_is_told() {
         let other = Address::v4([10, 0, 0, 2]);
-        let span = Span { state: State::Established, from_ns: 5, to_min_ns: 95, to_max_ns: 95 };
+        let span = Span { state: State::Established, from_ns: 5, to_min_ns: 95, to_max_ns: 95, last_ns: 95 };
         let asked = |host: Option<Address>, busiest| {
             let query = StatesQuery { every_ns: Some(50), host: host.map(Address::ip), busiest, ..Default::default() };
             let all = StateSpans::new(&Settings { states: Some(query), ..Settings::default() });
@@ -449,7 +449,7 @@ mod tests {
             let [mut whole, mut left, mut right] = [(); 3].map(|()| HostStates::default());
             for (&(open, from_ns, to_min_ns, to_max_ns), &is_left) in spans.iter().zip(&homes) {
                 let state = if open { State::Established } else { State::FinWait2 };
-                if let Some(covered) = all.covered(HOST, Span { state, from_ns, to_min_ns, to_max_ns }) {
+                if let Some(covered) = all.covered(HOST, Span { state, from_ns, to_min_ns, to_max_ns, last_ns: to_max_ns }) {
                     whole.add(covered);
                     if is_left { left.add(covered) } else { right.add(covered) }
                 }

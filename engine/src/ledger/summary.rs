@@ -123,6 +123,10 @@ pub struct Totals {
     pub protocol: Counts,
     /// By race.
     pub race: Counts,
+    /// Those of which no pure acknowledgment was captured, by `close`.
+    pub without_acks: Counts,
+    /// Attempts of which no packet was sent again, by `close`: `unanswered`, `half_open`.
+    pub unrepeated: Counts,
 }
 
 /// A distribution: exact count, least and most; quantiles from buckets 3 % wide.
@@ -163,9 +167,7 @@ pub struct PairFacts {
     pub resets: BTreeMap<String, u64>,
     /// Connections that the client reset before any FIN, and in which neither side sent a byte, as health checks by TCP do.
     pub empty_resets: u64,
-    /// Connections of which no pure acknowledgment was captured.
-    pub without_acks: u64,
-    /// Attempts of which no packet was sent again, by `close`: `unanswered`, `half_open`.
+    /// As of the totals.
     pub unrepeated: Counts,
     /// By role basis.
     pub role_basis: Counts,

@@ -26,6 +26,12 @@ pub fn protocol(record: &ConnectionRecord) -> Protocol {
     record.http.protocol.unwrap_or(Protocol::Empty)
 }
 
+/// Whether it is an attempt without an answer, or without the client's, of which no packet was sent again.
+#[must_use]
+pub fn is_unrepeated(record: &ConnectionRecord) -> bool {
+    matches!(record.close, Close::Unanswered | Close::HalfOpen) && record.sides.iter().all(|side| side.packets <= 1)
+}
+
 /// Running totals.
 #[derive(Clone, Debug, Default)]
 pub struct TotalsLedger {
@@ -36,6 +42,8 @@ pub struct TotalsLedger {
     holder: Tally<Holder>,
     protocol: Tally<Protocol>,
     race: Tally<Race>,
+    without_acks: Tally<Close>,
+    unrepeated: Tally<Close>,
     quality: BTreeMap<&'static str, u64>,
     one_sided_in_tunnels: u64,
 }
@@ -51,6 +59,12 @@ impl TotalsLedger {
         self.protocol.add(protocol(record));
         if let Some(race) = record.race {
             self.race.add(race);
+        }
+        if !record.history.has(b'a') {
+            self.without_acks.add(record.close);
+        }
+        if is_unrepeated(record) {
+            self.unrepeated.add(record.close);
         }
         if record.quality != Quality(0) {
             record.quality.words().for_each(|word| *self.quality.entry(word).or_default() += 1);
@@ -68,6 +82,8 @@ impl TotalsLedger {
         self.holder.merge(&other.holder);
         self.protocol.merge(&other.protocol);
         self.race.merge(&other.race);
+        self.without_acks.merge(&other.without_acks);
+        self.unrepeated.merge(&other.unrepeated);
         for (word, count) in &other.quality {
             *self.quality.entry(word).or_default() += count;
         }
@@ -85,6 +101,8 @@ impl TotalsLedger {
             time_wait_basis: summary.totals.time_wait_basis.clone(),
             protocol: self.protocol.counts(),
             race: self.race.counts(),
+            without_acks: self.without_acks.counts(),
+            unrepeated: self.unrepeated.counts(),
         };
         summary.capture.connection_quality = self.quality;
         summary.capture.one_sided_in_tunnels = self.one_sided_in_tunnels;

@@ -13,7 +13,7 @@ use self::usual::Course;
 use super::close;
 use super::endpoint::Endpoint;
 use super::history::{Counted, History};
-use super::payload::{Payload, Sink, Span};
+use super::payload::{Payload, Sink};
 use super::reset::Provocation;
 use super::seq;
 use super::state::Anomaly;
@@ -381,16 +381,16 @@ impl<P: Payload> Connection<P> {
     /// A side's states are now these; `role` sent the packet that shows it.
     #[inline]
     fn go_to(&mut self, side: Role, (assumed, proved): (State, State), mark: Mark, role: Role, sink: &mut P::Sink) {
-        let (end, peer) = pair(&mut self.ends, side);
+        let end = &mut self.ends[side as usize];
         end.proved = proved;
         if assumed != end.state {
             if sink.wants_spans() {
-                let (state, from_ns, to_max_ns) = (end.state, end.since_ns, mark.ts_ns);
-                let span = Span { state, from_ns, to_min_ns: end.stayed_until_ns(mark.ts_ns), to_max_ns };
-                sink.span((side, self.names[side as usize].0), span);
+                self.leave_state(side, mark.ts_ns, sink);
             }
+            let end = &mut self.ends[side as usize];
             (end.state, end.since_ns) = (assumed, mark.ts_ns);
         }
+        let (end, peer) = pair(&mut self.ends, side);
         if end.state == State::TimeWait && end.time_wait.is_none() {
             begin_time_wait(end, peer, mark, role == side);
         }

@@ -10,6 +10,9 @@ use crate::settings::SECOND;
 
 /// `tcp_fin_timeout`'s default: an orphan leaves FIN-WAIT-2 after it, an open descriptor never does.
 const FIN_TIMEOUT_NS: i64 = 60 * SECOND;
+/// How long a socket that sent its FIN is surely still there: an orphan leaves FIN-WAIT-2 without a packet after
+/// `tcp_fin_timeout`, often lowered to 5 or 10 s, and a number of seconds in any case.
+pub(super) const STAYS_NS: i64 = SECOND;
 
 /// A side's first captured FIN.
 #[derive(Clone, Copy, Debug)]

@@ -2,10 +2,11 @@
 
 use super::close;
 use super::connection::{Connection, note_gap, pair};
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, STAYS_NS};
 use super::history::Counted;
-use super::payload::{Payload, Sink, Span};
+use super::payload::{Payload, Sink};
 use super::seq;
+use super::spans::{UNFOLLOWED, gone_one};
 use super::stream::Piece;
 use super::time_wait::TimeWait;
 use super::unseen::lacks_up_to;
@@ -13,36 +14,24 @@ use crate::record::{
     ActiveCloser, Close, CloserBasis, ConnectionRecord, Mark, Quality, Race, ResetEffect, ResetFacts, ResetKind, Role,
     Side, State,
 };
-use crate::settings::SECOND;
-
-/// How long after the last packet Linux may keep a socket that is neither open nor in TIME_WAIT, ns: a SYN is given up
-/// after 134 s, a SYN-ACK after 63 s, an orphan's FIN after 107 s; an orphan in FIN-WAIT-2 goes after `tcp_fin_timeout`,
-/// 60 s by default. The state is certain until the last packet and possible until then.
-const fn patience_ns(state: State) -> Option<i64> {
-    match state {
-        State::SynSent => Some(134 * SECOND),
-        State::SynReceived => Some(63 * SECOND),
-        State::FinWait1 | State::Closing | State::LastAck => Some(107 * SECOND),
-        State::TimeWait => Some(66 * SECOND),
-        _ => None,
-    }
-}
-
-/// How long after the first FIN the second surely finds FIN-WAIT-2. An orphan leaves it without a packet after
-/// `tcp_fin_timeout`: 60 s by default, often lowered to 5 or 10 s, and a number of seconds in any case.
-const SOON_NS: i64 = SECOND;
 
 impl<P: Payload> Connection<P> {
     /// Ends the connection: its facts go to the sink, and those of a predecessor still undecided before them. What
     /// remains is empty.
     pub fn finish(&mut self, sink: &mut P::Sink) {
+        self.finish_followed(UNFOLLOWED, sink);
+    }
+
+    /// The same of one that is followed: since when the sockets of either side are gone for certain, ns.
+    pub(super) fn finish_followed(&mut self, gone_ns: [i64; 2], sink: &mut P::Sink) {
         if let Some(mut predecessor) = self.predecessor.take() {
-            predecessor.finish(sink);
+            let opener = predecessor.role_of(self.names[0]);
+            predecessor.finish_followed(gone_one(opener, self.first.ts_ns), sink);
         }
         self.finish_payload(sink);
         self.conclude_time_wait();
         if sink.wants_spans() {
-            self.finish_spans(sink);
+            self.finish_spans(gone_ns, sink);
         }
         sink.connection(self.record());
     }
@@ -90,9 +79,7 @@ impl<P: Payload> Connection<P> {
                 self.history.counted(role, Counted::Gap);
             }
         }
-        // Whoever acknowledges has heard the other side. (Payload alone may be a Fast Open SYN's.)
-        let has_heard = |end: &Endpoint| end.acked.is_some();
-        if (client.packets == 0 && has_heard(server)) || (server.packets == 0 && has_heard(client)) {
+        if self.unheard().is_some() {
             self.quality.0 |= Quality::ONE_SIDED;
         }
     }
@@ -108,34 +95,12 @@ impl<P: Payload> Connection<P> {
             }
             if let (Some(mine), Some(theirs)) = (end.fin, peer.fin)
                 && theirs.repeats == 0
-                && theirs.mark.ts_ns.saturating_sub(mine.mark.ts_ns) <= SOON_NS
+                && theirs.mark.ts_ns.saturating_sub(mine.mark.ts_ns) <= STAYS_NS
                 && peer.state != State::Closing
             {
                 let start = theirs.mark.at(end.since_ns);
                 end.time_wait = Some(TimeWait::new(start, end.rtt_ns, mine.end(), theirs.end()));
             }
-        }
-    }
-
-    fn finish_spans(&self, sink: &mut P::Sink) {
-        for role in [Role::Client, Role::Server] {
-            let end = &self.ends[role as usize];
-            let host = (role, self.names[role as usize].0);
-            if end.packets == 0 && self.quality.0 & Quality::ONE_SIDED != 0 {
-                continue; // never captured: nothing is known of it
-            }
-            if let (State::TimeWait, Some(wait)) = (end.state, &end.time_wait) {
-                sink.time_wait_span(host, end.since_ns, &wait.facts);
-                continue;
-            }
-            let last = self.last.ts_ns;
-            let (to_min_ns, to_max_ns) = match (end.state, patience_ns(end.state)) {
-                // Whether it acknowledged the peer's FIN is not known: it may be none, from the beginning.
-                (State::TimeWait, Some(patience)) => (end.since_ns, last.saturating_add(patience)),
-                (_, Some(patience)) => (last, last.saturating_add(patience)),
-                (_, None) => (end.stayed_until_ns(i64::MAX), i64::MAX),
-            };
-            sink.span(host, Span { state: end.state, from_ns: end.since_ns, to_min_ns, to_max_ns });
         }
     }
 
@@ -216,7 +181,7 @@ impl<P: Payload> Connection<P> {
         }
     }
 
-    fn closer(&self) -> (ActiveCloser, CloserBasis, Option<Mark>) {
+    pub(super) fn closer(&self) -> (ActiveCloser, CloserBasis, Option<Mark>) {
         let by_fin = close::closer(&self.ends);
         match self.effective_reset() {
             Some(reset) if by_fin.0 == ActiveCloser::None && reset.kind == ResetKind::Abort => {

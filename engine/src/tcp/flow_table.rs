@@ -210,7 +210,7 @@ impl<P: Payload> FlowTable<P> {
                     Fate::Settled => {
                         connection.accept(segment, settings, sink);
                         if let Some(mut old) = connection.predecessor.take() {
-                            old.finish(sink);
+                            old.finish_followed([segment.ts_ns; 2], sink);
                             self.spare.push(old);
                         }
                     }

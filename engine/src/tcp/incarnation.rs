@@ -8,6 +8,7 @@ use super::endpoint::{Endpoint, Fin};
 use super::payload::Payload;
 use super::reset;
 use super::seq;
+use super::spans::gone_one;
 use crate::decode::{Flags, Segment};
 use crate::record::{ResetKind, Role};
 use crate::settings::SECOND;
@@ -150,10 +151,10 @@ impl<P: Payload> Connection<P> {
         // What begins now may end a wait whose beginning was not captured.
         old.conclude_time_wait();
         if !segment.flags.has(Flags::SYN) {
-            for wait in old.ends.iter_mut().filter_map(|end| end.time_wait.as_mut()) {
-                wait.succeeded_unseen(mark(segment));
+            for role in [Role::Client, Role::Server] {
+                old.give_way_unseen(role, segment);
             }
-            old.finish(sink);
+            old.finish_followed([segment.ts_ns; 2], sink);
             return Some(old);
         }
         // The SYN that went unanswered leaves the question of the incarnation before it open.
@@ -161,14 +162,14 @@ impl<P: Payload> Connection<P> {
         if segment.flags.has(Flags::ACK) {
             old.close_by_answer(segment, self);
             if let Some(mut undecided) = undecided {
-                undecided.finish(sink);
+                undecided.finish_followed([segment.ts_ns; 2], sink);
             }
-            old.finish(sink);
+            old.finish_followed([segment.ts_ns; 2], sink);
             return Some(old);
         }
         old.note_own_syn(segment);
         let (predecessor, over) = if let Some(mut undecided) = undecided {
-            old.finish(sink);
+            old.finish_followed(gone_one(old.sender(segment), segment.ts_ns), sink);
             undecided.note_own_syn(segment);
             (undecided, Some(old))
         } else {
@@ -206,6 +207,15 @@ impl<P: Payload> Connection<P> {
                 super::time_wait::recycled_isn(wait.facts.snd_nxt) == syn_ack.seq;
             wait.succeeded(mark(syn_ack), syn_ack.seq, clock);
         }
+        // Its SYN may not have been captured.
+        self.give_way_unseen(role.peer(), syn_ack);
+    }
+
+    /// A side's wait is over by now, whatever ended it: the next connection has its place.
+    fn give_way_unseen(&mut self, role: Role, segment: &Segment<'_>) {
+        if let Some(wait) = &mut self.ends[role as usize].time_wait {
+            wait.succeeded_unseen(mark(segment));
+        }
     }
 
     /// What a segment says of the predecessor, while the answer to the new SYN is awaited.
@@ -236,7 +246,13 @@ impl<P: Payload> Connection<P> {
             return Fate::OfOld;
         }
         // Anything but its SYN again means that the handshake went on unseen.
-        if segment.flags.has(Flags::ACK) && !segment.flags.has(Flags::SYN) { Fate::Settled } else { Fate::Open }
+        if !segment.flags.has(Flags::ACK) || segment.flags.has(Flags::SYN) {
+            return Fate::Open;
+        }
+        if new.ends[0].isn.is_some_and(|isn| seq::lt(isn, segment.seq)) {
+            self.give_way_unseen(role.peer(), segment);
+        }
+        Fate::Settled
     }
 
     /// The other side answers: SYN-ACK (accepted), ACK (a challenge: the old one lives), RST (nothing there).
@@ -255,7 +271,8 @@ impl<P: Payload> Connection<P> {
             return Fate::Settled;
         }
         if answers(segment, new.ends[0].isn, new.ends[0].next) {
-            return Fate::Settled; // it acknowledges the new SYN: the SYN-ACK was not captured
+            self.give_way_unseen(role, segment); // it acknowledges the new SYN: the SYN-ACK was not captured
+            return Fate::Settled;
         }
         if let Some(wait) = wait {
             wait.challenged(mark(segment), segment.seq, segment.ack);

@@ -16,6 +16,7 @@ pub mod incarnation;
 pub mod payload;
 pub mod reset;
 pub mod seq;
+mod spans;
 pub mod stack;
 pub mod state;
 pub mod stepped;

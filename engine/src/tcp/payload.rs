@@ -41,6 +41,8 @@ pub struct Span {
     pub to_min_ns: i64,
     /// No longer than until then.
     pub to_max_ns: i64,
+    /// The last packet of its connection by the end of the span.
+    pub last_ns: i64,
 }
 
 /// Takes what the connections produce.

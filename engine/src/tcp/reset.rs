@@ -1,13 +1,10 @@
 //! What a reset was, and whether its receiver accepted it (semantics A7; RFC 9293 §3.10.7, RFC 5961 §3.2).
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, STAYS_NS};
 use super::seq;
 use crate::decode::{Flags, Segment};
 use crate::record::{ResetEffect, ResetKind, Role, State};
-use crate::settings::SECOND;
 
-/// How long a socket that closed is surely still there.
-const SOON_NS: i64 = SECOND;
 /// TTLs of one host's packets differ by no more than routes do.
 const TTL_TOLERANCE: u8 = 2;
 
@@ -55,7 +52,7 @@ pub fn kind(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint, last:
 /// what it answers was not captured. (`tcp_fin_timeout` is a number of seconds.)
 fn is_just_closed(segment: &Segment<'_>, sender: &Endpoint, receiver: &Endpoint) -> bool {
     let since_ns = sender.fin.map(|fin| segment.ts_ns.saturating_sub(fin.mark.ts_ns));
-    receiver.fin.is_none() && since_ns.is_some_and(|ns| (0..=SOON_NS).contains(&ns))
+    receiver.fin.is_none() && since_ns.is_some_and(|ns| (0..=STAYS_NS).contains(&ns))
 }
 
 /// Whether the receiver had sent data that the sender's FIN does not acknowledge: it reached a socket already closed.

@@ -91,7 +91,7 @@ impl<P: Payload> Connection<P> {
 
     /// How much a side sent behind all that was captured of it, as far as the other acknowledged it or its own numbers say
     /// so: also that of a bare reset, which is what the segment that it answers acknowledged.
-    fn hidden(&self, role: Role) -> u32 {
+    pub(super) fn hidden(&self, role: Role) -> u32 {
         let [end, peer] = self.ends_of(role);
         let is_own = |reset: &ResetFacts| {
             let is_answer = reset.kind == ResetKind::NoState && !reset.flags.has(Flags::ACK);
@@ -103,7 +103,7 @@ impl<P: Payload> Connection<P> {
     }
 
     /// Both ends, the one of `role` first.
-    fn ends_of(&self, role: Role) -> [&Endpoint; 2] {
+    pub(super) fn ends_of(&self, role: Role) -> [&Endpoint; 2] {
         [role, role.peer()].map(|role| &self.ends[role as usize])
     }
 }

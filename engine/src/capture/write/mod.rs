@@ -12,7 +12,7 @@
 mod again;
 mod blocks;
 mod keeping;
-mod naming;
+pub(super) mod naming;
 
 #[cfg(test)]
 mod tests;

@@ -12,13 +12,19 @@ pub fn name(interface: &str, number: u32, at_ns: i64) -> String {
 /// The number in such a name of a file of the interface, and the text of when it was begun; `None` for any other name.
 #[must_use]
 pub fn parse(interface: &str, file: &str) -> Option<(u32, String)> {
-    let rest = file.strip_prefix(&plain(interface))?.strip_prefix('_')?.strip_suffix("Z.pcapng")?;
-    let (number, begun) = rest.split_once('_')?;
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (of, number, begun) = numbered(file.strip_suffix(".pcapng")?)?;
+    (of == plain(interface)).then(|| Some((number.parse().ok()?, begun.to_owned())))?
+}
+
+/// Such a name without its extension in parts: of what, the number, and the text of when it was begun.
+#[must_use]
+pub fn numbered(stem: &str) -> Option<(&str, &str, &str)> {
+    let (rest, begun) = stem.strip_suffix('Z')?.rsplit_once('_')?;
+    let (of, number) = rest.rsplit_once('_')?;
     let (day, time) = begun.split_once('T')?;
-    let is_ours =
-        number.len() >= 5 && digits(number) && day.len() == 8 && digits(day) && time.len() == 6 && digits(time);
-    is_ours.then(|| Some((number.parse().ok()?, begun.to_owned())))?
+    let digits = |text: &str, least: usize| text.len() >= least && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_ours = digits(number, 5) && day.len() == 8 && digits(day, 8) && time.len() == 6 && digits(time, 6);
+    is_ours.then_some((of, number, begun))
 }
 
 /// An interface may be named with anything but a slash and white space.

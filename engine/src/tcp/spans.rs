@@ -1,0 +1,167 @@
+//! Since when and until when an endpoint was in its states: what `states` counts.
+//!
+//! A state is certain as long as nothing that was not captured can have ended it, and possible as long as something can have
+//! kept it. Of a connection whose one direction only was captured each state that nothing excludes is possible, and certain
+//! is what the captured side's acknowledgments prove: who acknowledges something new heard the other side, whose FIN is the
+//! last that there is to hear.
+
+use super::connection::Connection;
+use super::endpoint::Endpoint;
+use super::payload::{Payload, Sink, Span};
+use crate::record::{Address, Role, State};
+use crate::settings::SECOND;
+
+/// Until when sockets of a 4-tuple can be there that nothing follows.
+pub(super) const UNFOLLOWED: [i64; 2] = [i64::MAX; 2];
+
+/// The same where one side's is gone since then.
+pub(super) const fn gone_one(role: Role, at_ns: i64) -> [i64; 2] {
+    match role {
+        Role::Client => [at_ns, i64::MAX],
+        Role::Server => [i64::MAX, at_ns],
+    }
+}
+
+/// How long after the last packet Linux may keep a socket that is neither open nor in TIME_WAIT, ns: a SYN is given up
+/// after 134 s, a SYN-ACK after 63 s, an orphan's FIN after 107 s; an orphan in FIN-WAIT-2 goes after `tcp_fin_timeout`,
+/// 60 s by default. The state is certain until the last packet and possible until then.
+const fn patience_ns(state: State) -> Option<i64> {
+    match state {
+        State::SynSent => Some(134 * SECOND),
+        State::SynReceived => Some(63 * SECOND),
+        State::FinWait1 | State::Closing | State::LastAck => Some(107 * SECOND),
+        State::TimeWait => Some(66 * SECOND),
+        _ => None,
+    }
+}
+
+impl<P: Payload> Connection<P> {
+    /// The role in this connection of an end of the next one on its 4-tuple.
+    pub(super) fn role_of(&self, name: (Address, u16)) -> Role {
+        if self.names[0] == name { Role::Client } else { Role::Server }
+    }
+
+    /// The side of which nothing was captured, though the other has heard it. (Payload alone may be a Fast Open SYN's.)
+    pub(super) fn unheard(&self) -> Option<Role> {
+        let is_unheard = |role: &Role| {
+            let [end, peer] = self.ends_of(*role);
+            end.packets == 0 && peer.acked.is_some()
+        };
+        [Role::Client, Role::Server].into_iter().find(is_unheard)
+    }
+
+    /// A side leaves the state that it is in, then.
+    #[cold]
+    pub(super) fn leave_state(&self, side: Role, at_ns: i64, sink: &mut P::Sink) {
+        let end = &self.ends[side as usize];
+        let host = (side, self.names[side as usize].0);
+        if self.unheard().is_some() {
+            return self.possible(side, at_ns, |span| sink.span(host, span));
+        }
+        let (state, from_ns, to_min_ns) = (end.state, end.since_ns, end.stayed_until_ns(at_ns));
+        sink.span(host, Span { state, from_ns, to_min_ns, to_max_ns: at_ns, last_ns: at_ns });
+    }
+
+    /// The connection is over, or what there is of it was captured: `gone_ns` is since when the sockets of either side are
+    /// gone for certain, because the next connection has their place.
+    pub(super) fn finish_spans(&self, gone_ns: [i64; 2], sink: &mut P::Sink) {
+        let is_unheard = self.unheard().is_some();
+        for (side, gone_ns) in [Role::Client, Role::Server].into_iter().zip(gone_ns) {
+            let end = &self.ends[side as usize];
+            let host = (side, self.names[side as usize].0);
+            match &end.time_wait {
+                Some(wait) if end.state == State::TimeWait => sink.time_wait_span(host, end.since_ns, &wait.facts),
+                _ if is_unheard => self.possible(side, gone_ns, |span| sink.span(host, span)),
+                _ => self.rest(end, gone_ns, |span| sink.span(host, span)),
+            }
+        }
+    }
+
+    /// The state that a side was in last, and what may have followed it where a close may be missing.
+    fn rest(&self, end: &Endpoint, gone_ns: i64, mut put: impl FnMut(Span)) {
+        let (state, from_ns, last_ns) = (end.state, end.since_ns, self.last.ts_ns);
+        let to_max_ns = self.most_ns(state, gone_ns);
+        let is_end_missing = self.may_lack_close();
+        let to_min_ns = match (state, to_max_ns) {
+            // Whether it acknowledged the peer's FIN is not known: it may be none, from the beginning.
+            (State::TimeWait, _) => from_ns,
+            (_, i64::MAX) if !is_end_missing => end.stayed_until_ns(i64::MAX),
+            _ => end.stayed_until_ns(last_ns),
+        };
+        put(Span { state, from_ns, to_min_ns, to_max_ns, last_ns });
+        if is_end_missing && state != State::TimeWait {
+            let to_max_ns = self.most_ns(State::TimeWait, gone_ns);
+            put(Span { state: State::TimeWait, from_ns: last_ns, to_min_ns: last_ns, to_max_ns, last_ns });
+        }
+    }
+
+    /// Whether a FIN may be missing: in numbers behind the last that were captured, before the capture began, or across the
+    /// only one that was captured.
+    fn may_lack_close(&self) -> bool {
+        let (active, basis, _) = self.closer();
+        self.may_wait_unseen((active, basis))
+            || [Role::Client, Role::Server].into_iter().any(|role| self.hidden(role) > 0)
+    }
+
+    /// Until when a socket can be in a state behind the last packet.
+    fn most_ns(&self, state: State, gone_ns: i64) -> i64 {
+        patience_ns(state).map_or(gone_ns, |patience| self.last.ts_ns.saturating_add(patience).min(gone_ns))
+    }
+
+    /// The states that a side may have been in until `gone_ns`, since it is in the one that is assumed, where one direction
+    /// only was captured.
+    fn possible(&self, side: Role, gone_ns: i64, mut put: impl FnMut(Span)) {
+        let [end, peer] = self.ends_of(side);
+        let (state, from_ns) = (end.state, end.since_ns);
+        let heard = if end.packets == 0 { peer } else { end };
+        // Nothing new was to be heard behind the last FIN.
+        let heard_ns = heard.acked_at_ns.unwrap_or(from_ns).max(from_ns).min(gone_ns);
+        let mut may_be = |state: State, from_ns: i64, to_min_ns: i64| {
+            // Who is not heard may close at any time.
+            let to_max_ns =
+                if end.packets == 0 && state != State::TimeWait { gone_ns } else { self.most_ns(state, gone_ns) };
+            put(Span { state, from_ns, to_min_ns: to_min_ns.min(to_max_ns), to_max_ns, last_ns: self.last.ts_ns });
+        };
+        match (state, end.packets == 0) {
+            (State::Established, false) => {
+                may_be(State::Established, from_ns, heard_ns);
+                may_be(State::CloseWait, heard_ns, heard_ns);
+            }
+            (State::Established, true) => {
+                may_be(State::Established, from_ns, heard_ns);
+                may_be(State::FinWait1, heard_ns, heard_ns);
+                may_be(State::FinWait2, heard_ns, heard_ns);
+            }
+            // What it sent may have been answered at once.
+            (State::SynSent | State::SynReceived, false) => {
+                let sent_ns = end.syn.map_or(from_ns, |syn| syn.ts_ns.max(from_ns));
+                may_be(state, from_ns, sent_ns);
+                may_be(State::Established, sent_ns, sent_ns);
+                may_be(State::CloseWait, sent_ns, sent_ns);
+            }
+            // It closed: first, second, or both at one time.
+            (State::FinWait1, false) => {
+                may_be(State::FinWait1, from_ns, from_ns);
+                may_be(State::FinWait2, from_ns, from_ns);
+                may_be(State::Closing, from_ns, from_ns);
+                if heard_ns > from_ns {
+                    may_be(State::TimeWait, heard_ns, heard_ns);
+                } else {
+                    may_be(State::LastAck, from_ns, from_ns);
+                    // A handshake's ACK is a pure one: a filter took it, and so the last.
+                    if side == Role::Client && !self.history.has_pure_ack() {
+                        may_be(State::TimeWait, from_ns, from_ns);
+                    }
+                }
+            }
+            // The other side closed: first, second, or both at one time.
+            (State::CloseWait, true) => {
+                may_be(State::CloseWait, from_ns, from_ns);
+                may_be(State::Closing, from_ns, from_ns);
+                may_be(State::TimeWait, from_ns, from_ns);
+                may_be(State::LastAck, from_ns, from_ns);
+            }
+            _ => may_be(state, from_ns, from_ns),
+        }
+    }
+}
