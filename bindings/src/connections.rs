@@ -8,7 +8,7 @@ use crate::column::{
 use pcapwatch_engine::engine::Outcome;
 use pcapwatch_engine::ledger::{Estimate, estimate, time_wait_holder};
 use pcapwatch_engine::record::{
-    ConnectionRecord, Holder, HttpFacts, Mark, Protocol, Role, Side, State, TimeWaitFacts, TlsNames,
+    ConnectionRecord, Holder, HttpFacts, Mark, Protocol, Quality, Role, Side, State, TimeWaitFacts, TlsNames,
 };
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -60,7 +60,8 @@ impl Row {
         self.is_http() && !self.record().quality.is_partly_unseen()
     }
 
-    /// Who said that the connection would end; not known where nobody did in what was captured of it.
+    /// Who said that the connection would end; not known where nobody did in what was captured of it: so of one met in the
+    /// middle without a byte.
     fn announced(&self) -> Option<&'static str> {
         let http = self.http();
         match (http.announced_client, http.announced_server) {
@@ -68,8 +69,10 @@ impl Row {
             (true, false) => Some("client"),
             (false, true) => Some("server"),
             (false, false) => {
+                let quality = self.record().quality;
                 let is_other = http.protocol.is_some() && !self.is_http();
-                (is_other || !self.record().quality.is_partly_unseen()).then_some("none")
+                let is_blind = http.protocol.is_none() && quality.0 & Quality::MIDSTREAM != 0;
+                (is_other || !(quality.is_partly_unseen() || is_blind)).then_some("none")
             }
         }
     }

@@ -60,10 +60,9 @@ _CURE = {
 
 def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
     """One finding per service with connections that a reset ended before any FIN."""
-    before = before_a_fin(summary)
     for service in services(summary):
         if concerned := service.narrowed(lambda pair: pair["close"].get("reset", 0) > 0):
-            yield _finding(summary, concerned, before)
+            yield _finding(summary, concerned, before_a_fin(summary, concerned.pairs))
 
 
 def resets_by(service: Service) -> dict[str, int]:

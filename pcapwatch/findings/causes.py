@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pcapwatch.findings.http10_upstream import applies, asks_http10_close, header_of
-from pcapwatch.findings.idle_timeout import timeout_of
+from pcapwatch.findings.idle_timeout import closes_of, timeout_of
 from pcapwatch.findings.service import Endings, Service
 from pcapwatch.findings.wording import counted, duration, requests_each
 
@@ -108,7 +108,7 @@ def _idle(service: Service) -> Iterator[Cause]:
     if clusters:
         least = min(cluster["timeout_ns"] for cluster in clusters)
         yield Cause(
-            sum(cluster["count"] for cluster in clusters),
+            sum(map(closes_of, service.pairs)),
             f"after {duration(least)} idle, its keep-alive timeout",
             "PW104",
             f"Clients that come back later should drop idle connections before {duration(least)}.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from statistics import median
 
 from pcapwatch.findings.wording import count, counted, share
@@ -33,9 +33,17 @@ def one_sided(summary: Summary) -> int:
     return summary["capture"]["connection_quality"].get("one_sided", 0)
 
 
-def before_a_fin(summary: Summary) -> str:
-    """What a reset came before, as far as the capture can tell."""
-    is_partial = one_sided(summary) or not has_acks(summary)
+def before_a_fin(summary: Summary, pairs: Iterable[PairFacts]) -> str:
+    """What the resets of some pairs came before, as far as the capture can tell.
+
+    Who answers for a socket that is no more has closed it: where nobody is told to have, that is missing.
+    """
+    of_none = ("client no_state", "server no_state")
+    is_untold = any(
+        pair["active_closer"].get("ambiguous", 0) and any(pair["resets"].get(kind, 0) for kind in of_none)
+        for pair in pairs
+    )
+    is_partial = one_sided(summary) or is_untold or not has_acks(summary)
     return "before any FIN that was captured" if is_partial else "before any FIN"
 
 
@@ -85,46 +93,29 @@ def has_acks(summary: Summary) -> bool:
 def lacks_acks(summary: Summary) -> bool:
     """Whether a capture filter passed no pure acknowledgment: connections that must have had one are there without.
 
-    So who closed, and who answered a SYN just once: a SYN-ACK that stays without an answer is sent again (1 s). Who
-    closed on both sides had one for certain: where hardly any of them has, some others may.
+    So who closed on both sides: where hardly any of them has one, some others may. Where none at all is there, so who
+    closed, and who answered a SYN just once: a SYN-ACK that stays without an answer is sent again (1 s).
     """
     totals = summary["totals"]
     whole, lacking = (sum(of.get(word, 0) for word in _BOTH_CLOSED) for of in (totals["close"], totals["without_acks"]))
     if lacking >= _FEWEST and NOTABLE * (whole - lacking) <= whole:
         return True
-    if has_acks(summary) or not _is_tcp_alone(summary):
+    if has_acks(summary):
         return False
     closes = sum(totals["close"].get(word, 0) for word in _CLOSED)
-    return closes + _attempts_made_once(summary, "half_open") >= _FEWEST
+    return closes + totals["unrepeated"].get("half_open", 0) >= _FEWEST
 
 
-def hides_answers(summary: Summary) -> bool:
-    """Whether answers to most attempts may be in what is missing: a direction, or what a filter of flags left out."""
-    totals = summary["totals"]
-    waited = sum(totals["close"].get(word, 0) for word in ("unanswered", "half_open"))
-    once = totals["unrepeated"].get("half_open", 0)
-    return is_one_sided(summary) or (lacks_acks(summary) and 2 * once > waited)
+def is_data_alone(summary: Summary) -> bool:
+    """Whether every packet carries data, so that it shows neither beginnings nor ends: a filter of data leaves this."""
+    totals, quality = summary["totals"], summary["capture"]["connection_quality"]
+    words = (totals["close"].get("open", 0), totals["without_acks"].get("open", 0), quality.get("midstream", 0))
+    return 0 < totals["connections"] == min(words)
 
 
-def may_be_syns_alone(summary: Summary) -> bool:
-    """Whether a filter of first SYNs would have left just this: attempts alone, hardly one of which was sent again.
-
-    So do clients that give up within a second.
-    """
-    attempts = summary["totals"]["connections"]
-    is_all = attempts == summary["totals"]["close"].get("unanswered", 0) and _is_tcp_alone(summary)
-    return is_all and _attempts_made_once(summary, "unanswered") > 0
-
-
-def _is_tcp_alone(summary: Summary) -> bool:
-    """Whether the capture has no other packets, which no filter of TCP's flags passes."""
-    return summary["capture"]["packets"] == summary["capture"]["segments"]
-
-
-def _attempts_made_once(summary: Summary, word: str) -> int:
-    """Those without an answer of which no packet was sent again; none where more than a tenth were."""
-    waited, once = (summary["totals"][of].get(word, 0) for of in ("close", "unrepeated"))
-    return once if NOTABLE * (waited - once) <= waited else 0
+def shows_no_ends(summary: Summary) -> bool:
+    """Whether ends may be in what is missing: a direction, or what a filter left out."""
+    return is_one_sided(summary) or lacks_acks(summary) or is_data_alone(summary)
 
 
 def one_sided_note(summary: Summary) -> str | None:

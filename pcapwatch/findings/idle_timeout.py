@@ -85,6 +85,15 @@ def _timeout_of_lost(pair: PairFacts) -> IdleTimeout | None:
     }
 
 
+def closes_of(pair: PairFacts) -> int:
+    """The server's closes after its idle timeout: also those that a request met, which is lost."""
+    timeout = timeout_of(pair)
+    if not timeout:
+        return 0
+    met = lost(pair) if pair["http"]["idle_timeout"] else 0
+    return min(timeout["count"] + met, pair["active_closer"].get("server", 0))
+
+
 def least_timeout_ns(service: Service) -> int | None:
     """The shortest idle timeout that the pairs of a service show, ns."""
     return min((found["timeout_ns"] for pair in service.pairs if (found := timeout_of(pair))), default=None)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pcapwatch.findings.coverage import dropped, gaps, has_gaps, lacks_acks, one_sided, overflowed, uncounted
+from pcapwatch.findings.coverage import (
+    dropped,
+    gaps,
+    has_gaps,
+    is_data_alone,
+    lacks_acks,
+    one_sided,
+    overflowed,
+    uncounted,
+)
 from pcapwatch.findings.proxy_leg import LIKELY, leg_of
 from pcapwatch.findings.wording import count, counted, duration, listed
 from pcapwatch.report.model import HostTruth
@@ -57,6 +66,10 @@ def _connections(summary: Summary) -> Iterator[str]:
     if lacks_acks(summary):
         connections = counted(summary["totals"]["connections"], "connection")
         yield f"acknowledgments of {connections}, and what else a capture filter left out: no pure one was captured"
+    if is_data_alone(summary):
+        connections = counted(summary["totals"]["connections"], "connection")
+        yield (f"how {connections} began and ended: every packet of this capture carries data, as a filter leaves them")
+        return
     if number := quality.get("midstream", 0):
         yield f"how {counted(number, 'connection')} began: it is not in the capture, so who opened them is inferred"
     if number := quality.get("gap", 0):

@@ -84,7 +84,9 @@ def _because(endings: Endings) -> str:
 
 
 def _finding(summary: Summary, service: Service) -> Finding:
-    closes, connections = announced_closes(service), service.http("connections")
+    closes = announced_closes(service)
+    # Of one that was under way when the capture began the response alone may be there.
+    connections = max(service.http("connections"), closes)
     per_s = service.per_s(closes)
     endings = service.endings("server")
     waits = time_wait_of(summary, service.server)

@@ -13,7 +13,7 @@ from pcapwatch.findings.coverage import overflowed
 from pcapwatch.findings.wording import count, endpoint, mean
 from pcapwatch.summary import Exemplar, MaxRequests, PairFacts, PairHttp, ServiceFacts, Summary
 
-PairField: TypeAlias = Literal["close", "active_closer", "time_wait_holder", "resets", "protocol"]
+PairField: TypeAlias = Literal["close", "unrepeated", "active_closer", "time_wait_holder", "resets", "protocol"]
 HttpField: TypeAlias = Literal[
     "connections",
     "requests",

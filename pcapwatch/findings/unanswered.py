@@ -25,9 +25,11 @@ Remedy
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pcapwatch.findings.assumptions import Assumptions
-from pcapwatch.findings.coverage import is_one_sided, lacks_acks, may_be_syns_alone
+from pcapwatch.findings.attempts import WORDS, doubt
+from pcapwatch.findings.coverage import is_one_sided, lacks_acks
 from pcapwatch.findings.evidence import evidence_of
 from pcapwatch.findings.service import Service, services
 from pcapwatch.findings.wording import count, share
@@ -37,7 +39,6 @@ from pcapwatch.summary import PairFacts, Summary
 CODE = "PW110"
 NAME = "refused-or-unanswered"
 
-WORDS = ("refused", "unanswered", "half_open")
 #: Words for what an answer might still have come to.
 _PENDING = ("unanswered", "half_open")
 #: An attempt this long before the end of the capture may have been answered after it, or within so many handshakes.
@@ -45,8 +46,6 @@ _ANSWER_NS, _HANDSHAKES = 200_000_000, 3
 #: The first retransmission timer (RFC 6298): who was not answered until then shows it.
 _TIMER_NS = 1_000_000_000
 _SAID = {"refused": "refused", "unanswered": "never answered", "half_open": "answered but not completed by the client"}
-#: What leaves the same packets as silence.
-SYNS_ALONE = "a filter kept SYNs alone (hardly one was sent again)"
 _CURE = {
     "refused": "refused: start the listener, or mend the address or port the client is given",
     "unanswered": "unanswered: look for a packet filter on the way, and at the server's listen queue",
@@ -60,26 +59,34 @@ def check(summary: Summary, assumptions: Assumptions) -> Iterator[Finding]:
     """One finding per service that was not reached, unless the capture shows one direction only."""
     if is_one_sided(summary):
         return
-    filtered, doubt = lacks_acks(summary), f", unless {SYNS_ALONE}" if may_be_syns_alone(summary) else ""
-    for service in services(summary):
-        if concerned := service.narrowed(lambda pair: any(_failed(summary, pair, filtered=filtered).values())):
-            yield _finding(summary, concerned, doubt, filtered=filtered)
+    filtered = lacks_acks(summary)
+    all_of = [
+        service.narrowed(lambda pair: any(_failed(summary, pair, filtered=filtered).values()))
+        for service in services(summary)
+    ]
+    doubts = [(service, doubt(summary, service)) for service in all_of if service]
+    is_one_sure = not all(said for _, said in doubts)
+    for service, said in doubts:
+        found = _finding(summary, service, said, filtered=filtered)
+        # Beside others that were asked again and again, what was asked once was answered, or given up at once.
+        yield replace(found, severity="notice") if said and is_one_sure else found
 
 
 def _failed(summary: Summary, pair: PairFacts, *, filtered: bool) -> dict[str, int]:
     """Attempts by how they failed, but for those whose answer the capture's end cut off, or a filter left out."""
     found = {word: pair["close"].get(word, 0) for word in WORDS}
     if filtered:
-        return found | {"half_open": found["half_open"] - pair["unrepeated"].get("half_open", 0)}
+        found["half_open"] -= pair["unrepeated"].get("half_open", 0)
     longest, end_ns = pair["handshake_rtt"], summary["capture"]["last_ns"]
-    if longest is None or end_ns is None:
+    if end_ns is None or (longest is None and not filtered):
         return found
-    since_ns = end_ns - min(max(_ANSWER_NS, _HANDSHAKES * longest["max_ns"]), _TIMER_NS)
+    answer_ns = min(max(_ANSWER_NS, _HANDSHAKES * longest["max_ns"]), _TIMER_NS) if longest else _TIMER_NS
+    since_ns = end_ns - answer_ns
     for word in _PENDING:
         examples = pair["exemplars"].get(word, [])
         # Where there are more than examples of them, they are no accident of the end.
         if found[word] <= len(examples):
-            found[word] -= sum(one["start_ns"] > since_ns for one in examples)
+            found[word] = max(found[word] - sum(one["start_ns"] > since_ns for one in examples), 0)
     return found
 
 

@@ -10,24 +10,23 @@ from collections.abc import Sequence
 
 from pcapwatch.findings.aborts import without_a_byte
 from pcapwatch.findings.assumptions import Assumptions, time_wait_of
+from pcapwatch.findings.attempts import WORDS as FAILED
+from pcapwatch.findings.attempts import doubt, failed, hidden
 from pcapwatch.findings.causes import Cause, causes_of, unknown_why
 from pcapwatch.findings.coverage import (
     NOTABLE,
     before_a_fin,
     end_words,
     has_gaps,
-    hides_answers,
     is_one_sided,
-    may_be_syns_alone,
     one_sided_note,
+    shows_no_ends,
     told_apart_note,
 )
 from pcapwatch.findings.port_pressure import FULL_PART, Pressure, block_words, pressure_of
 from pcapwatch.findings.proxy_leg import leg_of
 from pcapwatch.findings.ranking import cost
 from pcapwatch.findings.service import Service, services
-from pcapwatch.findings.unanswered import SYNS_ALONE
-from pcapwatch.findings.unanswered import WORDS as FAILED
 from pcapwatch.findings.wording import count, counted, listed, mean, no_packets, share
 from pcapwatch.report.model import Finding
 from pcapwatch.summary import PairFacts, Summary
@@ -96,10 +95,11 @@ def _about(
     """Sentences and code for the way in which most connections of a service ended."""
     ends = {closer: service.tally("active_closer", closer) for closer in ("server", "client", "both", "ambiguous")}
     ends |= {end: service.tally("close", end) for end in ("reset", "open")}
-    ends["failed"] = service.tally("close", *FAILED)
+    ends |= {"failed": failed(summary, service), "hidden": hidden(summary, service)}
     most = max(ends, key=lambda end: ends[end])
     checks = without_a_byte(service)
-    if ends["reset"] == ends[most] or (most == "client" and 2 * checks >= ends["client"]):
+    is_most = ends["reset"] == ends[most] or 2 * ends["reset"] > service.connections
+    if is_most or (most == "client" and 2 * checks >= ends["client"]):
         most = "reset"  # an abort has an active closer too
     if 2 * ends[most] < service.connections or _tied(ends, most, service.connections):
         return _mixed(summary, service, ends), ""
@@ -128,7 +128,8 @@ def _of(service: Service, number: int) -> str:
 
 def _mixed(summary: Summary, service: Service, ends: dict[str, int]) -> list[str]:
     names = {
-        "failed": "not seen to be completed" if hides_answers(summary) else "failed",
+        "failed": "failed",
+        "hidden": "not seen to be completed",
         "open": "still open",
         "reset": "reset",
         "both": "closed by both at once",
@@ -142,9 +143,8 @@ def _mixed(summary: Summary, service: Service, ends: dict[str, int]) -> list[str
 def _otherwise(summary: Summary, service: Service, end: str, number: int) -> tuple[list[str], str]:
     """Ends without an active closer by FIN."""
     of = _of(service, number)
-    silent = 2 * service.tally("close", "unanswered") >= number
-    hidden = is_one_sided(summary) or (hides_answers(summary) and not silent)
-    if end == "failed" and hidden and 2 * service.tally("close", "refused") < number:
+    if end == "hidden":
+        silent = is_one_sided(summary) and 2 * service.tally("close", "unanswered") >= number
         said = "answered" if silent else "completed"
         missing = "the answers" if silent else "the client's acknowledgments"
         verb = "was" if number == 1 else "were"
@@ -160,6 +160,8 @@ def _otherwise(summary: Summary, service: Service, end: str, number: int) -> tup
         early = ""
         if evicted := summary["capture"]["evicted_connections"]:
             early = f", or when the limit on memory (--max-connections) ended {count(evicted)} early"
+        if shows_no_ends(summary):
+            return [f"{service}: no end of {of} was captured{early}: it shows no close to judge."], ""
         return [f"{service}: {of} {verb} still open when the capture ended{early}: it shows no close to judge."], ""
     if end == "reset":
         return _reset(summary, service, of, number), "PW109"
@@ -176,14 +178,13 @@ def _failed(summary: Summary, service: Service, of: str, number: int) -> list[st
     advice = "Check its listener." if refused else "Look for a filter on the way, and at its listen queue."
     lead = f"{service} was {'not' if number == service.connections and not service.partial else 'often not'} reached"
     failing = service.narrowed(lambda pair: any(pair["close"].get(word, 0) for word in FAILED)) or service
-    doubt = f", unless {SYNS_ALONE}" if may_be_syns_alone(summary) else ""
-    return [f"{lead}: {of} from {failing.clients} {how}{doubt}; no TIME_WAIT comes of that.", advice]
+    return [f"{lead}: {of} from {failing.clients} {how}{doubt(summary, service)}; no TIME_WAIT comes of that.", advice]
 
 
 def _reset(summary: Summary, service: Service, of: str, number: int) -> list[str]:
     aborts = {who: service.tally("resets", f"{who} abort") for who in ("client", "server")}
     who = max(aborts, key=lambda side: aborts[side])
-    lead = f"{service}: {of} ended by a reset {before_a_fin(summary)}, which leaves no TIME_WAIT"
+    lead = f"{service}: {of} ended by a reset {before_a_fin(summary, service.pairs)}, which leaves no TIME_WAIT"
     empty = without_a_byte(service)
     if 2 * empty >= number:
         which = ("it" if number == 1 else "they") if empty == number else f"{count(empty)} of them"
@@ -292,6 +293,12 @@ def _at_once(summary: Summary, service: Service, peak: int) -> str:
     most = f"at most {count(peak)} at once"
     if has_gaps(summary):
         most += " of those captured"
+    elif any(
+        pair["time_wait_holder"].get("unknown", 0)
+        for pair in summary["pairs"]
+        if host in (pair["server"], pair["client"])
+    ):
+        most += " of those that can be told"
     return f"{host} holds {most}, its other ports' included" if service.partial or any(beside) else most
 
 

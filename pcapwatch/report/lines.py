@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from pcapwatch.findings.coverage import one_sided
+from pcapwatch.findings.coverage import is_data_alone, lacks_acks, one_sided
 from pcapwatch.findings.wording import count, counted, endpoint
 from pcapwatch.report.model import Closers, Example, Finding, PortUse, Quality, Report, Trouble, Waiting
 from pcapwatch.report.quality import link_name
@@ -105,10 +105,12 @@ def _over_time(report: Report, host: Waiting, blocks: int) -> str:
 def no_waiting_line(report: Report) -> str:
     """Instead of the table, where no TIME_WAIT was seen to begin."""
     untold = max(one_sided(report.summary), report.totals["active_closer"].get("ambiguous", 0))
+    why = "one direction only was captured, or a FIN is missing"
+    if lacks_acks(report.summary) or is_data_alone(report.summary):
+        untold, why = report.quality.connections, "a filter may have left their ends out"
     if not untold:
         return "no connection in this capture entered it"
     whole = untold >= report.quality.connections
-    why = "one direction only was captured, or a FIN is missing"
     return f"cannot be told for {counted(untold, 'connection')}: {why}" + ("" if whole else "; no other entered it")
 
 

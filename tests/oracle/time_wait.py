@@ -73,10 +73,17 @@ def read_time_wait(connection: Incarnation, side: Endpoint, later: list[Segment]
     after = [
         q for q in later if q.ts_ns >= start.ts_ns
     ]  # a SYN that was not the client's may have come before the close
-    unopened = next((q for q in after[:1] if not q.has(SYN)), None)
+    unopened = next((q for q in after[:1] if not q.has(SYN) or (q.syn_ack and q.src != side)), None)
+    asked = next((q for q in after[:1] if q.pure_syn and q.src != side), None)
     for p in [q for q in connection.packets[at + 1 :] if not q.duplicate] + after:
         if p is unopened:
             wait.gone, wait.unseen = p, True
+            break
+        if asked is not None and (first_byte := answered(asked, p)) is not None:
+            if (first_byte - 1 - snd_nxt - REUSE_STEP) % 2**32 == 0:
+                wait.ended, wait.cause = p, "reused"
+            else:
+                wait.gone, wait.unseen = p, True
             break
         if p.src != side:
             question = p if hear(wait, p, rcv_nxt) else question
@@ -90,6 +97,15 @@ def read_time_wait(connection: Incarnation, side: Endpoint, later: list[Segment]
                 wait.restarted = wait.maybe_restarted = p
             question = None
     return wait
+
+
+def answered(asked: Segment, p: Segment) -> int | None:
+    """The number of the answerer's first byte, told by a segment that goes on after a SYN-ACK that was not captured."""
+    if not p.has(ACK) or p.has(SYN) or p.has(RST):
+        return None
+    if p.src == asked.src:
+        return p.ack if 0 < (p.seq - asked.seq) % 2**32 < 2**31 else None
+    return p.seq if p.ack == (asked.seq + asked.space) % 2**32 else None
 
 
 def hear(wait: TimeWait, p: Segment, rcv_nxt: int) -> bool:

@@ -135,6 +135,8 @@ struct Beginning {
     origin: Origin,
     /// It began with something that is none of the known beginnings (or is cut): bytes seen from `origin` on.
     is_other: bool,
+    /// It was cut before it told what it is.
+    is_untold: bool,
     /// Its beginning was not captured.
     is_cut: bool,
 }
@@ -272,7 +274,8 @@ impl HttpFlow {
     fn open_with_gap(&mut self, role: Role, seq: u32) {
         let mut opening = self.opening();
         let (side, _) = opening.sides(role);
-        side.is_other |= !side.bytes.is_empty();
+        side.is_untold |= !side.bytes.is_empty();
+        side.is_other |= side.is_untold;
         side.bytes = Vec::new();
         (side.is_cut, side.origin.seq) = (true, seq);
         self.stage = Stage::Opening(opening);
@@ -370,11 +373,11 @@ impl Opening {
     /// Whether nothing more is hoped for after this side began with something unknown.
     fn is_none_of_these(&mut self, role: Role) -> bool {
         let (_, peer) = self.sides(role);
-        peer.is_other
+        peer.is_other && !peer.is_untold
     }
 
     fn protocol(&self) -> Option<Protocol> {
-        let spoke = |side: &Beginning| side.is_other || !side.bytes.is_empty();
+        let spoke = |side: &Beginning| !side.is_untold && (side.is_other || !side.bytes.is_empty());
         self.sides.iter().any(spoke).then_some(Protocol::Other)
     }
 }

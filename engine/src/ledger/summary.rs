@@ -125,7 +125,8 @@ pub struct Totals {
     pub race: Counts,
     /// Those of which no pure acknowledgment was captured, by `close`.
     pub without_acks: Counts,
-    /// Attempts of which no packet was sent again, by `close`: `unanswered`, `half_open`.
+    /// Attempts of which what waits for an answer was not sent again, by `close`: `unanswered` (the SYN), `half_open` (the
+    /// SYN-ACK).
     pub unrepeated: Counts,
 }
 

@@ -26,10 +26,15 @@ pub fn protocol(record: &ConnectionRecord) -> Protocol {
     record.http.protocol.unwrap_or(Protocol::Empty)
 }
 
-/// Whether it is an attempt without an answer, or without the client's, of which no packet was sent again.
+/// Whether it is an attempt of which what waits for an answer was not sent again: the SYN, or the SYN-ACK.
 #[must_use]
 pub fn is_unrepeated(record: &ConnectionRecord) -> bool {
-    matches!(record.close, Close::Unanswered | Close::HalfOpen) && record.sides.iter().all(|side| side.packets <= 1)
+    let [client, server] = &record.sides;
+    match record.close {
+        Close::Unanswered => client.packets <= 1,
+        Close::HalfOpen => server.packets <= 1,
+        _ => false,
+    }
 }
 
 /// Running totals.

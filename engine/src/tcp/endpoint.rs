@@ -8,11 +8,12 @@ use crate::decode::Header;
 use crate::record::{Mark, Stack, State};
 use crate::settings::SECOND;
 
-/// `tcp_fin_timeout`'s default: an orphan leaves FIN-WAIT-2 after it, an open descriptor never does.
-const FIN_TIMEOUT_NS: i64 = 60 * SECOND;
 /// How long a socket that sent its FIN is surely still there: an orphan leaves FIN-WAIT-2 without a packet after
-/// `tcp_fin_timeout`, often lowered to 5 or 10 s, and a number of seconds in any case.
+/// `tcp_fin_timeout`, 60 s by default, often lowered to 5 or 10 s, and a number of seconds in any case; an open descriptor
+/// never does.
 pub(super) const STAYS_NS: i64 = SECOND;
+/// Linux sends nothing again sooner (`TCP_RTO_MIN`).
+const LEAST_RTO_NS: i64 = SECOND / 5;
 
 /// A side's first captured FIN.
 #[derive(Clone, Copy, Debug)]
@@ -265,15 +266,21 @@ impl Endpoint {
         Some(((before, self.syn?.ts_ns), after))
     }
 
-    /// Until when it was surely in its state, which a packet of then or nothing ended: FIN-WAIT-2 may have been over before,
-    /// without a packet, [`FIN_TIMEOUT_NS`] after it began or acknowledged something for the last time.
+    /// Until when it was surely in its state, which a packet of then or nothing ended. FIN-WAIT-2 may have been over before,
+    /// without a packet, [`STAYS_NS`] after it began or acknowledged something for the last time; and a FIN that was not sent
+    /// again was acknowledged within [`LEAST_RTO_NS`], captured or not.
     #[must_use]
     pub fn stayed_until_ns(&self, ended_ns: i64) -> i64 {
-        if self.state != State::FinWait2 {
-            return ended_ns;
-        }
-        let last_ns = self.acked_at_ns.map_or(self.since_ns, |at| at.max(self.since_ns));
-        ended_ns.min(last_ns.saturating_add(FIN_TIMEOUT_NS))
+        let heard_ns = self.acked_at_ns.map_or(self.since_ns, |at| at.max(self.since_ns));
+        let is_sent_once = self.fin.is_none_or(|fin| fin.repeats == 0);
+        let certain_ns = match self.state {
+            State::FinWait2 => heard_ns.saturating_add(STAYS_NS),
+            State::FinWait1 | State::Closing | State::LastAck if is_sent_once => {
+                self.since_ns.saturating_add(LEAST_RTO_NS)
+            }
+            _ => i64::MAX,
+        };
+        ended_ns.min(certain_ns)
     }
 
     /// Whether this side is done: closed, waiting, or never there.

@@ -9,7 +9,7 @@ use super::seq;
 use super::spans::{UNFOLLOWED, gone_one};
 use super::stream::Piece;
 use super::time_wait::TimeWait;
-use super::unseen::lacks_up_to;
+use super::unseen::{lacks_before_fin, lacks_up_to};
 use crate::record::{
     ActiveCloser, Close, CloserBasis, ConnectionRecord, Mark, Quality, Race, ResetEffect, ResetFacts, ResetKind, Role,
     Side, State,
@@ -74,7 +74,7 @@ impl<P: Payload> Connection<P> {
     fn note_acked_gap(&mut self) {
         let [client, server] = &self.ends;
         for (role, end, peer) in [(Role::Client, client, server), (Role::Server, server, client)] {
-            if end.packets > 0 && lacks_up_to(end, peer.acked) {
+            if end.packets > 0 && (lacks_up_to(end, peer.acked) || lacks_before_fin(end, peer.acked)) {
                 self.quality.0 |= Quality::GAP;
                 self.history.counted(role, Counted::Gap);
             }

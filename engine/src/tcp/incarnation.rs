@@ -211,6 +211,17 @@ impl<P: Payload> Connection<P> {
         self.give_way_unseen(role.peer(), syn_ack);
     }
 
+    /// The next connection has the place of a side's wait, though its SYN-ACK was not captured: its first byte tells.
+    fn give_way(&mut self, role: Role, segment: &Segment<'_>, first_byte: u32) {
+        let isn = first_byte.wrapping_sub(1);
+        match &mut self.ends[role as usize].time_wait {
+            Some(wait) if isn == super::time_wait::recycled_isn(wait.facts.snd_nxt) => {
+                wait.succeeded(mark(segment), isn, None);
+            }
+            _ => self.give_way_unseen(role, segment),
+        }
+    }
+
     /// A side's wait is over by now, whatever ended it: the next connection has its place.
     fn give_way_unseen(&mut self, role: Role, segment: &Segment<'_>) {
         if let Some(wait) = &mut self.ends[role as usize].time_wait {
@@ -250,7 +261,7 @@ impl<P: Payload> Connection<P> {
             return Fate::Open;
         }
         if new.ends[0].isn.is_some_and(|isn| seq::lt(isn, segment.seq)) {
-            self.give_way_unseen(role.peer(), segment);
+            self.give_way(role.peer(), segment, segment.ack);
         }
         Fate::Settled
     }
@@ -271,7 +282,7 @@ impl<P: Payload> Connection<P> {
             return Fate::Settled;
         }
         if answers(segment, new.ends[0].isn, new.ends[0].next) {
-            self.give_way_unseen(role, segment); // it acknowledges the new SYN: the SYN-ACK was not captured
+            self.give_way(role, segment, segment.seq); // it acknowledges the new SYN: the SYN-ACK was not captured
             return Fate::Settled;
         }
         if let Some(wait) = wait {

@@ -6,7 +6,6 @@
 //! last that there is to hear.
 
 use super::connection::Connection;
-use super::endpoint::Endpoint;
 use super::payload::{Payload, Sink, Span};
 use crate::record::{Address, Role, State};
 use crate::settings::SECOND;
@@ -58,8 +57,35 @@ impl<P: Payload> Connection<P> {
         if self.unheard().is_some() {
             return self.possible(side, at_ns, |span| sink.span(host, span));
         }
-        let (state, from_ns, to_min_ns) = (end.state, end.since_ns, end.stayed_until_ns(at_ns));
-        sink.span(host, Span { state, from_ns, to_min_ns, to_max_ns: at_ns, last_ns: at_ns });
+        let (state, from_ns, last_ns) = (end.state, end.since_ns, at_ns);
+        let missed_ns = self.missed_ns(at_ns);
+        let to_min_ns = end.stayed_until_ns(missed_ns.unwrap_or(at_ns)).max(from_ns);
+        sink.span(host, Span { state, from_ns, to_min_ns, to_max_ns: at_ns, last_ns });
+        for (state, from_ns) in self.after_unseen(side, to_min_ns, missed_ns) {
+            sink.span(host, Span { state, from_ns, to_min_ns: from_ns, to_max_ns: at_ns, last_ns });
+        }
+    }
+
+    /// Since when numbers behind the last that was captured of a side may be a FIN's, if there are any: since it is in its
+    /// state.
+    fn missed_ns(&self, until_ns: i64) -> Option<i64> {
+        let hidden = [Role::Client, Role::Server].into_iter().filter(|&role| self.hidden(role) > 0);
+        hidden.map(|role| self.ends[role as usize].since_ns.min(until_ns)).min()
+    }
+
+    /// The states that a side may have gone to unseen, and since when: where its FIN or the peer's may have been missed, or the
+    /// answer to a FIN that did not come again, behind the time that its state is certain for.
+    fn after_unseen(&self, side: Role, certain_ns: i64, missed_ns: Option<i64>) -> impl Iterator<Item = (State, i64)> {
+        let state = self.ends[side as usize].state;
+        let missed: &[State] = match (state, self.hidden(side) > 0) {
+            (State::Established, true) => &[State::FinWait1, State::FinWait2],
+            (State::Established, false) => &[State::CloseWait],
+            (State::CloseWait, true) => &[State::LastAck],
+            (State::FinWait1 | State::FinWait2, false) => &[State::Closing, State::TimeWait],
+            _ => &[],
+        };
+        let answered = (state == State::FinWait1).then_some((State::FinWait2, certain_ns));
+        missed_ns.into_iter().flat_map(|ns| missed.iter().map(move |&state| (state, ns))).chain(answered)
     }
 
     /// The connection is over, or what there is of it was captured: `gone_ns` is since when the sockets of either side are
@@ -72,13 +98,14 @@ impl<P: Payload> Connection<P> {
             match &end.time_wait {
                 Some(wait) if end.state == State::TimeWait => sink.time_wait_span(host, end.since_ns, &wait.facts),
                 _ if is_unheard => self.possible(side, gone_ns, |span| sink.span(host, span)),
-                _ => self.rest(end, gone_ns, |span| sink.span(host, span)),
+                _ => self.rest(side, gone_ns, |span| sink.span(host, span)),
             }
         }
     }
 
     /// The state that a side was in last, and what may have followed it where a close may be missing.
-    fn rest(&self, end: &Endpoint, gone_ns: i64, mut put: impl FnMut(Span)) {
+    fn rest(&self, side: Role, gone_ns: i64, mut put: impl FnMut(Span)) {
+        let end = &self.ends[side as usize];
         let (state, from_ns, last_ns) = (end.state, end.since_ns, self.last.ts_ns);
         let to_max_ns = self.most_ns(state, gone_ns);
         let is_end_missing = self.may_lack_close();
@@ -86,12 +113,13 @@ impl<P: Payload> Connection<P> {
             // Whether it acknowledged the peer's FIN is not known: it may be none, from the beginning.
             (State::TimeWait, _) => from_ns,
             (_, i64::MAX) if !is_end_missing => end.stayed_until_ns(i64::MAX),
-            _ => end.stayed_until_ns(last_ns),
+            _ => end.stayed_until_ns(self.missed_ns(last_ns).unwrap_or(last_ns)).max(from_ns),
         };
         put(Span { state, from_ns, to_min_ns, to_max_ns, last_ns });
-        if is_end_missing && state != State::TimeWait {
-            let to_max_ns = self.most_ns(State::TimeWait, gone_ns);
-            put(Span { state: State::TimeWait, from_ns: last_ns, to_min_ns: last_ns, to_max_ns, last_ns });
+        let waits = (is_end_missing && state != State::TimeWait).then_some((State::TimeWait, last_ns));
+        let unseen = self.after_unseen(side, to_min_ns, self.missed_ns(last_ns));
+        for (state, from_ns) in unseen.filter(|unseen| unseen.0 != State::TimeWait).chain(waits) {
+            put(Span { state, from_ns, to_min_ns: from_ns, to_max_ns: self.most_ns(state, gone_ns), last_ns });
         }
     }
 

@@ -119,6 +119,12 @@ pub(super) fn lacks_up_to(end: &Endpoint, number: Option<u32>) -> bool {
     numbers_lacked(end, number) > 0
 }
 
+/// Whether something before its FIN is not, of what was acknowledged.
+pub(super) fn lacks_before_fin(end: &Endpoint, acked: Option<u32>) -> bool {
+    let hole = end.stream.next_seq().zip(end.fin).filter(|&(next, fin)| seq::lt(next, fin.seq));
+    hole.zip(acked).is_some_and(|((next, _), acked)| seq::lt(next, acked))
+}
+
 /// Whether a side had the other's FIN before it sent what is missing of it: the packet that acknowledges the FIN counts no
 /// further than what was captured. What is sent again does so at any time: of a side that did nothing is known.
 fn had_fin_before(end: &Endpoint, peer: &Endpoint) -> bool {
