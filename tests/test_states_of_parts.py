@@ -159,3 +159,28 @@ def test_a_port_used_again_is_one_socket(tmp_path: Path) -> None:
     path = write_capture(tmp_path / "again.pcap", packets + talk.packets)
     for host in ("10.9.0.1", "10.9.0.2"):
         assert at_end(path, host) == {"ESTABLISHED": (1, 1)}
+
+
+@pytest.mark.parametrize("first", ["c", "s"])
+@pytest.mark.parametrize("lost", range(10))
+def test_one_packet_was_not_captured(tmp_path: Path, first: str, lost: int) -> None:
+    """Whatever it was: what was true lies between least and most, for as long as the capture goes on."""
+    packets = kept_alive(first)
+    whole = bands(write_capture(tmp_path / "whole.pcap", packets))
+    part = bands(write_capture(tmp_path / "part.pcap", packets[:lost] + packets[lost + 1 :]))
+    assert contradictions(whole, part) == []
+
+
+def test_a_fin_that_never_arrived(tmp_path: Path) -> None:
+    """It is sent again and given up, and its peer never acknowledges it: no CLOSE_WAIT for certain, nor FIN_WAIT1."""
+    talk = Talk().established()
+    fin = talk.c(1.1, "FA")
+    for at in (1.3, 1.7, 2.5, 4.1, 7.3, 13.7, 26.5, 52.1):
+        talk.c(at, "FA", seq=fin)
+    talk.s(148.1, "FA", ack=fin)
+    talk.bystander(150.0)
+    told = bands(write_capture(tmp_path / "lost.pcap", talk.packets))
+    minute = 1_700_000_060_000_000_000
+    assert told["10.9.0.2", minute, "CLOSE-WAIT"] == told["10.9.0.2", minute, "ESTABLISHED"] == (0, 1)
+    assert told["10.9.0.1", minute, "FIN-WAIT-1"] == (1, 1)
+    assert told["10.9.0.1", minute + 60_000_000_000, "FIN-WAIT-1"] == (0, 1)

@@ -15,7 +15,7 @@ from pcapwatch.cli import options
 from pcapwatch.cli.instants import parse_instant
 from pcapwatch.cli.output import TABLE_FORMATS, checked, deliver
 from pcapwatch.errors import UsageError
-from pcapwatch.findings.coverage import NOTABLE, lacks_acks, one_sided
+from pcapwatch.findings.coverage import NOTABLE, gaps, lacks_acks, one_sided
 from pcapwatch.findings.wording import count, counted, no_packets
 from pcapwatch.report.netstat import counts_at, render_counts, render_over_time, state_rows
 from pcapwatch.report.words import Clock
@@ -87,6 +87,7 @@ def states(
 def _partial(summary: Summary) -> str:
     """One line for stderr where the packets that end states were not captured; else nothing."""
     number, connections = one_sided(summary), counted(summary["totals"]["connections"], "connection")
+    holes = gaps(summary)
     if lacks_acks(summary):
         said = (
             f"no pure acknowledgment of {connections} was captured: these states are what is known of them, not what "
@@ -97,6 +98,9 @@ def _partial(summary: Summary) -> str:
             f"of {count(number)} of {connections} one direction only was captured: what netstat would have printed is "
             "between least and most, and most counts each state that nothing excludes"
         )
+    elif holes:
+        between = f"{counted(len(holes), 'gap')} between files"
+        said = f"nothing is known of {between}: what began there counts from its first packet on"
     else:
         return ""
     return f"pcapwatch: {said}\n"

@@ -12,8 +12,6 @@ use crate::settings::SECOND;
 /// `tcp_fin_timeout`, 60 s by default, often lowered to 5 or 10 s, and a number of seconds in any case; an open descriptor
 /// never does.
 pub(super) const STAYS_NS: i64 = SECOND;
-/// Linux sends nothing again sooner (`TCP_RTO_MIN`).
-const LEAST_RTO_NS: i64 = SECOND / 5;
 
 /// A side's first captured FIN.
 #[derive(Clone, Copy, Debug)]
@@ -264,23 +262,6 @@ impl Endpoint {
         let usable = !self.isn_recycled && self.stack == Stack::Linux && self.syn_count == 1;
         let before = self.isn.filter(|_| usable)?;
         Some(((before, self.syn?.ts_ns), after))
-    }
-
-    /// Until when it was surely in its state, which a packet of then or nothing ended. FIN-WAIT-2 may have been over before,
-    /// without a packet, [`STAYS_NS`] after it began or acknowledged something for the last time; and a FIN that was not sent
-    /// again was acknowledged within [`LEAST_RTO_NS`], captured or not.
-    #[must_use]
-    pub fn stayed_until_ns(&self, ended_ns: i64) -> i64 {
-        let heard_ns = self.acked_at_ns.map_or(self.since_ns, |at| at.max(self.since_ns));
-        let is_sent_once = self.fin.is_none_or(|fin| fin.repeats == 0);
-        let certain_ns = match self.state {
-            State::FinWait2 => heard_ns.saturating_add(STAYS_NS),
-            State::FinWait1 | State::Closing | State::LastAck if is_sent_once => {
-                self.since_ns.saturating_add(LEAST_RTO_NS)
-            }
-            _ => i64::MAX,
-        };
-        ended_ns.min(certain_ns)
     }
 
     /// Whether this side is done: closed, waiting, or never there.

@@ -6,8 +6,9 @@
 //! last that there is to hear.
 
 use super::connection::Connection;
+use super::endpoint::{Endpoint, STAYS_NS};
 use super::payload::{Payload, Sink, Span};
-use crate::record::{Address, Role, State};
+use crate::record::{Address, Quality, Role, State};
 use crate::settings::SECOND;
 
 /// Until when sockets of a 4-tuple can be there that nothing follows.
@@ -34,6 +35,9 @@ const fn patience_ns(state: State) -> Option<i64> {
     }
 }
 
+/// Linux sends nothing again sooner (`TCP_RTO_MIN`).
+const LEAST_RTO_NS: i64 = SECOND / 5;
+
 impl<P: Payload> Connection<P> {
     /// The role in this connection of an end of the next one on its 4-tuple.
     pub(super) fn role_of(&self, name: (Address, u16)) -> Role {
@@ -59,11 +63,30 @@ impl<P: Payload> Connection<P> {
         }
         let (state, from_ns, last_ns) = (end.state, end.since_ns, at_ns);
         let missed_ns = self.missed_ns(at_ns);
-        let to_min_ns = end.stayed_until_ns(missed_ns.unwrap_or(at_ns)).max(from_ns);
+        let to_min_ns = self.stayed_until_ns(side, missed_ns.unwrap_or(at_ns)).max(from_ns);
         sink.span(host, Span { state, from_ns, to_min_ns, to_max_ns: at_ns, last_ns });
         for (state, from_ns) in self.after_unseen(side, to_min_ns, missed_ns) {
             sink.span(host, Span { state, from_ns, to_min_ns: from_ns, to_max_ns: at_ns, last_ns });
         }
+    }
+
+    /// Until when a side was surely in its state, which a packet of then or nothing ended. FIN-WAIT-2 may have been over
+    /// before, without a packet, [`STAYS_NS`] after it began or acknowledged something for the last time. A FIN that was not
+    /// sent again was acknowledged within [`LEAST_RTO_NS`], captured or not, and one that was is given up at last; who did not
+    /// acknowledge it may not have had it.
+    fn stayed_until_ns(&self, side: Role, ended_ns: i64) -> i64 {
+        let [end, peer] = self.ends_of(side);
+        let certain_ns = match end.state {
+            State::FinWait2 => end.acked_at_ns.unwrap_or(end.since_ns).max(end.since_ns).saturating_add(STAYS_NS),
+            State::FinWait1 | State::Closing | State::LastAck => {
+                let is_sent_once = end.fin.is_none_or(|fin| fin.repeats == 0);
+                let stays_ns = if is_sent_once { LEAST_RTO_NS } else { patience_ns(end.state).unwrap_or_default() };
+                end.since_ns.saturating_add(stays_ns)
+            }
+            State::CloseWait if peer.fin.is_some_and(|fin| fin.acked.is_none()) => end.since_ns,
+            _ => i64::MAX,
+        };
+        ended_ns.min(certain_ns)
     }
 
     /// Since when numbers behind the last that was captured of a side may be a FIN's, if there are any: since it is in its
@@ -74,7 +97,8 @@ impl<P: Payload> Connection<P> {
     }
 
     /// The states that a side may have gone to unseen, and since when: where its FIN or the peer's may have been missed, or the
-    /// answer to a FIN that did not come again, behind the time that its state is certain for.
+    /// answer to a FIN that did not come again, behind the time that its state is certain for; and the one that it never left
+    /// if the peer's FIN did not arrive.
     fn after_unseen(&self, side: Role, certain_ns: i64, missed_ns: Option<i64>) -> impl Iterator<Item = (State, i64)> {
         let state = self.ends[side as usize].state;
         let missed: &[State] = match (state, self.hidden(side) > 0) {
@@ -84,7 +108,9 @@ impl<P: Payload> Connection<P> {
             (State::FinWait1 | State::FinWait2, false) => &[State::Closing, State::TimeWait],
             _ => &[],
         };
-        let answered = (state == State::FinWait1).then_some((State::FinWait2, certain_ns));
+        let unheard = (state == State::CloseWait && certain_ns == self.ends[side as usize].since_ns)
+            .then_some((State::Established, certain_ns));
+        let answered = (state == State::FinWait1).then_some((State::FinWait2, certain_ns)).or(unheard);
         missed_ns.into_iter().flat_map(|ns| missed.iter().map(move |&state| (state, ns))).chain(answered)
     }
 
@@ -112,8 +138,8 @@ impl<P: Payload> Connection<P> {
         let to_min_ns = match (state, to_max_ns) {
             // Whether it acknowledged the peer's FIN is not known: it may be none, from the beginning.
             (State::TimeWait, _) => from_ns,
-            (_, i64::MAX) if !is_end_missing => end.stayed_until_ns(i64::MAX),
-            _ => end.stayed_until_ns(self.missed_ns(last_ns).unwrap_or(last_ns)).max(from_ns),
+            (_, i64::MAX) if !is_end_missing => self.stayed_until_ns(side, i64::MAX),
+            _ => self.stayed_until_ns(side, self.missed_ns(last_ns).unwrap_or(last_ns)).max(from_ns),
         };
         put(Span { state, from_ns, to_min_ns, to_max_ns, last_ns });
         let waits = (is_end_missing && state != State::TimeWait).then_some((State::TimeWait, last_ns));
@@ -123,11 +149,13 @@ impl<P: Payload> Connection<P> {
         }
     }
 
-    /// Whether a FIN may be missing: in numbers behind the last that were captured, before the capture began, or across the
-    /// only one that was captured.
+    /// Whether a FIN may be missing: in numbers behind the last that were captured, before the capture began, across the only
+    /// one that was captured, or in the answer to one that did not come again.
     fn may_lack_close(&self) -> bool {
         let (active, basis, _) = self.closer();
+        let is_unanswered = |end: &Endpoint| end.fin.is_some_and(|fin| fin.acked.is_none() && fin.repeats == 0);
         self.may_wait_unseen((active, basis))
+            || self.ends.iter().any(is_unanswered)
             || [Role::Client, Role::Server].into_iter().any(|role| self.hidden(role) > 0)
     }
 
@@ -152,8 +180,15 @@ impl<P: Payload> Connection<P> {
         };
         match (state, end.packets == 0) {
             (State::Established, false) => {
-                may_be(State::Established, from_ns, heard_ns);
+                let may_have_closed = self.quality.0 & Quality::MIDSTREAM != 0 && end.bytes == 0;
+                may_be(State::Established, from_ns, if may_have_closed { from_ns } else { heard_ns });
                 may_be(State::CloseWait, heard_ns, heard_ns);
+                if may_have_closed {
+                    // Before the capture began.
+                    for state in [State::FinWait1, State::FinWait2, State::Closing, State::LastAck, State::TimeWait] {
+                        may_be(state, from_ns, from_ns);
+                    }
+                }
             }
             (State::Established, true) => {
                 may_be(State::Established, from_ns, heard_ns);
