@@ -184,3 +184,29 @@ def test_a_fin_that_never_arrived(tmp_path: Path) -> None:
     assert told["10.9.0.2", minute, "CLOSE-WAIT"] == told["10.9.0.2", minute, "ESTABLISHED"] == (0, 1)
     assert told["10.9.0.1", minute, "FIN-WAIT-1"] == (1, 1)
     assert told["10.9.0.1", minute + 60_000_000_000, "FIN-WAIT-1"] == (0, 1)
+
+
+def test_a_handshake_that_the_server_took_no_notice_of(tmp_path: Path) -> None:
+    """Its accept queue may be full: it sends its SYN-ACK again, and nothing else; SYN_RECV is possible then."""
+    talk = Talk()
+    talk.handshake()
+    talk.c(0.1, "PA", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    talk.bystander(0.9)
+    told = bands(write_capture(tmp_path / "full.pcap", talk.packets))
+    at = 1_700_000_000_500_000_000
+    assert told["10.9.0.2", at, "ESTABLISHED"] == told["10.9.0.2", at, "SYN-RECEIVED"] == (0, 1)
+    talk.s(0.95, "A")
+    told = bands(write_capture(tmp_path / "answered.pcap", talk.packets))
+    assert told["10.9.0.2", at, "ESTABLISHED"] == (1, 1)
+    assert ("10.9.0.2", at, "SYN-RECEIVED") not in told
+
+
+def test_one_direction_whose_own_numbers_prove_a_fin(tmp_path: Path) -> None:
+    """The client's last ACK has the number behind its FIN, which was not captured: it may wait, as the row says."""
+    packets = sent_by(kept_alive("c"), 40_000)
+    fin = next(n for n, p in enumerate(packets) if TCP in Ether(p.data) and "F" in str(Ether(p.data)[TCP].flags))
+    path = write_capture(tmp_path / "part.pcap", packets[:fin] + packets[fin + 1 :])
+    assert at_end(path, "10.9.0.1")["TIME-WAIT"] == (0, 1)
+    assert at_end(path, "10.9.0.2")["CLOSE-WAIT"] == (0, 1)
+    (row,) = tool_rows(path)
+    assert row["time_wait_holder"] == "unknown"

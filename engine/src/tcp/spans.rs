@@ -11,6 +11,10 @@ use super::payload::{Payload, Sink, Span};
 use crate::record::{Address, Quality, Role, State};
 use crate::settings::SECOND;
 
+/// What a side may be in before it closes, and behind that.
+const OPEN: &[State] = &[State::Established, State::CloseWait];
+const CLOSING: &[State] = &[State::FinWait1, State::FinWait2, State::Closing, State::LastAck, State::TimeWait];
+
 /// Until when sockets of a 4-tuple can be there that nothing follows.
 pub(super) const UNFOLLOWED: [i64; 2] = [i64::MAX; 2];
 
@@ -73,7 +77,7 @@ impl<P: Payload> Connection<P> {
     /// Until when a side was surely in its state, which a packet of then or nothing ended. FIN-WAIT-2 may have been over
     /// before, without a packet, [`STAYS_NS`] after it began or acknowledged something for the last time. A FIN that was not
     /// sent again was acknowledged within [`LEAST_RTO_NS`], captured or not, and one that was is given up at last; who did not
-    /// acknowledge it may not have had it.
+    /// acknowledge it may not have had it. Nor is a handshake over that the server took no notice of: its accept queue may be full.
     fn stayed_until_ns(&self, side: Role, ended_ns: i64) -> i64 {
         let [end, peer] = self.ends_of(side);
         let certain_ns = match end.state {
@@ -84,6 +88,7 @@ impl<P: Payload> Connection<P> {
                 end.since_ns.saturating_add(stays_ns)
             }
             State::CloseWait if peer.fin.is_some_and(|fin| fin.acked.is_none()) => end.since_ns,
+            State::Established if end.opened().1 == State::SynReceived => end.since_ns,
             _ => i64::MAX,
         };
         ended_ns.min(certain_ns)
@@ -108,10 +113,15 @@ impl<P: Payload> Connection<P> {
             (State::FinWait1 | State::FinWait2, false) => &[State::Closing, State::TimeWait],
             _ => &[],
         };
-        let unheard = (state == State::CloseWait && certain_ns == self.ends[side as usize].since_ns)
-            .then_some((State::Established, certain_ns));
-        let answered = (state == State::FinWait1).then_some((State::FinWait2, certain_ns)).or(unheard);
-        missed_ns.into_iter().flat_map(|ns| missed.iter().map(move |&state| (state, ns))).chain(answered)
+        let end = &self.ends[side as usize];
+        let other = match state {
+            State::FinWait1 => Some(State::FinWait2),
+            State::CloseWait if certain_ns == end.since_ns => Some(State::Established),
+            State::Established if end.opened().1 == State::SynReceived => Some(State::SynReceived),
+            _ => None,
+        };
+        let other = other.map(|state| (state, certain_ns));
+        missed_ns.into_iter().flat_map(|ns| missed.iter().map(move |&state| (state, ns))).chain(other)
     }
 
     /// The connection is over, or what there is of it was captured: `gone_ns` is since when the sockets of either side are
@@ -178,17 +188,18 @@ impl<P: Payload> Connection<P> {
                 if end.packets == 0 && state != State::TimeWait { gone_ns } else { self.most_ns(state, gone_ns) };
             put(Span { state, from_ns, to_min_ns: to_min_ns.min(to_max_ns), to_max_ns, last_ns: self.last.ts_ns });
         };
+        let is_midstream = self.quality.0 & Quality::MIDSTREAM != 0;
         match (state, end.packets == 0) {
+            // Before the capture began, or in a packet behind which its own numbers go on.
+            (State::Established, false) if (is_midstream && end.bytes == 0) || self.hidden(side) > 0 => {
+                OPEN.iter().chain(CLOSING).for_each(|&state| may_be(state, from_ns, from_ns));
+            }
             (State::Established, false) => {
-                let may_have_closed = self.quality.0 & Quality::MIDSTREAM != 0 && end.bytes == 0;
-                may_be(State::Established, from_ns, if may_have_closed { from_ns } else { heard_ns });
+                may_be(State::Established, from_ns, heard_ns);
                 may_be(State::CloseWait, heard_ns, heard_ns);
-                if may_have_closed {
-                    // Before the capture began.
-                    for state in [State::FinWait1, State::FinWait2, State::Closing, State::LastAck, State::TimeWait] {
-                        may_be(state, from_ns, from_ns);
-                    }
-                }
+            }
+            (State::Established, true) if self.hidden(side.peer()) > 0 => {
+                OPEN.iter().chain(CLOSING).for_each(|&state| may_be(state, from_ns, from_ns));
             }
             (State::Established, true) => {
                 may_be(State::Established, from_ns, heard_ns);
@@ -211,8 +222,10 @@ impl<P: Payload> Connection<P> {
                     may_be(State::TimeWait, heard_ns, heard_ns);
                 } else {
                     may_be(State::LastAck, from_ns, from_ns);
-                    // A handshake's ACK is a pure one: a filter took it, and so the last.
-                    if side == Role::Client && !self.history.has_pure_ack() {
+                    // A handshake's ACK is a pure one: a filter took it, and so the last. And what it acknowledged before its
+                    // FIN came again may have been the peer's.
+                    let is_sent_again = end.fin.is_some_and(|fin| fin.is_sent_again);
+                    if is_sent_again || (side == Role::Client && !self.history.has_pure_ack()) {
                         may_be(State::TimeWait, from_ns, from_ns);
                     }
                 }
