@@ -55,9 +55,9 @@ impl Row {
         matches!(self.http().protocol, Some(Protocol::Http10 | Protocol::Http11))
     }
 
-    /// Nothing of its messages is missing from the capture.
-    fn is_http_whole(&self) -> bool {
-        self.is_http() && !self.record().quality.is_partly_unseen()
+    /// No response is missing from the capture.
+    fn has_all_responses(&self) -> bool {
+        self.is_http() && self.record().has_all_responses()
     }
 
     /// Who said that the connection would end; not known where nobody did in what was captured of it: so of one met in the
@@ -203,7 +203,7 @@ pub const COLUMNS: &[Column<Row>] = columns![
     "request_persistent", "the last request lets the connection persist", Bool, |r| r.http().request_persistent;
     "response_persistent", "the last response lets the connection persist", Bool, |r| r.http().response_persistent;
     "reusable", "another request could have followed", Bool, Row::reusable;
-    "unprocessed", "requests without a response at the end", Int, |r| r.is_http_whole().then(|| r.http().unprocessed.into());
+    "unprocessed", "requests without a response at the end", Int, |r| r.has_all_responses().then(|| r.http().unprocessed.into());
     "reset_effect", "effective, ineffective, unknown", Text, |r| r.record().reset.and_then(|x| text(x.effect.as_str()));
     "reset_frame", "the reset's packet", Int, |r| r.record().reset.and_then(|x| whole(x.mark.frame()));
     "ineffective_resets", "resets without effect", Int, |r| whole(r.record().ineffective_resets);

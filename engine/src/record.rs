@@ -537,6 +537,15 @@ pub struct ConnectionRecord {
     pub may_wait_unseen: bool,
 }
 
+impl ConnectionRecord {
+    /// Whether every response that was sent is in the capture: all bytes are, or the server sent none.
+    #[must_use]
+    pub fn has_all_responses(&self) -> bool {
+        let is_silent = self.sides[1].bytes == 0 && self.quality.0 & (Quality::GAP | Quality::ONE_SIDED) == 0;
+        is_silent || !self.quality.is_partly_unseen()
+    }
+}
+
 /// A reset and what is known of it.
 #[derive(Clone, Copy, Debug, Encode, Decode)]
 pub struct ResetFacts {

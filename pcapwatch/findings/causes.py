@@ -56,6 +56,7 @@ def unknown_why(service: Service, *, cut: bool = False) -> str:
 
 def _server_causes(service: Service, *, proxy: bool) -> Iterator[Cause]:
     endings = service.endings("server")
+    yield Cause(endings.silent, "without a response to the request it had", "", "Look at the server: it only closed.")
     yield _asked(service, endings, proxy=proxy)
     yield _told(endings)
     yield _limited(service, endings, "its limit")
@@ -120,6 +121,7 @@ def _idle(service: Service) -> Iterator[Cause]:
 
 def _client_causes(service: Service, *, proxy: bool) -> Iterator[Cause]:
     once, endings = service.http("single_request_client_close"), service.endings("client")
+    yield Cause(endings.silent, "when no response to its request came", "", "Look at the server: it sent none.")
     keep = (
         "Give the proxy a pool of keep-alive connections to its upstream."
         if proxy

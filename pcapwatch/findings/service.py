@@ -38,7 +38,8 @@ class Endings(NamedTuple):
     """Connections that one side closed first because a message ended them, none counted twice.
 
     asked: by the last request, ``Connection: close`` or HTTP/1.0 without keep-alive; told: by the last response though
-    the request would have gone on; limited: told so at the server's maximum of two or more requests.
+    the request would have gone on; limited: told so at the server's maximum of two or more requests; silent: without
+    any response, whatever the request said.
     """
 
     asked_close: int
@@ -46,6 +47,7 @@ class Endings(NamedTuple):
     told_close: int
     told_http10: int
     limited: int
+    silent: int
     asked_requests: int
     told_requests: int
 
@@ -166,6 +168,8 @@ class Service(NamedTuple):
         reached = [limit for limit in limits if limit and limit["requests"] > 1]
         limited = sum(_reached(limit, active_closer) for limit in reached)
         at_limit = sum(limit["requests"] * _reached(limit, active_closer) for limit in reached)
+        silent = [row for row in rows if row["request"] != "unseen" and row["response"] == "unseen"]
+        rows = [row for row in rows if row not in silent]
         asked = [row for row in rows if row["request"] in ENDS_IT]
         told = [row for row in rows if row["request"] not in ENDS_IT and row["response"] in ENDS_IT]
         return Endings(
@@ -174,6 +178,7 @@ class Service(NamedTuple):
             told_close=max(sum(row["count"] for row in told if row["response"] == "close") - limited, 0),
             told_http10=sum(row["count"] for row in told if row["response"] != "close"),
             limited=limited,
+            silent=sum(row["count"] for row in silent),
             asked_requests=sum(row["requests"] for row in asked),
             told_requests=max(sum(row["requests"] for row in told) - at_limit, 0),
         )

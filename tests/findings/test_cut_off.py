@@ -37,3 +37,20 @@ def test_the_last_attempt_of_a_capture(tmp_path: Path, end_s: float, fails: bool
 def test_an_attempt_where_nobody_was_answered(tmp_path: Path) -> None:
     """A capture that has nothing but it says what it has: no answer."""
     assert failed(tmp_path, syn_s=5.0, end_s=5.0001, others=0)
+
+
+@pytest.mark.parametrize("snaplen", [65_535, 300])
+def test_a_hung_server_is_why_also_where_requests_are_cut(tmp_path: Path, snaplen: int) -> None:
+    """It took the requests and sent nothing: a snaplen that cut their bodies hides no response."""
+    packets = []
+    for number in range(20):
+        talk = Talk(client=("10.9.0.1", 30_000 + number))
+        talk.handshake(0.1 * number)
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"
+        talk.c(0.1 * number + 0.01, "PA", head + b"x" * 1000)
+        talk.s(0.1 * number + 0.011, "A")
+        talk.close("c", 0.1 * number + 5.0)
+        packets += [one.cut(snaplen) for one in talk.packets]
+    report = pcapwatch.analyze(write_capture(tmp_path / "hung.pcap", sorted(packets, key=lambda one: one.at_s)))
+    assert ":80, when no response to its request came." in report.verdict
+    assert list(report.connections["unprocessed"]) == [1] * 20

@@ -205,6 +205,23 @@ def test_heads_that_were_cut(protocol: str, cut: int, said: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("closer", "said"),
+    [
+        ("client", "10.0.0.1 closes first on all 60 connections to 10.0.0.9:80, when no response to its request came."),
+        ("server", "10.0.0.9:80 closes first on all 60 connections, without a response to the request it had."),
+    ],
+)
+@pytest.mark.parametrize("request_", ["persists", "close", "http/1.0"])
+def test_no_response_is_why(closer: str, said: str, request_: str) -> None:
+    """Whoever closes a connection whose request had no response does so for that, whatever the request announced."""
+    ends = [{"request": request_, "response": "unseen", "active_closer": closer, "count": 60, "requests": 60}]
+    facts = http(connections=60, requests=60, responses=0, unprocessed=60, endings=ends)
+    text = of(summary([pair("10.0.0.1", "10.0.0.9", 80, 60, active_closer={closer: 60}, http=facts)]))
+    assert text.startswith(said)
+    assert "Look at the server" in text
+
+
+@pytest.mark.parametrize(
     ("responses", "unprocessed", "said"),
     [
         (0, 0, "the snaplen cut the heads of its responses"),

@@ -98,7 +98,7 @@ impl Persistence {
             *slot = (slot.0 + u64::from(all), slot.1 + u64::from(lasting));
         });
         // A side whose heads were cut or not captured may have announced what it liked.
-        if !record.quality.is_partly_unseen() || (http.requests > 0 && http.responses > 0) {
+        if record.has_all_responses() || (http.requests > 0 && http.responses > 0) {
             self.closed_after[announced(record) as usize][record.active_closer as usize] += 1;
             let request = lasting(http.request_persistent, http.request_connection);
             let response = lasting(http.response_persistent, http.response_connection);
@@ -121,7 +121,7 @@ impl Persistence {
         self.keepalive_races += u64::from(record.race == Some(Race::KeepaliveRace));
         self.stale_reuses += u64::from(record.race == Some(Race::StaleReuse));
         // Where responses were cut or not captured, none of them is missing for certain.
-        if !record.quality.is_partly_unseen() {
+        if record.has_all_responses() {
             self.unprocessed += u64::from(http.unprocessed);
         }
         self.smuggling += u64::from(http.smuggling);
