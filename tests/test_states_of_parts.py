@@ -110,14 +110,21 @@ def at_end(path: Path, host: str) -> dict[str, tuple[int, int]]:
     return last[max(last)] if last else {}
 
 
-def kept_alive(first: str) -> list[Crafted]:
-    """An exchange, three seconds of silence, a close, and a packet that ends the capture 20 s later."""
+def kept_alive(first: str, dwell_s: float = 0.0) -> list[Crafted]:
+    """An exchange, three seconds of silence, a close, and a packet that ends the capture 20 s later.
+
+    The second FIN comes so long after the first.
+    """
     talk = Talk().established()
     talk.c(0.5, "PA", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     talk.s(0.6, "PA", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     talk.c(0.601, "A")
-    talk.close(first, 3.6)
-    talk.bystander(23.6)
+    second = "s" if first == "c" else "c"
+    talk.send(first, 3.5, "FA")
+    talk.send(second, 3.501, "A")
+    talk.send(second, 3.502 + dwell_s, "FA")
+    talk.send(first, 3.503 + dwell_s, "A")
+    talk.bystander(23.6 + dwell_s)
     return talk.packets
 
 
@@ -162,10 +169,11 @@ def test_a_port_used_again_is_one_socket(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("first", ["c", "s"])
-@pytest.mark.parametrize("lost", range(10))
-def test_one_packet_was_not_captured(tmp_path: Path, first: str, lost: int) -> None:
+@pytest.mark.parametrize("dwell_s", [0.0, 5.0])
+@pytest.mark.parametrize("lost", range(12))
+def test_one_packet_was_not_captured(tmp_path: Path, first: str, dwell_s: float, lost: int) -> None:
     """Whatever it was: what was true lies between least and most, for as long as the capture goes on."""
-    packets = kept_alive(first)
+    packets = kept_alive(first, dwell_s)
     whole = bands(write_capture(tmp_path / "whole.pcap", packets))
     part = bands(write_capture(tmp_path / "part.pcap", packets[:lost] + packets[lost + 1 :]))
     assert contradictions(whole, part) == []

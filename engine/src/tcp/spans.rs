@@ -66,7 +66,7 @@ impl<P: Payload> Connection<P> {
             return self.possible(side, at_ns, |span| sink.span(host, span));
         }
         let (state, from_ns, last_ns) = (end.state, end.since_ns, at_ns);
-        let missed_ns = self.missed_ns(at_ns);
+        let missed_ns = self.missed_ns(side);
         let to_min_ns = self.stayed_until_ns(side, missed_ns.unwrap_or(at_ns)).max(from_ns);
         sink.span(host, Span { state, from_ns, to_min_ns, to_max_ns: at_ns, last_ns });
         for (state, from_ns) in self.after_unseen(side, to_min_ns, missed_ns) {
@@ -94,11 +94,11 @@ impl<P: Payload> Connection<P> {
         ended_ns.min(certain_ns)
     }
 
-    /// Since when numbers behind the last that was captured of a side may be a FIN's, if there are any: since it is in its
-    /// state.
-    fn missed_ns(&self, until_ns: i64) -> Option<i64> {
-        let hidden = [Role::Client, Role::Server].into_iter().filter(|&role| self.hidden(role) > 0);
-        hidden.map(|role| self.ends[role as usize].since_ns.min(until_ns)).min()
+    /// Since when a side may be in another state because numbers behind the last that was captured, its own or its peer's, may be
+    /// a FIN's: since it is in its state.
+    fn missed_ns(&self, side: Role) -> Option<i64> {
+        let is_missed = [Role::Client, Role::Server].into_iter().any(|role| self.hidden(role) > 0);
+        is_missed.then_some(self.ends[side as usize].since_ns)
     }
 
     /// The states that a side may have gone to unseen, and since when: where its FIN or the peer's may have been missed, or the
@@ -149,11 +149,11 @@ impl<P: Payload> Connection<P> {
             // Whether it acknowledged the peer's FIN is not known: it may be none, from the beginning.
             (State::TimeWait, _) => from_ns,
             (_, i64::MAX) if !is_end_missing => self.stayed_until_ns(side, i64::MAX),
-            _ => self.stayed_until_ns(side, self.missed_ns(last_ns).unwrap_or(last_ns)).max(from_ns),
+            _ => self.stayed_until_ns(side, self.missed_ns(side).unwrap_or(last_ns)).max(from_ns),
         };
         put(Span { state, from_ns, to_min_ns, to_max_ns, last_ns });
         let waits = (is_end_missing && state != State::TimeWait).then_some((State::TimeWait, last_ns));
-        let unseen = self.after_unseen(side, to_min_ns, self.missed_ns(last_ns));
+        let unseen = self.after_unseen(side, to_min_ns, self.missed_ns(side));
         for (state, from_ns) in unseen.filter(|unseen| unseen.0 != State::TimeWait).chain(waits) {
             put(Span { state, from_ns, to_min_ns: from_ns, to_max_ns: self.most_ns(state, gone_ns), last_ns });
         }
