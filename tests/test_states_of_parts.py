@@ -218,3 +218,16 @@ def test_one_direction_whose_own_numbers_prove_a_fin(tmp_path: Path) -> None:
     assert at_end(path, "10.9.0.2")["CLOSE-WAIT"] == (0, 1)
     (row,) = tool_rows(path)
     assert row["time_wait_holder"] == "unknown"
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_reset_leaves_nothing(tmp_path: Path, late: bool) -> None:
+    """A FIN that a reset answers was accepted or met no socket: no state, no TIME_WAIT is possible on either side."""
+    talk = Talk().established()
+    talk.s(1.0, "FA")
+    if late:
+        talk.c(1.001, "A")
+    talk.c(2.0 if late else 1.001, "RA")
+    talk.bystander(20.0)
+    told = bands(write_capture(tmp_path / "reset.pcap", talk.packets))
+    assert not {place for place in told if place[1] > 1_700_000_002_000_000_000}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from pcapwatch.findings.attempts import doubt
 from pcapwatch.findings.coverage import is_data_alone, lacks_acks, one_sided
+from pcapwatch.findings.service import services
 from pcapwatch.findings.wording import count, counted, endpoint
 from pcapwatch.report.model import Closers, Example, Finding, PortUse, Quality, Report, Trouble, Waiting
 from pcapwatch.report.quality import link_name
@@ -109,7 +111,8 @@ def no_waiting_line(report: Report) -> str:
     if lacks_acks(report.summary) or is_data_alone(report.summary):
         untold, why = report.quality.connections, "a filter may have left their ends out"
     if not untold:
-        return "no connection in this capture entered it"
+        doubts = {said for service in services(report.summary) if (said := doubt(report.summary, service))}
+        return f"no connection in this capture entered it{min(doubts, default='')}"
     whole = untold >= report.quality.connections
     return f"cannot be told for {counted(untold, 'connection')}: {why}" + ("" if whole else "; no other entered it")
 

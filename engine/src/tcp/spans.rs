@@ -152,7 +152,9 @@ impl<P: Payload> Connection<P> {
             _ => self.stayed_until_ns(side, self.missed_ns(side).unwrap_or(last_ns)).max(from_ns),
         };
         put(Span { state, from_ns, to_min_ns, to_max_ns, last_ns });
-        let waits = (is_end_missing && state != State::TimeWait).then_some((State::TimeWait, last_ns));
+        let is_reset = state == State::Closed && self.effective_reset().is_some();
+        let may_wait = is_end_missing && !is_reset && state != State::TimeWait;
+        let waits = may_wait.then_some((State::TimeWait, last_ns));
         let unseen = self.after_unseen(side, to_min_ns, self.missed_ns(side));
         for (state, from_ns) in unseen.filter(|unseen| unseen.0 != State::TimeWait).chain(waits) {
             put(Span { state, from_ns, to_min_ns: from_ns, to_max_ns: self.most_ns(state, gone_ns), last_ns });
@@ -163,9 +165,10 @@ impl<P: Payload> Connection<P> {
     /// one that was captured, or in the answer to one that did not come again.
     fn may_lack_close(&self) -> bool {
         let (active, basis, _) = self.closer();
+        let is_answered = self.effective_reset().is_some();
         let is_unanswered = |end: &Endpoint| end.fin.is_some_and(|fin| fin.acked.is_none() && fin.repeats == 0);
         self.may_wait_unseen((active, basis))
-            || self.ends.iter().any(is_unanswered)
+            || (!is_answered && self.ends.iter().any(is_unanswered))
             || [Role::Client, Role::Server].into_iter().any(|role| self.hidden(role) > 0)
     }
 
