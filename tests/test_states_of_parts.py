@@ -134,9 +134,10 @@ def sent_by(packets: list[Crafted], port: int) -> list[Crafted]:
 
 
 def test_a_time_wait_of_one_direction_is_possible(tmp_path: Path) -> None:
-    """Who acknowledged something new behind its own FIN may wait; who did not closed second, or is not done."""
-    may, half = (0, 1), {"FIN-WAIT-1": (0, 1), "FIN-WAIT-2": (0, 1), "CLOSING": (0, 1)}
-    for first, found in (("c", half | {"TIME-WAIT": may}), ("s", half | {"LAST-ACK": may})):
+    """Who closes may wait, as the row says; who acknowledged something new behind its own FIN did not close second."""
+    may = (0, 1)
+    either = {"FIN-WAIT-1": may, "FIN-WAIT-2": may, "CLOSING": may, "TIME-WAIT": may}
+    for first, found in (("c", either), ("s", either | {"LAST-ACK": may})):
         path = write_capture(tmp_path / f"{first}.pcap", sent_by(kept_alive(first), 40_000))
         assert at_end(path, "10.9.0.1") == found
 
@@ -199,11 +200,14 @@ def test_a_handshake_that_the_server_took_no_notice_of(tmp_path: Path) -> None:
     talk = Talk()
     talk.handshake()
     talk.c(0.1, "PA", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    talk.bystander(0.9)
-    told = bands(write_capture(tmp_path / "full.pcap", talk.packets))
     at = 1_700_000_000_500_000_000
+    talk.bystander(0.9)
+    assert bands(write_capture(tmp_path / "idle.pcap", talk.packets))["10.9.0.2", at, "ESTABLISHED"] == (1, 1)
+    talk.s(1.05, "SA", seq=talk.rel("s", 0), ack=talk.rel("c", 1))
+    talk.bystander(1.9)
+    told = bands(write_capture(tmp_path / "full.pcap", talk.packets))
     assert told["10.9.0.2", at, "ESTABLISHED"] == told["10.9.0.2", at, "SYN-RECEIVED"] == (0, 1)
-    talk.s(0.95, "A")
+    talk.s(1.95, "A")
     told = bands(write_capture(tmp_path / "answered.pcap", talk.packets))
     assert told["10.9.0.2", at, "ESTABLISHED"] == (1, 1)
     assert ("10.9.0.2", at, "SYN-RECEIVED") not in told

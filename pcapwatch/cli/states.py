@@ -96,7 +96,7 @@ def _partial(summary: Summary) -> str:
     elif NOTABLE * number >= summary["totals"]["connections"] > 0:
         said = (
             f"of {count(number)} of {connections} one direction only was captured: what netstat would have printed is "
-            "between least and most, and most counts each state that nothing excludes"
+            "between least and most (SYN_RECV apart), and most counts each state that nothing excludes"
         )
     elif holes:
         between = f"{counted(len(holes), 'gap')} between files"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pcapwatch.findings.coverage import NOTABLE, is_one_sided, lacks_acks
+from pcapwatch.findings.coverage import is_one_sided, lacks_acks
 from pcapwatch.findings.service import Service
 from pcapwatch.summary import Summary
 
@@ -29,16 +29,16 @@ def hidden(summary: Summary, service: Service) -> int:
 
 
 def doubt(summary: Summary, service: Service) -> str:
-    """What leaves the same packets as a service that does not answer, to be put behind that: hardly a SYN came again.
+    """What leaves the same packets as a service that does not answer, to be put behind that: most SYNs came once.
 
     So do clients that give up within a second. Other packets beside deny no filter: `icmp or tcp-syn` passes them, too.
     """
     silent, once = service.tally("close", "unanswered"), service.tally("unrepeated", "unanswered")
-    if not once or NOTABLE * (silent - once) > silent:
+    if 2 * once <= silent:
         return ""
     totals = summary["totals"]
     if totals["close"].get("unanswered", 0) == totals["connections"]:
-        return ", unless a filter kept SYNs alone (hardly one was sent again)"
+        return ", unless a filter kept SYNs alone (most were sent once)"
     if lacks_acks(summary) and not any(totals["close"].get(word, 0) for word in _RESETS):
-        return ", unless a filter left the resets that refused them out (hardly one was sent again)"
+        return ", unless a filter left the resets that refused them out (most were sent once)"
     return ""

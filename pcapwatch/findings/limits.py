@@ -68,10 +68,14 @@ def _connections(summary: Summary) -> Iterator[str]:
         yield f"acknowledgments of {connections}, and what else a capture filter left out: no pure one was captured"
     if is_data_alone(summary):
         connections = counted(summary["totals"]["connections"], "connection")
-        yield (f"how {connections} began and ended: every packet of this capture carries data, as a filter leaves them")
+        yield (
+            f"how {connections} began and ended: every segment of this capture carries data, as a filter leaves them"
+        )
         return
     if number := quality.get("midstream", 0):
         yield f"how {counted(number, 'connection')} began: it is not in the capture, so who opened them is inferred"
+        if any(host["time_wait"] for host in summary["hosts"]):
+            yield "TIME_WAITs that began before the capture did: they add to those at once, for a minute on Linux"
     if number := quality.get("gap", 0):
         limited = summary["capture"]["reassembly_overflows"] or summary["capture"]["kept_overflows"]
         more = ", or a limit gave up" if limited else ""

@@ -291,7 +291,7 @@ def _at_once(summary: Summary, service: Service, peak: int) -> str:
         for pair in summary["pairs"]
     )
     most = f"at most {count(peak)} at once"
-    if has_gaps(summary):
+    if has_gaps(summary) or summary["capture"]["connection_quality"].get("midstream", 0):
         most += " of those captured"
     elif any(
         pair["time_wait_holder"].get("unknown", 0)
@@ -334,7 +334,8 @@ def _how_near(pressure: Pressure, *, partial: bool = False) -> str:
     if pressure.exhausted:
         return ", the end of the range"
     if seconds := pressure.seconds_to_full:
-        return f"; at {mean(pressure.pace)} closes per second they last {mean(seconds)} s"
+        when = ", as in its busiest time," if pressure.uneven else ""
+        return f"; at {mean(pressure.pace)} closes per second{when} they last {mean(seconds)} s"
     if part < 0.5:
         far = ", far from the limit" + ("" if pressure.ports.stated else " of the assumed range")
         return "" if partial else far

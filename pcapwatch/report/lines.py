@@ -139,7 +139,8 @@ def _observed(host: Waiting) -> Iterator[str]:
 
 def _proven(host: Waiting) -> Iterator[str]:
     gone = host.proven_ns[1]
-    after = f", none sooner than {bare_duration(gone)}" if gone is not None else ""
+    apart = ", but for those that a reset ended" if host.killed else ""
+    after = f", none sooner than {bare_duration(gone)}{apart}" if gone is not None else ""
     if number := host.basis.get("observed_interval", 0) + host.basis.get("upper_only", 0):
         yield f"{count(number)} proven gone{after}"
     if killed := host.basis.get("possibly_killed", 0):

@@ -86,12 +86,12 @@ def outage(folder: Path, *, again: int = 0, beside: bool = False) -> pcapwatch.R
 
 
 @pytest.mark.parametrize(
-    ("again", "beside", "doubt"), [(0, False, True), (1, False, True), (2, False, False), (0, True, True)]
+    ("again", "beside", "doubt"), [(0, False, True), (4, False, True), (5, False, False), (0, True, True)]
 )
 def test_an_outage_is_one(tmp_path: Path, again: int, beside: bool, doubt: bool) -> None:
-    """Nothing but SYNs, each sent once, is what a filter of first SYNs leaves, too: that doubt is said.
+    """Nothing but SYNs, most of them sent once, is what a filter of first SYNs leaves, too: that doubt is said.
 
-    Where some were sent again there is none. Other packets beside deny no filter: `icmp or tcp-syn` passes both.
+    Where half were sent again there is none. Other packets beside deny no filter: `icmp or tcp-syn` passes both.
     """
     report = outage(tmp_path, again=again, beside=beside)
     (finding,) = [one for one in report.findings if one.code == "PW110"]

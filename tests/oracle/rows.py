@@ -87,8 +87,9 @@ def read_row(c: Incarnation, later: list[Segment], capture_end: int) -> Row:
     if row["time_wait_holder"] == "none" and may_wait_unseen(c, ending):
         row |= {"time_wait_holder": "unknown", "time_wait_basis": None}
     row |= http_columns(c, client, server)
-    may_be_http = row["requests"] is not None or not any(p.payload for p in c.packets)
-    if may_be_http and row["close_announced_by"] == "none" and row["quality"] & UNSEEN:
+    is_empty = not any(p.payload for p in c.packets)
+    is_unseen = row["quality"] & UNSEEN or (is_empty and "midstream" in row["quality"])
+    if (row["requests"] is not None or is_empty) and row["close_announced_by"] == "none" and is_unseen:
         row["close_announced_by"] = None
     row["race"] = read_race(c, client, server, row["requests"] or 0, row["responses"] or 0)
     row["idle_before_close_s"] = idle_before_close(c, ending)

@@ -27,6 +27,8 @@ pub struct Timeline {
     leave_max: SparseBuckets,
     modelled_min: BTreeMap<Between, SparseBuckets>,
     modelled_max: BTreeMap<Between, SparseBuckets>,
+    /// When those of them that are proven gone were, by the same classes: exact where the model lets them be there still.
+    gone: BTreeMap<Between, SparseBuckets>,
 }
 
 /// By how much the counts change in a bucket of time.
@@ -60,6 +62,7 @@ impl Timeline {
             leave_max: buckets,
             modelled_min: BTreeMap::new(),
             modelled_max: BTreeMap::new(),
+            gone: BTreeMap::new(),
         }
     }
 
@@ -107,6 +110,9 @@ impl Timeline {
         let between = (facts.alive.map(|m| age(m.ts_ns)), facts.gone.map(|m| age(m.ts_ns)));
         let (limit, side) = (self.limit, if least { &mut self.modelled_min } else { &mut self.modelled_max });
         side.entry(between).or_insert_with(|| SparseBuckets::new(BUCKET_NS, limit)).add(since);
+        if let (Some(gone), false) = (facts.gone, least) {
+            self.gone.entry(between).or_insert_with(|| SparseBuckets::new(BUCKET_NS, limit)).add(gone.ts_ns);
+        }
     }
 
     /// Both together.
@@ -117,6 +123,7 @@ impl Timeline {
         self.leave_max.merge(&other.leave_max);
         merge_classes(&mut self.modelled_min, &other.modelled_min);
         merge_classes(&mut self.modelled_max, &other.modelled_max);
+        merge_classes(&mut self.gone, &other.gone);
     }
 
     /// The band up to the last packet, at every instant where it changes, ascending; the last is the count at the end.
@@ -138,6 +145,11 @@ impl Timeline {
             by_the_end(buckets, age, end_ns, |at, n| change(at, -n, 0));
         }
         for (&(alive, gone), buckets) in &self.modelled_max {
+            let is_sooner = gone.is_some_and(|gone| clipped(i64::MAX, None, Some(bucket_high(gone))) <= length.high_ns);
+            if let Some(exact) = self.gone.get(&(alive, gone)).filter(|_| is_sooner) {
+                by_the_end(exact, exact.width_ns() - 1, end_ns, |at, n| change(at, 0, -n));
+                continue;
+            }
             let age = clipped(length.high_ns, alive.map(bucket_high), gone.map(bucket_high));
             by_the_end(buckets, age.saturating_add(buckets.width_ns() - 1), end_ns, |at, n| change(at, 0, -n));
         }
@@ -150,7 +162,7 @@ impl Timeline {
     #[must_use]
     pub fn width_ns(&self) -> i64 {
         let all = [&self.enter, &self.leave, &self.leave_min, &self.leave_max].into_iter();
-        let all = all.chain(self.modelled_min.values()).chain(self.modelled_max.values());
+        let all = all.chain(self.modelled_min.values()).chain(self.modelled_max.values()).chain(self.gone.values());
         all.map(SparseBuckets::width_ns).max().unwrap_or(BUCKET_NS)
     }
 }
@@ -192,13 +204,14 @@ fn running(changes: &[Change], width_ns: i64, end_ns: i64) -> Vec<Held> {
     told.collect()
 }
 
-/// The highest count: by its most, then its least, the earliest of equals. Where anything entered, one was held at
-/// that moment, even if all left before the end of their bucket.
+/// The highest count: no less than the greatest least and no more than the greatest most, at the instant of the former, the
+/// earliest of equals. Where anything entered, one was held at that moment, even if all left before the end of their bucket.
 #[must_use]
 pub fn peak(held: &[Held]) -> Held {
-    let top = peak_of(held);
+    let proven = held.iter().copied().reduce(|best, next| if next.min > best.min { next } else { best });
+    let proven = proven.filter(|top| top.min > 0).unwrap_or_else(|| peak_of(held));
     let one = u64::from(!held.is_empty());
-    Held { ns: top.ns, min: top.min.max(one), max: top.max.max(one) }
+    Held { ns: proven.ns, min: proven.min.max(one), max: peak_of(held).max.max(one) }
 }
 
 /// At most `most` samples of the band: of each slot of equal width the highest, so that no peak is lost.

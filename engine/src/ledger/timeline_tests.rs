@@ -44,6 +44,15 @@ fn gone_cuts_the_most_and_alive_lifts_the_least() {
     assert_eq!([61, 62, 65, 67].map(|age| band(&alive, age)), [(1, 1), (1, 1), (0, 1), (0, 0)]);
 }
 
+/// Ages are kept in classes 3 % wide, two seconds at a minute: what is gone before its model lets it be is gone when it was.
+#[test]
+fn gone_is_exact_where_the_model_is_longer() {
+    let gone = TimeWaitFacts { gone: Some(mark(61)), ..facts(0) };
+    assert_eq!([59, 60, 62].map(|age| band(&gone, age)), [(1, 1), (0, 1), (0, 0)]);
+    let later = TimeWaitFacts { gone: Some(mark(90)), ..facts(0) };
+    assert_eq!([59, 64, 66, 90].map(|age| band(&later, age)), [(1, 1), (0, 1), (0, 0), (0, 0)]);
+}
+
 #[test]
 fn a_possible_kill_leaves_only_the_least() {
     let killed = TimeWaitFacts { possibly_killed: Some(mark(5)), ..facts(0) };

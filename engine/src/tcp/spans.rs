@@ -88,7 +88,7 @@ impl<P: Payload> Connection<P> {
                 end.since_ns.saturating_add(stays_ns)
             }
             State::CloseWait if peer.fin.is_some_and(|fin| fin.acked.is_none()) => end.since_ns,
-            State::Established if end.opened().1 == State::SynReceived => end.since_ns,
+            State::Established if is_unnoticed(end) => end.since_ns,
             _ => i64::MAX,
         };
         ended_ns.min(certain_ns)
@@ -117,7 +117,7 @@ impl<P: Payload> Connection<P> {
         let other = match state {
             State::FinWait1 => Some(State::FinWait2),
             State::CloseWait if certain_ns == end.since_ns => Some(State::Established),
-            State::Established if end.opened().1 == State::SynReceived => Some(State::SynReceived),
+            State::Established if is_unnoticed(end) => Some(State::SynReceived),
             _ => None,
         };
         let other = other.map(|state| (state, certain_ns));
@@ -221,16 +221,10 @@ impl<P: Payload> Connection<P> {
                 may_be(State::FinWait1, from_ns, from_ns);
                 may_be(State::FinWait2, from_ns, from_ns);
                 may_be(State::Closing, from_ns, from_ns);
-                if heard_ns > from_ns {
-                    may_be(State::TimeWait, heard_ns, heard_ns);
-                } else {
+                // Its last ACK may have been lost, as the row says, too: `unknown`.
+                may_be(State::TimeWait, heard_ns, heard_ns);
+                if heard_ns <= from_ns {
                     may_be(State::LastAck, from_ns, from_ns);
-                    // A handshake's ACK is a pure one: a filter took it, and so the last. And what it acknowledged before its
-                    // FIN came again may have been the peer's.
-                    let is_sent_again = end.fin.is_some_and(|fin| fin.is_sent_again);
-                    if is_sent_again || (side == Role::Client && !self.history.has_pure_ack()) {
-                        may_be(State::TimeWait, from_ns, from_ns);
-                    }
                 }
             }
             // The other side closed: first, second, or both at one time.
@@ -243,4 +237,10 @@ impl<P: Payload> Connection<P> {
             _ => may_be(state, from_ns, from_ns),
         }
     }
+}
+
+/// Whether a server took no notice of a handshake's ACK, as one with a full accept queue: it sent its SYN-ACK again behind it, and
+/// nothing since.
+fn is_unnoticed(end: &Endpoint) -> bool {
+    end.opened().1 == State::SynReceived && end.syn.is_some_and(|syn| syn.ts_ns > end.since_ns)
 }
