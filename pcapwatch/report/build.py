@@ -103,6 +103,7 @@ def _waiting(host: HostFacts) -> Waiting:
         stack=length["stack"] or host["stack"],
         proven_ns=(evidence["alive_max_ns"], evidence["gone_min_ns"]),
         killed=facts["end"].get("killed", 0),
+        gone=evidence["gone"],
     )
 
 

@@ -139,9 +139,11 @@ def _observed(host: Waiting) -> Iterator[str]:
 
 def _proven(host: Waiting) -> Iterator[str]:
     gone = host.proven_ns[1]
-    apart = ", but for those that a reset ended" if host.killed else ""
-    after = f", none sooner than {bare_duration(gone)}{apart}" if gone is not None else ""
-    if number := host.basis.get("observed_interval", 0) + host.basis.get("upper_only", 0):
+    number = host.basis.get("observed_interval", 0) + host.basis.get("upper_only", 0)
+    # A reset, another host or what is missing explains the others.
+    of = "" if host.gone in (0, number) else f" of {count(host.gone)} that nothing else explains"
+    after = f", none{of} sooner than {bare_duration(gone)}" if gone is not None else ""
+    if number:
         yield f"{count(number)} proven gone{after}"
     if killed := host.basis.get("possibly_killed", 0):
         yield f"{count(killed)} possibly ended by a reset (unless rfc1337 is set)"

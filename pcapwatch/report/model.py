@@ -140,7 +140,10 @@ class Closers(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """TIME_WAIT of one host. Pairs are (proven least, modelled most); killed: by a reset, of those in ``exact_ns``."""
+    """TIME_WAIT of one host. Pairs are (proven least, modelled most); killed: by a reset, of those in ``exact_ns``.
+
+    gone: of those proven gone, where nothing but the timer explains it.
+    """
 
     host: str | None
     entered: int
@@ -155,6 +158,7 @@ class Waiting(NamedTuple):
     stack: str | None
     proven_ns: tuple[int | None, int | None]
     killed: int = 0
+    gone: int = 0
 
 
 class PortUse(NamedTuple):
