@@ -308,7 +308,8 @@ words! {
         Persists = "persists", /// `Connection: close`.
         Close = "close", /// HTTP/1.0 without keep-alive.
         Http10 = "http/1.0", /// No such message was seen.
-        Unseen = "unseen" }
+        Unseen = "unseen", /// It sent nothing at all.
+        Silent = "silent" }
 }
 
 words! {

@@ -71,6 +71,14 @@ def unheard(summary: Summary, pair: PairFacts) -> bool:
     return silent and 0 < pair["connections"] <= one_sided(summary)
 
 
+def capture_host(summary: Summary) -> str | None:
+    """Whose checksums were left to the card: where it was taken, unless one direction only was captured.
+
+    That may be the receiver's capture: nothing fills them in between containers.
+    """
+    return None if is_one_sided(summary) else summary["capture"]["capture_host"]
+
+
 def is_one_sided(summary: Summary) -> bool:
     """Whether, unanswered SYNs apart, most connections show one direction only."""
     totals = summary["totals"]

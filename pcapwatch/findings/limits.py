@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pcapwatch.findings.coverage import (
+    capture_host,
     dropped,
     gaps,
     has_gaps,
@@ -165,7 +166,7 @@ def _most_first(counts: dict[str, int]) -> list[tuple[str, int]]:
 def _side(summary: Summary, hosts: Sequence[HostTruth]) -> Iterator[str]:
     """Whose kernel is watched while packets are captured is where they are taken."""
     watched = [host for host in hosts if host.watched]
-    if any(host.addresses for host in watched) or summary["capture"]["capture_host"]:
+    if any(host.addresses for host in watched) or capture_host(summary):
         return
     if watched:
         where = f"{watched[0].name}, where it was taken, is neither"

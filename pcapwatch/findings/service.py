@@ -168,7 +168,7 @@ class Service(NamedTuple):
         reached = [limit for limit in limits if limit and limit["requests"] > 1]
         limited = sum(_reached(limit, active_closer) for limit in reached)
         at_limit = sum(limit["requests"] * _reached(limit, active_closer) for limit in reached)
-        silent = [row for row in rows if row["request"] != "unseen" and row["response"] == "unseen"]
+        silent = [row for row in rows if row["request"] != "unseen" and row["response"] == "silent"]
         rows = [row for row in rows if row not in silent]
         asked = [row for row in rows if row["request"] in ENDS_IT]
         told = [row for row in rows if row["request"] not in ENDS_IT and row["response"] in ENDS_IT]

@@ -127,6 +127,15 @@ def waiting_lines(hosts: Sequence[Waiting]) -> Iterator[str]:
         yield f"{host.host or 'other hosts'}: {'; '.join(parts)}"
 
 
+def untold_waits(report: Report) -> Iterator[str]:
+    """Beside the table: connections of which nobody knows whether either side waited."""
+    holders, hosts = report.totals["time_wait_holder"], report.summary["hosts"]
+    entered = sum(host["time_wait"]["entered"] for host in hosts if host["time_wait"])
+    proven = entered - sum(times * holders.get(who, 0) for who, times in (("client", 1), ("server", 1), ("both", 2)))
+    if (number := holders.get("unknown", 0) - max(proven, 0)) > 0:
+        yield f"{counted(number, 'connection')} more may have led to one: a direction, or a FIN, was not captured"
+
+
 def _observed(host: Waiting) -> Iterator[str]:
     if (exact := host.exact_ns) and exact["count"]:
         least, median, most = (bare_duration(exact[name]) for name in ("min_ns", "p50_ns", "max_ns"))

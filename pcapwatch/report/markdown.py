@@ -19,6 +19,7 @@ from pcapwatch.report.lines import (
     no_waiting_line,
     port_lines,
     trouble_lines,
+    untold_waits,
     waiting_lines,
     waiting_table,
 )
@@ -48,7 +49,7 @@ def _parts(report: Report, clock: Clock) -> Iterator[str]:
         yield _list("", filter(None, map(detail_line, report.closers)))
     if report.waiting:
         yield "### TIME_WAIT\n\n" + table(*waiting_table(report, clock, 12))
-        yield _list("", waiting_lines(report.waiting))
+        yield _list("", [*waiting_lines(report.waiting), *untold_waits(report)])
     elif report.quality.connections:
         yield _list("TIME_WAIT", [no_waiting_line(report)])
     yield _list("Ports", port_lines(report.ports, clock))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pcapwatch.findings.coverage import is_one_sided
+from pcapwatch.findings.coverage import capture_host, is_one_sided
 from pcapwatch.findings.wording import count, counted, duration
 from pcapwatch.report.files import file_concerns, file_remarks
 from pcapwatch.report.model import PortRanges, Quality, Waiting
@@ -70,7 +70,7 @@ def quality_of(summary: Summary) -> Quality:
         last_ns=capture["last_ns"],
         link_types=tuple(sorted({stated if read_as is None else read_as for stated, read_as in _link_types(capture)})),
         snaplen=min((length for length in snaplens if length), default=0),
-        capture_host=capture["capture_host"],
+        capture_host=capture_host(summary),
         concerns=tuple(_concerns(summary)),
         remarks=tuple(_remarks(capture)),
     )

@@ -18,6 +18,7 @@ from pcapwatch.report.lines import (
     port_lines,
     severity_note,
     trouble_lines,
+    untold_waits,
     waiting_lines,
     waiting_table,
 )
@@ -58,7 +59,7 @@ def _tables(page: Page, report: Report, clock: Clock) -> None:
     page.blank()
     if report.waiting:
         page.table(*waiting_table(report, clock, 12 if page.width < 100 else 24), left=frozenset({0, 4}))
-        for line in waiting_lines(report.waiting):
+        for line in (*waiting_lines(report.waiting), *untold_waits(report)):
             page.prose(line, indent=4, first="  · ")
     else:
         page.labelled("TIME_WAIT", [no_waiting_line(report)])

@@ -214,7 +214,7 @@ def test_heads_that_were_cut(protocol: str, cut: int, said: str) -> None:
 @pytest.mark.parametrize("request_", ["persists", "close", "http/1.0"])
 def test_no_response_is_why(closer: str, said: str, request_: str) -> None:
     """Whoever closes a connection whose request had no response does so for that, whatever the request announced."""
-    ends = [{"request": request_, "response": "unseen", "active_closer": closer, "count": 60, "requests": 60}]
+    ends = [{"request": request_, "response": "silent", "active_closer": closer, "count": 60, "requests": 60}]
     facts = http(connections=60, requests=60, responses=0, unprocessed=60, endings=ends)
     text = of(summary([pair("10.0.0.1", "10.0.0.9", 80, 60, active_closer={closer: 60}, http=facts)]))
     assert text.startswith(said)

@@ -82,7 +82,8 @@ def read_row(c: Incarnation, later: list[Segment], capture_end: int) -> Row:
     ending = read_ending(c, client, server, later)
     row |= closing_columns(ending)
     row |= time_wait_columns(c, client, server, later, capture_end)
-    if row["time_wait_holder"] in ("client", "server") and row["closer_basis"] == "retransmission_only":
+    is_half = row["closer_basis"] == "retransmission_only" or "one_sided" in row["quality"]
+    if row["time_wait_holder"] in ("client", "server") and is_half:
         row["time_wait_holder"] = "unknown"  # the FINs may have crossed: then the other side waits, too
     if row["time_wait_holder"] == "none" and may_wait_unseen(c, ending):
         row |= {"time_wait_holder": "unknown", "time_wait_basis": None}

@@ -7,8 +7,8 @@ use super::retries::Retries;
 use super::taps::{TOGETHER, Taps};
 use crate::capture::{Batch, ClockFacts, Gap, LinkType, Packet, View};
 use crate::decode::{
-    Defragmenter, ETHERNET, Flags, Header, NotAnalysed, PARTITIONS, Segment, decode, decode_any, frame_sent,
-    layers_around, parts_of,
+    Defragmenter, ETHERNET, Header, NotAnalysed, PARTITIONS, Segment, decode, decode_any, frame_sent, layers_around,
+    parts_of,
 };
 use crate::ledger::summary::CaptureFacts;
 use crate::record::Address;
@@ -349,8 +349,6 @@ impl Front {
             for ((header, print), at) in headers.iter_mut().zip(prints).zip(&mut places) {
                 if header.checksum_offloaded {
                     self.packets.note_offload(header.source().0);
-                } else {
-                    self.packets.filled += u64::from(header.flags.0 & (Flags::SYN.0 | Flags::FIN.0) != 0);
                 }
                 if left_out.next_if_eq(&at).is_some() {
                     continue;
@@ -405,8 +403,6 @@ struct Packets {
     facts: CaptureFacts,
     not_analysed: BTreeMap<NotAnalysed, u64>,
     offloaded: BTreeMap<Address, u64>,
-    /// SYNs and FINs whose checksums were not left to it.
-    filled: u64,
 }
 
 impl Packets {
@@ -445,12 +441,8 @@ impl Packets {
             self.offloaded.insert(sender, 1);
         }
     }
-    /// The address that left most of its checksums to the network card: the capture was taken there, if others' were filled
-    /// in. (Of one direction alone it may be the receiver's capture: nothing fills them in between containers.)
+    /// The address that left most of its checksums to the network card: the capture was taken there.
     fn capture_host(&self) -> Option<String> {
-        if self.filled == 0 {
-            return None;
-        }
         let most = self.offloaded.iter().max_by_key(|&(address, count)| (count, std::cmp::Reverse(address)))?;
         // Between virtual machines both ends may leave theirs: then nothing tells which end it was.
         let others: u64 = self.offloaded.values().sum::<u64>() - most.1;

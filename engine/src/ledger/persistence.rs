@@ -101,7 +101,10 @@ impl Persistence {
         if record.has_all_responses() || (http.requests > 0 && http.responses > 0) {
             self.closed_after[announced(record) as usize][record.active_closer as usize] += 1;
             let request = lasting(http.request_persistent, http.request_connection);
-            let response = lasting(http.response_persistent, http.response_connection);
+            let response = match lasting(http.response_persistent, http.response_connection) {
+                Lasting::Unseen if record.sides[1].bytes == 0 => Lasting::Silent,
+                said => said,
+            };
             let slot = &mut self.endings[request as usize][response as usize][record.active_closer as usize];
             *slot = (slot.0 + 1, slot.1 + u64::from(http.requests));
         }

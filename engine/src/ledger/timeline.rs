@@ -145,9 +145,12 @@ impl Timeline {
             by_the_end(buckets, age, end_ns, |at, n| change(at, -n, 0));
         }
         for (&(alive, gone), buckets) in &self.modelled_max {
-            let is_sooner = gone.is_some_and(|gone| clipped(i64::MAX, None, Some(bucket_high(gone))) <= length.high_ns);
+            let is_sooner = gone.is_some_and(|gone| clipped(i64::MAX, None, Some(bucket_low(gone))) <= length.high_ns);
             if let Some(exact) = self.gone.get(&(alive, gone)).filter(|_| is_sooner) {
-                by_the_end(exact, exact.width_ns() - 1, end_ns, |at, n| change(at, 0, -n));
+                // What shows it is in the capture.
+                let within =
+                    |(at, n): (i64, u64)| change(at.saturating_add(exact.width_ns() - 1).min(end_ns), 0, -(n as i64));
+                exact.iter().for_each(within);
                 continue;
             }
             let age = clipped(length.high_ns, alive.map(bucket_high), gone.map(bucket_high));

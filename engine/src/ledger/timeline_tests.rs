@@ -49,6 +49,9 @@ fn gone_cuts_the_most_and_alive_lifts_the_least() {
 fn gone_is_exact_where_the_model_is_longer() {
     let gone = TimeWaitFacts { gone: Some(mark(61)), ..facts(0) };
     assert_eq!([59, 60, 62].map(|age| band(&gone, age)), [(1, 1), (0, 1), (0, 0)]);
+    assert_eq!(band(&gone, 61), (0, 0), "the last packet shows it");
+    let just = TimeWaitFacts { gone: Some(mark(65)), ..facts(0) };
+    assert_eq!(band(&just, 65), (0, 0), "its class goes on beyond the model");
     let later = TimeWaitFacts { gone: Some(mark(90)), ..facts(0) };
     assert_eq!([59, 64, 66, 90].map(|age| band(&later, age)), [(1, 1), (0, 1), (0, 0), (0, 0)]);
 }

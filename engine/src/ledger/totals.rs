@@ -6,13 +6,17 @@ use crate::record::{ActiveCloser, Close, CloserBasis, ConnectionRecord, Holder, 
 use std::collections::BTreeMap;
 
 /// `time_wait_holder` of a record. Nobody waits where no FIN was sent. Where the other FIN may be missing from the capture
-/// ([`ConnectionRecord::may_wait_unseen`]) it may be either side. Where a FIN was captured only as it was sent again, the two
-/// may have crossed: then whoever sent it waits, too.
+/// ([`ConnectionRecord::may_wait_unseen`]) it may be either side. Where a FIN was captured only as it was sent again, or
+/// not at all, the two may have crossed: then whoever sent it waits, too.
 #[must_use]
 pub fn holder(record: &ConnectionRecord) -> Holder {
     match record.sides.each_ref().map(|side| side.time_wait.is_some()) {
         [true, true] => Holder::Both,
-        [true, false] | [false, true] if record.closer_basis == CloserBasis::RetransmissionOnly => Holder::Unknown,
+        [true, false] | [false, true]
+            if record.closer_basis == CloserBasis::RetransmissionOnly || record.quality.0 & Quality::ONE_SIDED != 0 =>
+        {
+            Holder::Unknown
+        }
         [true, false] => Holder::Client,
         [false, true] => Holder::Server,
         [false, false] if record.may_wait_unseen => Holder::Unknown,
