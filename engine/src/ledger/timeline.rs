@@ -148,9 +148,9 @@ impl Timeline {
             let is_sooner = gone.is_some_and(|gone| clipped(i64::MAX, None, Some(bucket_low(gone))) <= length.high_ns);
             if let Some(exact) = self.gone.get(&(alive, gone)).filter(|_| is_sooner) {
                 // What shows it is in the capture.
-                let within =
-                    |(at, n): (i64, u64)| change(at.saturating_add(exact.width_ns() - 1).min(end_ns), 0, -(n as i64));
-                exact.iter().for_each(within);
+                let shown = exact.iter().filter(|&(at, _)| at <= end_ns);
+                let last = |at: i64| at.saturating_add(exact.width_ns() - 1).min(end_ns);
+                shown.for_each(|(at, n)| change(last(at), 0, -(n as i64)));
                 continue;
             }
             let age = clipped(length.high_ns, alive.map(bucket_high), gone.map(bucket_high));
