@@ -207,14 +207,13 @@ fn running(changes: &[Change], width_ns: i64, end_ns: i64) -> Vec<Held> {
     told.collect()
 }
 
-/// The highest count: no less than the greatest least and no more than the greatest most, at the instant of the former, the
+/// The highest count: no less than the greatest least and no more than the greatest most, at the instant of the latter, the
 /// earliest of equals. Where anything entered, one was held at that moment, even if all left before the end of their bucket.
 #[must_use]
 pub fn peak(held: &[Held]) -> Held {
-    let proven = held.iter().copied().reduce(|best, next| if next.min > best.min { next } else { best });
-    let proven = proven.filter(|top| top.min > 0).unwrap_or_else(|| peak_of(held));
+    let (top, proven) = (peak_of(held), held.iter().map(|h| h.min).max().unwrap_or_default());
     let one = u64::from(!held.is_empty());
-    Held { ns: proven.ns, min: proven.min.max(one), max: peak_of(held).max.max(one) }
+    Held { ns: top.ns, min: proven.max(one), max: top.max.max(one) }
 }
 
 /// At most `most` samples of the band: of each slot of equal width the highest, so that no peak is lost.
