@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from crafted.reading import tool_rows
 from crafted.talk import Crafted, Talk, write_capture
-from oracle import read_connections
 from places import ROOT
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
@@ -254,30 +253,6 @@ def test_a_wait_whose_ack_was_not_captured_ends_as_others(tmp_path: Path, has_ac
     first, second = tool_rows(write_capture(tmp_path / "reused.pcap", talk.packets))
     assert [first[f"time_wait_{name}"] for name in ("holder", "basis", "end")] == ["server", "observed_exact", "reused"]
     assert second["reuse_of"] == first["connection"]
-
-
-@BOTH
-def test_one_direction_proves_a_wait_by_its_successor(tmp_path: Path, first: str) -> None:
-    """Who goes on with the numbers behind its FIN waited until then; whether the other did, too, is not known."""
-    talk = Talk().established()
-    talk.close(first, 1.0)
-    talk.open(talk.nxt["c"] + (65_537 if first == "c" else 9_000), talk.nxt["s"] + (65_537 if first == "s" else 9_000))
-    talk.handshake(6.0)
-    talk.bystander(200)
-    path = write_capture(tmp_path / "reused.pcap", of_side(talk.packets, first))
-    found, _ = tool_rows(path)
-    read, _ = read_connections(path)
-    assert [found[f"time_wait_{name}"] for name in ("holder", "basis", "end")] == [
-        "unknown",
-        "observed_exact",
-        "reused",
-    ]
-    assert 4.9 < float(str(found["time_wait_s"])) < 5.1
-    assert {name: found[name] for name in read if name.startswith("time_wait")} == {
-        name: value for name, value in read.items() if name.startswith("time_wait")
-    }
-    (host,) = [one for one in pcapwatch.analyze(path).waiting if one.entered]
-    assert (host.entered, host.basis) == (1, {"observed_exact": 1})
 
 
 @pytest.mark.parametrize(("receives", "least"), [(False, [0, 0, 0, 0]), (True, [1, 1, 1, 1])])

@@ -56,32 +56,17 @@ def entered(connection: Incarnation, side: Endpoint) -> Segment | None:
     return start
 
 
-def proved(connection: Incarnation, side: Endpoint, later: list[Segment]) -> Segment | None:
-    """The same where the other direction was not captured: the next connection goes on with the numbers (B1, L3).
-
-    Then the last packet answered the other FIN, if it acknowledges something for the first time.
-    """
-    own, own_fin = connection.sent(side), first_fin(connection, side)
-    if own_fin is None or connection.sent(connection.peer(side)):
-        return None
-    is_next = later and later[0].src == side and later[0].has(SYN)
-    if not is_next or (later[0].seq - own_fin.seq - own_fin.space - REUSE_STEP) % 2**32:
-        return None
-    last = own[-1]
-    is_new = all((last.ack - p.ack) % 2**32 in range(1, 2**31) for p in own[:-1] if p.has(ACK))
-    return last if is_new and last.ts_ns > own_fin.ts_ns else None
-
-
 def read_time_wait(connection: Incarnation, side: Endpoint, later: list[Segment]) -> TimeWait | None:
     """The TIME_WAIT of `side`; `later` are the packets of the 4-tuple's following incarnations."""
-    start = entered(connection, side) or proved(connection, side, later)
+    start = entered(connection, side)
     if start is None:
         return None
     own_fin = first_fin(connection, side)
     peer_fin = first_fin(connection, connection.peer(side))
     assert own_fin is not None
+    assert peer_fin is not None
     snd_nxt = (own_fin.seq + own_fin.space) % 2**32
-    rcv_nxt = start.ack if peer_fin is None else (peer_fin.seq + peer_fin.space) % 2**32
+    rcv_nxt = (peer_fin.seq + peer_fin.space) % 2**32
     at = next(i for i, p in enumerate(connection.packets) if p is start)
     wait = TimeWait(start, ttls=frozenset(p.ttl for p in connection.sent(side) if not p.has(RST)))
     question: Segment | None = None

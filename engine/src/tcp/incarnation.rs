@@ -9,7 +9,6 @@ use super::payload::Payload;
 use super::reset;
 use super::seq;
 use super::spans::gone_one;
-use super::time_wait::TimeWait;
 use crate::decode::{Flags, Segment};
 use crate::record::{ResetKind, Role};
 use crate::settings::SECOND;
@@ -190,7 +189,6 @@ impl<P: Payload> Connection<P> {
     /// U3, L3: the sender of a new SYN no longer waits.
     fn note_own_syn(&mut self, syn: &Segment<'_>) {
         let role = self.sender(syn);
-        self.prove_wait(role, syn.seq);
         let end = &mut self.ends[role as usize];
         let clock = end.clock((syn.seq, syn.ts_ns));
         if let Some(wait) = &mut end.time_wait {
@@ -198,23 +196,9 @@ impl<P: Payload> Connection<P> {
         }
     }
 
-    /// L3 where the other direction was not captured: who goes on with the numbers behind his FIN waited, since the last that
-    /// he acknowledged for the first time, which was the peer's FIN.
-    fn prove_wait(&mut self, role: Role, isn: u32) {
-        let (last, is_alone) = (self.last, self.unheard() == Some(role.peer()));
-        let end = &mut self.ends[role as usize];
-        if let (Some(fin), None, true) = (end.fin, &end.time_wait, is_alone)
-            && isn == super::time_wait::recycled_isn(fin.end())
-            && end.acked_at_ns.is_some_and(|at_ns| at_ns == last.ts_ns && fin.mark.ts_ns < at_ns)
-        {
-            end.time_wait = Some(TimeWait::new(last, end.rtt_ns, fin.end(), end.acked.unwrap_or_default()));
-        }
-    }
-
     /// U2, L3: the sender of a SYN-ACK no longer waits. Its own packet is what is timed, as the one that began the wait was.
     fn close_by_answer(&mut self, syn_ack: &Segment<'_>, next: &mut Connection<P>) {
         let role = self.sender(syn_ack);
-        self.prove_wait(role, syn_ack.seq);
         let end = &mut self.ends[role as usize];
         let clock = end.clock((syn_ack.seq, syn_ack.ts_ns));
         let answering = next.sender(syn_ack);
